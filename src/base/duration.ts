@@ -1,0 +1,34 @@
+import { AspenError } from './errors.ts';
+
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/**
+ * @param text `500ms`, `30s`, `5m`, `24h`, `7d`, or sums such as `1h30m`. @returns ms.
+ * @throws AspenError INVALID_PARAMS naming the text.
+ */
+export function parseDurationMs(text: string): number {
+  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d)/gy)];
+  const isWhole = parts.reduce((length, part) => length + part[0].length, 0) === text.length;
+  if (parts.length === 0 || !isWhole) {
+    throw new AspenError(
+      'INVALID_PARAMS',
+      `"${text}" is not a duration; write for example 500ms, 30s, 5m, 24h or 7d`,
+    );
+  }
+  return Math.round(
+    parts.reduce((sum, [, count, unit]) => sum + Number(count) * (UNIT_MS[unit as string] ?? 0), 0),
+  );
+}
+
+/** @returns the duration in its two largest units, e.g. `1h30m`, `4.2s`, `12ms`. */
+export function formatDuration(ms: number): string {
+  if (ms < 1_000) return `${Math.round(ms)}ms`;
+  if (ms < 60_000) return `${Number((ms / 1_000).toFixed(1))}s`;
+  const units = ['d', 'h', 'm', 's'] as const;
+  const first = units.findIndex((unit) => ms >= (UNIT_MS[unit] as number));
+  const [large, small] = [units[first] as string, units[first + 1]];
+  const count = Math.floor(ms / (UNIT_MS[large] as number));
+  const rest =
+    small === undefined ? 0 : Math.floor((ms % (UNIT_MS[large] as number)) / (UNIT_MS[small] as number));
+  return `${count}${large}${rest > 0 ? `${rest}${small}` : ''}`;
+}

@@ -1,0 +1,34 @@
+export { whenAborted, withDeadline } from './abort.ts';
+export { InvariantError, invariant, unreachable } from './assert.ts';
+export { type BackoffOptions, backoffMs } from './backoff.ts';
+export type { Brand, LogIndex, MeshId, PeerId, Term } from './brand.ts';
+export { type Clock, every, sleep, type Timer } from './clock.ts';
+export { decode, encode } from './codec.ts';
+export type { Crypto } from './crypto.ts';
+export { formatDuration, parseDurationMs } from './duration.ts';
+export {
+  AspenError,
+  type AspenErrorOptions,
+  ERROR_KINDS,
+  type ErrorCode,
+  type ErrorDetails,
+  fromWireError,
+  isErrorCode,
+  type Outcome,
+  type Retry,
+  toWireError,
+  type WireError,
+} from './errors.ts';
+export { type IdPrefix, newId } from './ids.ts';
+export { type Startable, Tasks } from './lifecycle.ts';
+export { Listeners } from './listeners.ts';
+export { type Logger, silentLogger } from './logger.ts';
+export {
+  type Random,
+  randomChance,
+  randomFloat,
+  randomInt,
+  randomPick,
+  randomShuffle,
+  SeededRandom,
+} from './random.ts';

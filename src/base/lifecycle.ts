@@ -1,0 +1,40 @@
+/** What is built first and started later, in the order of construction; stopped in the reverse order. */
+export interface Startable {
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/**
+ * The loops of one part: started here, joined on `stop`. A loop that ends with an error while it should run is reported to
+ * `onFailure`, because a part whose loop died silently looks alive.
+ */
+export class Tasks {
+  readonly #abort = new AbortController();
+  readonly #running = new Set<Promise<void>>();
+  readonly #onFailure: (error: unknown) => void;
+
+  constructor(onFailure: (error: unknown) => void) {
+    this.#onFailure = onFailure;
+  }
+
+  /** Aborted by `stop`. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  run(task: (signal: AbortSignal) => Promise<void>): void {
+    const running = (async () => {
+      try {
+        await task(this.#abort.signal);
+      } catch (error) {
+        if (!this.#abort.signal.aborted) this.#onFailure(error);
+      }
+    })().finally(() => this.#running.delete(running));
+    this.#running.add(running);
+  }
+
+  async stop(reason: unknown = new Error('stopped')): Promise<void> {
+    this.#abort.abort(reason);
+    while (this.#running.size > 0) await Promise.all(this.#running);
+  }
+}

@@ -1,0 +1,1 @@
+export type { Candidate, DiscoverySource } from './source.ts';

@@ -1,0 +1,17 @@
+import type { PeerId, Startable } from '../base/index.ts';
+
+/** Somebody who may be reachable at these addresses. A hint: only the handshake proves who answers there. */
+export interface Candidate {
+  readonly peerId: PeerId;
+  /** Multiaddrs, e.g. `/ip4/192.0.2.7/tcp/4100`; at most 16 are looked at. */
+  readonly addresses: readonly string[];
+  readonly source: 'mdns' | 'dht' | 'known' | 'ticket' | 'registry' | 'memory';
+}
+
+/** One way of finding members of this mesh. Reports the same candidate as often as it likes. */
+export interface DiscoverySource extends Startable {
+  readonly name: Candidate['source'];
+  onCandidate(callback: (candidate: Candidate) => void): Disposable;
+  /** What a person should know, e.g. that no multicast route exists; undefined when all is well. */
+  problem(): string | undefined;
+}

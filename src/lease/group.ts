@@ -1,0 +1,67 @@
+import type { LogIndex, PeerId, Term } from '../base/index.ts';
+import type { Fact, QueryContext } from './machine/module.ts';
+
+/** Groups are addressed by name; nothing outside this folder may assume there is only one. */
+export type GroupName = string;
+
+export const MAIN_GROUP: GroupName = 'main';
+
+export interface Proposal {
+  readonly module: string;
+  readonly kind: string;
+  readonly body: unknown;
+  /** A string unique to the calling program: the same id has its effect once and answers the same. */
+  readonly requestId?: string;
+}
+
+export interface Query {
+  readonly module: string;
+  readonly kind: string;
+  readonly body: unknown;
+  /** @default 'linearizable' */
+  readonly consistency?: 'linearizable' | 'stale';
+}
+
+export interface CallOptions {
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * How any node talks to the group: finds the leader, survives its change, and has one effect per proposal.
+ * Rejects with the command's own refusal, NO_QUORUM (not applied), or DEADLINE_EXCEEDED / UNAVAILABLE (outcome unknown).
+ */
+export interface GroupClient {
+  propose<R = unknown>(proposal: Proposal, options?: CallOptions): Promise<R>;
+  query<R = unknown>(query: Query, options?: CallOptions): Promise<R>;
+}
+
+export type GroupRole = 'voter' | 'standby' | 'spare';
+
+export interface GroupStatus {
+  readonly role: GroupRole;
+  readonly leader: PeerId | null;
+  readonly term: Term;
+  readonly commitIndex: LogIndex;
+  readonly appliedIndex: LogIndex;
+  readonly voters: readonly PeerId[];
+  readonly standbys: readonly PeerId[];
+  readonly hasQuorum: boolean;
+}
+
+/**
+ * What the leader of the group offers to parts that act for it (dispatcher, roles, timers). They live from one leadership to
+ * its end: `signal` aborts when this node no longer leads that term. A part that acts late is refused by the guards in `apply`.
+ */
+export interface Leadership {
+  readonly term: Term;
+  readonly signal: AbortSignal;
+  /** Group time now. Unit: ms. */
+  groupMs(): number;
+  propose<R = unknown>(proposal: Proposal): Promise<R>;
+  /** Reads the leader's applied state (every entry of earlier terms is applied before a Leadership begins). */
+  read<T>(reader: (context: { module(name: string): QueryContext }) => T): T;
+  onFacts(callback: (facts: readonly Fact[]) => void): Disposable;
+  /** Resolves when a quorum round begun after this call has confirmed that this node still leads. */
+  confirm(): Promise<void>;
+}

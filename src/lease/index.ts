@@ -1,0 +1,11 @@
+export type {
+  CallOptions,
+  GroupClient,
+  GroupName,
+  GroupRole,
+  GroupStatus,
+  Leadership,
+  Proposal,
+  Query,
+} from './group.ts';
+export { MAIN_GROUP } from './group.ts';

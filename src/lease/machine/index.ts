@@ -1,0 +1,11 @@
+export type {
+  ApplyContext,
+  CommandKind,
+  Fact,
+  MachineModule,
+  QueryContext,
+  QueryKind,
+  ReadonlyTable,
+  Table,
+  TableRange,
+} from './module.ts';

@@ -1,0 +1,78 @@
+import type { Key } from '../../storage/index.ts';
+
+/** One table of a module, seen from inside `apply`: reads see the writes of this very command. Values are plain data. */
+export interface Table<V> {
+  get(key: Key): V | undefined;
+  put(key: Key, value: V): void;
+  delete(key: Key): void;
+  /** In key order (or reverse). Do not write to this table while iterating: collect first. */
+  range(range: TableRange): Iterable<readonly [Key, V]>;
+}
+
+export type ReadonlyTable<V> = Pick<Table<V>, 'get' | 'range'>;
+
+/** Whole table when empty. `prefix` excludes `from`/`to`. */
+export interface TableRange {
+  readonly prefix?: Key;
+  readonly from?: Key;
+  readonly to?: Key;
+  readonly reverse?: boolean;
+  readonly limit?: number;
+}
+
+/** Something that happened in `apply`, told on every replica after the command's writes are visible there. */
+export interface Fact {
+  readonly module: string;
+  readonly type: string;
+  readonly [field: string]: unknown;
+}
+
+/** All that `apply` may know. The same on every replica; no clock, no randomness, no environment. */
+export interface ApplyContext {
+  /** Epoch x 2^40 + number of the command in the group's whole history. Grows with every command and never repeats: tokens and revisions. */
+  readonly position: number;
+  /** Group time: moved on by the leader's monotonic clock, never back. Durations (TTLs, holds, delays) run on it. Unit: ms. */
+  readonly groupMs: number;
+  /** Wall time the leader saw, for planned instants and for people. Unit: ms. */
+  readonly wallMs: number;
+  table<V>(name: string): Table<V>;
+  /** Tables of other modules, to read only. */
+  read<V>(module: string, table: string): ReadonlyTable<V>;
+  emit(fact: Omit<Fact, 'module'> & { readonly type: string }): void;
+}
+
+/** What a query may know: applied state at one moment. */
+export interface QueryContext {
+  /** Position of the last command applied. */
+  readonly position: number;
+  readonly groupMs: number;
+  table<V>(name: string): ReadonlyTable<V>;
+  read<V>(module: string, table: string): ReadonlyTable<V>;
+}
+
+/**
+ * One kind of command. `parse` runs before a command is proposed (on the leader) and again in `apply` on every replica, and
+ * throws AspenError INVALID_PARAMS; `apply` guards and changes, and throws AspenError to refuse, which undoes its writes:
+ * the refusal is the recorded outcome, the same on every replica.
+ */
+export interface CommandKind<B = unknown, R = unknown> {
+  /** First machine version that understands it; it enters the log only when every voter and standby does. */
+  readonly since: number;
+  readonly parse: (body: unknown) => B;
+  readonly apply: (body: B, context: ApplyContext) => R;
+}
+
+export interface QueryKind<B = unknown, R = unknown> {
+  readonly parse: (body: unknown) => B;
+  readonly run: (body: B, context: QueryContext) => R;
+}
+
+/** A part of the replicated machine. The machine never learns what its modules are about. */
+export interface MachineModule {
+  readonly name: string;
+  readonly tables: readonly string[];
+  // biome-ignore lint/suspicious/noExplicitAny: each kind has its own body type; `parse` is what proves it
+  readonly commands: Readonly<Record<string, CommandKind<any, unknown>>>;
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  readonly queries: Readonly<Record<string, QueryKind<any, unknown>>>;
+}

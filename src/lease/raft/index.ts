@@ -1,0 +1,1 @@
+export type { Configuration, Entry, EntryKind, HardState, LogReader, SnapshotMeta } from './types.ts';

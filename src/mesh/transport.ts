@@ -1,0 +1,65 @@
+import type { PeerId, Startable } from '../base/index.ts';
+
+/** Which queue a frame waits in; a fuller queue of a later kind never delays an earlier one. */
+export type Priority = 'raft' | 'control' | 'bulk';
+
+/** What the gate says of a peer that the handshake has identified. */
+export type Standing = 'member' | 'stranger' | 'refused';
+
+/** A frame longer than this closes the channel it came on. */
+export const FRAME_BYTES_LIMIT = 4 * 2 ** 20;
+
+export interface PeerLink {
+  readonly peerId: PeerId;
+  /** Address the connection uses; for people. */
+  readonly address: string;
+  readonly path: 'direct' | 'relay';
+  /** Smoothed round trip, in ms; undefined before the first measurement. */
+  readonly rttMs: number | undefined;
+  readonly since: number;
+}
+
+/**
+ * Moves frames between nodes and says who is connected. One long-lived channel per pair of members carries everything.
+ *
+ * - T1 A frame may be lost, doubled or overtaken by another; it is never changed, and its sender is who it says.
+ * - T2 A `stranger` gets the admission exchange and nothing else; a `refused` peer gets nothing.
+ * - T3 Nothing grows without a limit: `send` returns false when the peer's queue is full or no channel is open, and the frame is dropped.
+ */
+export interface Transport extends Startable {
+  readonly self: PeerId;
+  /** Own addresses that others may try. */
+  addresses(): readonly string[];
+  /** Connects unless connected; resolves when the channel is open (the gate has admitted both ways). */
+  dial(peerId: PeerId, addresses: readonly string[], signal?: AbortSignal): Promise<void>;
+  hangUp(peerId: PeerId, reason: string): void;
+  links(): readonly PeerLink[];
+  isLinked(peerId: PeerId): boolean;
+  send(to: PeerId, frame: Uint8Array, priority: Priority): boolean;
+  onFrame(callback: (from: PeerId, frame: Uint8Array) => void): Disposable;
+  onLink(
+    callback: (event: { readonly peerId: PeerId; readonly type: 'opened' | 'closed' }) => void,
+  ): Disposable;
+  /** The one exchange a stranger may have: at most 4 KiB each way, 3 s. Dials if needed. */
+  admission: {
+    ask(
+      peerId: PeerId,
+      addresses: readonly string[],
+      request: Uint8Array,
+      signal?: AbortSignal,
+    ): Promise<Uint8Array>;
+    answer(responder: (from: PeerId, request: Uint8Array) => Promise<Uint8Array>): Disposable;
+  };
+  gossip: {
+    /** At most 64 KiB; reaches most members soon, some perhaps never: whoever needs more runs anti-entropy. */
+    publish(topic: string, message: Uint8Array): void;
+    /** `relayedBy` is the neighbour, not the author: authors sign inside the message. Return false to stop a bad message from spreading. */
+    subscribe(topic: string, callback: (message: Uint8Array, relayedBy: PeerId) => boolean): Disposable;
+  };
+}
+
+/** Who may speak; consulted by the transport at every new connection and stream. */
+export interface Gate {
+  standingOf(peerId: PeerId): Standing;
+  onChange(callback: (peerId: PeerId) => void): Disposable;
+}
