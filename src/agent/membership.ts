@@ -1,0 +1,39 @@
+import { z } from 'zod';
+import { decode, encode, type MeshId } from '../base/index.ts';
+
+/**
+ * What a node keeps about the mesh it belongs to, in its own file: enough to come back without a ticket.
+ * `foundingRootSeed` is there only between the founding and the moment the group holds the root key; it is what makes a
+ * founding that was cut off by a crash finish at the next start.
+ */
+export interface Membership {
+  readonly meshId: MeshId;
+  /** Public half of the mesh's root key, 32 bytes. */
+  readonly rootPublicKey: Uint8Array;
+  /** This node's certificate, as encoded by its signer. */
+  readonly certificate: Uint8Array;
+  readonly foundingRootSeed: Uint8Array | null;
+  /** Addresses to try first: the members named by the ticket, for the first start after joining. */
+  readonly contacts: readonly { readonly peerId: string; readonly addresses: readonly string[] }[];
+}
+
+const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'expected bytes');
+
+const membershipSchema = z.object({
+  version: z.literal(1),
+  meshId: z.string().min(1),
+  rootPublicKey: bytes,
+  certificate: bytes,
+  foundingRootSeed: bytes.nullable(),
+  contacts: z.array(z.object({ peerId: z.string(), addresses: z.array(z.string()) })),
+});
+
+export function encodeMembership(membership: Membership): Uint8Array {
+  return encode({ version: 1, ...membership });
+}
+
+/** @throws AspenError or ZodError when the file is not a membership this version can read. */
+export function decodeMembership(file: Uint8Array): Membership {
+  const { version: _, ...membership } = membershipSchema.parse(decode(file));
+  return { ...membership, meshId: membership.meshId as MeshId };
+}
