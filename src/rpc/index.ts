@@ -1,0 +1,39 @@
+export { checkJobSpec, checkParams, type Issue } from './check-params.ts';
+export { LINE_BYTES_LIMIT, type LineEvent, LineSplitter } from './framing.ts';
+export type { LineDuplex, LineListener } from './line-duplex.ts';
+export { createMemoryDuplexPair } from './memory-duplex.ts';
+export { agentStatusSchema } from './methods/agent.ts';
+export { jobNotifications, jobSchema, jobStateSchema, SUBMIT_MANY_LIMIT } from './methods/job.ts';
+export { JOB_SPEC_KEYS_LATER, type JobSpec, jobSpecSchema } from './methods/job-spec.ts';
+export type { MethodSpec } from './methods/schema.ts';
+export {
+  isMethodName,
+  METHODS,
+  type MethodName,
+  type Params,
+  type ParamsInput,
+  type Result,
+} from './methods/table.ts';
+export { editDistance, nearestName } from './nearest-name.ts';
+export { describeMethods } from './openrpc.ts';
+export { fromRpcError, type RpcErrorObject, toRpcError } from './rpc-error.ts';
+export { type RpcHandler, RpcPeer, type RpcPeerComponents, type RpcPeerOptions } from './rpc-peer.ts';
+export {
+  type Connection,
+  createRpcServer,
+  type Handler,
+  type Handlers,
+  type RpcServer,
+  type RpcServerComponents,
+  type RpcServerOptions,
+} from './server.ts';
+export type {
+  AgentStatus,
+  Job,
+  JobLog,
+  JobLogEnd,
+  JobState,
+  MeshPeer,
+  MeshTicket,
+  NodeEntry,
+} from './types.ts';

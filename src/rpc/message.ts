@@ -1,0 +1,53 @@
+export type RpcId = string | number | null;
+
+/** One JSON-RPC 2.0 value, told apart. A response is matched by an id of ours, which is a number. */
+export type RpcMessage =
+  | { readonly type: 'request'; readonly id: RpcId; readonly method: string; readonly params: unknown }
+  | { readonly type: 'notification'; readonly method: string; readonly params: unknown }
+  | { readonly type: 'result'; readonly id: number; readonly result: unknown }
+  | { readonly type: 'error'; readonly id: number; readonly error: unknown }
+  | { readonly type: 'invalid'; readonly id: RpcId; readonly reason: string };
+
+export function classifyMessage(value: unknown): RpcMessage {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return { type: 'invalid', id: null, reason: 'a message is a JSON object' };
+  }
+  const { jsonrpc, id, method, params, result, error } = value as Readonly<Record<string, unknown>>;
+  const ownId = isRpcId(id) ? id : null;
+  if (jsonrpc !== '2.0') return { type: 'invalid', id: ownId, reason: '"jsonrpc" must be "2.0"' };
+  if (method === undefined) return classifyResponse({ id, result, error });
+  if (typeof method !== 'string') return { type: 'invalid', id: ownId, reason: '"method" must be a string' };
+  if (id === undefined) return { type: 'notification', method, params };
+  if (!isRpcId(id)) return { type: 'invalid', id: null, reason: '"id" must be a string, a number or null' };
+  return { type: 'request', id, method, params };
+}
+
+function classifyResponse({
+  id,
+  result,
+  error,
+}: Readonly<Record<'id' | 'result' | 'error', unknown>>): RpcMessage {
+  if (typeof id === 'number' && error !== undefined) return { type: 'error', id, error };
+  if (typeof id === 'number' && result !== undefined) return { type: 'result', id, result };
+  return { type: 'invalid', id: isRpcId(id) ? id : null, reason: '"method" is missing' };
+}
+
+function isRpcId(id: unknown): id is RpcId {
+  return typeof id === 'string' || typeof id === 'number' || id === null;
+}
+
+export function formatRequest(id: number, method: string, params: unknown): string {
+  return `{"jsonrpc":"2.0","id":${id},"method":${JSON.stringify(method)},"params":${JSON.stringify(params ?? {})}}`;
+}
+
+export function formatNotification(method: string, params: unknown): string {
+  return `{"jsonrpc":"2.0","method":${JSON.stringify(method)},"params":${JSON.stringify(params ?? {})}}`;
+}
+
+export function formatResult(id: RpcId, result: unknown): string {
+  return `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${JSON.stringify(result ?? null)}}`;
+}
+
+export function formatError(id: RpcId, error: unknown): string {
+  return `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"error":${JSON.stringify(error)}}`;
+}

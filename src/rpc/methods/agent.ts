@@ -1,0 +1,48 @@
+import { z } from 'zod';
+import { durationMsSchema, exactObject, method, mutating } from './schema.ts';
+
+export const agentStatusSchema = z.looseObject({
+  peerId: z.string(),
+  name: z.string(),
+  meshId: z.string(),
+  version: z.string(),
+  uptimeMs: z.number(),
+  group: z.looseObject({
+    role: z.enum(['voter', 'standby', 'spare']),
+    leader: z.string().nullable(),
+    term: z.number().int(),
+    commitIndex: z.number().int(),
+    appliedIndex: z.number().int(),
+    voters: z.array(z.string()),
+    hasQuorum: z.boolean(),
+  }),
+  peers: z.number().int().describe('Members this node is connected to.'),
+  connectivity: z.unknown(),
+});
+
+const configEntrySchema = z.object({
+  key: z.string(),
+  value: z.unknown(),
+  origin: z.enum(['flag', 'environment', 'file', 'default']),
+});
+
+export const agentMethods = {
+  'agent.status': method({
+    params: exactObject({}),
+    result: agentStatusSchema,
+    isMutating: false,
+    summary: 'This node, its mesh, its group.',
+  }),
+  'agent.stop': method({
+    params: mutating({ graceMs: durationMsSchema.optional() }),
+    result: z.object({ stopping: z.boolean() }),
+    isMutating: true,
+    summary: 'Stops the agent; running jobs finish or are handed over.',
+  }),
+  'config.show': method({
+    params: exactObject({}),
+    result: z.object({ config: z.array(configEntrySchema) }),
+    isMutating: false,
+    summary: 'What the agent runs with, and where each value comes from.',
+  }),
+} as const;

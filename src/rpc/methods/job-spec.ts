@@ -1,0 +1,85 @@
+import { z } from 'zod';
+import { durationMsSchema, exactObject, instantSchema, labelsSchema, peerIdSchema } from './schema.ts';
+
+const affinitySchema = exactObject(
+  {
+    node: exactObject({ peerId: peerIdSchema, mode: z.enum(['require', 'prefer']).default('require') })
+      .optional()
+      .describe('The node itself, by peer id.'),
+    require: labelsSchema.optional().describe('Labels the node must have.'),
+    prefer: labelsSchema.optional().describe('Labels that rank a node higher.'),
+    avoid: labelsSchema.optional().describe('Labels (or "node": peer id) that rule a node out.'),
+    key: z.string().min(1).max(512).optional().describe('Jobs of one key meet on one node (rendezvous).'),
+    strategy: z.enum(['least-loaded', 'round-robin', 'spread']).optional(),
+    waitMs: durationMsSchema.optional().describe('How long to wait for a preferred node.'),
+  },
+  { later: ['near', 'data'] },
+);
+
+const retrySchema = exactObject({
+  maxAttempts: z.number().int().min(1).max(1_000).optional().describe('Runs in all, the first included.'),
+  backoff: z
+    .union([z.enum(['none', 'fixed', 'exponential']), z.array(durationMsSchema).min(1).max(100)])
+    .optional()
+    .describe('How the pause grows; an array names each pause in ms.'),
+  delayMs: durationMsSchema.optional(),
+  maxDelayMs: durationMsSchema.optional(),
+  jitter: z.enum(['full', 'none']).optional(),
+  nonRetryableExitCodes: z.array(z.number().int().min(0).max(255)).max(256).optional(),
+});
+
+const offlineSchema = z
+  .union([
+    z.literal('keep'),
+    exactObject(
+      {
+        running: z.enum(['hold', 'keep']).optional(),
+        holdMs: z.union([durationMsSchema, z.literal('auto')]).optional(),
+      },
+      { later: ['submit'] },
+    ),
+  ])
+  .describe('What becomes of a running attempt whose node is cut off from the group.');
+
+const prioritySchema = z.union([
+  z.number().int().min(1).max(10),
+  z.enum(['low', 'normal', 'high', 'critical']),
+]);
+
+/** The keys of a job spec; `type` is the only one that must be there. */
+export const jobSpecShape = {
+  type: z.string().min(1).max(128),
+  payload: z.json().optional(),
+  id: z
+    .string()
+    .regex(/^job_[0-9a-zA-Z_-]{1,64}$/, 'must be "job_" and up to 64 letters, digits, - or _')
+    .optional(),
+  idempotencyKey: z.string().min(1).max(512).optional(),
+  queue: z.string().min(1).max(128).optional(),
+  priority: prioritySchema.optional().describe('1 to 10; low is 2, normal 5, high 8, critical 10.'),
+  runAt: instantSchema.optional(),
+  delayMs: durationMsSchema.optional(),
+  timeoutMs: z.number().int().min(1).max(Number.MAX_SAFE_INTEGER).optional().describe('For one attempt.'),
+  retry: retrySchema.optional(),
+  affinity: affinitySchema.optional(),
+  offline: offlineSchema.optional(),
+  labels: labelsSchema.optional(),
+  traceparent: z.string().max(256).optional(),
+  retentionMs: durationMsSchema.optional(),
+  requireMesh: z.boolean().optional(),
+};
+
+/** Keys of the contract that come with later versions. */
+export const JOB_SPEC_KEYS_LATER = [
+  'namespace',
+  'concurrencyKey',
+  'queueTimeoutMs',
+  'heartbeatTimeoutMs',
+  'deadlineAt',
+  'dependsOn',
+  'onDependencyFailure',
+] as const;
+
+export const jobSpecSchema = exactObject(jobSpecShape, { later: JOB_SPEC_KEYS_LATER });
+
+export type JobSpec = z.infer<typeof jobSpecSchema>;

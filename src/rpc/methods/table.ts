@@ -1,0 +1,34 @@
+import { z } from 'zod';
+import { agentMethods } from './agent.ts';
+import { jobMethods } from './job.ts';
+import { kvMethods } from './kv.ts';
+import { meshMethods } from './mesh.ts';
+import { nodeMethods } from './node.ts';
+import { exactObject, method } from './schema.ts';
+
+/** Every method of the socket: one row is its contract, its check, its types, and its entry in `rpc.discover`. */
+export const METHODS = {
+  ...agentMethods,
+  ...meshMethods,
+  ...jobMethods,
+  ...kvMethods,
+  ...nodeMethods,
+  'rpc.discover': method({
+    params: exactObject({}),
+    result: z.record(z.string(), z.unknown()),
+    isMutating: false,
+    summary: 'The OpenRPC document of this socket.',
+  }),
+} as const;
+
+export type MethodName = keyof typeof METHODS;
+
+/** What a handler is given: checked, with defaults filled in. */
+export type Params<M extends MethodName> = z.output<(typeof METHODS)[M]['params']>;
+/** What a caller writes. */
+export type ParamsInput<M extends MethodName> = z.input<(typeof METHODS)[M]['params']>;
+export type Result<M extends MethodName> = z.output<(typeof METHODS)[M]['result']>;
+
+export function isMethodName(name: string): name is MethodName {
+  return Object.hasOwn(METHODS, name);
+}

@@ -1,0 +1,75 @@
+import type { Socket } from 'node:net';
+import type { LineDuplex } from './line-duplex.ts';
+
+/** How long a closing connection goes on reading what the other side still sends, so that it gets to read our last words. */
+const LINGER_MS = 1_000;
+
+/** A Unix socket (or named pipe). All that is written in one turn of the event loop goes out in one system call. */
+export class OsLineDuplex implements LineDuplex {
+  readonly #socket: Socket;
+  #pending = '';
+  #isClosing = false;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.on('error', () => socket.destroy()); // 'close' follows, and is what the owner hears
+  }
+
+  get bufferedBytes(): number {
+    return this.#socket.writableLength + this.#pending.length;
+  }
+
+  write(text: string): boolean {
+    if (this.#isClosing || this.#socket.destroyed) return false;
+    if (this.#pending === '') queueMicrotask(() => process.nextTick(() => this.#flush()));
+    this.#pending += text;
+    return !this.#socket.writableNeedDrain;
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  close(): void {
+    if (this.#isClosing) return;
+    this.#flush();
+    this.#isClosing = true;
+    this.#socket.end();
+    this.#socket.resume();
+    const linger = setTimeout(() => this.#socket.destroy(), LINGER_MS).unref();
+    this.#socket.once('end', () => this.#socket.destroySoon());
+    this.#socket.once('close', () => clearTimeout(linger));
+    if (this.#socket.readableEnded) this.#socket.destroySoon();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  onData(callback: (chunk: Buffer) => void): void {
+    this.#socket.on('data', callback);
+  }
+
+  onDrain(callback: () => void): void {
+    this.#socket.on('drain', callback);
+  }
+
+  onEnd(callback: () => void): void {
+    this.#socket.on('end', callback);
+  }
+
+  onClose(callback: () => void): void {
+    this.#socket.on('close', () => callback());
+  }
+
+  #flush(): void {
+    if (this.#pending === '' || this.#socket.destroyed) return;
+    const text = this.#pending;
+    this.#pending = '';
+    this.#socket.write(text);
+  }
+}

@@ -1,0 +1,262 @@
+import { AspenError, type Logger } from '../base/index.ts';
+import { LINE_BYTES_LIMIT, LineSplitter } from './framing.ts';
+import type { LineDuplex } from './line-duplex.ts';
+import {
+  classifyMessage,
+  formatError,
+  formatNotification,
+  formatRequest,
+  formatResult,
+  type RpcMessage,
+} from './message.ts';
+import { fromRpcError, toRpcError } from './rpc-error.ts';
+
+/** Answers a request, or takes a notification (whose result goes nowhere). */
+export type RpcHandler = (method: string, params: unknown) => Promise<unknown>;
+
+export interface RpcPeerComponents {
+  readonly duplex: LineDuplex;
+  readonly logger: Logger;
+  readonly handle: RpcHandler;
+}
+
+export interface RpcPeerOptions {
+  /** Requests of the other side that are being answered; more are refused RESOURCE_EXHAUSTED. @default 16_384 */
+  readonly inFlightLimit?: number;
+  /** Text that a slow reader may leave untaken before its connection is closed. Unit: bytes. @default 64 MiB */
+  readonly outgoingBytesLimit?: number;
+  /** Longest line taken. Unit: bytes. @default 16 MiB */
+  readonly lineBytesLimit?: number;
+}
+
+/** Messages in one batch. */
+const BATCH_LIMIT = 10_000;
+const RETRY_AFTER_MS = 100;
+
+interface Pending {
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * One side of a JSON-RPC 2.0 connection; both sides may send requests.
+ *
+ * - R4 Every request with an id gets exactly one response, whatever its handler does.
+ * - R5 A value that cannot be understood is answered with an error and harms nothing else; only an oversize line ends the connection.
+ * - R6 Nothing grows without a limit: requests in flight, text that the other side does not read.
+ * - R7 When the connection closes, every request of ours that is unanswered fails UNAVAILABLE, outcome unknown.
+ */
+export class RpcPeer {
+  readonly #duplex: LineDuplex;
+  readonly #logger: Logger;
+  readonly #handle: RpcHandler;
+  readonly #inFlightLimit: number;
+  readonly #outgoingBytesLimit: number;
+  readonly #splitter: LineSplitter;
+  readonly #pending = new Map<number, Pending>();
+  readonly #closed = new AbortController();
+  #waitsForDrain: (() => void)[] = [];
+  #nextId = 1;
+  #inFlight = 0;
+  #isSlow = false;
+  #hasEnded = false;
+
+  constructor({ duplex, logger, handle }: RpcPeerComponents, options: RpcPeerOptions = {}) {
+    this.#duplex = duplex;
+    this.#logger = logger;
+    this.#handle = handle;
+    this.#inFlightLimit = options.inFlightLimit ?? 16_384;
+    this.#outgoingBytesLimit = options.outgoingBytesLimit ?? 64 * 2 ** 20;
+    this.#splitter = new LineSplitter(options.lineBytesLimit ?? LINE_BYTES_LIMIT);
+    duplex.onData((chunk) => this.#receive(chunk));
+    duplex.onDrain(() => this.#goOn());
+    duplex.onEnd(() => this.#endOfInput());
+    duplex.onClose(() => this.#fail());
+  }
+
+  /** Aborted when the connection has closed. */
+  get signal(): AbortSignal {
+    return this.#closed.signal;
+  }
+
+  /** @throws AspenError as the other side answered; UNAVAILABLE when the connection closes first. */
+  request(method: string, params?: unknown): Promise<unknown> {
+    if (this.signal.aborted) return Promise.reject(closedError('not-applied'));
+    const id = this.#nextId++;
+    return new Promise((resolve, reject) => {
+      this.#pending.set(id, { resolve, reject });
+      this.#write(formatRequest(id, method, params));
+    });
+  }
+
+  /** @returns false when the other side reads slower than we write: wait for `drained` before more. */
+  notify(method: string, params?: unknown): boolean {
+    return !this.signal.aborted && this.#write(formatNotification(method, params));
+  }
+
+  /** Resolves when the other side has caught up, or the connection has closed. */
+  drained(): Promise<void> {
+    if (!this.#isSlow || this.signal.aborted) return Promise.resolve();
+    return new Promise((resolve) => this.#waitsForDrain.push(resolve));
+  }
+
+  close(): void {
+    this.#duplex.close();
+  }
+
+  #receive(chunk: Buffer): void {
+    for (const event of this.#splitter.push(chunk)) {
+      if (event.type === 'line') this.#receiveLine(event.text);
+      else this.#refuseLine(event.type);
+    }
+  }
+
+  #refuseLine(reason: 'not-utf8' | 'oversize'): void {
+    const isLost = reason === 'oversize';
+    const message = isLost ? 'the line is longer than 16 MiB' : 'the line is not UTF-8';
+    this.#logger.warn({ reason }, 'line refused');
+    this.#write(formatError(null, toRpcError(new AspenError('PARSE_ERROR', message))));
+    if (isLost) this.close();
+  }
+
+  #receiveLine(text: string): void {
+    let value: unknown;
+    try {
+      value = JSON.parse(text);
+    } catch (cause) {
+      const message = `the line is not JSON: ${(cause as Error).message}`;
+      this.#write(formatError(null, toRpcError(new AspenError('PARSE_ERROR', message, { cause }))));
+      return;
+    }
+    if (Array.isArray(value)) void this.#receiveBatch(value);
+    else this.#receiveOne(value, (response) => this.#write(response));
+  }
+
+  async #receiveBatch(values: readonly unknown[]): Promise<void> {
+    if (values.length === 0 || values.length > BATCH_LIMIT) {
+      const reason = `a batch holds 1 to ${BATCH_LIMIT} messages, got ${values.length}`;
+      this.#write(formatError(null, toRpcError(new AspenError('INVALID_REQUEST', reason))));
+      return;
+    }
+    const responses: string[] = [];
+    await Promise.all(values.map((value) => this.#receiveOne(value, (response) => responses.push(response))));
+    if (responses.length > 0) this.#write(`[${responses.join(',')}]`);
+  }
+
+  #receiveOne(value: unknown, respond: (response: string) => void): Promise<void> | undefined {
+    const message = classifyMessage(value);
+    switch (message.type) {
+      case 'request':
+        return this.#answer(message, respond);
+      case 'notification':
+        return this.#take(message);
+      case 'invalid':
+        respond(formatError(message.id, toRpcError(new AspenError('INVALID_REQUEST', message.reason))));
+        return undefined;
+      default:
+        this.#settle(message);
+        return undefined;
+    }
+  }
+
+  async #answer(
+    { id, method, params }: RpcMessage & { readonly type: 'request' },
+    respond: (response: string) => void,
+  ): Promise<void> {
+    if (this.#inFlight >= this.#inFlightLimit) {
+      respond(formatError(id, toRpcError(tooManyInFlight(this.#inFlightLimit))));
+      return;
+    }
+    this.#inFlight += 1;
+    try {
+      respond(formatResult(id, await this.#handle(method, params)));
+    } catch (error) {
+      if (!(error instanceof AspenError)) this.#logger.error({ err: error, method }, 'handler failed');
+      respond(formatError(id, toRpcError(error)));
+    } finally {
+      this.#inFlight -= 1;
+      this.#closeWhenAnswered();
+    }
+  }
+
+  /** A notification is not answered, not even with an error; what went wrong is for the log. */
+  async #take({ method, params }: RpcMessage & { readonly type: 'notification' }): Promise<void> {
+    if (this.#inFlight >= this.#inFlightLimit) {
+      this.#logger.warn({ method }, 'notification dropped, too many requests in flight');
+      return;
+    }
+    this.#inFlight += 1;
+    try {
+      await this.#handle(method, params);
+    } catch (error) {
+      this.#logger.debug({ err: error, method }, 'notification failed');
+    } finally {
+      this.#inFlight -= 1;
+      this.#closeWhenAnswered();
+    }
+  }
+
+  /** A response to nothing we asked is dropped: it may be late. */
+  #settle(message: RpcMessage & { readonly type: 'result' | 'error' }): void {
+    const pending = this.#pending.get(message.id);
+    if (pending === undefined) return;
+    this.#pending.delete(message.id);
+    if (message.type === 'result') pending.resolve(message.result);
+    else pending.reject(fromRpcError(message.error));
+  }
+
+  /** While the other side does not read, its requests wait too: that bounds what we owe it (R6). */
+  #write(text: string): boolean {
+    const hasRoom = this.#duplex.write(`${text}\n`);
+    if (this.#duplex.bufferedBytes > this.#outgoingBytesLimit) {
+      this.#logger.warn({ bufferedBytes: this.#duplex.bufferedBytes }, 'slow reader, connection closed');
+      this.#duplex.destroy();
+    } else if (!hasRoom && !this.#isSlow) {
+      this.#isSlow = true;
+      this.#duplex.pause();
+    }
+    return hasRoom;
+  }
+
+  #goOn(): void {
+    if (!this.#isSlow) return;
+    this.#isSlow = false;
+    this.#duplex.resume();
+    this.#wakeWriters();
+  }
+
+  #wakeWriters(): void {
+    const waiting = this.#waitsForDrain;
+    this.#waitsForDrain = [];
+    for (const wake of waiting) wake();
+  }
+
+  /** The other side has said all it will (`printf ... | nc -U`): it still gets its answers. */
+  #endOfInput(): void {
+    this.#hasEnded = true;
+    this.#closeWhenAnswered();
+  }
+
+  #closeWhenAnswered(): void {
+    if (this.#hasEnded && this.#inFlight === 0) this.#duplex.close();
+  }
+
+  #fail(): void {
+    if (this.signal.aborted) return;
+    const pending = [...this.#pending.values()];
+    this.#pending.clear();
+    this.#closed.abort(closedError('unknown'));
+    for (const { reject } of pending) reject(closedError('unknown'));
+    this.#wakeWriters();
+  }
+}
+
+function closedError(outcome: 'not-applied' | 'unknown'): AspenError {
+  return new AspenError('UNAVAILABLE', 'the connection has closed', { outcome });
+}
+
+function tooManyInFlight(limit: number): AspenError {
+  return new AspenError('RESOURCE_EXHAUSTED', `more than ${limit} requests in flight on this connection`, {
+    details: { limit: 'inFlightLimit', retryAfterMs: RETRY_AFTER_MS },
+  });
+}

@@ -1,0 +1,117 @@
+import { AspenError, type Logger, type Startable } from '../base/index.ts';
+import { checkParams } from './check-params.ts';
+import type { LineDuplex, LineListener } from './line-duplex.ts';
+import { isMethodName, METHODS, type MethodName, type Params, type Result } from './methods/table.ts';
+import { nearestName } from './nearest-name.ts';
+import { describeMethods } from './openrpc.ts';
+import { RpcPeer, type RpcPeerOptions } from './rpc-peer.ts';
+
+/** What a handler knows of whoever asks. */
+export interface Connection {
+  readonly id: number;
+  /** Aborted when the connection has closed: subscriptions and waits of its client end then. */
+  readonly signal: AbortSignal;
+  /** @returns false when the client reads slower than we write: wait for `drained` before more. */
+  notify(method: string, params: unknown): boolean;
+  drained(): Promise<void>;
+  /** Asks the client. @throws AspenError as it answered; UNAVAILABLE when the connection closes first. */
+  request(method: string, params: unknown): Promise<unknown>;
+}
+
+export type Handler<M extends MethodName> = (params: Params<M>, connection: Connection) => Promise<Result<M>>;
+
+/** One handler for each method of the table; `rpc.discover` answers by itself. */
+export type Handlers = { readonly [M in Exclude<MethodName, 'rpc.discover'>]: Handler<M> };
+
+export interface RpcServerComponents {
+  readonly listener: LineListener;
+  readonly handlers: Handlers;
+  readonly logger: Logger;
+}
+
+export interface RpcServerOptions extends RpcPeerOptions {
+  /** For the OpenRPC document. */
+  readonly version: string;
+  /** Connections at once; more are closed as they come. @default 4_096 */
+  readonly connectionLimit?: number;
+  /** Checks each result against the schema too. For tests: it costs time. @default false */
+  readonly checksResults?: boolean;
+}
+
+export interface RpcServer extends Startable {
+  readonly connectionCount: number;
+}
+
+/** Serves the method table on a listener. `start` begins to listen, `stop` closes every connection after its answers went out. */
+export function createRpcServer(components: RpcServerComponents, options: RpcServerOptions): RpcServer {
+  const { listener, logger } = components;
+  const { connectionLimit = 4_096 } = options;
+  const peers = new Set<RpcPeer>();
+  const dispatch = createDispatch(components, options);
+  let lastId = 0;
+
+  const accept = (duplex: LineDuplex) => {
+    if (peers.size >= connectionLimit) {
+      logger.warn({ connectionLimit }, 'too many connections, one refused');
+      duplex.destroy();
+      return;
+    }
+    lastId += 1;
+    const peer: RpcPeer = new RpcPeer(
+      { duplex, logger, handle: (method, params) => dispatch(method, params, connection) },
+      options,
+    );
+    const connection = connectionOf(lastId, peer);
+    peers.add(peer);
+    peer.signal.addEventListener('abort', () => peers.delete(peer), { once: true });
+  };
+
+  return {
+    get connectionCount() {
+      return peers.size;
+    },
+    async start() {
+      await listener.listen(accept);
+      logger.info({ address: listener.address }, 'socket is open');
+    },
+    async stop() {
+      await listener.close();
+      for (const peer of peers) peer.close();
+    },
+  };
+}
+
+type Dispatch = (method: string, params: unknown, connection: Connection) => Promise<unknown>;
+
+/** Finds the method, checks the params, calls the handler. */
+function createDispatch(
+  { handlers }: RpcServerComponents,
+  { version, checksResults = false }: RpcServerOptions,
+): Dispatch {
+  return async (method, params, connection) => {
+    if (!isMethodName(method)) throw methodNotFound(method);
+    const checked = checkParams(method, params);
+    if (method === 'rpc.discover') return describeMethods({ version });
+    // The table ties each method to its params; TypeScript cannot follow that through a name known only at run time.
+    const handler = handlers[method] as (params: unknown, connection: Connection) => Promise<unknown>;
+    const result = await handler(checked, connection);
+    if (checksResults) METHODS[method].result.parse(result);
+    return result;
+  };
+}
+
+function methodNotFound(method: string): AspenError {
+  const nearest = nearestName(method, Object.keys(METHODS));
+  const hint = nearest === undefined ? '' : `; did you mean "${nearest}"?`;
+  return new AspenError('METHOD_NOT_FOUND', `no method "${method.slice(0, 128)}"${hint}`);
+}
+
+function connectionOf(id: number, peer: RpcPeer): Connection {
+  return {
+    id,
+    signal: peer.signal,
+    notify: (method, params) => peer.notify(method, params),
+    drained: () => peer.drained(),
+    request: (method, params) => peer.request(method, params),
+  };
+}

@@ -1,0 +1,16 @@
+import type { z } from 'zod';
+import type { agentStatusSchema } from './methods/agent.ts';
+import type { jobNotifications, jobSchema, jobStateSchema } from './methods/job.ts';
+import type { peerSchema, ticketSchema } from './methods/mesh.ts';
+import type { nodeSchema } from './methods/node.ts';
+
+export type AgentStatus = z.output<typeof agentStatusSchema>;
+export type Job = z.output<typeof jobSchema>;
+export type JobState = z.output<typeof jobStateSchema>;
+export type MeshPeer = z.output<typeof peerSchema>;
+export type MeshTicket = z.output<typeof ticketSchema>;
+export type NodeEntry = z.output<typeof nodeSchema>;
+/** Params of the notification `job.log`. */
+export type JobLog = z.output<(typeof jobNotifications)['job.log']>;
+/** Params of the notification `job.logEnd`. */
+export type JobLogEnd = z.output<(typeof jobNotifications)['job.logEnd']>;
