@@ -9,6 +9,18 @@ export type Standing = 'member' | 'stranger' | 'refused';
 /** A frame longer than this closes the channel it came on. */
 export const FRAME_BYTES_LIMIT = 4 * 2 ** 20;
 
+/** Most bytes of a gossip message. */
+export const GOSSIP_BYTES_LIMIT = 64 * 2 ** 10;
+
+/** Most bytes of an admission request, and of its answer. */
+export const ADMISSION_BYTES_LIMIT = 4 * 2 ** 10;
+
+/** How long a stranger may take to say what it wants; then it is disconnected. Unit: ms. */
+export const ADMISSION_REQUEST_MS = 3_000;
+
+/** How long the answer may take: redeeming a ticket waits for the group. Unit: ms. */
+export const ADMISSION_ANSWER_MS = 10_000;
+
 export interface PeerLink {
   readonly peerId: PeerId;
   /** Address the connection uses; for people. */
@@ -40,7 +52,10 @@ export interface Transport extends Startable {
   onLink(
     callback: (event: { readonly peerId: PeerId; readonly type: 'opened' | 'closed' }) => void,
   ): Disposable;
-  /** The one exchange a stranger may have: at most 4 KiB each way, 3 s. Dials if needed. */
+  /**
+   * The one exchange a stranger may have: at most 4 KiB each way, the request within 3 s, the answer within 10 s. Dials if needed.
+   * Rejects with UNAVAILABLE, DEADLINE_EXCEEDED, or DENIED where a gate refuses.
+   */
   admission: {
     ask(
       peerId: PeerId,

@@ -1,0 +1,106 @@
+import { AspenError, type Crypto, encode, type MeshId, type PeerId } from '../base/index.ts';
+import { isPeerId } from './identity.ts';
+import { meshIdOf } from './mesh-id.ts';
+import { isRole, type Role } from './roles.ts';
+import { foreignRecord, isBytes, isWallMs, signStatement, statementBytes } from './statement.ts';
+
+/**
+ * The mesh's word that a peer belongs to it.
+ *
+ * - C1 A certificate holds only when its root key is the one the mesh id was derived from, and that key signed every field.
+ * - C2 It never expires: a node that was off for a year comes back without help. Only a revocation ends it.
+ * - C3 It proves nothing about who shows it; the handshake does. Whoever accepts one compares `peerId` with the authenticated peer.
+ */
+export interface Certificate {
+  readonly meshId: MeshId;
+  /** Ed25519, 32 bytes. */
+  readonly rootPublicKey: Uint8Array;
+  readonly peerId: PeerId;
+  readonly role: Role;
+  /** X25519 key of the peer, 32 bytes: what the root key is sealed to when the peer becomes a voter. */
+  readonly sealingKey: Uint8Array;
+  /** Wall time of the signer. */
+  readonly issuedAtMs: number;
+  /** The ticket it was given for; null for the founder. */
+  readonly ticketId: string | null;
+  /** By the root key, 64 bytes. */
+  readonly signature: Uint8Array;
+}
+
+/** What the signer states; mesh id and root public key follow from the root key. */
+export type CertificateFacts = Pick<
+  Certificate,
+  'peerId' | 'role' | 'sealingKey' | 'issuedAtMs' | 'ticketId'
+>;
+
+const LABEL = 'aspen certificate v1';
+export const CERTIFICATE_BYTES_LIMIT = 1_024;
+const TICKET_ID_LIMIT = 64;
+
+/** @param rootSeed the mesh's root key, 32 secret bytes. */
+export function signCertificate(
+  { crypto, rootSeed }: { readonly crypto: Crypto; readonly rootSeed: Uint8Array },
+  facts: CertificateFacts,
+): Certificate {
+  const rootPublicKey = crypto.signingPublicKey(rootSeed);
+  const { peerId, role, sealingKey, issuedAtMs, ticketId } = facts;
+  const meshId = meshIdOf(crypto, rootPublicKey);
+  const unsigned = { meshId, rootPublicKey, peerId, role, sealingKey, issuedAtMs, ticketId };
+  return { ...unsigned, signature: signStatement(crypto, rootSeed, LABEL, fieldsOf(unsigned)) };
+}
+
+/** @returns at most {@link CERTIFICATE_BYTES_LIMIT} bytes. */
+export function encodeCertificate(certificate: Certificate): Uint8Array {
+  return encode(certificate);
+}
+
+/**
+ * @param foreign encoded bytes, or the value they decode to.
+ * @returns the certificate, checked to be of this mesh (C1).
+ * @throws AspenError DENIED with the reason, whatever the bytes are.
+ */
+export function verifyCertificate(
+  { crypto, meshId }: { readonly crypto: Crypto; readonly meshId: MeshId },
+  foreign: unknown,
+): Certificate {
+  const certificate = readCertificate(foreign);
+  if (certificate === undefined) throw denied('it is malformed');
+  if (certificate.meshId !== meshId)
+    throw denied(`it is for mesh ${certificate.meshId}, this is mesh ${meshId}`);
+  if (meshIdOf(crypto, certificate.rootPublicKey) !== meshId)
+    throw denied('its root key is not the key of the mesh');
+  const signed = statementBytes(LABEL, fieldsOf(certificate));
+  if (!crypto.verify(certificate.rootPublicKey, signed, certificate.signature)) {
+    throw denied('its signature does not hold');
+  }
+  return certificate;
+}
+
+function fieldsOf(certificate: Omit<Certificate, 'signature'>) {
+  const { meshId, rootPublicKey, peerId, role, sealingKey, issuedAtMs, ticketId } = certificate;
+  return [meshId, rootPublicKey, peerId, role, sealingKey, issuedAtMs, ticketId];
+}
+
+function readCertificate(foreign: unknown): Certificate | undefined {
+  const { meshId, rootPublicKey, peerId, role, sealingKey, issuedAtMs, ticketId, signature } =
+    foreignRecord(foreign, CERTIFICATE_BYTES_LIMIT) ?? {};
+  const isTicketId =
+    ticketId === null || (typeof ticketId === 'string' && ticketId.length <= TICKET_ID_LIMIT);
+  if (typeof meshId !== 'string' || !isPeerId(peerId) || !isRole(role) || !isTicketId) return undefined;
+  if (!isBytes(rootPublicKey, 32) || !isBytes(sealingKey, 32) || !isBytes(signature, 64)) return undefined;
+  if (!isWallMs(issuedAtMs)) return undefined;
+  return {
+    meshId: meshId as MeshId,
+    rootPublicKey,
+    peerId,
+    role,
+    sealingKey,
+    issuedAtMs,
+    ticketId,
+    signature,
+  };
+}
+
+function denied(reason: string): AspenError {
+  return new AspenError('DENIED', `the certificate does not count: ${reason}`);
+}

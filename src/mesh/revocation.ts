@@ -1,0 +1,70 @@
+import { AspenError, type Crypto, encode, type MeshId, type PeerId } from '../base/index.ts';
+import { isPeerId } from './identity.ts';
+import { meshIdOf } from './mesh-id.ts';
+import { foreignRecord, isBytes, isWallMs, signStatement, statementBytes } from './statement.ts';
+
+/** The mesh's word that a peer no longer belongs to it. It wins over every certificate, whatever the times in both. */
+export interface Revocation {
+  readonly meshId: MeshId;
+  /** Ed25519, 32 bytes. */
+  readonly rootPublicKey: Uint8Array;
+  readonly peerId: PeerId;
+  /** Wall time of the signer; for people. */
+  readonly issuedAtMs: number;
+  /** By the root key, 64 bytes. */
+  readonly signature: Uint8Array;
+}
+
+const LABEL = 'aspen revocation v1';
+export const REVOCATION_BYTES_LIMIT = 512;
+
+/** @param rootSeed the mesh's root key, 32 secret bytes. */
+export function signRevocation(
+  { crypto, rootSeed }: { readonly crypto: Crypto; readonly rootSeed: Uint8Array },
+  { peerId, issuedAtMs }: Pick<Revocation, 'peerId' | 'issuedAtMs'>,
+): Revocation {
+  const rootPublicKey = crypto.signingPublicKey(rootSeed);
+  const unsigned = { meshId: meshIdOf(crypto, rootPublicKey), rootPublicKey, peerId, issuedAtMs };
+  return { ...unsigned, signature: signStatement(crypto, rootSeed, LABEL, fieldsOf(unsigned)) };
+}
+
+/** @returns at most {@link REVOCATION_BYTES_LIMIT} bytes. */
+export function encodeRevocation(revocation: Revocation): Uint8Array {
+  return encode(revocation);
+}
+
+/**
+ * @param foreign encoded bytes, or the value they decode to.
+ * @throws AspenError DENIED with the reason, whatever the bytes are.
+ */
+export function verifyRevocation(
+  { crypto, meshId }: { readonly crypto: Crypto; readonly meshId: MeshId },
+  foreign: unknown,
+): Revocation {
+  const revocation = readRevocation(foreign);
+  if (revocation === undefined) throw denied('it is malformed');
+  if (revocation.meshId !== meshId || meshIdOf(crypto, revocation.rootPublicKey) !== meshId) {
+    throw denied(`it is not of mesh ${meshId}`);
+  }
+  const signed = statementBytes(LABEL, fieldsOf(revocation));
+  if (!crypto.verify(revocation.rootPublicKey, signed, revocation.signature)) {
+    throw denied('its signature does not hold');
+  }
+  return revocation;
+}
+
+function fieldsOf({ meshId, rootPublicKey, peerId, issuedAtMs }: Omit<Revocation, 'signature'>) {
+  return [meshId, rootPublicKey, peerId, issuedAtMs];
+}
+
+function readRevocation(foreign: unknown): Revocation | undefined {
+  const { meshId, rootPublicKey, peerId, issuedAtMs, signature } =
+    foreignRecord(foreign, REVOCATION_BYTES_LIMIT) ?? {};
+  if (typeof meshId !== 'string' || !isPeerId(peerId) || !isWallMs(issuedAtMs)) return undefined;
+  if (!isBytes(rootPublicKey, 32) || !isBytes(signature, 64)) return undefined;
+  return { meshId: meshId as MeshId, rootPublicKey, peerId, issuedAtMs, signature };
+}
+
+function denied(reason: string): AspenError {
+  return new AspenError('DENIED', `the revocation does not count: ${reason}`);
+}
