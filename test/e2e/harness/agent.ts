@@ -18,6 +18,8 @@ export interface AgentOptions {
 
 /** How long an agent may take to stop after it was asked to. Unit: ms. */
 const STOP_CAP_MS = 30_000;
+/** How often a starting agent is asked whether it is ready; what start times are exact to. */
+export const READY_POLL_MS = 5;
 
 /** One agent as a process of its own, with its data directory, its log, and the ways to treat it kindly or badly. */
 export class Agent {
@@ -27,7 +29,7 @@ export class Agent {
   readonly netns: string | undefined;
   readonly #env: Readonly<Record<string, string>>;
   #process: ChildProcess | undefined;
-  #client: RpcClient | undefined;
+  #client: Promise<RpcClient> | undefined;
   #peerId: string | undefined;
   /** Peer ids whose jobs may have lost their agent by our own hand: what is left of them is ours to end. */
   readonly #killed = new Set<string>();
@@ -79,7 +81,10 @@ export class Agent {
         `agent ${this.name} ended with ${code ?? signal} before it was ready:\n${this.logTail()}`,
       );
     });
-    const ready = until(() => this.status(), { what: `agent ${this.name} to answer`, everyMs: 50 });
+    const ready = until(() => this.status(), {
+      what: `agent ${this.name} to answer`,
+      everyMs: READY_POLL_MS,
+    });
     failed.catch(() => undefined); // it will end one day; that is only a failure while nobody has answered yet
     const status = await Promise.race([ready, failed]);
     this.#peerId = status.peerId;
@@ -87,8 +92,22 @@ export class Agent {
 
   /** Calls a method over a connection that is opened again when the agent was restarted. */
   async call<R>(method: string, params: object = {}, timeoutMs?: number): Promise<R> {
-    if (this.#client === undefined || this.#client.isClosed) this.#client = await this.connect();
-    return await this.#client.call<R>(method, params, timeoutMs);
+    const client = await this.#connected();
+    return await client.call<R>(method, params, timeoutMs);
+  }
+
+  /** One connection for all calls of the moment, a new one after the agent was gone. */
+  async #connected(): Promise<RpcClient> {
+    this.#client ??= this.connect();
+    try {
+      const client = await this.#client;
+      if (!client.isClosed) return client;
+    } catch (error) {
+      this.#client = undefined;
+      throw error;
+    }
+    this.#client = this.connect();
+    return await this.#client;
   }
 
   connect(): Promise<RpcClient> {
@@ -180,7 +199,10 @@ export class Agent {
   }
 
   #closeClient(): void {
-    this.#client?.[Symbol.dispose]();
+    this.#client?.then(
+      (client) => client[Symbol.dispose](),
+      () => undefined, // it never was a connection
+    );
     this.#client = undefined;
   }
 }

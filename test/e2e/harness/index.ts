@@ -1,4 +1,4 @@
-export { Agent, withFlags } from './agent.ts';
+export { Agent, READY_POLL_MS, withFlags } from './agent.ts';
 export { agreement, Cluster, isAgreed, leaderAndFollowers } from './cluster.ts';
 export { Lan } from './netns.ts';
 export { isAlive, processesWith, signalProcess } from './processes.ts';
