@@ -76,17 +76,15 @@ export class Agent {
     const options = this.netns === undefined ? { env: this.#env } : { env: this.#env, netns: this.netns };
     const child = startProgram([...args, '--data-dir', this.dataDir], this.logFile, options);
     this.#process = child;
-    const failed = once(child, 'exit').then(([code, signal]) => {
-      throw new Error(
-        `agent ${this.name} ended with ${code ?? signal} before it was ready:\n${this.logTail()}`,
-      );
-    });
-    const ready = until(() => this.status(), {
+    await once(child, 'spawn');
+    const status = await until(async () => (this.isRunning ? await this.status() : 'ended'), {
       what: `agent ${this.name} to answer`,
       everyMs: READY_POLL_MS,
     });
-    failed.catch(() => undefined); // it will end one day; that is only a failure while nobody has answered yet
-    const status = await Promise.race([ready, failed]);
+    if (status === 'ended') {
+      const how = child.exitCode ?? child.signalCode;
+      throw new Error(`agent ${this.name} ended with ${how} before it was ready:\n${this.logTail()}`);
+    }
     this.#peerId = status.peerId;
   }
 
@@ -99,15 +97,16 @@ export class Agent {
   /** One connection for all calls of the moment, a new one after the agent was gone. */
   async #connected(): Promise<RpcClient> {
     this.#client ??= this.connect();
+    const current = this.#client;
     try {
-      const client = await this.#client;
+      const client = await current;
       if (!client.isClosed) return client;
     } catch (error) {
-      this.#client = undefined;
+      if (this.#client === current) this.#client = undefined;
       throw error;
     }
-    this.#client = this.connect();
-    return await this.#client;
+    if (this.#client === current) this.#client = this.connect();
+    return await this.#connected();
   }
 
   connect(): Promise<RpcClient> {
