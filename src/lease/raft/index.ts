@@ -1,1 +1,31 @@
+export { type CommitInput, type CommitRule, commitByMajority } from './commit-rule.ts';
+export type { ConfigurationChange } from './membership.ts';
+export { EMPTY_CONFIGURATION, isJoint, isVoter, membersOf } from './membership.ts';
+export type {
+  Append,
+  AppendAccepted,
+  AppendRejected,
+  Heartbeat,
+  HeartbeatReply,
+  Message,
+  TimeoutNow,
+  VoteReply,
+  VoteRequest,
+} from './messages.ts';
+export { parseConfiguration, parseMessage } from './message-schema.ts';
+export type { RaftOptions } from './options.ts';
+export type { ProgressMode } from './progress.ts';
+export { Raft, type RaftComponents, type RaftInitial } from './raft.ts';
+export type { ConfirmedRead } from './read-index.ts';
+export type {
+  ConfigurationRefused,
+  PeerProgress,
+  Persist,
+  Proposed,
+  ProposeRefusal,
+  ProposeRefused,
+  RaftRole,
+  RaftState,
+  Ready,
+} from './ready.ts';
 export type { Configuration, Entry, EntryKind, HardState, LogReader, SnapshotMeta } from './types.ts';

@@ -1,0 +1,53 @@
+import type { PeerId } from '../../base/brand.ts';
+import { AspenError } from '../../base/errors.ts';
+
+/** Time is counted in ticks; the driver decides how long one is. */
+export interface RaftOptions {
+  readonly self: PeerId;
+  /** A follower that hears nothing for this long (up to twice, drawn anew for every election) campaigns. Unit: ticks. @default 10 */
+  readonly electionTicks?: number;
+  /** Pause between heartbeats; at most a third of `electionTicks`, so that two may be lost. Unit: ticks. @default 1 */
+  readonly heartbeatTicks?: number;
+  /** Payload of one append message; a single larger entry still travels alone. @default 1 MiB */
+  readonly appendBytesLimit?: number;
+  /** Append messages on the way to one peer without an answer. @default 64 */
+  readonly inflightAppendsLimit?: number;
+  /** A leader refuses proposals while more than this waits for its majority. @default 64 MiB */
+  readonly uncommittedBytesLimit?: number;
+  /** Payload of the committed entries that one Ready hands out. @default 16 MiB */
+  readonly applyBytesLimit?: number;
+}
+
+export type ResolvedRaftOptions = Required<RaftOptions>;
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+/** @throws AspenError INVALID_PARAMS naming the option, the limit and the number. */
+export function resolveRaftOptions(options: RaftOptions): ResolvedRaftOptions {
+  const resolved: ResolvedRaftOptions = {
+    self: options.self,
+    electionTicks: options.electionTicks ?? 10,
+    heartbeatTicks: options.heartbeatTicks ?? 1,
+    appendBytesLimit: options.appendBytesLimit ?? MiB,
+    inflightAppendsLimit: options.inflightAppendsLimit ?? 64,
+    uncommittedBytesLimit: options.uncommittedBytesLimit ?? 64 * MiB,
+    applyBytesLimit: options.applyBytesLimit ?? 16 * MiB,
+  };
+  for (const [name, value] of Object.entries(resolved)) {
+    if (name !== 'self') requirePositive(name, value as number);
+  }
+  const { heartbeatTicks, electionTicks } = resolved;
+  if (heartbeatTicks * 3 > electionTicks) {
+    throw new AspenError(
+      'INVALID_PARAMS',
+      `heartbeatTicks must be at most electionTicks / 3, got ${heartbeatTicks} for electionTicks ${electionTicks}`,
+    );
+  }
+  return Object.freeze(resolved);
+}
+
+function requirePositive(name: string, value: number): void {
+  if (Number.isSafeInteger(value) && value > 0) return;
+  throw new AspenError('INVALID_PARAMS', `${name} must be a whole number above 0, got ${value}`);
+}

@@ -1,0 +1,113 @@
+import type { LogIndex } from '../../base/brand.ts';
+import { logIndex } from './positions.ts';
+
+/**
+ * `probe`: one append at a time until the logs are known to agree; `replicate`: a pipeline of appends;
+ * `snapshot`: the peer lacks entries that are compacted away, and the driver streams it a snapshot.
+ */
+export type ProgressMode = 'probe' | 'replicate' | 'snapshot';
+
+/** What a leader knows about one peer. */
+export class Progress {
+  mode: ProgressMode = 'probe';
+  /** Durable at the peer and equal to the leader's log. */
+  matchIndex: LogIndex = logIndex(0);
+  nextIndex: LogIndex;
+  /** Tick of the peer's last message; null while it was never heard of. */
+  heardAtTick: number | null = null;
+  /** Highest read round the peer has echoed. */
+  ackedRound = 0;
+  /** The peer should be asked once more, though there may be nothing new to send: an append may have been lost. */
+  isNudged = false;
+  #nudgedAtTick = -1;
+  /** In `probe`: one append is on its way. */
+  isPaused = false;
+  #toldCommit = 0;
+  /** Last index of each append on its way, oldest first. */
+  #inflight: number[] = [];
+  readonly #inflightLimit: number;
+
+  constructor(nextIndex: number, inflightLimit: number) {
+    this.nextIndex = logIndex(nextIndex);
+    this.#inflightLimit = inflightLimit;
+  }
+
+  get isWindowFull(): boolean {
+    return this.#inflight.length >= this.#inflightLimit;
+  }
+
+  /** @returns whether an append may leave now, be it empty. */
+  canSend(lastIndex: number, commitIndex: number): boolean {
+    if (this.mode === 'snapshot') return false;
+    if (this.mode === 'probe') return !this.isPaused;
+    if (this.isNudged) return true;
+    if (this.nextIndex <= lastIndex) return !this.isWindowFull;
+    return this.#toldCommit < Math.min(commitIndex, this.nextIndex - 1);
+  }
+
+  /** An append of entries up to `lastSent` is on its way; `count` 0 for one that only tells the commit index. */
+  onSent({ lastSent, count, commitIndex }: { lastSent: number; count: number; commitIndex: number }): void {
+    this.isNudged = false;
+    this.#toldCommit = Math.min(commitIndex, lastSent);
+    if (this.mode === 'probe') {
+      this.isPaused = true;
+      return;
+    }
+    this.nextIndex = logIndex(lastSent + 1);
+    if (count > 0) this.#inflight.push(lastSent);
+  }
+
+  /** @returns whether anything became known that was not before. */
+  onAccepted(matchIndex: LogIndex): boolean {
+    const isNews = matchIndex > this.matchIndex;
+    if (isNews) this.matchIndex = matchIndex;
+    this.nextIndex = logIndex(Math.max(this.nextIndex, this.matchIndex + 1));
+    while (this.#inflight.length > 0 && (this.#inflight[0] as number) <= matchIndex) this.#inflight.shift();
+    if (this.mode === 'probe' && matchIndex >= this.matchIndex) this.replicate();
+    return isNews;
+  }
+
+  /**
+   * @param hintIndex where the logs may agree, already compared with the leader's own terms.
+   * @returns false for an answer to something that was settled meanwhile.
+   */
+  onRejected(rejectedIndex: number, hintIndex: number): boolean {
+    if (this.mode === 'replicate') {
+      if (rejectedIndex <= this.matchIndex) return false;
+      this.probeFrom(this.matchIndex + 1);
+    } else if (this.mode === 'snapshot' || this.nextIndex - 1 !== rejectedIndex) {
+      return false;
+    }
+    const next = Math.min(rejectedIndex, hintIndex + 1);
+    this.probeFrom(Math.max(next, this.matchIndex + 1));
+    return true;
+  }
+
+  /** At most once a tick: heartbeats of read rounds may be answered much more often. */
+  nudge(tick: number): void {
+    if (this.#nudgedAtTick === tick) return;
+    this.#nudgedAtTick = tick;
+    this.isNudged = true;
+  }
+
+  replicate(): void {
+    this.mode = 'replicate';
+    this.nextIndex = logIndex(this.matchIndex + 1);
+    this.#inflight = [];
+    this.isPaused = false;
+  }
+
+  probeFrom(nextIndex: number): void {
+    this.mode = 'probe';
+    this.nextIndex = logIndex(Math.max(nextIndex, this.matchIndex + 1));
+    this.#toldCommit = 0;
+    this.#inflight = [];
+    this.isPaused = false;
+  }
+
+  awaitSnapshot(): void {
+    this.mode = 'snapshot';
+    this.#inflight = [];
+    this.isNudged = false;
+  }
+}
