@@ -77,10 +77,9 @@ describe('an agent refuses', function () {
 
   it('a line of 17 MiB with an error, then closes', async () => {
     using socket = await RawSocket.connect(agent.socketPath);
-    const value = Buffer.alloc(MEBIBYTE, 'x');
-    socket.write('{"jsonrpc":"2.0","id":1,"method":"kv.put","params":{"key":"big","value":"');
-    for (let sent = 0; sent < 17; sent += 1) socket.write(value);
-    socket.write('"}}\n');
+    const head = '{"jsonrpc":"2.0","id":1,"method":"kv.put","params":{"key":"big","value":"';
+    const pieces = Array.from({ length: 17 }, () => Buffer.alloc(MEBIBYTE, 'x'));
+    await socket.writeUntilAnswered([head, ...pieces, '"}}\n']);
     const [answer] = await socket.answered(1);
     assert.equal(answer?.error?.code, -32700);
     assert.equal(await agent.call('kv.get', { key: 'big' }), null);

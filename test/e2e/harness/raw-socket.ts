@@ -40,6 +40,14 @@ export class RawSocket implements Disposable {
     if (!this.#isClosed) this.#socket.write(bytes);
   }
 
+  /** Writes one piece after the other as long as nobody answers or closes. */
+  async writeUntilAnswered(pieces: Iterable<string | Uint8Array>): Promise<void> {
+    for (const piece of pieces) {
+      if (this.#isClosed || this.#received !== '') return;
+      await new Promise<void>((resolve) => this.#socket.write(piece, () => resolve()));
+    }
+  }
+
   /** Waits for so many answers. */
   async answered(count: number): Promise<RawSocket['answers']> {
     await until(() => this.answers.length >= count, { what: `${count} answers on the socket`, everyMs: 20 });

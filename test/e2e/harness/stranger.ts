@@ -69,12 +69,12 @@ export class Stranger implements AsyncDisposable {
     return await listen(stream, words);
   }
 
-  /** Topics and peers that gossip has shown to the stranger. */
-  gossipSeen(): { readonly peers: number; readonly topics: readonly string[] } {
-    const { pubsub } = this.#node.services;
-    return { peers: pubsub.getPeers().length, topics: pubsub.getTopics() };
+  /** How many peers have let the stranger into their gossip. */
+  gossipPeers(): number {
+    return this.#node.services.pubsub.getPeers().length;
   }
 
+  /** @returns how many peers took the message. */
   async publish(topic: string, message: Uint8Array): Promise<number> {
     this.#node.services.pubsub.subscribe(topic);
     const { recipients } = await this.#node.services.pubsub.publish(topic, message);
@@ -100,6 +100,7 @@ function listen(stream: Stream, words: Uint8Array): Promise<Knock> {
     });
     stream.addEventListener('remoteCloseWrite', () => finish('stream closed'));
     stream.addEventListener('close', () => finish('stream closed'));
+    if (stream.remoteWriteStatus === 'closed') finish('stream closed'); // before anybody listened
     try {
       stream.send(words);
     } catch {
