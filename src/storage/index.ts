@@ -1,4 +1,6 @@
+export { checkKeys, KEY_BYTES_LIMIT, KeyTable } from './key-table.ts';
 export { keyNumber, keyText, numberKey, prefixEnd, textKey } from './keys.ts';
+export { copied, MemoryStore, tableSnapshot } from './memory-store.ts';
 export {
   type Key,
   type KeyRange,
@@ -8,3 +10,4 @@ export {
   type StoreView,
   type Write,
 } from './store.ts';
+export { WriteBuffer } from './write-buffer.ts';

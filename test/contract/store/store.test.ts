@@ -1,0 +1,22 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { KeyTable, MemoryStore } from '../../../src/storage/index.ts';
+import { openLmdbStore } from '../../../src/storage/lmdb-store.ts';
+import { describeStore } from './store-contract.ts';
+
+describeStore('memory', async () => {
+  const table = new KeyTable();
+  return {
+    open: async () => new MemoryStore(table),
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+});
+
+describeStore('lmdb', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'aspen-store-'));
+  return {
+    open: async () => openLmdbStore(join(directory, 'store')),
+    [Symbol.asyncDispose]: () => rm(directory, { recursive: true }),
+  };
+});
