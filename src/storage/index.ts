@@ -1,5 +1,13 @@
+export {
+  checkFileName,
+  type DataDirectory,
+  DIRECTORY_FILES,
+  defaultDataDirectoryPath,
+  FORMAT_VERSION,
+} from './data-directory.ts';
 export { checkKeys, KEY_BYTES_LIMIT, KeyTable } from './key-table.ts';
 export { keyNumber, keyText, numberKey, prefixEnd, textKey } from './keys.ts';
+export { MemoryDirectoryDisk, openMemoryDataDirectory } from './memory-data-directory.ts';
 export { copied, MemoryStore, tableSnapshot } from './memory-store.ts';
 export {
   type Key,
