@@ -59,6 +59,7 @@ export class RpcPeer {
   #nextId = 1;
   #inFlight = 0;
   #isSlow = false;
+  #isHeld = false;
   #hasEnded = false;
 
   constructor({ duplex, logger, handle }: RpcPeerComponents, options: RpcPeerOptions = {}) {
@@ -98,6 +99,12 @@ export class RpcPeer {
   drained(): Promise<void> {
     if (!this.#isSlow || this.signal.aborted) return Promise.resolve();
     return new Promise((resolve) => this.#waitsForDrain.push(resolve));
+  }
+
+  /** Stops and goes on reading, responses included: what is not read presses back on the other side. */
+  hold(isHeld: boolean): void {
+    this.#isHeld = isHeld;
+    this.#pauseOrResume();
   }
 
   close(): void {
@@ -213,7 +220,7 @@ export class RpcPeer {
       this.#duplex.destroy();
     } else if (!hasRoom && !this.#isSlow) {
       this.#isSlow = true;
-      this.#duplex.pause();
+      this.#pauseOrResume();
     }
     return hasRoom;
   }
@@ -221,8 +228,13 @@ export class RpcPeer {
   #goOn(): void {
     if (!this.#isSlow) return;
     this.#isSlow = false;
-    this.#duplex.resume();
+    this.#pauseOrResume();
     this.#wakeWriters();
+  }
+
+  #pauseOrResume(): void {
+    if (this.#isSlow || this.#isHeld) this.#duplex.pause();
+    else this.#duplex.resume();
   }
 
   #wakeWriters(): void {

@@ -35,7 +35,7 @@ export const agentMethods = {
   }),
   'agent.stop': method({
     params: mutating({ graceMs: durationMsSchema.optional() }),
-    result: z.object({ stopping: z.boolean() }),
+    result: z.looseObject({ stopping: z.boolean(), pid: z.number().int().describe('To wait for its end.') }),
     isMutating: true,
     summary: 'Stops the agent; running jobs finish or are handed over.',
   }),

@@ -1,0 +1,129 @@
+import { type Command, CommanderError } from 'commander';
+import { AspenError } from '../base/index.ts';
+import type { MethodName, ParamsInput, Result } from '../rpc/index.ts';
+import type { AspenClient, CallOptions } from '../sdk/index.ts';
+import { EXIT_WRONG_USAGE, reportFailure } from './failure.ts';
+import { addGlobalFlags, type GlobalFlags, resolveGlobalFlags } from './flags.ts';
+import type { CliIo } from './io.ts';
+import { type Output, show, tell } from './output.ts';
+
+/** What a command works with. */
+export interface CommandContext {
+  readonly io: CliIo;
+  readonly flags: GlobalFlags;
+  /** Options of this command, as commander parsed them. */
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly args: readonly string[];
+  /** Connects to the agent of the data directory. @throws AspenError UNAVAILABLE when none answers. */
+  connect(): Promise<AspenClient>;
+  /** Connects if needed and calls. With `--timeout`, tries again while there is no quorum. */
+  call<M extends MethodName>(method: M, params: ParamsInput<M>, options?: CallOptions): Promise<Result<M>>;
+  tell(message: string): void;
+}
+
+export interface CommandDefinition {
+  /** e.g. `get <id>` */
+  readonly usage: string;
+  readonly summary: string;
+  /** Whole command lines, shown in the help. */
+  readonly examples: readonly [string, ...string[]];
+  readonly ownTimeout?: boolean;
+  readonly configure?: (command: Command) => void;
+  /** @returns what to show, or the exit code. */
+  readonly run: (context: CommandContext) => Promise<Output | number | undefined>;
+}
+
+/** Where the exit code of the command that ran is put. */
+export interface ExitSlot {
+  code: number;
+}
+
+const DEFAULT_TIMEOUT_MS = 30_000;
+const QUORUM_PAUSE_MS = 250;
+
+/** Adds one command to a noun or to the program. */
+export function define(parent: Command, io: CliIo, exit: ExitSlot, definition: CommandDefinition): Command {
+  const { usage, summary, examples, ownTimeout = false, configure, run } = definition;
+  const command = parent.command(usage).description(summary);
+  configure?.(command);
+  addGlobalFlags(command, { ownTimeout });
+  const title = examples.length === 1 ? 'Example' : 'Examples';
+  command.addHelpText('after', `\n${title}:\n${examples.map((example) => `  ${example}\n`).join('')}`);
+  command.action(async () => {
+    const root = rootOf(command).opts();
+    const own = command.opts();
+    const options = { ...root, ...own, color: root['color'] !== false && own['color'] !== false };
+    const flags = resolveGlobalFlags(options, { env: io.env, isTTY: io.stdout.isTTY, ownTimeout });
+    exit.code = await runCommand({ io, flags, options, args: command.args, run });
+  });
+  return command;
+}
+
+async function runCommand({
+  io,
+  flags,
+  options,
+  args,
+  run,
+}: Pick<CommandContext, 'io' | 'flags' | 'options' | 'args'> &
+  Pick<CommandDefinition, 'run'>): Promise<number> {
+  const session = createSession(flags);
+  try {
+    const shown = await run({
+      io,
+      flags,
+      options,
+      args,
+      ...session,
+      tell: (message) => tell(io, flags, message),
+    });
+    if (typeof shown === 'number') return shown;
+    if (shown === undefined) return 0;
+    await show(io, flags, shown);
+    return shown.exitCode ?? 0;
+  } catch (error) {
+    if (error instanceof CommanderError) throw error;
+    return reportFailure(io, error, flags.dataDir);
+  } finally {
+    session.close();
+  }
+}
+
+/** One connection for the whole command, opened when it is first needed. */
+function createSession(flags: GlobalFlags): Pick<CommandContext, 'connect' | 'call'> & { close(): void } {
+  let client: AspenClient | undefined;
+  const timeoutMs = flags.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+  const connect = async () => {
+    if (client !== undefined) return client;
+    const { AspenClient } = await import('../sdk/index.ts');
+    client = await AspenClient.connect({ dataDir: flags.dataDir, timeoutMs });
+    return client;
+  };
+  const call = async <M extends MethodName>(method: M, params: ParamsInput<M>, options?: CallOptions) => {
+    const connected = await connect();
+    const deadlineMs = performance.now() + (flags.timeoutMs ?? 0);
+    for (;;) {
+      try {
+        return await connected.call(method, params, options);
+      } catch (error) {
+        if (!isWithoutQuorum(error) || performance.now() + QUORUM_PAUSE_MS > deadlineMs) throw error;
+        await new Promise((resolve) => setTimeout(resolve, QUORUM_PAUSE_MS));
+      }
+    }
+  };
+  return { connect, call, close: () => client?.close() };
+}
+
+/** Refused before anything changed: asking again is safe. */
+function isWithoutQuorum(error: unknown): boolean {
+  return error instanceof AspenError && error.code === 'NO_QUORUM' && error.outcome === 'not-applied';
+}
+
+function rootOf(command: Command): Command {
+  return command.parent === null ? command : rootOf(command.parent);
+}
+
+/** Wrong usage is 2; asking for help or the version is no error. */
+export function exitCodeOf(error: CommanderError): number {
+  return error.exitCode === 0 ? 0 : EXIT_WRONG_USAGE;
+}

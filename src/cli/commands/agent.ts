@@ -1,0 +1,154 @@
+import type { Command } from 'commander';
+import { formatDuration } from '../../base/index.ts';
+import type { AgentStatus, MeshPeer, Result } from '../../rpc/index.ts';
+import { type CommandContext, define, type ExitSlot } from '../command.ts';
+import type { CliIo } from '../io.ts';
+import type { Output } from '../output.ts';
+import { formatFields, formatTable } from '../table.ts';
+
+const STOP_TIMEOUT_MS = 120_000;
+const POLL_MS = 25;
+
+/** `status`, `peers`, `down`, `leave`, `config show`. */
+export function addAgentCommands(program: Command, io: CliIo, exit: ExitSlot): void {
+  define(program, io, exit, {
+    usage: 'status',
+    summary: 'this node, its mesh, its group',
+    examples: ['aspen-agent status', 'aspen-agent status -o json'],
+    run: async ({ call }) => statusOutput(await call('agent.status', {})),
+  });
+  define(program, io, exit, {
+    usage: 'peers',
+    summary: 'the other members, with path, round trip and role',
+    examples: ['aspen-agent peers -o wide'],
+    run: async ({ call }) => peersOutput((await call('mesh.peers', {})).peers),
+  });
+  define(program, io, exit, {
+    usage: 'down',
+    summary: 'stop the agent; running jobs finish or are handed over',
+    examples: ['aspen-agent down'],
+    run: stopAgent,
+  });
+  define(program, io, exit, {
+    usage: 'leave',
+    summary: 'leave the mesh for good: hand over, drain, erase the membership',
+    examples: ['aspen-agent leave'],
+    run: leaveMesh,
+  });
+  const config = program.command('config').description('what the agent runs with');
+  define(config, io, exit, {
+    usage: 'show',
+    summary: 'the settings of the running agent',
+    examples: ['aspen-agent config show --origin'],
+    configure: (command) => command.option('--origin', 'also where each value comes from'),
+    run: async ({ call, options }) => configOutput(await call('config.show', {}), options['origin'] === true),
+  });
+}
+
+function statusOutput(status: AgentStatus): Output {
+  const { group } = status;
+  const leader = group.leader === status.peerId ? `${group.leader} (this node)` : (group.leader ?? 'none');
+  return {
+    schema: 'aspen.agent.status/v1',
+    value: status,
+    ids: [status.peerId],
+    text: (isWide) =>
+      formatFields([
+        ['name', status.name],
+        ['peer id', status.peerId],
+        ['mesh', status.meshId],
+        ['version', `${status.version}, up ${formatDuration(status.uptimeMs)}`],
+        ['group', `${group.role}, ${group.hasQuorum ? 'has quorum' : 'NO QUORUM'}, term ${group.term}`],
+        ['leader', leader],
+        ['voters', `${group.voters.length}`],
+        ...(isWide ? group.voters.map((voter) => ['', voter] as const) : []),
+        ['log', isWide ? `commit ${group.commitIndex}, applied ${group.appliedIndex}` : undefined],
+        ['peers', `${status.peers}`],
+      ]),
+  };
+}
+
+function peersOutput(peers: readonly MeshPeer[]): Output {
+  return {
+    schema: 'aspen.mesh.peers/v1',
+    value: { peers },
+    items: 'peers',
+    ids: peers.map(({ peerId }) => peerId),
+    text: (isWide) =>
+      formatTable(
+        ['name', 'peer id', 'role', 'path', 'rtt', ...(isWide ? ['address'] : [])],
+        peers.map((peer) => [
+          peer.name ?? '-',
+          peer.peerId,
+          peer.role ?? '-',
+          peer.path ?? 'not connected',
+          peer.rttMs === null ? '-' : `${peer.rttMs.toFixed(1)}ms`,
+          ...(isWide ? [peer.address ?? '-'] : []),
+        ]),
+      ),
+  };
+}
+
+function configOutput({ config }: Result<'config.show'>, hasOrigin: boolean): Output {
+  const shown = hasOrigin ? config : config.map(({ key, value }) => ({ key, value }));
+  return {
+    schema: 'aspen.config.show/v1',
+    value: { config: shown },
+    items: 'config',
+    ids: config.map(({ key }) => key),
+    text: (isWide) =>
+      formatTable(
+        ['setting', 'value', ...(hasOrigin || isWide ? ['origin'] : [])],
+        config.map(({ key, value, origin }) => [
+          key,
+          typeof value === 'string' ? value : JSON.stringify(value),
+          ...(hasOrigin || isWide ? [origin] : []),
+        ]),
+      ),
+  };
+}
+
+async function stopAgent(context: CommandContext): Promise<Output | number> {
+  const { call, connect, flags, tell } = context;
+  const client = await connect();
+  const { pid } = await call('agent.stop', {});
+  const deadlineMs = performance.now() + (flags.timeoutMs ?? STOP_TIMEOUT_MS);
+  tell('stopping; running jobs finish or are handed over');
+  const hasEnded = await waitUntil(() => !isRunning(pid), deadlineMs);
+  client.close();
+  if (!hasEnded) {
+    context.io.stderr.write(`aspen-agent: the agent (pid ${pid}) has not stopped yet\n`);
+    return 8;
+  }
+  return {
+    schema: 'aspen.agent.down/v1',
+    value: { stopped: true },
+    ids: [],
+    text: () => '',
+  };
+}
+
+async function leaveMesh({ call, flags, tell }: CommandContext): Promise<Output> {
+  const timeoutMs = flags.timeoutMs ?? STOP_TIMEOUT_MS;
+  const left = await call('mesh.leave', {}, { timeoutMs });
+  tell(`left the mesh ${left.meshId}`);
+  return { schema: 'aspen.mesh.leave/v1', value: left, ids: [left.meshId], text: () => '' };
+}
+
+async function waitUntil(isTrue: () => boolean, deadlineMs: number): Promise<boolean> {
+  while (!isTrue()) {
+    if (performance.now() > deadlineMs) return false;
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+  return true;
+}
+
+/** Signal 0 asks without sending. EPERM means that it is there and not ours. */
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

@@ -1,0 +1,40 @@
+import type { Command } from 'commander';
+import { type CommandContext, define, type ExitSlot } from '../command.ts';
+import { wholeNumber } from '../flags.ts';
+import type { CliIo } from '../io.ts';
+
+/** `dev --nodes N`: a throw-away mesh. */
+export function addDevCommand(program: Command, io: CliIo, exit: ExitSlot): void {
+  define(program, io, exit, {
+    usage: 'dev',
+    summary: 'a throw-away mesh of several agents on this machine, gone with Ctrl-C',
+    examples: ['aspen-agent dev --nodes 3'],
+    configure: (command) => command.option('--nodes <n>', 'how many agents (default 3)', wholeNumber(1)),
+    run: runDevMesh,
+  });
+}
+
+async function runDevMesh(context: CommandContext): Promise<number> {
+  const { DevMesh } = await import('../dev-mesh.ts');
+  const { io, options, tell } = context;
+  await using mesh = new DevMesh(io.self);
+  const interrupted = new Promise<void>((resolve) => {
+    io.onInterrupt(() => resolve());
+  });
+  const started = mesh.start((options['nodes'] as number | undefined) ?? 3);
+  const ended = await Promise.race([
+    interrupted.then(() => 'interrupted' as const),
+    started.then(() => 'started' as const),
+  ]);
+  if (ended === 'started') {
+    for (const { name, dataDir, peerId } of mesh.nodes) io.stdout.write(`${name}  ${peerId}  ${dataDir}\n`);
+    const [first] = mesh.nodes;
+    tell(`try: aspen-agent run --data-dir ${first?.dataDir} -- hostname`);
+    tell('Ctrl-C stops all agents and removes their data');
+    const lost = await Promise.race([interrupted, mesh.whenOneEnds()]);
+    if (lost !== undefined) io.stderr.write(`aspen-agent: ${lost} ended by itself, stopping the others\n`);
+    return lost === undefined ? 0 : 1;
+  }
+  started.catch(() => undefined); // interrupted while starting: the mesh goes away, whatever it was waiting for
+  return 0;
+}

@@ -1,0 +1,210 @@
+import { type Command, Option } from 'commander';
+import type { Job, JobState, Result } from '../../rpc/index.ts';
+import { type CommandContext, define, type ExitSlot } from '../command.ts';
+import { copyLogs } from '../copy-logs.ts';
+import { wrongUsage } from '../failure.ts';
+import { findJobId } from '../find.ts';
+import { wholeNumber } from '../flags.ts';
+import type { CliIo } from '../io.ts';
+import { exitCodeOfJob } from '../job-exit.ts';
+import { jobOutput, jobsOutput, resultOutput } from '../job-output.ts';
+import type { Output } from '../output.ts';
+import { addSpecFlags, readTextFrom, specFromFlags } from '../spec-flags.ts';
+import { formatFields, formatTable } from '../table.ts';
+
+const STATES: readonly JobState[] = [
+  'blocked',
+  'scheduled',
+  'queued',
+  'running',
+  'cancelling',
+  'succeeded',
+  'failed',
+  'dead',
+  'cancelled',
+  'skipped',
+  'paused',
+];
+
+/** Without `--timeout`, `job wait` waits as long as it takes. Unit: ms. */
+const WAIT_ROUND_MS = 600_000;
+
+/** `job submit|get|list|wait|logs|cancel|explain|result`. */
+export function addJobCommands(program: Command, io: CliIo, exit: ExitSlot): void {
+  const job = program.command('job').description('jobs of the mesh');
+  define(job, io, exit, {
+    usage: 'submit <type> [payload]',
+    summary: 'hand a job to the mesh; PAYLOAD is JSON, "-" reads it from standard input',
+    examples: [
+      `aspen-agent job submit echo '{"greeting":"hello"}'`,
+      `aspen-agent job submit shell '{"command":"hostname"}' --require zone=eu --retry 3`,
+    ],
+    ownTimeout: true,
+    configure: addSpecFlags,
+    run: submitJob,
+  });
+  define(job, io, exit, {
+    usage: 'get <id>',
+    summary: 'one job (a unique prefix of its id is enough, "last" is the newest)',
+    examples: ['aspen-agent job get last', 'aspen-agent job get job_01k9 -o json'],
+    run: async (context) =>
+      jobOutput('aspen.job.get/v1', await context.call('job.get', { id: await jobArgument(context) })),
+  });
+  define(job, io, exit, {
+    usage: 'list',
+    summary: 'jobs, newest first',
+    examples: [
+      'aspen-agent job list --state running',
+      'aspen-agent job list --label team=web --limit 20 -o jsonl',
+    ],
+    configure: (command) =>
+      command
+        .addOption(new Option('--state <state>', 'only in this state').choices(STATES))
+        .option('--type <type>', 'only of this type')
+        .option('--queue <name>', 'only of this queue')
+        .option('--label <k=v>', 'only with this label')
+        .option('--limit <n>', 'at most so many (default 100)', wholeNumber(1))
+        .option('--cursor <cursor>', 'go on where an earlier page ended'),
+    run: listJobs,
+  });
+  define(job, io, exit, {
+    usage: 'wait <id>',
+    summary: 'wait until a job is final',
+    examples: ['aspen-agent job wait last --timeout 5m', 'aspen-agent job wait last --propagate-exit'],
+    configure: (command) => command.option('--propagate-exit', 'exit with the exit code of the job'),
+    run: waitForJob,
+  });
+  define(job, io, exit, {
+    usage: 'logs <id>',
+    summary: 'the output of a job, each stream to its own',
+    examples: ['aspen-agent job logs last --follow'],
+    configure: (command) =>
+      command
+        .option('-f, --follow', 'go on until the job is final')
+        .option('--from-offset <n>', 'leave out so many bytes', wholeNumber(0)),
+    run: showLogs,
+  });
+  define(job, io, exit, {
+    usage: 'cancel <id>',
+    summary: 'end a job before it is final',
+    examples: ['aspen-agent job cancel last --reason "wrong input"'],
+    configure: (command) => command.option('--reason <text>', 'kept with the job'),
+    run: cancelJob,
+  });
+  define(job, io, exit, {
+    usage: 'explain <id>',
+    summary: 'why a job is not running: every node with what ruled it out',
+    examples: ['aspen-agent job explain last'],
+    run: async (context) => {
+      const id = await jobArgument(context);
+      return explainOutput(id, await context.call('job.explain', { id }));
+    },
+  });
+  define(job, io, exit, {
+    usage: 'result <id>',
+    summary: 'what a final job left behind',
+    examples: ['aspen-agent job result last -o json'],
+    run: async (context) =>
+      resultOutput(context.io, await context.call('job.get', { id: await jobArgument(context) })),
+  });
+}
+
+function jobArgument(context: CommandContext): Promise<string> {
+  return findJobId(context, context.args[0] as string);
+}
+
+async function submitJob(context: CommandContext): Promise<Output> {
+  const [type = '', payloadText] = context.args;
+  const text = payloadText === '-' ? await readTextFrom(context, '-') : payloadText;
+  const payload = text === undefined ? {} : { payload: parsePayload(text) };
+  const submitted = await context.call('job.submit', { ...(await specFromFlags(context)), type, ...payload });
+  return submittedOutput(submitted);
+}
+
+function parsePayload(text: string) {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw wrongUsage(`the payload is not JSON: ${(error as Error).message}`);
+  }
+}
+
+export function submittedOutput(submitted: Result<'job.submit'>): Output {
+  return {
+    schema: 'aspen.job.submit/v1',
+    value: submitted,
+    ids: [submitted.id],
+    text: () => `${submitted.id}\n`,
+  };
+}
+
+async function listJobs({ call, options, tell, flags }: CommandContext): Promise<Output> {
+  const { state, type, queue, label, limit, cursor } = options as Readonly<Record<string, never>>;
+  const filter = { state, type, queue, label, limit: limit ?? 100, cursor };
+  const given = Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined));
+  const listed = await call('job.list', given);
+  if (listed.cursor !== undefined && !flags.isOutputChosen)
+    tell(`there is more; go on with --cursor ${listed.cursor}`);
+  return jobsOutput(listed);
+}
+
+async function waitForJob(context: CommandContext): Promise<Output> {
+  const { flags, connect, options } = context;
+  const id = await jobArgument(context);
+  const client = await connect();
+  const job = await waitUntilFinal((timeoutMs) => client.wait(id, { timeoutMs }), flags.timeoutMs);
+  const output = jobOutput('aspen.job.wait/v1', job);
+  return options['propagateExit'] === true ? { ...output, exitCode: exitCodeOfJob(job) } : output;
+}
+
+/** @param timeoutMs for ever when undefined. */
+export async function waitUntilFinal(
+  wait: (timeoutMs: number) => Promise<Job>,
+  timeoutMs: number | undefined,
+): Promise<Job> {
+  for (;;) {
+    try {
+      return await wait(timeoutMs ?? WAIT_ROUND_MS);
+    } catch (error) {
+      const isRoundOver = (error as { readonly code?: unknown }).code === 'DEADLINE_EXCEEDED';
+      if (timeoutMs !== undefined || !isRoundOver) throw error;
+    }
+  }
+}
+
+async function showLogs(context: CommandContext): Promise<undefined> {
+  const { options } = context;
+  const id = await jobArgument(context);
+  const fromOffset = options['fromOffset'] as number | undefined;
+  await copyLogs(context, id, {
+    follow: options['follow'] === true,
+    ...(fromOffset === undefined ? {} : { fromOffset }),
+  });
+}
+
+async function cancelJob(context: CommandContext): Promise<Output> {
+  const id = await jobArgument(context);
+  const reason = context.options['reason'] as string | undefined;
+  const job = await context.call('job.cancel', reason === undefined ? { id } : { id, reason });
+  return jobOutput('aspen.job.cancel/v1', job);
+}
+
+function explainOutput(id: string, explained: Result<'job.explain'>): Output {
+  const { state, waitingFor, nodes } = explained;
+  return {
+    schema: 'aspen.job.explain/v1',
+    value: { id, ...explained },
+    items: 'nodes',
+    ids: [id],
+    text: () =>
+      formatFields([
+        ['job', id],
+        ['state', state],
+        ['waiting for', waitingFor ?? undefined],
+      ]) +
+      formatTable(
+        ['node', 'fits', 'because'],
+        nodes.map(({ peerId, fits, reasons }) => [peerId, fits ? 'yes' : 'no', reasons.join('; ')]),
+      ),
+  };
+}

@@ -1,0 +1,121 @@
+import type { Command } from 'commander';
+import { AspenError } from '../../base/index.ts';
+import type { Job } from '../../rpc/index.ts';
+import { type CommandContext, define, type ExitSlot } from '../command.ts';
+import { type Copied, copyLogs } from '../copy-logs.ts';
+import { keyValues } from '../flags.ts';
+import type { CliIo } from '../io.ts';
+import { exitCodeOfJob } from '../job-exit.ts';
+import { jobOutput } from '../job-output.ts';
+import type { Output } from '../output.ts';
+import { addSpecFlags, readTextFrom, specFromFlags } from '../spec-flags.ts';
+import { submittedOutput, waitUntilFinal } from './job.ts';
+
+const EXIT_INTERRUPTED = 130;
+
+/** `run -- PROGRAM ARG...`: a shell job that feels like a local program. */
+export function addRunCommand(program: Command, io: CliIo, exit: ExitSlot): void {
+  define(program, io, exit, {
+    usage: 'run <program...>',
+    summary: 'run a program somewhere in the mesh, with its output and exit code here',
+    examples: [
+      'aspen-agent run -- hostname',
+      `aspen-agent run --require zone=eu --timeout 5m --env COLOR=green -- sh -c 'echo $COLOR; exit 3'`,
+    ],
+    ownTimeout: true,
+    configure: (command) => {
+      command.passThroughOptions();
+      addSpecFlags(command);
+      command
+        .option('--env <K=V>', 'environment variable of the program (repeatable)', keyValues)
+        .option('--cwd <dir>', 'directory it runs in')
+        .option('--stdin <file>', 'what it reads; "-" is the standard input of this command')
+        .option('--detach', 'print the id of the job and end');
+    },
+    run: runProgram,
+  });
+}
+
+async function runProgram(context: CommandContext): Promise<Output | number> {
+  const { options, flags, call } = context;
+  const submitted = await call('job.submit', {
+    ...(await specFromFlags(context)),
+    type: 'shell',
+    retry: { maxAttempts: (options['retry'] as number | undefined) ?? 1 },
+    payload: await shellPayload(context),
+  });
+  if (options['detach'] === true) return submittedOutput(submitted);
+  using _ = cancelOnInterrupt(context, submitted.id);
+  if (flags.isOutputChosen) {
+    const job = await finalJob(context, submitted.id);
+    return { ...jobOutput('aspen.job.run/v1', job), exitCode: exitCodeOfJob(job) };
+  }
+  const copied = await followOutput(context, submitted.id);
+  const job = await finalJob(context, submitted.id);
+  showWhatWasNotStreamed(context, job, copied);
+  return reportEnd(context, job);
+}
+
+async function shellPayload(context: CommandContext) {
+  const { args, options } = context;
+  const [command = '', ...rest] = args;
+  const stdin = options['stdin'] as string | undefined;
+  return {
+    command,
+    args: rest,
+    ...(options['env'] === undefined ? {} : { env: options['env'] as Record<string, string> }),
+    ...(options['cwd'] === undefined ? {} : { cwd: options['cwd'] as string }),
+    ...(stdin === undefined ? {} : { stdin: await readTextFrom(context, stdin) }),
+  };
+}
+
+/** The output may end early, when the node that runs the job is lost; what became of the job is then still to be told. */
+async function followOutput(context: CommandContext, id: string): Promise<Copied> {
+  try {
+    return await copyLogs(context, id, { follow: true });
+  } catch (error) {
+    if (!(error instanceof AspenError)) throw error;
+    context.tell(`aspen-agent: ${error.message}`);
+    return { stdout: 0, stderr: 0 };
+  }
+}
+
+async function finalJob({ connect }: CommandContext, id: string): Promise<Job> {
+  const client = await connect();
+  return await waitUntilFinal((timeoutMs) => client.wait(id, { timeoutMs }), undefined);
+}
+
+/** The record keeps head and tail of the output: shown where nothing came over the stream. */
+function showWhatWasNotStreamed({ io }: CommandContext, job: Job, copied: Copied): void {
+  const kept = (job.result ?? {}) as Readonly<Record<string, unknown>>;
+  for (const stream of ['stdout', 'stderr'] as const) {
+    const text = kept[stream];
+    if (copied[stream] === 0 && typeof text === 'string') io[stream].write(text);
+  }
+}
+
+function reportEnd({ io, tell }: CommandContext, job: Job): number {
+  const code = exitCodeOfJob(job);
+  const isOwnExit = (job.result as { readonly exitCode?: unknown } | null)?.exitCode === code;
+  if (job.state === 'cancelled') tell(`aspen-agent: ${job.id} was cancelled`);
+  else if (job.error !== null && !isOwnExit) {
+    io.stderr.write(`aspen-agent: ${job.id} ${job.state}: ${job.error.message}\n`);
+  }
+  return code;
+}
+
+/** The first interrupt cancels the job and goes on to its end; the second one leaves it alone and ends at once. */
+function cancelOnInterrupt({ io, connect }: CommandContext, id: string): Disposable {
+  let interrupts = 0;
+  return io.onInterrupt(() => {
+    interrupts += 1;
+    if (interrupts > 1) {
+      io.exitNow(EXIT_INTERRUPTED);
+      return;
+    }
+    io.stderr.write(`\naspen-agent: cancelling ${id}; once more to leave it\n`);
+    connect()
+      .then((client) => client.cancel(id, 'interrupted at the terminal'))
+      .catch((error: Error) => io.stderr.write(`aspen-agent: cannot cancel ${id}: ${error.message}\n`));
+  });
+}

@@ -1,0 +1,103 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { AspenError, parseDurationMs } from '../base/index.ts';
+
+export const OUTPUT_FORMATS = ['table', 'wide', 'json', 'jsonl', 'yaml', 'id'] as const;
+export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
+
+/** What every command understands. */
+export interface GlobalFlags {
+  readonly dataDir: string;
+  readonly output: OutputFormat;
+  /** Whether the format was asked for; a command may have a better default for people. */
+  readonly isOutputChosen: boolean;
+  /** Unit: ms; undefined when not given. */
+  readonly timeoutMs: number | undefined;
+  readonly isQuiet: boolean;
+  readonly hasColor: boolean;
+}
+
+/** `ownTimeout`: the command has a `--timeout` of its own. */
+export function addGlobalFlags(command: Command, { ownTimeout = false } = {}): void {
+  command.option('--data-dir <dir>', 'data directory of the agent (env ASPEN_DATA_DIR)');
+  command.addOption(new Option('-o, --output <format>', 'how results are shown').choices(OUTPUT_FORMATS));
+  command.option('--json', 'the same as -o json');
+  if (!ownTimeout)
+    command.option('--timeout <duration>', 'how long to wait, trying again without a quorum', duration);
+  command.option('--quiet', 'nothing on standard error but errors');
+  command.option('--no-color', 'no colours (env NO_COLOR)');
+}
+
+/** @param options what commander parsed, of the root and of the command, the command's last. */
+export function resolveGlobalFlags(
+  options: Readonly<Record<string, unknown>>,
+  {
+    env,
+    isTTY,
+    ownTimeout,
+  }: { env: Readonly<Record<string, string | undefined>>; isTTY: boolean; ownTimeout: boolean },
+): GlobalFlags {
+  const output = (options['json'] === true ? 'json' : options['output']) as OutputFormat | undefined;
+  return {
+    dataDir:
+      (options['dataDir'] as string | undefined) ?? nonEmpty(env['ASPEN_DATA_DIR']) ?? defaultDataDir(env),
+    output: output ?? 'table',
+    isOutputChosen: output !== undefined,
+    timeoutMs: ownTimeout ? undefined : (options['timeout'] as number | undefined),
+    isQuiet: options['quiet'] === true,
+    hasColor: isTTY && options['color'] !== false && nonEmpty(env['NO_COLOR']) === undefined,
+  };
+}
+
+function nonEmpty(text: string | undefined): string | undefined {
+  return text === '' ? undefined : text;
+}
+
+/** The platform's directory for data of this user. */
+export function defaultDataDir(
+  env: Readonly<Record<string, string | undefined>>,
+  platform = process.platform,
+): string {
+  const home = nonEmpty(env['HOME']) ?? homedir();
+  if (platform === 'win32')
+    return join(nonEmpty(env['LOCALAPPDATA']) ?? join(home, 'AppData', 'Local'), 'Aspen');
+  if (platform === 'darwin') return join(home, 'Library', 'Application Support', 'Aspen');
+  return join(nonEmpty(env['XDG_DATA_HOME']) ?? join(home, '.local', 'share'), 'aspen');
+}
+
+/** For commander: `30s` becomes ms. */
+export function duration(text: string): number {
+  try {
+    return parseDurationMs(text);
+  } catch (error) {
+    if (error instanceof AspenError) throw new InvalidArgumentError(error.message);
+    throw error;
+  }
+}
+
+/** For commander: a whole number, at least `least`. */
+export function wholeNumber(least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!Number.isSafeInteger(value) || value < least || text.trim() === '') {
+      throw new InvalidArgumentError(`"${text}" is not a whole number of at least ${least}`);
+    }
+    return value;
+  };
+}
+
+/** For commander: `key=value`, given any number of times. */
+export function keyValues(
+  text: string,
+  before: Readonly<Record<string, string>> = {},
+): Record<string, string> {
+  const at = text.indexOf('=');
+  if (at <= 0) throw new InvalidArgumentError(`"${text}" is not key=value`);
+  return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
+}
+
+/** For commander: a flag given any number of times. */
+export function repeated(text: string, before: readonly string[] = []): string[] {
+  return [...before, text];
+}

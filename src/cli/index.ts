@@ -1,0 +1,3 @@
+export type { AgentReady, AgentStartOptions, StartAgent } from './agent-start.ts';
+export type { CliIo, CliOutput } from './io.ts';
+export { type CliOptions, createProgram, runCli } from './program.ts';

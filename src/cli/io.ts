@@ -1,0 +1,23 @@
+import type { Readable } from 'node:stream';
+import type { StartAgent } from './agent-start.ts';
+
+export interface CliOutput {
+  write(text: string | Uint8Array): void;
+  readonly isTTY: boolean;
+}
+
+/** The world around the command line: the process's own, or a test's. */
+export interface CliIo {
+  readonly stdout: CliOutput;
+  readonly stderr: CliOutput;
+  readonly stdin: Readable;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Calls back on Ctrl-C and on a request to end, until disposed. */
+  onInterrupt(callback: (signal: 'SIGINT' | 'SIGTERM') => void): Disposable;
+  /** Ends the process, for the person who has asked twice. */
+  exitNow(code: number): void;
+  /** The agent, loaded when it is needed: clients never pay for it. */
+  readonly startAgent: StartAgent;
+  /** How to start this very program again, e.g. `[node, main.ts]`. */
+  readonly self: readonly string[];
+}

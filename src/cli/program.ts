@@ -1,0 +1,67 @@
+import { Command, CommanderError } from 'commander';
+import { define, type ExitSlot, exitCodeOf } from './command.ts';
+import { addAgentCommands } from './commands/agent.ts';
+import { addDevCommand } from './commands/dev.ts';
+import { addJobCommands } from './commands/job.ts';
+import { addKvCommands } from './commands/kv.ts';
+import { addNodeCommands } from './commands/node.ts';
+import { addRunCommand } from './commands/run.ts';
+import { addTicketCommands } from './commands/ticket.ts';
+import { addUpCommands } from './commands/up.ts';
+import { addGlobalFlags } from './flags.ts';
+import type { CliIo } from './io.ts';
+
+export interface CliOptions {
+  readonly version: string;
+}
+
+/** Runs one command line. @param argv without the program itself. @returns the exit code. */
+export async function runCli(argv: readonly string[], io: CliIo, options: CliOptions): Promise<number> {
+  const exit: ExitSlot = { code: 0 };
+  const program = createProgram(io, exit, options);
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return exit.code;
+  } catch (error) {
+    if (error instanceof CommanderError) return exitCodeOf(error);
+    throw error;
+  }
+}
+
+/** The whole command line, not yet run. */
+export function createProgram(io: CliIo, exit: ExitSlot, { version }: CliOptions): Command {
+  const program = new Command('aspen-agent');
+  program
+    .description('A mesh of equal agents that runs jobs, with no central server.')
+    .usage('<noun> <verb> [flags]')
+    .exitOverride()
+    .enablePositionalOptions()
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      writeErr: (text) => io.stderr.write(text),
+    })
+    .showHelpAfterError('(add --help for what it takes)')
+    .version(version, '-V, --version', 'the version of this program')
+    .addHelpText('after', '\nExample:\n  aspen-agent up --detach && aspen-agent run -- hostname\n');
+  addGlobalFlags(program);
+  addUpCommands(program, io, exit);
+  addAgentCommands(program, io, exit);
+  addTicketCommands(program, io, exit);
+  addRunCommand(program, io, exit);
+  addJobCommands(program, io, exit);
+  addKvCommands(program, io, exit);
+  addNodeCommands(program, io, exit);
+  addDevCommand(program, io, exit);
+  define(program, io, exit, {
+    usage: 'version',
+    summary: 'the version of this program',
+    examples: ['aspen-agent version'],
+    run: async () => ({
+      schema: 'aspen.version.show/v1',
+      value: { version },
+      ids: [version],
+      text: () => `${version}\n`,
+    }),
+  });
+  return program;
+}

@@ -1,0 +1,123 @@
+import { type Command, Option } from 'commander';
+import type { JobSpec, ParamsInput } from '../rpc/index.ts';
+import type { CommandContext } from './command.ts';
+import { wrongUsage } from './failure.ts';
+import { findPeerId } from './find.ts';
+import { duration, keyValues, wholeNumber } from './flags.ts';
+
+const PRIORITY_NAMES = ['low', 'normal', 'high', 'critical'] as const;
+
+/** Flags of `run` and `job submit` that become keys of the job spec. */
+export function addSpecFlags(command: Command): void {
+  command
+    .option('--node <peer>', 'run on this node: peer id, unique prefix of it, or name')
+    .option('--require <k=v>', 'only on nodes with this label (repeatable)', keyValues)
+    .option('--prefer <k=v>', 'rather on nodes with this label (repeatable)', keyValues)
+    .option('--avoid <k=v>', 'not on nodes with this label, or node=PEER (repeatable)', keyValues)
+    .option('--key <key>', 'jobs of one key meet on one node')
+    .addOption(
+      new Option('--strategy <name>', 'how equal nodes are chosen').choices([
+        'least-loaded',
+        'round-robin',
+        'spread',
+      ]),
+    )
+    .option('--priority <p>', '1 to 10, or low, normal, high, critical', priority)
+    .option('--queue <name>', 'the queue it waits in')
+    .option('--timeout <duration>', 'longest time of one attempt', duration)
+    .option('--retry <n>', 'attempts in all', wholeNumber(1))
+    .option('--delay <duration>', 'run no earlier than this from now', duration)
+    .option('--run-at <instant>', 'run no earlier than this: ISO 8601 with a zone')
+    .option(
+      '--hold <duration>',
+      'how long an attempt survives the loss of its node (or "auto", "keep")',
+      hold,
+    )
+    .option('--label <k=v>', 'label of the job (repeatable)', keyValues)
+    .option('--id <id>', 'id of the job, "job_..."; the same id is the same job')
+    .option('--idempotency-key <key>', 'the same key is the same job')
+    .option('--retention <duration>', 'how long its record is kept after its end', duration)
+    .option('--require-mesh', 'refuse rather than keep it on this node only')
+    .option('--request-id <id>', 'the same id has its effect once');
+}
+
+function priority(text: string): JobSpec['priority'] {
+  const name = PRIORITY_NAMES.find((candidate) => candidate === text);
+  return name ?? wholeNumber(1)(text);
+}
+
+function hold(text: string): JobSpec['offline'] {
+  if (text === 'keep') return 'keep';
+  return { holdMs: text === 'auto' ? 'auto' : duration(text) };
+}
+
+type SpecWithoutType = Omit<ParamsInput<'job.submit'>, 'type' | 'payload'>;
+
+/** @returns the keys of the spec that flags were given for. Names of nodes become peer ids. */
+export async function specFromFlags(context: CommandContext): Promise<SpecWithoutType> {
+  const { options } = context;
+  const affinity = await affinityFromFlags(context);
+  return withoutUndefined({
+    id: options['id'],
+    idempotencyKey: options['idempotencyKey'],
+    queue: options['queue'],
+    priority: options['priority'],
+    timeoutMs: options['timeout'],
+    retry: options['retry'] === undefined ? undefined : { maxAttempts: options['retry'] },
+    delayMs: options['delay'],
+    runAt: options['runAt'],
+    offline: options['hold'],
+    labels: options['label'],
+    retentionMs: options['retention'],
+    requireMesh: options['requireMesh'],
+    requestId: options['requestId'],
+    affinity,
+  }) as SpecWithoutType;
+}
+
+async function affinityFromFlags(context: CommandContext): Promise<JobSpec['affinity']> {
+  const { options } = context;
+  const node = options['node'] as string | undefined;
+  const avoid = options['avoid'] as Readonly<Record<string, string>> | undefined;
+  const avoided = avoid?.['node'];
+  const affinity = withoutUndefined({
+    node: node === undefined ? undefined : { peerId: await findPeerId(context, node), mode: 'require' },
+    require: options['require'],
+    prefer: options['prefer'],
+    avoid: avoided === undefined ? avoid : { ...avoid, node: await findPeerId(context, avoided) },
+    key: options['key'],
+    strategy: options['strategy'],
+  });
+  return Object.keys(affinity).length === 0 ? undefined : (affinity as JobSpec['affinity']);
+}
+
+function withoutUndefined(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}
+
+/** Standard input of a job travels in its spec. Unit: bytes. */
+const STDIN_BYTES_LIMIT = 8 * 2 ** 20;
+
+/** @param file a path, or `-` for standard input. @returns its text. */
+export async function readTextFrom(context: CommandContext, file: string): Promise<string> {
+  const { open } = await import('node:fs/promises');
+  const source = file === '-' ? context.io.stdin : (await openToRead(open, file)).createReadStream();
+  const parts: Buffer[] = [];
+  let byteCount = 0;
+  for await (const part of source) {
+    parts.push(Buffer.from(part));
+    byteCount += part.length;
+    if (byteCount > STDIN_BYTES_LIMIT) {
+      throw wrongUsage(`${file === '-' ? 'standard input' : file} is longer than ${STDIN_BYTES_LIMIT} bytes`);
+    }
+  }
+  return Buffer.concat(parts).toString('utf8');
+}
+
+async function openToRead(open: typeof import('node:fs/promises').open, file: string) {
+  try {
+    return await open(file);
+  } catch (error) {
+    throw wrongUsage(`cannot read ${file}: ${(error as Error).message}`);
+  }
+}

@@ -1,0 +1,219 @@
+import {
+  AspenError,
+  backoffMs,
+  type Clock,
+  type Random,
+  sleep,
+  whenAborted,
+  withDeadline,
+} from '../base/index.ts';
+import { OsClock } from '../base/os-clock.ts';
+import { OsRandom } from '../base/os-random.ts';
+import type { Job, MethodName, ParamsInput, Result } from '../rpc/index.ts';
+import { dialSocket, type LineDuplex, MUTATING_METHODS, socketPathOf } from '../rpc/os-client.ts';
+import { AgentConnection } from './connection.ts';
+import type { LogChunk } from './log-stream.ts';
+
+export interface ConnectOptions {
+  /** Data directory of the agent; its socket is in it. One of `dataDir` and `socketPath` must be given. */
+  readonly dataDir?: string;
+  readonly socketPath?: string;
+  /** How long a call waits for its answer, reconnecting if it must. Unit: ms. @default 30_000 */
+  readonly timeoutMs?: number;
+}
+
+export interface CallOptions {
+  /** Unit: ms. @default that of `connect` */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface LogsOptions {
+  /** Go on until the job is final. @default false */
+  readonly follow?: boolean;
+  readonly fromOffset?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Beyond what the agent was told to wait, so that its own answer wins. Unit: ms. */
+const ANSWER_MARGIN_MS = 2_000;
+
+/** How long an agent that went away may take to come back. Unit: ms. */
+const RECONNECT_MS = 5_000;
+
+/** Their effect is that the agent goes or changes: asking again at another agent would be another request. */
+const NEVER_REPEATED: ReadonlySet<MethodName> = new Set<MethodName>([
+  'agent.stop',
+  'mesh.leave',
+  'mesh.join',
+]);
+
+interface ClientComponents {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly dial: () => Promise<LineDuplex>;
+}
+
+/**
+ * A client of the agent on this machine. When the connection breaks, calls connect again and repeat themselves; a mutating
+ * call carries a request id, so that it has its effect once.
+ */
+export class AspenClient implements Disposable {
+  readonly #components: ClientComponents;
+  readonly #timeoutMs: number;
+  #connection: AgentConnection | undefined;
+  #connecting: Promise<AgentConnection> | undefined;
+  #isClosed = false;
+
+  private constructor(components: ClientComponents, timeoutMs: number) {
+    this.#components = components;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** @throws AspenError UNAVAILABLE, outcome not-applied, when no agent answers. */
+  static async connect(options: ConnectOptions): Promise<AspenClient> {
+    const { timeoutMs = 30_000 } = options;
+    const path =
+      options.socketPath ?? (options.dataDir === undefined ? undefined : socketPathOf(options.dataDir));
+    if (path === undefined) throw new AspenError('INVALID_PARAMS', 'connect needs dataDir or socketPath');
+    const components = { clock: new OsClock(), random: new OsRandom(), dial: () => dialSocket(path) };
+    const client = new AspenClient(components, timeoutMs);
+    await client.#connected();
+    return client;
+  }
+
+  /** Calls a method of the socket. @throws AspenError as the agent answered; DEADLINE_EXCEEDED, UNAVAILABLE. */
+  call<M extends MethodName>(
+    method: M,
+    params: ParamsInput<M>,
+    options: CallOptions = {},
+  ): Promise<Result<M>> {
+    const { clock } = this.#components;
+    const { timeoutMs = this.#timeoutMs, signal } = options;
+    const isMutating = MUTATING_METHODS.has(method);
+    const sent = isMutating ? { requestId: this.#newRequestId(), ...params } : params;
+    return withKeptAlive(() =>
+      withDeadline({ clock, timeoutMs, what: method, ...(signal ? { signal } : {}) }, (ended) =>
+        this.#callUntilAnswered(method, sent, ended),
+      ),
+    ) as Promise<Result<M>>;
+  }
+
+  submit(spec: ParamsInput<'job.submit'>, options?: CallOptions): Promise<Result<'job.submit'>> {
+    return this.call('job.submit', spec, options);
+  }
+
+  get(id: string): Promise<Job> {
+    return this.call('job.get', { id });
+  }
+
+  /** @throws AspenError DEADLINE_EXCEEDED when the job is not final in time. */
+  wait(id: string, { timeoutMs = this.#timeoutMs, signal }: CallOptions = {}): Promise<Job> {
+    const options = { timeoutMs: timeoutMs + ANSWER_MARGIN_MS, ...(signal ? { signal } : {}) };
+    return this.call('job.wait', { id, timeoutMs }, options);
+  }
+
+  cancel(id: string, reason?: string): Promise<Job> {
+    return this.call('job.cancel', reason === undefined ? { id } : { id, reason });
+  }
+
+  /** The output of a job, piece by piece. Ending the loop early ends the subscription. */
+  async *logs(
+    id: string,
+    { signal, ...options }: LogsOptions = {},
+  ): AsyncGenerator<LogChunk, void, undefined> {
+    const connection = await this.#connected();
+    const { subscription } = (await connection.peer.request('job.logs', {
+      id,
+      ...options,
+    })) as Result<'job.logs'>;
+    const stream = connection.claim(subscription);
+    const keptAlive = keepAlive();
+    try {
+      yield* stream.read(signal);
+    } finally {
+      keptAlive[Symbol.dispose]();
+      connection.release(subscription);
+      connection.peer.request('job.logsStop', { subscription }).catch(() => undefined); // closed or ended already: both are fine
+    }
+  }
+
+  readonly kv = {
+    get: (key: string, options: Omit<ParamsInput<'kv.get'>, 'key'> = {}) =>
+      this.call('kv.get', { key, ...options }),
+    put: (key: string, value: string, options: { readonly ttlMs?: number } = {}) =>
+      this.call('kv.put', { key, value, ...options }),
+    delete: (key: string) => this.call('kv.delete', { key }),
+    cas: (key: string, change: { readonly expected: string | null; readonly value: string | null }) =>
+      this.call('kv.cas', { key, ...change }),
+    scan: (prefix: string, options: Omit<ParamsInput<'kv.scan'>, 'prefix'> = {}) =>
+      this.call('kv.scan', { prefix, ...options }),
+  };
+
+  /** Resolves when the connection of this moment has closed. */
+  disconnected(): Promise<void> {
+    const signal = this.#connection?.peer.signal;
+    return signal === undefined ? Promise.resolve() : whenAborted(signal);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#connection?.peer.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** The first try fails at once when no agent answers; once a connection broke, the agent has time to come back. */
+  async #callUntilAnswered(method: MethodName, params: unknown, ended: AbortSignal): Promise<unknown> {
+    const { clock, random } = this.#components;
+    const giveUpAtMs = clock.monotonicMs() + RECONNECT_MS;
+    let broken: unknown;
+    for (let attempt = 1; ; attempt += 1) {
+      const connection = await this.#connected().catch((error: unknown) => {
+        if (broken === undefined) throw error;
+        if (clock.monotonicMs() > giveUpAtMs) throw broken;
+        return undefined;
+      });
+      try {
+        if (connection !== undefined) return await connection.peer.request(method, params);
+      } catch (error) {
+        if (connection?.isClosed !== true || NEVER_REPEATED.has(method) || this.#isClosed) throw error;
+        broken = error;
+      }
+      await sleep(clock, backoffMs(attempt, random, { firstMs: 20, mostMs: 500 }), ended);
+    }
+  }
+
+  async #connected(): Promise<AgentConnection> {
+    if (this.#isClosed) {
+      throw new AspenError('UNAVAILABLE', 'this client is closed', { outcome: 'not-applied' });
+    }
+    if (this.#connection !== undefined && !this.#connection.isClosed) return this.#connection;
+    this.#connecting ??= this.#dial().finally(() => {
+      this.#connecting = undefined;
+    });
+    return await this.#connecting;
+  }
+
+  async #dial(): Promise<AgentConnection> {
+    this.#connection = new AgentConnection(await this.#components.dial());
+    return this.#connection;
+  }
+
+  #newRequestId(): string {
+    return Buffer.from(this.#components.random.bytes(12)).toString('base64url');
+  }
+}
+
+/** A pending call keeps the process alive even while there is no socket to do it. */
+async function withKeptAlive<T>(work: () => Promise<T>): Promise<T> {
+  using _ = keepAlive();
+  return await work();
+}
+
+function keepAlive(): Disposable {
+  const handle = setInterval(() => undefined, 2 ** 30);
+  return { [Symbol.dispose]: () => clearInterval(handle) };
+}

@@ -1,0 +1,82 @@
+import { AspenError } from '../base/index.ts';
+import type { JobLog } from '../rpc/index.ts';
+
+/** Output kept for a consumer that is slower than the agent; above it the connection is not read. Unit: characters. */
+const BUFFERED_LIMIT = 4 * 2 ** 20;
+
+/** A piece of a job's output, as it came. */
+export interface LogChunk {
+  readonly stream: 'stdout' | 'stderr';
+  /** Position of the first byte in the output of the job. */
+  readonly offset: number;
+  readonly data: Buffer;
+}
+
+/** The pieces of one subscription, from the connection to whoever iterates. */
+export class LogStream {
+  readonly #onPressure: (isPressed: boolean) => void;
+  #chunks: LogChunk[] = [];
+  #bufferedCount = 0;
+  #isPressed = false;
+  #end: { readonly error?: AspenError } | undefined;
+  #wake: () => void = () => undefined;
+
+  constructor(onPressure: (isPressed: boolean) => void) {
+    this.#onPressure = onPressure;
+  }
+
+  push({ stream, offset, data, encoding }: JobLog): void {
+    this.#chunks.push({ stream, offset, data: Buffer.from(data, encoding ?? 'utf8') });
+    this.#bufferedCount += data.length;
+    this.#press(this.#bufferedCount > BUFFERED_LIMIT);
+    this.#wake();
+  }
+
+  /** @param reason why the output ends early; absent at its regular end. */
+  end(reason?: string): void {
+    this.#end ??=
+      reason === undefined
+        ? {}
+        : {
+            error: new AspenError('UNAVAILABLE', `the output ended early: ${reason}`, {
+              outcome: 'not-applied',
+            }),
+          };
+    this.#wake();
+  }
+
+  /** @throws AspenError UNAVAILABLE after the last piece when the output ended early. */
+  async *read(signal?: AbortSignal): AsyncGenerator<LogChunk, void, undefined> {
+    const wakeUp = () => this.#wake();
+    signal?.addEventListener('abort', wakeUp);
+    try {
+      while (signal?.aborted !== true) {
+        const chunks = this.#take();
+        yield* chunks;
+        if (chunks.length > 0) continue;
+        if (this.#end?.error !== undefined) throw this.#end.error;
+        if (this.#end !== undefined) return;
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+      }
+    } finally {
+      signal?.removeEventListener('abort', wakeUp);
+      this.#press(false);
+    }
+  }
+
+  #take(): LogChunk[] {
+    const chunks = this.#chunks;
+    this.#chunks = [];
+    this.#bufferedCount = 0;
+    this.#press(false);
+    return chunks;
+  }
+
+  #press(isPressed: boolean): void {
+    if (isPressed === this.#isPressed) return;
+    this.#isPressed = isPressed;
+    this.#onPressure(isPressed);
+  }
+}
