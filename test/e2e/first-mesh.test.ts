@@ -188,6 +188,37 @@ describe('the first mesh, on one machine', function () {
     }
   });
 
+  it('says its version, its members and where its settings come from', async () => {
+    const version = await a.cli(['version']);
+    assert.match(version.stdout, /^\S*\d+\.\d+\.\d+/);
+    const { nodes } = await a.cliJson<{ nodes: { peerId: string; labels: Record<string, string> }[] }>([
+      'node',
+      'list',
+    ]);
+    assert.deepEqual(nodes.map(({ peerId }) => peerId).sort(), [a.peerId, b.peerId, c.peerId].sort());
+    assert.deepEqual(nodes.find(({ peerId }) => peerId === a.peerId)?.labels, { zone: 'here' });
+    const { config } = await a.cliJson<{ config: { key: string; origin: string }[] }>([
+      'config',
+      'show',
+      '--origin',
+    ]);
+    const origins = new Map(config.map(({ key, origin }) => [key, origin]));
+    assert.deepEqual(
+      [origins.get('name'), origins.get('listen'), origins.get('slots')],
+      ['flag', 'environment', 'default'],
+    );
+  });
+
+  it('a label set at one agent is seen at the others', async () => {
+    const labelled = await b.cli(['node', 'label', 'disk=ssd']);
+    assert.equal(labelled.code, 0, labelled.stderr);
+    await until(async () => /disk=ssd/.test((await c.cli(['node', 'list'])).stdout), {
+      what: 'the label to arrive',
+    });
+    const ran = await c.cli(['run', '--require', 'disk=ssd', '--', 'sh', '-c', 'echo $ASPEN_NODE']);
+    assert.deepEqual([ran.code, ran.stdout.trim()], [0, b.peerId], ran.stderr);
+  });
+
   it('joining again changes nothing', async () => {
     const before = await b.status();
     const again = await b.cli(['join', ticket]);

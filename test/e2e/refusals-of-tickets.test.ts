@@ -78,8 +78,8 @@ describe('whoever has no valid ticket', function () {
     await refusedJoin(ticket, [DENIED]);
     const again = await guest.cli(['join', ticket]);
     assert.equal(again.code, 0, again.stderr);
-    await guest.cli(['leave']);
-    await guest.ended();
+    assert.equal((await guest.cli(['leave'])).code, 0);
+    await guest.stop();
   });
 
   it('with a ticket of another mesh is refused by this one', async () => {
