@@ -3,6 +3,8 @@ import { dirname } from 'node:path';
 import { open, type RootDatabase } from 'lmdb';
 import { foldWrites } from './fold-writes.ts';
 import { checkKeys, KEY_BYTES_LIMIT } from './key-table.ts';
+import { commitFault } from './lmdb-fault.ts';
+import { checkLmdbHeader } from './lmdb-header.ts';
 import { lmdbKeyEncoder } from './lmdb-keys.ts';
 import {
   type Key,
@@ -26,6 +28,11 @@ interface WaitingBatch {
   readonly reject: (fault: StorageFault) => void;
 }
 
+interface LmdbStoreComponents {
+  readonly db: RootDatabase<Uint8Array, Key>;
+  readonly path: string;
+}
+
 /**
  * Ordered keys on disk.
  *
@@ -41,12 +48,14 @@ interface WaitingBatch {
  */
 export class LmdbStore implements Store {
   readonly #db: RootDatabase<Uint8Array, Key>;
+  readonly #path: string;
   #waiting: WaitingBatch[] = [];
   #pump: Promise<void> | undefined;
   #fault: StorageFault | undefined;
 
-  constructor(db: RootDatabase<Uint8Array, Key>) {
+  constructor({ db, path }: LmdbStoreComponents) {
     this.#db = db;
+    this.#path = path;
   }
 
   get(key: Key): Uint8Array | undefined {
@@ -117,7 +126,7 @@ export class LmdbStore implements Store {
       this.#db.resetReadTxn();
       return undefined;
     } catch (error) {
-      return asFault(await commitCause(error));
+      return commitFault(error, { path: this.#path, valueBytes: valueBytesOf(writes) });
     }
   }
 
@@ -130,9 +139,10 @@ export class LmdbStore implements Store {
 
 /**
  * Opens the store at `path`, or makes a new one there, readable by its owner only. lmdb keeps its lock file beside it.
- * @throws StorageFault `damaged` when the file is not a store, `full` when there is no room for one.
+ * @throws StorageFault `damaged` when the file is not a store or cannot be opened as one.
  */
 export function openLmdbStore(path: string): LmdbStore {
+  checkLmdbHeader(path);
   const mask = process.umask(OWNER_ONLY_UMASK);
   try {
     const db = open<Uint8Array, Key>({
@@ -144,9 +154,11 @@ export function openLmdbStore(path: string): LmdbStore {
       eventTurnBatching: false,
     });
     syncDirectory(dirname(path));
-    return new LmdbStore(db);
+    return new LmdbStore({ db, path });
   } catch (error) {
-    throw asFault(error, 'damaged');
+    throw new StorageFault('damaged', `cannot open the store at ${path}: ${(error as Error).message}`, {
+      cause: error,
+    });
   } finally {
     process.umask(mask);
   }
@@ -212,17 +224,10 @@ function lmdbRange({ from, to, reverse = false, limit }: KeyRange): LmdbRange {
     : { start: low, end: high, ...bounded };
 }
 
-/** lmdb rejects with a wrapper whose `commitError` is a promise that rejects with what really happened. */
-async function commitCause(error: unknown): Promise<unknown> {
-  const { commitError } = error as { readonly commitError?: Promise<never> };
-  if (commitError === undefined) return error;
-  return commitError.catch((cause: unknown) => cause);
-}
-
-function asFault(error: unknown, otherwise: StorageFault['kind'] = 'sync-failed'): StorageFault {
-  const { message = String(error), code } = error as { readonly message?: string; readonly code?: unknown };
-  const isFull = /ENOSPC|EDQUOT|MAP_FULL|No space left|Disk quota/i.test(`${code} ${message}`);
-  return new StorageFault(isFull ? 'full' : otherwise, `lmdb: ${message}`, { cause: error });
+function valueBytesOf(writes: readonly Write[]): number {
+  let sum = 0;
+  for (const write of writes) if (write.type === 'put') sum += write.value.length;
+  return sum;
 }
 
 /** A new file is only there after a power cut when its directory entry was synced. */
