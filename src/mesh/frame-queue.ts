@@ -1,0 +1,105 @@
+import {
+  PRIORITIES,
+  priorityKind,
+  SEGMENT_BYTES_LIMIT,
+  SEGMENT_HEADER_BYTES,
+  writeSegmentHeader,
+} from './frame-codec.ts';
+import { FRAME_BYTES_LIMIT, type Priority } from './transport.ts';
+
+export interface FrameQueueOptions {
+  /** Most bytes waiting, for each priority by itself. Unit: bytes. @default 16 MiB */
+  readonly queueBytesLimit?: number;
+}
+
+interface Lane {
+  readonly kind: number;
+  frames: Uint8Array[];
+  /** Index of the frame that is next, and how much of it has left already. */
+  next: number;
+  sentBytes: number;
+  waitingBytes: number;
+}
+
+/** How many bytes leave at once; whatever is urgent waits for no more than this. */
+const BATCH_BYTES = SEGMENT_BYTES_LIMIT + SEGMENT_HEADER_BYTES;
+/** A lane gives back the memory of frames that left when so many have. */
+const COMPACT_AFTER_FRAMES = 1_024;
+
+/** Frames of one channel that wait to be sent, the most urgent first. Many small ones leave as one batch. */
+export class FrameQueue {
+  readonly #queueBytesLimit: number;
+  readonly #lanes: readonly Lane[] = PRIORITIES.map((priority) => ({
+    kind: priorityKind(priority),
+    frames: [],
+    next: 0,
+    sentBytes: 0,
+    waitingBytes: 0,
+  }));
+  #batch: Uint8Array = new Uint8Array(BATCH_BYTES);
+
+  constructor({ queueBytesLimit = 16 * 2 ** 20 }: FrameQueueOptions = {}) {
+    this.#queueBytesLimit = queueBytesLimit;
+  }
+
+  get isEmpty(): boolean {
+    return this.#lanes.every((lane) => lane.next === lane.frames.length);
+  }
+
+  /** @param frame not changed by the caller afterwards. @returns false when it does not fit; then it was not taken. */
+  push(frame: Uint8Array, priority: Priority): boolean {
+    const lane = this.#lanes[priorityKind(priority)] as Lane;
+    const bytes = frame.length + SEGMENT_HEADER_BYTES;
+    if (frame.length > FRAME_BYTES_LIMIT || lane.waitingBytes + bytes > this.#queueBytesLimit) return false;
+    lane.frames.push(frame);
+    lane.waitingBytes += bytes;
+    return true;
+  }
+
+  /** @returns whole segments, about {@link SEGMENT_BYTES_LIMIT} bytes; undefined when nothing waits. */
+  takeBatch(): Uint8Array | undefined {
+    let used = 0;
+    for (const lane of this.#lanes) {
+      while (lane.next < lane.frames.length) {
+        const segmentBytes = this.#nextSegmentBytes(lane);
+        if (used > 0 && used + SEGMENT_HEADER_BYTES + segmentBytes > BATCH_BYTES) return this.#finish(used);
+        this.#writeSegment(lane, used, segmentBytes);
+        used += SEGMENT_HEADER_BYTES + segmentBytes;
+      }
+    }
+    return used === 0 ? undefined : this.#finish(used);
+  }
+
+  #nextSegmentBytes(lane: Lane): number {
+    const frame = lane.frames[lane.next] as Uint8Array;
+    return Math.min(frame.length - lane.sentBytes, SEGMENT_BYTES_LIMIT);
+  }
+
+  #writeSegment(lane: Lane, at: number, payloadBytes: number): void {
+    const frame = lane.frames[lane.next] as Uint8Array;
+    const end = lane.sentBytes + payloadBytes;
+    const isLast = end === frame.length;
+    writeSegmentHeader(this.#batch, at, { kind: lane.kind, isLast, payloadBytes });
+    this.#batch.set(frame.subarray(lane.sentBytes, end), at + SEGMENT_HEADER_BYTES);
+    lane.sentBytes = end;
+    if (isLast) this.#frameLeft(lane, frame.length);
+  }
+
+  #frameLeft(lane: Lane, frameBytes: number): void {
+    lane.waitingBytes -= frameBytes + SEGMENT_HEADER_BYTES;
+    lane.sentBytes = 0;
+    lane.next += 1;
+    if (lane.next === lane.frames.length) {
+      lane.frames = [];
+      lane.next = 0;
+    } else if (lane.next >= COMPACT_AFTER_FRAMES) {
+      lane.frames = lane.frames.slice(lane.next);
+      lane.next = 0;
+    }
+  }
+
+  /** The buffer is used again for the next batch, so what leaves is a copy. */
+  #finish(used: number): Uint8Array {
+    return this.#batch.slice(0, used);
+  }
+}

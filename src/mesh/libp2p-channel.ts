@@ -1,0 +1,191 @@
+import type { Connection, Stream, StreamMessageEvent } from '@libp2p/interface';
+import { AspenError, type Clock, every, type PeerId } from '../base/index.ts';
+import { FrameDecoder, type Signal, signalSegment } from './frame-codec.ts';
+import { FrameQueue } from './frame-queue.ts';
+import type { PeerLink, Priority } from './transport.ts';
+
+export interface ChannelEvents {
+  onFrame(frame: Uint8Array): void;
+  /** Called once, whatever ended it. */
+  onClosed(reason: string): void;
+}
+
+export interface ChannelComponents {
+  readonly stream: Stream;
+  readonly connection: Connection;
+  readonly clock: Clock;
+  readonly events: ChannelEvents;
+}
+
+export interface ChannelOptions {
+  readonly peerId: PeerId;
+  readonly isOpenedBySelf: boolean;
+  readonly queueBytesLimit: number;
+  readonly keepaliveMs: number;
+  readonly deadAfterMs: number;
+}
+
+const HELLO_VERSION = 1;
+export const INSTANCE_BYTES = 8;
+const RTT_WEIGHT = 0.2;
+
+/**
+ * One long-lived stream between two members that carries all their frames. Both ends say hello before anything else; the peer's
+ * hello tells which run of its process this is.
+ *
+ * Reading needs no pause: each message is decoded and handed on before the next one is taken from the socket, and what is
+ * unfinished is bounded by the decoder.
+ */
+export class Libp2pChannel implements PeerLink {
+  readonly peerId: PeerId;
+  readonly address: string;
+  readonly path = 'direct';
+  readonly since: number;
+  readonly connection: Connection;
+  readonly isOpenedBySelf: boolean;
+  rttMs: number | undefined;
+  /** Which run of the peer's process this is; known once {@link helloed} has resolved. */
+  instance = '';
+  /** Resolves when the peer has said hello; rejects when the stream ends before. */
+  readonly helloed: Promise<void>;
+  readonly #hello = Promise.withResolvers<void>();
+  readonly #stream: Stream;
+  readonly #clock: Clock;
+  readonly #events: ChannelEvents;
+  readonly #queue: FrameQueue;
+  readonly #decoder: FrameDecoder;
+  readonly #keepalive: Disposable;
+  readonly #silentTicksLimit: number;
+  #silentTicks = 0;
+  #isFlushing = false;
+  #isClosed = false;
+
+  constructor({ stream, connection, clock, events }: ChannelComponents, options: ChannelOptions) {
+    this.peerId = options.peerId;
+    this.isOpenedBySelf = options.isOpenedBySelf;
+    this.connection = connection;
+    this.address = withoutPeerId(connection.remoteAddr.toString());
+    this.since = clock.wallMs();
+    this.helloed = this.#hello.promise;
+    this.helloed.catch(() => undefined); // whoever waits for it hears of it; nobody has to
+    this.#stream = stream;
+    this.#clock = clock;
+    this.#events = events;
+    this.#queue = new FrameQueue({ queueBytesLimit: options.queueBytesLimit });
+    this.#decoder = new FrameDecoder({
+      frame: (frame) => events.onFrame(frame),
+      signal: (signal, payload) => this.#onSignal(signal, payload),
+    });
+    this.#silentTicksLimit = Math.max(1, Math.round(options.deadAfterMs / options.keepaliveMs));
+    this.#keepalive = every(clock, options.keepaliveMs, () => this.#tick());
+    stream.addEventListener('message', (event) => this.#onMessage(event));
+    stream.addEventListener('drain', () => this.#scheduleFlush());
+    stream.addEventListener('remoteCloseWrite', () => this.close('the peer closed the channel'));
+    stream.addEventListener('close', ({ error }) => this.#end(error?.message ?? 'the stream closed'));
+  }
+
+  /** @param instance {@link INSTANCE_BYTES} bytes drawn once for each run of this process. */
+  sayHello(instance: Uint8Array): void {
+    this.#sendNow(signalSegment('hello', Uint8Array.of(HELLO_VERSION, ...instance)));
+    this.#ping();
+  }
+
+  /** @returns false when the queue is full or the channel ended. */
+  send(frame: Uint8Array, priority: Priority): boolean {
+    if (this.#isClosed || !this.#queue.push(frame, priority)) return false;
+    this.#scheduleFlush();
+    return true;
+  }
+
+  close(reason: string): void {
+    if (this.#isClosed) return;
+    this.#stream.abort(new Error(reason));
+    this.#end(reason);
+  }
+
+  /** Frames sent in one turn of the event loop leave together: one encryption and one write for all of them. */
+  #scheduleFlush(): void {
+    if (this.#isFlushing) return;
+    this.#isFlushing = true;
+    setImmediate(() => {
+      this.#isFlushing = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    while (!this.#isClosed && !this.#stream.writableNeedsDrain) {
+      const batch = this.#queue.takeBatch();
+      if (batch === undefined) return;
+      this.#sendNow(batch);
+    }
+  }
+
+  #sendNow(bytes: Uint8Array): void {
+    if (this.#isClosed || this.#stream.writeStatus !== 'writable') return;
+    try {
+      this.#stream.send(bytes);
+    } catch (error) {
+      this.close(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  #onMessage({ data }: StreamMessageEvent): void {
+    if (this.#isClosed) return;
+    this.#silentTicks = 0;
+    try {
+      this.#decoder.push(data instanceof Uint8Array ? data : data.subarray());
+    } catch (error) {
+      if (!(error instanceof AspenError)) throw error;
+      this.close(error.message);
+    }
+  }
+
+  #onSignal(signal: Signal, payload: Uint8Array): void {
+    if (signal === 'ping') this.#sendNow(signalSegment('pong', payload));
+    else if (signal === 'pong') this.#onPong(payload);
+    else this.#onHello(payload);
+  }
+
+  #onHello(payload: Uint8Array): void {
+    if (payload.length !== 1 + INSTANCE_BYTES || payload[0] !== HELLO_VERSION) {
+      throw new AspenError('INVALID_REQUEST', 'the peer says hello in an unknown way');
+    }
+    this.instance = Buffer.from(payload.subarray(1)).toString('hex');
+    this.#hello.resolve();
+  }
+
+  #onPong(payload: Uint8Array): void {
+    if (payload.length !== 8) throw new AspenError('INVALID_REQUEST', 'a pong has 8 bytes');
+    const sentMs = Buffer.from(payload).readDoubleBE();
+    const rttMs = this.#clock.monotonicMs() - sentMs;
+    if (!(rttMs >= 0 && rttMs < 3_600_000)) return; // not an answer to a ping of ours
+    this.rttMs = this.rttMs === undefined ? rttMs : this.rttMs + (rttMs - this.rttMs) * RTT_WEIGHT;
+  }
+
+  /** Counts ticks, not time: while this process is held up it hears nobody, and must not take them for dead. */
+  #tick(): void {
+    this.#silentTicks += 1;
+    if (this.#silentTicks > this.#silentTicksLimit) this.close('nothing was heard from the peer');
+    else this.#ping();
+  }
+
+  #ping(): void {
+    const payload = Buffer.alloc(8);
+    payload.writeDoubleBE(this.#clock.monotonicMs());
+    this.#sendNow(signalSegment('ping', payload));
+  }
+
+  #end(reason: string): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#keepalive[Symbol.dispose]();
+    this.#hello.reject(new Error(reason));
+    this.#events.onClosed(reason);
+  }
+}
+
+export function withoutPeerId(address: string): string {
+  const at = address.indexOf('/p2p/');
+  return at === -1 ? address : address.slice(0, at);
+}

@@ -1,0 +1,102 @@
+import type { Connection, Libp2p, PeerId as Libp2pPeerId } from '@libp2p/interface';
+import type { Clock, Timer } from '../base/index.ts';
+
+export interface ConnectionWatchComponents {
+  readonly clock: Clock;
+  readonly node: Libp2p;
+  readonly isMember: (peerId: Libp2pPeerId) => boolean;
+}
+
+interface Watched {
+  timer: Timer | undefined;
+  busyCount: number;
+  isKept: boolean;
+}
+
+/** Most connections that strangers may hold at once. */
+const STRANGERS_LIMIT = 64;
+
+/**
+ * Closes every connection that carries no channel and no exchange: a stranger that was not admitted, and what is left over when
+ * two peers dialed each other at once (T2, T3).
+ */
+export class ConnectionWatch implements Disposable {
+  readonly #clock: Clock;
+  readonly #node: Libp2p;
+  readonly #isMember: (peerId: Libp2pPeerId) => boolean;
+  readonly #graceMs: number;
+  readonly #watched = new Map<Connection, Watched>();
+  readonly #onOpen = ({ detail }: CustomEvent<Connection>) => this.#opened(detail);
+  readonly #onClose = ({ detail }: CustomEvent<Connection>) => this.#closed(detail);
+
+  constructor(
+    { clock, node, isMember }: ConnectionWatchComponents,
+    { graceMs }: { readonly graceMs: number },
+  ) {
+    this.#clock = clock;
+    this.#node = node;
+    this.#isMember = isMember;
+    this.#graceMs = graceMs;
+    node.addEventListener('connection:open', this.#onOpen);
+    node.addEventListener('connection:close', this.#onClose);
+  }
+
+  [Symbol.dispose](): void {
+    this.#node.removeEventListener('connection:open', this.#onOpen);
+    this.#node.removeEventListener('connection:close', this.#onClose);
+    for (const watched of this.#watched.values()) watched.timer?.cancel();
+    this.#watched.clear();
+  }
+
+  /** @returns false when strangers hold as many connections as they may and this is another one. */
+  hasRoomFor(peerId: Libp2pPeerId): boolean {
+    if (this.#isMember(peerId)) return true;
+    const strangers = [...this.#watched.keys()].filter(({ remotePeer }) => !this.#isMember(remotePeer));
+    return strangers.length < STRANGERS_LIMIT;
+  }
+
+  /** While something is being exchanged the connection is left alone. */
+  markBusy(connection: Connection): Disposable {
+    const watched = this.#watched.get(connection);
+    if (watched !== undefined) watched.busyCount += 1;
+    return {
+      [Symbol.dispose]: () => {
+        if (watched !== undefined) watched.busyCount -= 1;
+      },
+    };
+  }
+
+  /** It carries a channel now. */
+  keep(connection: Connection): void {
+    const watched = this.#watched.get(connection);
+    if (watched !== undefined) watched.isKept = true;
+  }
+
+  /** Its channel ended: it has the same time as a new one to become useful. */
+  release(connection: Connection): void {
+    const watched = this.#watched.get(connection);
+    if (watched === undefined || !watched.isKept) return;
+    watched.isKept = false;
+    this.#arm(connection, watched);
+  }
+
+  #opened(connection: Connection): void {
+    const watched: Watched = { timer: undefined, busyCount: 0, isKept: false };
+    this.#watched.set(connection, watched);
+    this.#arm(connection, watched);
+  }
+
+  #closed(connection: Connection): void {
+    this.#watched.get(connection)?.timer?.cancel();
+    this.#watched.delete(connection);
+  }
+
+  #arm(connection: Connection, watched: Watched): void {
+    watched.timer?.cancel();
+    watched.timer = this.#clock.setTimer(this.#graceMs, () => {
+      if (watched.isKept) return;
+      if (watched.busyCount > 0) this.#arm(connection, watched);
+      else connection.abort(new Error('the connection carries nothing'));
+    });
+  }
+}

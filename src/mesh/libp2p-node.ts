@@ -1,0 +1,76 @@
+import { noise } from '@chainsafe/libp2p-noise';
+import { generateKeyPairFromSeed } from '@libp2p/crypto/keys';
+import type { GossipSubComponents } from '@libp2p/gossipsub';
+import { type ConnectionGater, FaultTolerance, type Libp2p } from '@libp2p/interface';
+import { tcp } from '@libp2p/tcp';
+import { yamux } from '@libp2p/yamux';
+import { createLibp2p } from 'libp2p';
+
+/** What the parts of the transport need of libp2p beside the node itself. */
+export interface Libp2pParts {
+  readonly node: Libp2p;
+  readonly components: GossipSubComponents & {
+    readonly transportManager: { getAddrs(): { toString(): string }[] };
+  };
+}
+
+export interface Libp2pNodeOptions {
+  /** Ed25519 seed of the identity, 32 bytes. */
+  readonly seed: Uint8Array;
+  readonly listen: readonly string[];
+  readonly gater: ConnectionGater;
+}
+
+/** Per stream; the sum over a peer's streams bounds what it can make us buffer. */
+const FIRST_WINDOW_BYTES = 256 * 2 ** 10;
+const MOST_WINDOW_BYTES = 2 ** 20;
+
+/**
+ * libp2p with TCP, noise and yamux and nothing else: no identify, ping, relay or DHT, so that what a stranger could speak to is
+ * what we put there. The connection monitor is off because it aborts connections of a busy peer; the channels have their own liveness.
+ */
+export async function createNode({ seed, listen, gater }: Libp2pNodeOptions): Promise<Libp2pParts> {
+  let components: Libp2pParts['components'] | undefined;
+  const node = await createLibp2p({
+    start: false,
+    privateKey: await generateKeyPairFromSeed('Ed25519', seed),
+    addresses: { listen: [...listen] },
+    transports: [
+      tcp({ outboundSocketInactivityTimeout: undefined, inboundSocketInactivityTimeout: undefined }),
+    ],
+    connectionEncrypters: [noise()],
+    streamMuxers: [
+      yamux({
+        enableKeepAlive: false,
+        maxInboundStreams: 64,
+        maxOutboundStreams: 64,
+        streamOptions: {
+          initialStreamWindowSize: FIRST_WINDOW_BYTES,
+          maxStreamWindowSize: MOST_WINDOW_BYTES,
+        },
+      }),
+    ],
+    transportManager: { faultTolerance: FaultTolerance.NO_FATAL },
+    connectionGater: gater,
+    connectionMonitor: { enabled: false },
+    connectionManager: {
+      maxConnections: 2_048,
+      maxParallelDials: 32,
+      maxIncomingPendingConnections: 128,
+      inboundConnectionThreshold: 128,
+      inboundUpgradeTimeout: 5_000,
+      dialTimeout: 8_000,
+      addressDialTimeout: 3_000,
+      connectionCloseTimeout: 500,
+      reconnectRetries: 0,
+    },
+    services: {
+      parts: (all) => {
+        components = all as unknown as Libp2pParts['components'];
+        return {};
+      },
+    },
+  });
+  if (components === undefined) throw new Error('libp2p made no components');
+  return { node, components };
+}

@@ -1,0 +1,482 @@
+import type { Connection, ConnectionGater, PeerId as Libp2pPeerId, Stream } from '@libp2p/interface';
+import { peerIdFromString } from '@libp2p/peer-id';
+import { multiaddr } from '@multiformats/multiaddr';
+import {
+  AspenError,
+  type Clock,
+  type Crypto,
+  Listeners,
+  type Logger,
+  type MeshId,
+  type PeerId,
+  type Random,
+  Tasks,
+  withDeadline,
+} from '../base/index.ts';
+import type { Identity } from './identity.ts';
+import { INSTANCE_BYTES, Libp2pChannel, withoutPeerId } from './libp2p-channel.ts';
+import { ConnectionWatch } from './libp2p-connection-watch.ts';
+import { readExchange, writeExchange } from './libp2p-exchange.ts';
+import { Libp2pGossip } from './libp2p-gossip.ts';
+import { createNode, type Libp2pParts } from './libp2p-node.ts';
+import { announcedAddresses } from './listen-addresses.ts';
+import {
+  ADMISSION_ANSWER_MS,
+  ADMISSION_REQUEST_MS,
+  type Gate,
+  type PeerLink,
+  type Priority,
+  type Transport,
+} from './transport.ts';
+
+export interface Libp2pTransportComponents {
+  readonly identity: Identity;
+  readonly gate: Gate;
+  readonly clock: Clock;
+  readonly crypto: Crypto;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+export interface Libp2pTransportOptions {
+  /** The mesh whose protocols are spoken. */
+  readonly meshId: MeshId;
+  /** Multiaddrs; port 0 takes any. @default every interface, IPv4 and IPv6 */
+  readonly listen?: readonly string[];
+  /** What is told to others instead of the addresses of the interfaces. */
+  readonly announce?: readonly string[];
+  /** Pause between pings on a channel. Unit: ms. @default 1_000 */
+  readonly keepaliveMs?: number;
+  /** A channel on which nothing was heard for this long is closed. Unit: ms. @default 5_000 */
+  readonly deadAfterMs?: number;
+  /** Most bytes waiting for one peer, per priority. @default 16 MiB */
+  readonly queueBytesLimit?: number;
+  /** How long dialing may take, until the channel is open. Unit: ms. @default 8_000 */
+  readonly dialTimeoutMs?: number;
+}
+
+type LinkEvent = { readonly peerId: PeerId; readonly type: 'opened' | 'closed' };
+type Responder = (from: PeerId, request: Uint8Array) => Promise<Uint8Array>;
+
+const HELLO_TIMEOUT_MS = 3_000;
+/** Two ends that dial each other at once settle on one channel within this time. */
+const CROSSING_MS = 3_000;
+const CROSSING_GRACE_MS = 1_000;
+const STREAMS_LIMIT = 8;
+
+/** The Transport port over libp2p: TCP, noise, yamux. */
+export class Libp2pTransport implements Transport {
+  readonly self: PeerId;
+  readonly admission: Transport['admission'];
+  readonly gossip: Transport['gossip'];
+  readonly #identity: Identity;
+  readonly #gate: Gate;
+  readonly #clock: Clock;
+  readonly #crypto: Crypto;
+  readonly #log: Logger;
+  readonly #options: Libp2pTransportOptions;
+  readonly #instance: Uint8Array;
+  readonly #channelProtocol: string;
+  readonly #admissionProtocol: string;
+  readonly #channels = new Map<PeerId, Libp2pChannel>();
+  readonly #dials = new Map<PeerId, Promise<void>>();
+  /** Peers to which a channel is being opened from here. */
+  readonly #opening = new Set<PeerId>();
+  readonly #frames = new Listeners<{ from: PeerId; frame: Uint8Array }>();
+  readonly #linkEvents = new Listeners<LinkEvent>();
+  readonly #tasks: Tasks;
+  readonly #earlySubscriptions: ((gossip: Libp2pGossip) => void)[] = [];
+  #responder: Responder | undefined;
+  #parts: Libp2pParts | undefined;
+  #gossip: Libp2pGossip | undefined;
+  #watch: ConnectionWatch | undefined;
+  #gateSubscription: Disposable | undefined;
+
+  constructor(components: Libp2pTransportComponents, options: Libp2pTransportOptions) {
+    this.self = components.identity.peerId;
+    this.#identity = components.identity;
+    this.#gate = components.gate;
+    this.#clock = components.clock;
+    this.#crypto = components.crypto;
+    this.#log = components.log.child({ part: 'transport' });
+    this.#options = options;
+    this.#instance = components.random.bytes(INSTANCE_BYTES);
+    this.#channelProtocol = `/aspen/${options.meshId}/channel/1`;
+    this.#admissionProtocol = `/aspen/${options.meshId}/admission/1`;
+    this.#tasks = new Tasks((err) => this.#log.error({ err }, 'a task of the transport failed'));
+    this.admission = {
+      ask: (peerId, addresses, request, signal) => this.#ask(peerId, addresses, request, signal),
+      answer: (responder) => this.#answer(responder),
+    };
+    this.gossip = {
+      publish: (topic, message) => this.#gossip?.publish(topic, message),
+      subscribe: (topic, callback) => this.#subscribe(topic, callback),
+    };
+  }
+
+  async start(): Promise<void> {
+    const { listen = ['/ip4/0.0.0.0/tcp/0', '/ip6/::/tcp/0'] } = this.#options;
+    const parts = await createNode({ seed: this.#identity.seed, listen, gater: this.#gater() });
+    this.#parts = parts;
+    this.#watch = new ConnectionWatch(
+      { clock: this.#clock, node: parts.node, isMember: (peerId) => this.#isMember(peerId) },
+      { graceMs: ADMISSION_REQUEST_MS },
+    );
+    const limits = { maxInboundStreams: STREAMS_LIMIT, maxOutboundStreams: STREAMS_LIMIT };
+    await parts.node.handle(
+      this.#channelProtocol,
+      (stream, connection) => this.#onChannel(stream, connection),
+      limits,
+    );
+    await parts.node.handle(
+      this.#admissionProtocol,
+      (stream, connection) => this.#onAsk(stream, connection),
+      limits,
+    );
+    this.#gossip = new Libp2pGossip(
+      {
+        libp2p: parts.components,
+        crypto: this.#crypto,
+        log: this.#log,
+        isMember: (peerId) => this.#isMember(peerId),
+      },
+      { meshId: this.#options.meshId },
+    );
+    await parts.node.start();
+    await this.#gossip.start();
+    for (const subscribe of this.#earlySubscriptions.splice(0)) subscribe(this.#gossip);
+    this.#gateSubscription = this.#gate.onChange((peerId) => {
+      if (this.#gate.standingOf(peerId) === 'refused') this.#expel(peerId);
+    });
+    if (listen.length > 0 && this.addresses().length === 0) {
+      await this.stop();
+      throw new AspenError('UNAVAILABLE', `cannot listen on any of ${listen.join(', ')}`);
+    }
+    this.#log.info({ addresses: this.addresses() }, 'transport listens');
+  }
+
+  async stop(): Promise<void> {
+    this.#gateSubscription?.[Symbol.dispose]();
+    this.#watch?.[Symbol.dispose]();
+    for (const channel of [...this.#channels.values()]) channel.close('this node is stopping');
+    await this.#tasks.stop();
+    await this.#gossip?.stop();
+    await this.#parts?.node.stop();
+    this.#gossip = undefined;
+    this.#parts = undefined;
+  }
+
+  addresses(): readonly string[] {
+    if (this.#options.announce !== undefined) return this.#options.announce;
+    const own = this.#parts?.components.transportManager.getAddrs() ?? [];
+    return announcedAddresses(own.map((address) => withoutPeerId(address.toString())));
+  }
+
+  dial(peerId: PeerId, addresses: readonly string[], signal?: AbortSignal): Promise<void> {
+    if (this.#channels.has(peerId)) return Promise.resolve();
+    const dialing = this.#dials.get(peerId);
+    if (dialing !== undefined) return dialing;
+    const dial = this.#dial(peerId, addresses, signal).finally(() => this.#dials.delete(peerId));
+    this.#dials.set(peerId, dial);
+    return dial;
+  }
+
+  hangUp(peerId: PeerId, reason: string): void {
+    this.#channels.get(peerId)?.close(reason);
+    this.#tasks.run(async () => this.#parts?.node.hangUp(peerIdFromString(peerId)));
+  }
+
+  links(): readonly PeerLink[] {
+    return [...this.#channels.values()];
+  }
+
+  isLinked(peerId: PeerId): boolean {
+    return this.#channels.has(peerId);
+  }
+
+  send(to: PeerId, frame: Uint8Array, priority: Priority): boolean {
+    return this.#channels.get(to)?.send(frame, priority) ?? false;
+  }
+
+  onFrame(callback: (from: PeerId, frame: Uint8Array) => void): Disposable {
+    return this.#frames.add(({ from, frame }) => callback(from, frame));
+  }
+
+  onLink(callback: (event: LinkEvent) => void): Disposable {
+    return this.#linkEvents.add(callback);
+  }
+
+  /** T2: a refused peer gets no further than the handshake that tells who it is, either way. */
+  #gater(): ConnectionGater {
+    const isRefused = (peerId: Libp2pPeerId) =>
+      this.#gate.standingOf(peerId.toString() as PeerId) === 'refused';
+    return {
+      denyDialPeer: isRefused,
+      denyDialMultiaddr: () => false,
+      denyInboundEncryptedConnection: (peerId) =>
+        isRefused(peerId) || this.#watch?.hasRoomFor(peerId) === false,
+      denyOutboundEncryptedConnection: isRefused,
+      denyInboundRelayReservation: () => true,
+    };
+  }
+
+  #isMember(peerId: Libp2pPeerId): boolean {
+    return this.#gate.standingOf(peerId.toString() as PeerId) === 'member';
+  }
+
+  #expel(peerId: PeerId): void {
+    this.hangUp(peerId, 'the gate refuses it');
+  }
+
+  async #dial(peerId: PeerId, addresses: readonly string[], signal?: AbortSignal): Promise<void> {
+    if (this.#gate.standingOf(peerId) !== 'member') throw notAdmitted(this.self, peerId); // T2
+    const timeoutMs = this.#options.dialTimeoutMs ?? 8_000;
+    try {
+      await this.#withDeadline(`dialing ${peerId}`, timeoutMs, signal, (over) =>
+        this.#open(peerId, addresses, over),
+      );
+    } catch (error) {
+      if (await this.#isLinkedSoon(peerId)) return; // the peer dialed at the same time and its channel was kept
+      throw asUnreachable(peerId, error);
+    }
+  }
+
+  async #open(peerId: PeerId, addresses: readonly string[], signal: AbortSignal): Promise<void> {
+    this.#opening.add(peerId);
+    try {
+      const connection = await this.#connect(peerId, addresses, signal);
+      using _busy = this.#watch?.markBusy(connection);
+      const stream = await connection.newStream(this.#channelProtocol, { signal });
+      const channel = this.#channel(stream, connection, true);
+      channel.sayHello(this.#instance);
+      await this.#helloed(channel, signal);
+      this.#install(channel);
+    } finally {
+      this.#opening.delete(peerId);
+    }
+  }
+
+  async #connect(peerId: PeerId, addresses: readonly string[], signal: AbortSignal): Promise<Connection> {
+    const node = this.#node();
+    const open = node.getConnections(peerIdFromString(peerId)).find(({ status }) => status === 'open');
+    if (open !== undefined) return open;
+    if (addresses.length === 0) throw unreachable(peerId, 'no address is known');
+    const targets = addresses.map((address) => multiaddr(`${withoutPeerId(address)}/p2p/${peerId}`));
+    try {
+      return await node.dial(targets, { signal });
+    } catch (cause) {
+      throw new AspenError('UNAVAILABLE', `cannot reach ${peerId} at ${addresses.join(', ')}`, {
+        cause,
+        outcome: 'not-applied',
+      });
+    }
+  }
+
+  /** The peer resets the stream instead of saying hello when its gate does not know us, or when it keeps another channel. */
+  async #helloed(channel: Libp2pChannel, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#withDeadline(`hello of ${channel.peerId}`, HELLO_TIMEOUT_MS, signal, () => channel.helloed);
+    } catch (error) {
+      channel.close('no hello');
+      if (error instanceof AspenError) throw error;
+      throw new AspenError('DENIED', `${channel.peerId} does not open a channel to ${this.self}`, {
+        cause: error,
+      });
+    }
+  }
+
+  async #isLinkedSoon(peerId: PeerId): Promise<boolean> {
+    if (this.#channels.has(peerId)) return true;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    using _opened = this.onLink((event) => event.peerId === peerId && event.type === 'opened' && resolve());
+    using _timer = this.#clock.setTimer(CROSSING_GRACE_MS, resolve);
+    await promise;
+    return this.#channels.has(peerId);
+  }
+
+  #onChannel(stream: Stream, connection: Connection): void {
+    if (!this.#isMember(connection.remotePeer)) {
+      stream.abort(new Error('not a member')); // T2
+      return;
+    }
+    this.#tasks.run(async (signal) => {
+      const channel = this.#channel(stream, connection, false);
+      try {
+        await this.#withDeadline(
+          `hello of ${channel.peerId}`,
+          HELLO_TIMEOUT_MS,
+          signal,
+          () => channel.helloed,
+        );
+      } catch (err) {
+        channel.close('no hello');
+        this.#log.debug({ err, peerId: channel.peerId }, 'a channel was opened without a hello');
+        return;
+      }
+      if (this.#keepsOwnInstead(channel)) {
+        channel.close('the other channel is kept');
+        return;
+      }
+      channel.sayHello(this.#instance);
+      this.#install(channel);
+    });
+  }
+
+  /** When both ends open a channel at once, both keep the one that the smaller peer id opened. */
+  #keepsOwnInstead(channel: Libp2pChannel): boolean {
+    if (this.self > channel.peerId) return false;
+    if (this.#opening.has(channel.peerId)) return true;
+    const current = this.#channels.get(channel.peerId);
+    const isCrossing = current !== undefined && this.#clock.wallMs() - current.since < CROSSING_MS;
+    return isCrossing && current.isOpenedBySelf && current.instance === channel.instance;
+  }
+
+  #channel(stream: Stream, connection: Connection, isOpenedBySelf: boolean): Libp2pChannel {
+    const peerId = connection.remotePeer.toString() as PeerId;
+    const channel: Libp2pChannel = new Libp2pChannel(
+      {
+        stream,
+        connection,
+        clock: this.#clock,
+        events: {
+          onFrame: (frame) => {
+            if (this.#channels.get(peerId) === channel) this.#frames.emit({ from: peerId, frame });
+          },
+          onClosed: (reason) => this.#uninstall(channel, reason),
+        },
+      },
+      {
+        peerId,
+        isOpenedBySelf,
+        queueBytesLimit: this.#options.queueBytesLimit ?? 16 * 2 ** 20,
+        keepaliveMs: this.#options.keepaliveMs ?? 1_000,
+        deadAfterMs: this.#options.deadAfterMs ?? 5_000,
+      },
+    );
+    return channel;
+  }
+
+  #install(channel: Libp2pChannel): void {
+    const { peerId, connection } = channel;
+    if (!this.#isMember(connection.remotePeer)) {
+      channel.close('the gate refuses it');
+      return;
+    }
+    this.#channels.get(peerId)?.close('a newer channel took over');
+    this.#channels.set(peerId, channel);
+    this.#watch?.keep(connection);
+    this.#gossip?.peerJoined(connection.remotePeer, connection);
+    this.#log.debug({ peerId, address: channel.address }, 'channel opened');
+    this.#linkEvents.emit({ peerId, type: 'opened' });
+  }
+
+  #uninstall(channel: Libp2pChannel, reason: string): void {
+    const { peerId, connection } = channel;
+    this.#watch?.release(connection);
+    if (this.#channels.get(peerId) !== channel) return;
+    this.#channels.delete(peerId);
+    this.#gossip?.peerLeft(connection.remotePeer);
+    this.#log.debug({ peerId, reason }, 'channel closed');
+    this.#linkEvents.emit({ peerId, type: 'closed' });
+  }
+
+  #ask(
+    peerId: PeerId,
+    addresses: readonly string[],
+    request: Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array> {
+    if (this.#gate.standingOf(peerId) === 'refused') return Promise.reject(notAdmitted(this.self, peerId)); // T2
+    return this.#withDeadline(`admission at ${peerId}`, ADMISSION_ANSWER_MS, signal, async (over) => {
+      const connection = await this.#connect(peerId, addresses, over);
+      using _busy = this.#watch?.markBusy(connection);
+      try {
+        const stream = await connection.newStream(this.#admissionProtocol, { signal: over });
+        writeExchange(stream, request);
+        return await readExchange(stream, over);
+      } catch (error) {
+        throw asUnreachable(peerId, error);
+      }
+    });
+  }
+
+  #onAsk(stream: Stream, connection: Connection): void {
+    const from = connection.remotePeer.toString() as PeerId;
+    const responder = this.#responder;
+    if (responder === undefined || this.#gate.standingOf(from) === 'refused') {
+      stream.abort(new Error('no admission')); // T2
+      return;
+    }
+    this.#tasks.run(async (signal) => {
+      using _busy = this.#watch?.markBusy(connection);
+      try {
+        const request = await this.#withDeadline('admission request', ADMISSION_REQUEST_MS, signal, (over) =>
+          readExchange(stream, over),
+        );
+        const answer = await this.#withDeadline('admission', ADMISSION_ANSWER_MS, signal, () =>
+          responder(from, request),
+        );
+        writeExchange(stream, answer);
+        await stream.close({ signal });
+      } catch (err) {
+        stream.abort(err instanceof Error ? err : new Error(String(err)));
+        this.#log.debug({ err, from }, 'admission exchange failed');
+      }
+    });
+  }
+
+  #answer(responder: Responder): Disposable {
+    this.#responder = responder;
+    return {
+      [Symbol.dispose]: () => {
+        if (this.#responder === responder) this.#responder = undefined;
+      },
+    };
+  }
+
+  #subscribe(topic: string, callback: (message: Uint8Array, relayedBy: PeerId) => boolean): Disposable {
+    if (this.#gossip !== undefined) return this.#gossip.subscribe(topic, callback);
+    let subscription: Disposable | undefined;
+    let isDisposed = false;
+    this.#earlySubscriptions.push((gossip) => {
+      if (!isDisposed) subscription = gossip.subscribe(topic, callback);
+    });
+    return {
+      [Symbol.dispose]: () => {
+        isDisposed = true;
+        subscription?.[Symbol.dispose]();
+      },
+    };
+  }
+
+  #node(): Libp2pParts['node'] {
+    if (this.#parts === undefined)
+      throw new AspenError('UNAVAILABLE', 'the transport is not running', NOT_APPLIED);
+    return this.#parts.node;
+  }
+
+  #withDeadline<T>(
+    what: string,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    return withDeadline({ clock: this.#clock, timeoutMs, what, ...(signal && { signal }) }, work);
+  }
+}
+
+const NOT_APPLIED = { outcome: 'not-applied' } as const;
+
+function notAdmitted(gateOf: PeerId, stranger: PeerId): AspenError {
+  return new AspenError('DENIED', `${gateOf} does not admit ${stranger}`);
+}
+
+function unreachable(peerId: PeerId, why: string): AspenError {
+  return new AspenError('UNAVAILABLE', `cannot reach ${peerId}: ${why}`, NOT_APPLIED);
+}
+
+function asUnreachable(peerId: PeerId, error: unknown): unknown {
+  if (error instanceof AspenError) return error;
+  const why = error instanceof Error ? error.message : String(error);
+  return new AspenError('UNAVAILABLE', `cannot reach ${peerId}: ${why}`, { cause: error, ...NOT_APPLIED });
+}
