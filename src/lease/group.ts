@@ -34,6 +34,17 @@ export interface CallOptions {
 export interface GroupClient {
   propose<R = unknown>(proposal: Proposal, options?: CallOptions): Promise<R>;
   query<R = unknown>(query: Query, options?: CallOptions): Promise<R>;
+  /**
+   * Asks the leader for something that only it does (see {@link Leadership.serve}). Safe to send again only when `method` is:
+   * a lost answer is asked for again at whoever leads then.
+   */
+  askLeader<R = unknown>(method: string, body: unknown, options?: CallOptions): Promise<R>;
+}
+
+/** A question to the leader: who asked is authenticated, the body is foreign. */
+export interface LeaderRequest {
+  readonly from: PeerId;
+  readonly body: unknown;
 }
 
 export type GroupRole = 'voter' | 'standby' | 'spare';
@@ -64,4 +75,6 @@ export interface Leadership {
   onFacts(callback: (facts: readonly Fact[]) => void): Disposable;
   /** Resolves when a quorum round begun after this call has confirmed that this node still leads. */
   confirm(): Promise<void>;
+  /** Answers {@link GroupClient.askLeader} for `method` as long as this leadership lasts. */
+  serve(method: string, handler: (request: LeaderRequest) => unknown): Disposable;
 }

@@ -1,3 +1,25 @@
+export {
+  type Batch,
+  type ClientRequest,
+  COMMAND_BYTES_LIMIT,
+  type Command,
+  commandFromWire,
+  commandToWire,
+  encodeBatch,
+  isRequestId,
+  REQUEST_ID_LIMIT,
+} from './batch.ts';
+export { fieldsOf, invalid, parseWith } from './checks.ts';
+export { HOST_MODULE } from './host-module.ts';
+export { KV_KEY_BYTES_LIMIT, KV_SCAN_LIMIT, KV_VALUE_BYTES_LIMIT, type KvEntry, kvModule } from './kv.ts';
+export {
+  type AppliedEntry,
+  MACHINE_VERSION,
+  Machine,
+  type MachineComponents,
+  type MachineStore,
+  NotUnderstood,
+} from './machine.ts';
 export type {
   ApplyContext,
   CommandKind,
@@ -9,3 +31,12 @@ export type {
   Table,
   TableRange,
 } from './module.ts';
+export {
+  type CommandOutcome,
+  fromWireOutcome,
+  refused,
+  toWireOutcome,
+  type WireOutcome,
+} from './outcome.ts';
+export { type Session, sessionsModule } from './sessions.ts';
+export { type MachineState, positionOf, readState } from './state.ts';

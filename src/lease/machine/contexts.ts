@@ -1,0 +1,102 @@
+import { InvariantError, invariant } from '../../base/index.ts';
+import type { Key, StoreView } from '../../storage/index.ts';
+import type { ApplyContext, Fact, MachineModule, QueryContext, ReadonlyTable, Table } from './module.ts';
+import { ReadTable, StoredTable, type TableStore, tablePrefix, type WriteHash } from './tables.ts';
+
+/** The moment that all contexts of one host share. */
+export interface Moment {
+  position: number;
+  groupMs: number;
+  wallMs: number;
+}
+
+/** Names of every module and its tables, to catch a table nobody declared. */
+export type Schema = ReadonlyMap<string, ReadonlySet<string>>;
+
+/** One per module, used for each of its commands in turn. */
+export class ModuleContext implements ApplyContext {
+  readonly #module: string;
+  readonly #moment: Moment;
+  readonly #readers: TableReaders;
+  readonly #tables: ReadonlyMap<string, Table<unknown>>;
+  facts: Fact[] = [];
+
+  constructor(
+    module: MachineModule,
+    { store, space, hash }: { store: TableStore; space: Key; hash: WriteHash },
+    moment: Moment,
+    readers: TableReaders,
+  ) {
+    this.#module = module.name;
+    this.#moment = moment;
+    this.#readers = readers;
+    this.#tables = new Map(
+      module.tables.map((name) => [
+        name,
+        new StoredTable(store, tablePrefix(space, module.name, name), hash),
+      ]),
+    );
+  }
+
+  get position(): number {
+    return this.#moment.position;
+  }
+
+  get groupMs(): number {
+    return this.#moment.groupMs;
+  }
+
+  get wallMs(): number {
+    return this.#moment.wallMs;
+  }
+
+  table<V>(name: string): Table<V> {
+    const table = this.#tables.get(name);
+    invariant(table !== undefined, () => `module ${this.#module} declares no table ${name}`);
+    return table as Table<V>;
+  }
+
+  read<V>(module: string, table: string): ReadonlyTable<V> {
+    return this.#readers.table<V>(module, table);
+  }
+
+  emit(fact: { readonly type: string; readonly [field: string]: unknown }): void {
+    this.facts.push({ ...fact, module: this.#module });
+  }
+}
+
+/** Read-only tables by module and name, each made once. */
+export class TableReaders {
+  readonly #store: StoreView;
+  readonly #space: Key;
+  readonly #schema: Schema;
+  readonly #made = new Map<string, ReadTable<unknown>>();
+
+  constructor(store: StoreView, space: Key, schema: Schema) {
+    this.#store = store;
+    this.#space = space;
+    this.#schema = schema;
+  }
+
+  table<V>(module: string, name: string): ReadonlyTable<V> {
+    const prefix = tablePrefix(this.#space, module, name);
+    let table = this.#made.get(prefix);
+    if (table === undefined) {
+      if (!this.#schema.get(module)?.has(name)) {
+        throw new InvariantError(`module ${module} declares no table ${name}`);
+      }
+      table = new ReadTable(this.#store, prefix);
+      this.#made.set(prefix, table);
+    }
+    return table as ReadonlyTable<V>;
+  }
+
+  query(module: string, moment: Pick<Moment, 'position' | 'groupMs'>): QueryContext {
+    return {
+      position: moment.position,
+      groupMs: moment.groupMs,
+      table: (name) => this.table(module, name),
+      read: (other, name) => this.table(other, name),
+    };
+  }
+}

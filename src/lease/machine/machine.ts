@@ -1,0 +1,279 @@
+import { AspenError, decode, type LogIndex, type Term } from '../../base/index.ts';
+import type { Key } from '../../storage/index.ts';
+import type { Configuration, Entry } from '../raft/index.ts';
+import { type Batch, type Command, decodeBatch } from './batch.ts';
+import { ClientOutcomes } from './client-outcomes.ts';
+import { ModuleContext, type Moment, TableReaders } from './contexts.ts';
+import { hostModule } from './host-module.ts';
+import type { CommandKind, Fact, MachineModule, QueryContext, QueryKind } from './module.ts';
+import { accepted, type CommandOutcome, refused } from './outcome.ts';
+import { RequestIds } from './request-ids.ts';
+import { encodeState, type MachineState, positionOf, readState, stateKey } from './state.ts';
+import { type TableStore, WriteHash } from './tables.ts';
+
+/** Newest command this software understands. */
+export const MACHINE_VERSION = 1;
+
+/** A write buffer, as the machine uses it. */
+export interface MachineStore extends TableStore {
+  begin(): void;
+  commit(): void;
+  rollback(): void;
+}
+
+export interface MachineComponents {
+  readonly store: MachineStore;
+  /** Prefix of all keys of this machine. */
+  readonly space: Key;
+  readonly modules: readonly MachineModule[];
+}
+
+export interface AppliedEntry {
+  readonly outcomes: readonly CommandOutcome[];
+  readonly facts: readonly Fact[];
+}
+
+/** The log holds what this software does not understand: applying on would lead to another state than the others have. */
+export class NotUnderstood extends Error {
+  override readonly name = 'NotUnderstood';
+}
+
+const NOTHING: AppliedEntry = { outcomes: [], facts: [] };
+
+/**
+ * The replicated machine: feeds committed entries to its modules, one command after the other.
+ *
+ * - A1 The same entries lead to the same tables, outcomes and hash on every replica; nothing else is an input.
+ * - A2 A refused command leaves no write behind; its refusal is its outcome.
+ * - A3 Position, group time and applied index only grow, and are written in the same batch as the tables.
+ * - A4 What is not understood is never skipped: the replica stops before it.
+ */
+export class Machine {
+  readonly #store: MachineStore;
+  readonly #space: Key;
+  readonly #modules: ReadonlyMap<string, MachineModule>;
+  readonly #contexts: ReadonlyMap<string, ModuleContext>;
+  readonly #readers: TableReaders;
+  readonly #hash = new WriteHash();
+  readonly #state: MachineState;
+  readonly #moment: Moment;
+  readonly #clients: ClientOutcomes;
+  readonly #requestIds: RequestIds;
+  #isStateSaved = true;
+
+  constructor({ store, space, modules }: MachineComponents) {
+    this.#store = store;
+    this.#space = space;
+    this.#state = readState(store, space);
+    this.#hash.value = this.#state.hash;
+    const all = [hostModule(this.#state), ...modules];
+    this.#modules = new Map(all.map((module) => [module.name, module]));
+    const schema = new Map(all.map(({ name, tables }) => [name, new Set(tables)]));
+    this.#readers = new TableReaders(store, space, schema);
+    this.#moment = {
+      position: positionOf(this.#state),
+      groupMs: this.#state.groupMs,
+      wallMs: this.#state.wallMs,
+    };
+    const parts = { store, space, hash: this.#hash };
+    this.#contexts = new Map(
+      all.map((module) => [module.name, new ModuleContext(module, parts, this.#moment, this.#readers)]),
+    );
+    this.#clients = new ClientOutcomes(store, space, this.#hash);
+    this.#requestIds = new RequestIds(store, space, this.#hash);
+  }
+
+  get appliedIndex(): LogIndex {
+    return this.#state.index;
+  }
+
+  get appliedTerm(): Term {
+    return this.#state.term;
+  }
+
+  get configuration(): Configuration {
+    return this.#state.configuration;
+  }
+
+  get position(): number {
+    return this.#moment.position;
+  }
+
+  get groupMs(): number {
+    return this.#state.groupMs;
+  }
+
+  get epoch(): number {
+    return this.#state.epoch;
+  }
+
+  get version(): number {
+    return this.#state.version;
+  }
+
+  /** Of everything applied so far; equal on all replicas at equal applied indexes. */
+  get hash(): number {
+    return this.#hash.value;
+  }
+
+  /**
+   * Applies the next entry.
+   * @throws NotUnderstood, and then the machine is as it was before the entry; InvariantError when a module is broken.
+   */
+  applyEntry(entry: Entry): AppliedEntry {
+    const batch = entry.kind === 'command' ? decodeBatch(entry.payload) : undefined;
+    if (batch !== undefined) this.#requireUnderstood(batch);
+    const applied = batch === undefined ? NOTHING : this.#applyBatch(batch, entry.index);
+    this.#state.index = entry.index;
+    this.#state.term = entry.term;
+    if (entry.configuration !== undefined) this.#state.configuration = entry.configuration;
+    this.#isStateSaved = false;
+    return applied;
+  }
+
+  /** A3: called before every flush, so that the tables never reach the disk without the index they stand for. */
+  saveState(): void {
+    if (this.#isStateSaved) return;
+    this.#state.hash = this.#hash.value;
+    this.#store.put(stateKey(this.#space), encodeState(this.#state));
+    this.#isStateSaved = true;
+  }
+
+  /**
+   * What a leader asks before it lets a command into the log.
+   * @returns the machine version it needs. @throws AspenError: not applied.
+   */
+  admit({ module, kind, body }: Pick<Command, 'module' | 'kind' | 'body'>): number {
+    const { since, parse } = this.#kind(module, kind);
+    if (since > this.#state.version) {
+      throw new AspenError(
+        'CONFLICT',
+        `${module}.${kind} needs machine version ${since}, the group is at ${this.#state.version} until all of it understands more`,
+        { details: { current: this.#state.version } },
+      );
+    }
+    parse(decode(body));
+    return since;
+  }
+
+  /** @throws AspenError METHOD_NOT_FOUND, INVALID_PARAMS, or what the query itself says. */
+  query(module: string, kind: string, body: unknown): unknown {
+    const query: QueryKind | undefined = ownProperty(this.#modules.get(module)?.queries, kind);
+    if (query === undefined) throw new AspenError('METHOD_NOT_FOUND', `there is no query ${module}.${kind}`);
+    return query.run(query.parse(body), this.read(module));
+  }
+
+  /** @returns applied state as of now, seen from `module`. To be used before the next await. */
+  read(module: string): QueryContext {
+    return this.#readers.query(module, { position: this.#moment.position, groupMs: this.#state.groupMs });
+  }
+
+  #requireUnderstood({ version, commands }: Batch): void {
+    if (version > MACHINE_VERSION) {
+      throw new NotUnderstood(
+        `the log holds machine version ${version}, this software understands ${MACHINE_VERSION}: update it`,
+      );
+    }
+    for (const { module, kind } of commands) {
+      if (ownProperty(this.#modules.get(module)?.commands, kind) === undefined) {
+        throw new NotUnderstood(
+          `the log holds ${module}.${kind}, which this software does not know: update it`,
+        );
+      }
+    }
+  }
+
+  #applyBatch(batch: Batch, index: LogIndex): AppliedEntry {
+    const state = this.#state;
+    state.groupMs = Math.max(state.groupMs, batch.groupMs);
+    state.wallMs = batch.wallMs;
+    this.#moment.groupMs = state.groupMs;
+    this.#moment.wallMs = batch.wallMs;
+    const outcomes: CommandOutcome[] = [];
+    const facts: Fact[] = [];
+    for (const command of batch.commands) {
+      state.commandCount += 1;
+      this.#moment.position = positionOf(state);
+      outcomes.push(this.#once(command, facts));
+    }
+    this.#clients.endEntry(index);
+    return { outcomes, facts };
+  }
+
+  /** One effect per request, however often it comes. */
+  #once(command: Command, facts: Fact[]): CommandOutcome {
+    const { request, requestId } = command;
+    if (request === null) return this.#onceById(command, requestId, facts);
+    const found = this.#clients.find(request, this.#state.groupMs);
+    if (found === 'acknowledged') return refused(alreadyAcknowledged(command));
+    if (found === 'too-many') return refused(tooManyOutcomes(command));
+    if (found !== undefined) return found;
+    const outcome = this.#onceById(command, requestId, facts);
+    this.#clients.record(request, outcome);
+    return outcome;
+  }
+
+  #onceById(command: Command, requestId: string | null, facts: Fact[]): CommandOutcome {
+    if (requestId === null) return this.#applyOne(command, facts);
+    const found = this.#requestIds.find(requestId, command);
+    if (found !== undefined) return found;
+    const outcome = this.#applyOne(command, facts);
+    const { module, kind } = command;
+    const { position, groupMs } = this.#moment;
+    this.#state.requestIdCount = this.#requestIds.record(
+      requestId,
+      outcome,
+      { module, kind, position, groupMs },
+      this.#state.requestIdCount,
+    );
+    return outcome;
+  }
+
+  #applyOne({ module, kind, body }: Command, facts: Fact[]): CommandOutcome {
+    const { parse, apply } = this.#kind(module, kind);
+    const context = this.#contexts.get(module) as ModuleContext;
+    const hashBefore = this.#hash.value;
+    this.#store.begin();
+    try {
+      const result = apply(parse(decode(body)), context);
+      this.#store.commit();
+      facts.push(...context.facts);
+      return accepted(result);
+    } catch (error) {
+      if (!(error instanceof AspenError)) throw error;
+      this.#store.rollback(); // A2
+      this.#hash.value = hashBefore;
+      this.#hash.addText(error.code);
+      return refused(error);
+    } finally {
+      context.facts = [];
+    }
+  }
+
+  #kind(module: string, kind: string): CommandKind {
+    const command: CommandKind | undefined = ownProperty(this.#modules.get(module)?.commands, kind);
+    if (command === undefined)
+      throw new AspenError('METHOD_NOT_FOUND', `there is no command ${module}.${kind}`);
+    return command;
+  }
+}
+
+/** Names come from elsewhere: `constructor` and its like are not kinds. */
+function ownProperty<T>(table: Readonly<Record<string, T>> | undefined, name: string): T | undefined {
+  return table !== undefined && Object.hasOwn(table, name) ? table[name] : undefined;
+}
+
+function alreadyAcknowledged({ module, kind, request }: Command): AspenError {
+  return new AspenError(
+    'CONFLICT',
+    `${module}.${kind}: request ${request?.sequence} was given up by its client and is not applied any more`,
+  );
+}
+
+function tooManyOutcomes({ module, kind, request }: Command): AspenError {
+  return new AspenError(
+    'RESOURCE_EXHAUSTED',
+    `${module}.${kind}: ${request?.client} has too many outcomes it never acknowledged`,
+    { details: { limit: 'CLIENT_OUTCOMES_LIMIT', retryAfterMs: 1_000 } },
+  );
+}

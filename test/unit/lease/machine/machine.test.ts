@@ -1,0 +1,181 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { AspenError } from '../../../../src/base/index.ts';
+import { kvModule, type MachineModule, NotUnderstood } from '../../../../src/lease/machine/index.ts';
+import { Bench, codeOf, entryOf, resultOf } from './support.ts';
+
+const EPOCH = 2 ** 40;
+
+/** Writes first and refuses then, so that a rollback has something to take back. */
+const fickleModule: MachineModule = {
+  name: 'fickle',
+  tables: ['marks'],
+  commands: {
+    mark: {
+      since: 1,
+      parse: (body) => body as { name: string; refuse?: boolean; crash?: boolean },
+      apply: ({ name, refuse, crash }, context) => {
+        context.table<number>('marks').put(name, context.position);
+        context.emit({ type: 'marked', name });
+        if (crash) throw new TypeError('a fault in the module');
+        if (refuse) throw new AspenError('CONFLICT', `${name} is refused`);
+        return context.position;
+      },
+    },
+    later: { since: 2, parse: () => null, apply: () => null },
+  },
+  queries: {
+    marks: {
+      parse: () => null,
+      run: (_body, { table }) => Array.from(table<number>('marks').range({}), ([name]) => name),
+    },
+  },
+};
+
+const mark = (name: string, extra: object = {}) => ({
+  module: 'fickle',
+  kind: 'mark',
+  body: { name, ...extra },
+});
+
+describe('the machine', () => {
+  it('gives each command a position that grows by one, refused ones too', () => {
+    const bench = new Bench([fickleModule]);
+    assert.equal(resultOf(bench.apply(mark('a'))), EPOCH + 1);
+    assert.equal(codeOf(bench.apply(mark('b', { refuse: true }))), 'CONFLICT');
+    assert.equal(resultOf(bench.apply(mark('c'))), EPOCH + 3);
+  });
+
+  it('undoes every write of a refused command and keeps those around it in the same entry', () => {
+    const bench = new Bench([fickleModule]);
+    const outcomes = bench.applyAll([mark('a'), mark('b', { refuse: true }), mark('c')]);
+    assert.deepEqual(outcomes.map(codeOf), ['ok', 'CONFLICT', 'ok']);
+    assert.deepEqual(bench.query('fickle', 'marks'), ['a', 'c']);
+  });
+
+  it('tells facts of what was applied and none of what was refused', () => {
+    const bench = new Bench([fickleModule]);
+    const entry = entryOf(1, [mark('a', { refuse: true }), mark('b')]);
+    assert.deepEqual(bench.machine.applyEntry(entry).facts, [
+      { module: 'fickle', type: 'marked', name: 'b' },
+    ]);
+  });
+
+  it('lets a fault in a module through, since nobody knows the state after it', () => {
+    const bench = new Bench([fickleModule]);
+    assert.throws(() => bench.apply(mark('a', { crash: true })), TypeError);
+  });
+
+  it('stops before an entry it does not understand and leaves it unapplied', () => {
+    const bench = new Bench([fickleModule]);
+    bench.apply(mark('a'));
+    const unknown = [
+      entryOf(2, [mark('b'), { module: 'nobody', kind: 'mark' }]),
+      entryOf(2, [mark('b'), { module: 'fickle', kind: 'constructor' }]),
+      entryOf(2, [mark('b')], { version: 99 }),
+    ];
+    for (const entry of unknown) {
+      assert.throws(() => bench.machine.applyEntry(entry), NotUnderstood);
+      assert.equal(bench.machine.appliedIndex, 1);
+      assert.deepEqual(bench.query('fickle', 'marks'), ['a']);
+    }
+  });
+
+  it('admits a command of a newer version only when the group has agreed on it', () => {
+    const bench = new Bench([fickleModule]);
+    const body = new Uint8Array([0xc0]);
+    const later = { module: 'fickle', kind: 'later', body };
+    assert.throws(() => bench.machine.admit(later), { code: 'CONFLICT' });
+    resultOf(bench.apply({ module: 'machine', kind: 'raise', body: { version: 2 } }));
+    assert.equal(bench.machine.admit(later), 2);
+    assert.throws(() => bench.machine.admit({ module: 'nobody', kind: 'x', body }), {
+      code: 'METHOD_NOT_FOUND',
+    });
+  });
+
+  it('moves group time on and never back', () => {
+    const bench = new Bench([fickleModule]);
+    for (const [groupMs, expected] of [
+      [500, 500],
+      [400, 500],
+      [700, 700],
+    ] as const) {
+      bench.groupMs = groupMs;
+      bench.apply(mark('a'));
+      assert.equal(bench.machine.groupMs, expected);
+    }
+  });
+
+  it('comes back from its store as it was: index, position, hash and group time', async () => {
+    const bench = new Bench([fickleModule]);
+    bench.groupMs = 77;
+    bench.applyAll([mark('a'), mark('b')]);
+    const before = told(bench);
+    await bench.restart();
+    assert.deepEqual(told(bench), before);
+  });
+
+  it('refuses a query it does not know', () => {
+    const bench = new Bench([fickleModule]);
+    assert.throws(() => bench.query('fickle', 'toString'), { code: 'METHOD_NOT_FOUND' });
+  });
+
+  it('leads two replicas through the same entries to the same hash, a restart in between or not', async () => {
+    const key = fc.constantFrom('a', 'b', 'c');
+    const spec = fc.oneof(
+      fc.record({
+        module: fc.constant('kv'),
+        kind: fc.constant('put'),
+        body: fc.record({ key, value: fc.string({ maxLength: 8 }) }),
+      }),
+      fc.record({ module: fc.constant('kv'), kind: fc.constant('delete'), body: fc.record({ key }) }),
+      fc.record({
+        module: fc.constant('fickle'),
+        kind: fc.constant('mark'),
+        body: fc.record({ name: key, refuse: fc.boolean() }),
+      }),
+      fc.record({
+        module: fc.constant('kv'),
+        kind: fc.constant('put'),
+        body: fc.record({ key, value: fc.string({ maxLength: 8 }) }),
+        requestId: key,
+      }),
+      fc.record({
+        module: fc.constant('fickle'),
+        kind: fc.constant('mark'),
+        body: fc.record({ name: key }),
+        request: fc.record({
+          client: fc.constantFrom('x', 'y'),
+          sequence: fc.integer({ min: 1, max: 9 }),
+          acknowledgedThrough: fc.integer({ min: 0, max: 5 }),
+        }),
+      }),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.array(spec, { maxLength: 4 }), { maxLength: 12 }), async (entries) => {
+        const [steady, restarted] = [
+          new Bench([fickleModule, kvModule]),
+          new Bench([fickleModule, kvModule]),
+        ];
+        for (const specs of entries) {
+          assert.deepEqual(steady.applyAll(specs), restarted.applyAll(specs));
+          await restarted.restart();
+          assert.deepEqual(told(steady), told(restarted));
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('shows a different hash once a single write differs', () => {
+    const [left, right] = [new Bench([kvModule]), new Bench([kvModule])];
+    left.apply({ module: 'kv', kind: 'put', body: { key: 'a', value: '1' } });
+    right.apply({ module: 'kv', kind: 'put', body: { key: 'a', value: '2' } });
+    assert.notEqual(left.machine.hash, right.machine.hash);
+  });
+});
+
+function told({ machine }: Bench) {
+  const { appliedIndex, position, hash, groupMs } = machine;
+  return { appliedIndex, position, hash, groupMs };
+}
