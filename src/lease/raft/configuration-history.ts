@@ -35,6 +35,17 @@ export class ConfigurationHistory {
     return logIndex((this.#placed.at(-1) as Placed).index);
   }
 
+  /**
+   * The configuration that counts again if the latest one is cut away; null when it cannot be any more.
+   * Walks back through the durable log the first time after a restart.
+   */
+  previous(commitIndex: LogIndex): Configuration | null {
+    const { index } = this.#placed.at(-1) as Placed;
+    if (index <= commitIndex) return null;
+    if (this.#placed.length === 1) this.#placed.unshift(this.#durableBefore(index));
+    return (this.#placed.at(-2) as Placed).configuration;
+  }
+
   append(entries: readonly Entry[]): boolean {
     let isChanged = false;
     for (const { configuration, index } of entries) {
@@ -49,8 +60,7 @@ export class ConfigurationHistory {
   truncate(from: LogIndex): void {
     while (this.#placed.length > 0 && (this.#placed.at(-1) as Placed).index >= from) this.#placed.pop();
     if (this.#placed.length > 0) return;
-    const older = findLatest(this.#reader, from - 1, this.#reader.firstIndex());
-    this.#placed = [older ?? { index: 0, configuration: this.#reader.snapshotMeta().configuration }];
+    this.#placed = [this.#durableBefore(from)];
   }
 
   /** Forgets what can no longer be returned to. */
@@ -60,6 +70,11 @@ export class ConfigurationHistory {
 
   restart(configuration: Configuration): void {
     this.#placed = [{ index: 0, configuration }];
+  }
+
+  #durableBefore(index: number): Placed {
+    const older = findLatest(this.#reader, index - 1, this.#reader.firstIndex());
+    return older ?? { index: 0, configuration: this.#reader.snapshotMeta().configuration };
   }
 }
 

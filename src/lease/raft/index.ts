@@ -1,6 +1,7 @@
 export { type CommitInput, type CommitRule, commitByMajority } from './commit-rule.ts';
 export type { ConfigurationChange } from './membership.ts';
 export { EMPTY_CONFIGURATION, isJoint, isVoter, membersOf } from './membership.ts';
+export { parseConfiguration, parseMessage } from './message-schema.ts';
 export type {
   Append,
   AppendAccepted,
@@ -12,7 +13,6 @@ export type {
   VoteReply,
   VoteRequest,
 } from './messages.ts';
-export { parseConfiguration, parseMessage } from './message-schema.ts';
 export type { RaftOptions } from './options.ts';
 export type { ProgressMode } from './progress.ts';
 export { Raft, type RaftComponents, type RaftInitial } from './raft.ts';

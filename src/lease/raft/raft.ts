@@ -197,7 +197,10 @@ export class Raft {
     };
   }
 
-  /** Everything in the Readies up to `sequence` is durable. */
+  /**
+   * Everything in the Readies up to `sequence` is durable, the writes of earlier ones included. Called for Readies that
+   * carry something to persist; for one without, a call would vouch for earlier writes that may still be on their way.
+   */
   persisted(sequence: number): void {
     invariant(
       sequence <= this.#sequence,
@@ -311,8 +314,15 @@ export class Raft {
     this.#isHardStateNew = true;
   }
 
+  /**
+   * R11 A node that an uncommitted change removed campaigns until the change is committed: it may be the only one whose
+   * log is long enough to win, and nobody else could then (dissertation, section 4.2.2).
+   */
   #mayCampaign(): boolean {
-    return isVoter(this.#history.latest, this.#self) && !this.#log.isSuspended;
+    if (this.#log.isSuspended) return false;
+    if (isVoter(this.#history.latest, this.#self)) return true;
+    const previous = this.#history.previous(this.#log.commitIndex);
+    return previous !== null && isVoter(previous, this.#self);
   }
 
   #startElection(role: 'preCandidate' | 'candidate', isTransfer: boolean): void {

@@ -14,6 +14,7 @@ export interface Persist {
 /** Duties for the driver, each handed out exactly once. Readies are written in the order of their sequence. */
 export interface Ready {
   readonly sequence: number;
+  /** Null: nothing to write, and nothing to report with `persisted`. */
   readonly persist: Persist | null;
   /** May leave at once, also before `persist` is durable. */
   readonly send: readonly Message[];
