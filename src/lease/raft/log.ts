@@ -48,6 +48,7 @@ export class RaftLog {
   #commitIndex: number;
   #releasedIndex: number;
   #retainedBytes = 0;
+  /** Up to here entries of the tail are counted in `#retainedBytes`. */
   #retainedIndex: number;
   /** While a snapshot is being put in place of this log, nothing more is handed out: it would be written after it. */
   isSuspended = false;
@@ -164,6 +165,7 @@ export class RaftLog {
       this.#tailFirst = from;
     }
     this.#durableIndex = Math.min(this.#durableIndex, from - 1);
+    this.#retainedIndex = Math.min(this.#retainedIndex, from - 1);
     if (from <= this.#handedIndex) {
       this.#truncateFrom = Math.min(this.#truncateFrom ?? from, from);
       this.#handedIndex = from - 1;

@@ -363,6 +363,7 @@ export class Raft {
     invariant(this.#role === 'candidate', () => `R9: only a candidate can win, not a ${this.#role}`);
     this.#role = 'leader';
     this.#leader = this.#self;
+    this.#ownVoteSequence = null; // others' votes sufficed before this disk told of the own one
     this.#leading = new Leading(this.#term, this.#options, {
       log: this.#log,
       outbox: this.#outbox,
