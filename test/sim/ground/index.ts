@@ -1,0 +1,15 @@
+export {
+  drawFaultPlan,
+  type FaultPlan,
+  type FaultPlanOptions,
+  type NemesisFault,
+  type NemesisStep,
+} from './faults.ts';
+export { AmbientError, forbidAmbient } from './forbid-ambient.ts';
+export { CALM_LINKS, LinkFaults, type LinkProfile } from './link-faults.ts';
+export { type NemesisTargets, scheduleNemesis } from './nemesis.ts';
+export { type RunEnd, type RunLimits, type Scheduled, Scheduler } from './scheduler.ts';
+export { SimClock, type SimClockOptions } from './sim-clock.ts';
+export { SimProcess } from './sim-process.ts';
+export { SimDisk, type SimDiskOptions, SimStore } from './sim-store.ts';
+export { Trace } from './trace.ts';

@@ -1,0 +1,122 @@
+import { type Random, SeededRandom } from '../../../src/base/index.ts';
+import { EventQueue, type SimEvent } from './event-queue.ts';
+
+// Kept before anything forbids it: one turn of the real event loop lets every microtask of the event before it run.
+const realTurn = setImmediate;
+
+export interface RunLimits {
+  /** Virtual time at which the run stops, though events remain. Unit: ms. @default no limit */
+  readonly untilMs?: number;
+  /** Asked after each event; true stops the run. */
+  readonly condition?: () => boolean;
+  /** @default 1_000_000 */
+  readonly maxEvents?: number;
+}
+
+export type RunEnd = 'time' | 'condition' | 'idle' | 'events';
+
+/** Something to call off. */
+export interface Scheduled {
+  cancel(): void;
+}
+
+/**
+ * The world's only source of time and order: one queue of events, run one after the other. After each, all promises that can move on do,
+ * before virtual time goes further; so promises are the only concurrency, and the same seed makes the same run.
+ */
+export class Scheduler {
+  readonly #queue = new EventQueue();
+  readonly #random: Random;
+  readonly #rejections: unknown[] = [];
+  #nowMs = 0;
+  #lastSequence = 0;
+  #eventsRun = 0;
+  #observe: (event: SimEvent) => void = () => undefined;
+
+  constructor(seed: number) {
+    this.#random = new SeededRandom(seed);
+  }
+
+  /** Virtual ms since the world began. */
+  get nowMs(): number {
+    return this.#nowMs;
+  }
+
+  get eventsRun(): number {
+    return this.#eventsRun;
+  }
+
+  /** @param observe is told every event before it runs, e.g. to trace it. */
+  observeEvents(observe: (event: SimEvent) => void): void {
+    this.#observe = observe;
+  }
+
+  /** Events of the same moment run in an order drawn from the seed. */
+  after(afterMs: number, run: () => void, label = 'timer'): Scheduled {
+    this.#lastSequence += 1;
+    const event: SimEvent = {
+      atMs: this.#nowMs + Math.max(0, afterMs),
+      tieBreak: this.#random.uint32(),
+      sequence: this.#lastSequence,
+      label,
+      run,
+      isCancelled: false,
+    };
+    this.#queue.push(event);
+    return {
+      cancel: () => {
+        event.isCancelled = true;
+      },
+    };
+  }
+
+  /**
+   * Runs events until a limit or until none is left.
+   * @throws what an event threw, or a promise that nobody awaited rejected with, at the moment it happened.
+   */
+  async run({
+    untilMs = Number.POSITIVE_INFINITY,
+    condition,
+    maxEvents = 1_000_000,
+  }: RunLimits): Promise<RunEnd> {
+    const onRejection = (reason: unknown) => this.#rejections.push(reason);
+    process.on('unhandledRejection', onRejection);
+    try {
+      await this.#settle();
+      for (let count = 0; count < maxEvents; count += 1) {
+        if (condition?.()) return 'condition';
+        const event = this.#next(untilMs);
+        if (event === undefined) return this.#endOfTime(untilMs);
+        this.#nowMs = event.atMs;
+        this.#eventsRun += 1;
+        this.#observe(event);
+        event.run();
+        await this.#settle();
+      }
+      return condition?.() ? 'condition' : 'events';
+    } finally {
+      process.off('unhandledRejection', onRejection);
+    }
+  }
+
+  #next(untilMs: number): SimEvent | undefined {
+    for (let first = this.#queue.peek(); first !== undefined; first = this.#queue.peek()) {
+      if (!first.isCancelled && first.atMs > untilMs) return undefined;
+      this.#queue.pop();
+      if (!first.isCancelled) return first;
+    }
+    return undefined;
+  }
+
+  #endOfTime(untilMs: number): RunEnd {
+    const isIdle = this.#queue.size === 0;
+    if (Number.isFinite(untilMs)) this.#nowMs = Math.max(this.#nowMs, untilMs);
+    return isIdle ? 'idle' : 'time';
+  }
+
+  async #settle(): Promise<void> {
+    await new Promise((resolve) => realTurn(resolve));
+    const [rejection] = this.#rejections.splice(0);
+    if (rejection !== undefined) throw rejection;
+  }
+}

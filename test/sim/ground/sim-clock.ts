@@ -1,0 +1,84 @@
+import type { Clock, Timer } from '../../../src/base/index.ts';
+import type { Scheduled } from './scheduler.ts';
+import type { SimProcess } from './sim-process.ts';
+
+/** 2026-01-01T00:00Z, so that simulated wall times look like times. */
+const WORLD_EPOCH_MS = 1_767_225_600_000;
+/** Rounding of drifting clocks must not arm a timer again for nothing. Unit: ms. */
+const EARLY_MS = 1e-6;
+
+export interface SimClockOptions {
+  /** How far the wall clock is off. Unit: ms. @default 0 */
+  readonly wallOffsetMs?: number;
+  /** How much faster than the world both clocks run; 0.0001 is 100 ppm. @default 0 */
+  readonly drift?: number;
+}
+
+/** The clocks of one machine in the simulated world; its timers belong to a process. */
+export class SimClock implements Clock {
+  readonly #process: SimProcess;
+  readonly #bornMs: number;
+  readonly #rate: number;
+  #wallOffsetMs: number;
+  #sleptMs = 0;
+  #asleepSinceMs: number | undefined;
+  #wakesMs = 0;
+
+  constructor(process: SimProcess, { wallOffsetMs = 0, drift = 0 }: SimClockOptions = {}) {
+    this.#process = process;
+    this.#bornMs = process.nowMs;
+    this.#rate = 1 + drift;
+    this.#wallOffsetMs = wallOffsetMs;
+  }
+
+  get isAsleep(): boolean {
+    return this.#asleepSinceMs !== undefined;
+  }
+
+  monotonicMs(): number {
+    const untilMs = this.#asleepSinceMs ?? this.#process.nowMs;
+    return (untilMs - this.#bornMs - this.#sleptMs) * this.#rate;
+  }
+
+  wallMs(): number {
+    return Math.floor(WORLD_EPOCH_MS + this.#process.nowMs * this.#rate + this.#wallOffsetMs);
+  }
+
+  setTimer(afterMs: number, callback: () => void): Timer {
+    const deadlineMs = this.monotonicMs() + Math.max(0, afterMs);
+    let scheduled: Scheduled;
+    const arm = () => {
+      scheduled = this.#process.after(this.#worldDelayMs(deadlineMs), fire, 'timer');
+    };
+    const fire = () => {
+      if (this.isAsleep || deadlineMs - this.monotonicMs() > EARLY_MS) arm();
+      else callback();
+    };
+    arm();
+    const cancel = () => scheduled.cancel();
+    return { cancel, [Symbol.dispose]: cancel };
+  }
+
+  /** Somebody set the wall clock, forwards or back. */
+  jumpWall(byMs: number): void {
+    this.#wallOffsetMs += byMs;
+  }
+
+  /** The lid closes: monotonic time stands still and no timer fires, while wall time goes on. */
+  sleep(forMs: number): void {
+    if (this.isAsleep) return;
+    this.#asleepSinceMs = this.#process.nowMs;
+    this.#wakesMs = this.#process.nowMs + forMs;
+    this.#process.after(forMs, () => this.#wake(), 'wakes');
+  }
+
+  #wake(): void {
+    this.#sleptMs += this.#process.nowMs - (this.#asleepSinceMs ?? this.#process.nowMs);
+    this.#asleepSinceMs = undefined;
+  }
+
+  #worldDelayMs(deadlineMs: number): number {
+    const restMs = Math.max(0, deadlineMs - this.monotonicMs()) / this.#rate;
+    return this.isAsleep ? restMs + Math.max(0, this.#wakesMs - this.#process.nowMs) + EARLY_MS : restMs;
+  }
+}
