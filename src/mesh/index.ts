@@ -1,3 +1,5 @@
+export { Admission, type AdmissionComponents, type Redemption } from './admission.ts';
+export type { AttemptBudgetOptions } from './attempt-budget.ts';
 export {
   CERTIFICATE_BYTES_LIMIT,
   type Certificate,
@@ -6,6 +8,7 @@ export {
   signCertificate,
   verifyCertificate,
 } from './certificate.ts';
+export { Connector, type ConnectorComponents, type ConnectorOptions } from './connector.ts';
 export {
   type GateComponents,
   type GateMemory,
@@ -20,6 +23,7 @@ export {
   type MemoryTransportComponents,
   type MemoryTransportOptions,
 } from './memory-transport.ts';
+export { Mesh, type MeshComponents, type MeshOptions } from './mesh.ts';
 export { isMeshId, meshIdOf } from './mesh-id.ts';
 export type { Incoming, Messenger, RequestOptions } from './messenger.ts';
 export {

@@ -1,0 +1,265 @@
+import {
+  AspenError,
+  type Clock,
+  type Crypto,
+  InvariantError,
+  type Logger,
+  type MeshId,
+  type PeerId,
+} from '../base/index.ts';
+import {
+  type AdmissionAnswer,
+  type AdmissionRequest,
+  decodeAdmissionAnswer,
+  decodeAdmissionRequest,
+  encodeAdmissionAnswer,
+  encodeAdmissionRequest,
+} from './admission-messages.ts';
+import { AttemptBudget, type AttemptBudgetOptions } from './attempt-budget.ts';
+import { type Certificate, encodeCertificate, verifyCertificate } from './certificate.ts';
+import type { MembershipGate } from './gate.ts';
+import type { Ticket, TicketMember } from './ticket.ts';
+import type { Transport } from './transport.ts';
+
+/** What a joiner brings; the group decides. */
+export interface Redemption {
+  readonly ticketId: string;
+  /** 16 bytes. */
+  readonly secret: Uint8Array;
+  /** Authenticated by the handshake. */
+  readonly peerId: PeerId;
+  /** X25519, 32 bytes. */
+  readonly sealingKey: Uint8Array;
+}
+
+export interface AdmissionComponents {
+  readonly transport: Transport;
+  readonly gate: MembershipGate;
+  readonly clock: Clock;
+  readonly crypto: Crypto;
+  readonly log: Logger;
+  /**
+   * Records the use in the agreed state and returns the encoded certificate; asked again for the same joiner it returns the same.
+   * Throws DENIED (unknown, expired, revoked, used up, wrong secret) or NO_QUORUM.
+   */
+  readonly redeem: (redemption: Redemption) => Promise<Uint8Array>;
+}
+
+/**
+ * How members get to know each other and newcomers get in: the only talk a stranger is heard in.
+ *
+ * - A1 A secret is told only to a peer that has shown a certificate of the ticket's mesh for its authenticated peer id.
+ * - A2 A certificate counts only for the peer that the handshake has identified; showing somebody else's is refused.
+ * - A3 Two members that have each other's certificate by this exchange need nobody else: no group, no quorum.
+ * - A4 Whatever is malformed or too frequent is refused and counted, and costs little.
+ */
+export class Admission implements Disposable {
+  readonly #components: AdmissionComponents;
+  readonly #log: Logger;
+  readonly #budget: AttemptBudget;
+  readonly #answering: Disposable;
+  #malformedCount = 0;
+
+  constructor(components: AdmissionComponents, options: AttemptBudgetOptions = {}) {
+    this.#components = components;
+    this.#log = components.log.child({ part: 'admission' });
+    this.#budget = new AttemptBudget(components.clock, options);
+    this.#answering = components.transport.admission.answer((from, request) => this.#answer(from, request));
+  }
+
+  /** Requests that made no sense, since the start. */
+  get malformedCount(): number {
+    return this.#malformedCount;
+  }
+
+  [Symbol.dispose](): void {
+    this.#answering[Symbol.dispose]();
+  }
+
+  /**
+   * Shows the own certificate to a peer and takes its own, so that both gates admit each other.
+   * @returns the peer's certificate. @throws AspenError DENIED when either gate refuses, UNAVAILABLE when it is not reached.
+   */
+  async introduce(
+    { peerId, addresses }: TicketMember,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<Certificate> {
+    const own = this.#ownCertificate();
+    const request = { type: 'certificate', meshId: own.meshId, certificate: encodeCertificate(own) } as const;
+    const answer = await this.#ask({ peerId, addresses }, request, options.signal);
+    if (answer.type !== 'admitted')
+      throw new AspenError('DENIED', `${peerId} gave no answer to a certificate`);
+    return this.#admitFrom(peerId, answer.certificate);
+  }
+
+  /**
+   * Redeems a ticket at one of its members: the first that is reached and can. Both gates admit each other and the own certificate is admitted here.
+   * @returns the certificate of this node, to be kept.
+   * @throws AspenError DENIED when the mesh refuses; NO_QUORUM or UNAVAILABLE when trying again later can help.
+   */
+  async join(
+    ticket: Ticket,
+    { sealingKey, signal }: { readonly sealingKey: Uint8Array; readonly signal?: AbortSignal },
+  ): Promise<Uint8Array> {
+    let failure: unknown = new AspenError('UNAVAILABLE', `ticket ${ticket.id} names nobody to ask`);
+    for (const member of ticket.members.filter(({ peerId }) => peerId !== this.#components.transport.self)) {
+      try {
+        return await this.#joinAt(member, ticket, sealingKey, signal);
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (isFinal(error)) throw error;
+        this.#log.info(
+          { err: error, peerId: member.peerId },
+          'joining at this member failed, trying the next',
+        );
+        failure = moreTelling(failure, error);
+      }
+    }
+    throw failure;
+  }
+
+  async #joinAt(
+    member: TicketMember,
+    ticket: Ticket,
+    sealingKey: Uint8Array,
+    signal: AbortSignal | undefined,
+  ): Promise<Uint8Array> {
+    const { meshId, id: ticketId, secret } = ticket;
+    await this.#checkMember(meshId, member, signal); // A1
+    const answer = await this.#ask(member, { type: 'ticket', meshId, ticketId, secret, sealingKey }, signal);
+    if (answer.type !== 'admitted' || answer.issued === null) {
+      throw new ImpostorError(`${member.peerId} issued no certificate`);
+    }
+    return this.#acceptIssued(meshId, answer.issued, member.peerId, answer.certificate);
+  }
+
+  /** The certificate must be ours and of the mesh that the ticket is for, or it is thrown away. */
+  #acceptIssued(meshId: MeshId, issued: Uint8Array, from: PeerId, memberCertificate: Uint8Array): Uint8Array {
+    const { transport, gate, crypto } = this.#components;
+    const certificate = verifyCertificate({ crypto, meshId }, issued);
+    if (certificate.peerId !== transport.self)
+      throw new ImpostorError(`${from} issued a certificate for another`);
+    gate.admit(issued);
+    this.#admitFrom(from, memberCertificate);
+    return issued;
+  }
+
+  async #checkMember(meshId: MeshId, member: TicketMember, signal: AbortSignal | undefined): Promise<void> {
+    const { peerId } = member;
+    try {
+      const hello = await this.#ask(member, { type: 'hello', meshId }, signal);
+      const certificate = hello.type === 'hello' ? hello.certificate : undefined;
+      const verified = verifyCertificate({ crypto: this.#components.crypto, meshId }, certificate);
+      if (verified.peerId !== peerId) throw new AspenError('DENIED', 'it is the certificate of another'); // A2
+    } catch (cause) {
+      if (!(cause instanceof AspenError) || cause.code !== 'DENIED') throw cause;
+      throw new ImpostorError(`${peerId} has not shown that it belongs to mesh ${meshId}: ${cause.message}`, {
+        cause,
+      });
+    }
+  }
+
+  async #ask(
+    { peerId, addresses }: TicketMember,
+    request: AdmissionRequest,
+    signal: AbortSignal | undefined,
+  ): Promise<AdmissionAnswer> {
+    const bytes = encodeAdmissionRequest(request);
+    const answer = decodeAdmissionAnswer(
+      await this.#components.transport.admission.ask(peerId, addresses, bytes, signal),
+    );
+    if (answer.type === 'refused') throw answer.error;
+    return answer;
+  }
+
+  async #answer(from: PeerId, bytes: Uint8Array): Promise<Uint8Array> {
+    using attempt = this.#budget.take(from);
+    try {
+      if (attempt === undefined) throw tooFrequent(); // A4
+      return encodeAdmissionAnswer(await this.#decide(from, this.#read(from, bytes)));
+    } catch (error) {
+      if (error instanceof InvariantError) throw error;
+      if (!(error instanceof AspenError)) this.#log.error({ err: error, from }, 'admission failed');
+      return encodeAdmissionAnswer({ type: 'refused', error: asAspenError(error) });
+    }
+  }
+
+  #read(from: PeerId, bytes: Uint8Array): AdmissionRequest {
+    try {
+      return decodeAdmissionRequest(bytes);
+    } catch (err) {
+      this.#malformedCount += 1;
+      this.#log.warn({ err, from, count: this.#malformedCount }, 'malformed admission request');
+      throw err;
+    }
+  }
+
+  async #decide(from: PeerId, request: AdmissionRequest): Promise<AdmissionAnswer> {
+    const own = this.#ownCertificate();
+    if (request.meshId !== own.meshId) throw new AspenError('DENIED', `this is not mesh ${request.meshId}`);
+    const certificate = encodeCertificate(own);
+    if (request.type === 'hello') return { type: 'hello', certificate };
+    if (request.type === 'certificate') {
+      this.#admitFrom(from, request.certificate);
+      return { type: 'admitted', certificate, issued: null };
+    }
+    const { ticketId, secret, sealingKey } = request;
+    const issued = await this.#components.redeem({ ticketId, secret, peerId: from, sealingKey });
+    this.#admitFrom(from, issued);
+    this.#log.info({ peerId: from, ticketId }, 'a peer joined with a ticket');
+    return { type: 'admitted', certificate, issued };
+  }
+
+  /** A2: checks before admitting, so that nobody can fill our gate with the certificates of others. */
+  #admitFrom(peerId: PeerId, certificate: Uint8Array): Certificate {
+    const { gate, crypto } = this.#components;
+    const meshId = this.#ownMesh();
+    if (verifyCertificate({ crypto, meshId }, certificate).peerId !== peerId) {
+      throw new AspenError('DENIED', `${peerId} shows the certificate of another`);
+    }
+    return gate.admit(certificate);
+  }
+
+  #ownMesh(): MeshId {
+    const { meshId } = this.#components.gate;
+    if (meshId === undefined) throw new AspenError('DENIED', 'this node belongs to no mesh');
+    return meshId;
+  }
+
+  #ownCertificate(): Certificate {
+    const { gate, transport } = this.#components;
+    const own = gate.certificateOf(transport.self);
+    if (own === undefined)
+      throw new AspenError('DENIED', `${transport.self} has no certificate of this mesh itself`);
+    return own;
+  }
+}
+
+/** The peer is not what the ticket says. Another one named by the ticket may be. */
+class ImpostorError extends AspenError {
+  constructor(message: string, options: { readonly cause?: unknown } = {}) {
+    super('DENIED', message, options);
+  }
+}
+
+/** A refusal by a proven member speaks for the mesh; anything else may be different at the next member. */
+function isFinal(error: unknown): boolean {
+  return error instanceof AspenError && error.retry === 'never' && !(error instanceof ImpostorError);
+}
+
+/** Of several failures, the one that says more about the mesh than about the way to it. */
+function moreTelling(left: unknown, right: unknown): unknown {
+  return left instanceof AspenError && left.code === 'NO_QUORUM' ? left : right;
+}
+
+function tooFrequent(): AspenError {
+  return new AspenError('RESOURCE_EXHAUSTED', 'too many admission attempts', {
+    details: { limit: 'attemptsPerPeer', retryAfterMs: 10_000 },
+  });
+}
+
+function asAspenError(error: unknown): AspenError {
+  return error instanceof AspenError
+    ? error
+    : new AspenError('INTERNAL', 'the admission failed', { cause: error });
+}

@@ -1,0 +1,76 @@
+import type { Clock, Crypto, Logger, PeerId, Random, Startable } from '../base/index.ts';
+import type { DiscoverySource, KnownPeers } from '../discovery/index.ts';
+import { Admission, type AdmissionComponents } from './admission.ts';
+import type { AttemptBudgetOptions } from './attempt-budget.ts';
+import { Connector, type ConnectorOptions } from './connector.ts';
+import type { MembershipGate } from './gate.ts';
+import { PeerExchange } from './peer-exchange.ts';
+import type { Transport } from './transport.ts';
+import { type MessengerOptions, TransportMessenger } from './transport-messenger.ts';
+
+export interface MeshComponents {
+  readonly transport: Transport;
+  readonly gate: MembershipGate;
+  readonly sources: readonly DiscoverySource[];
+  readonly knownPeers: KnownPeers;
+  readonly redeem: AdmissionComponents['redeem'];
+  readonly clock: Clock;
+  readonly crypto: Crypto;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+export interface MeshOptions {
+  readonly messenger?: MessengerOptions;
+  readonly admission?: AttemptBudgetOptions;
+  readonly connector?: ConnectorOptions;
+}
+
+/**
+ * One node's part of the mesh: who is in, who is linked, and how they talk. Handlers are registered on `messenger` before `start`,
+ * so that no message of an early peer is lost.
+ */
+export class Mesh implements Startable {
+  readonly self: PeerId;
+  readonly transport: Transport;
+  readonly gate: MembershipGate;
+  readonly messenger: TransportMessenger;
+  readonly admission: Admission;
+  readonly connector: Connector;
+  readonly #exchange: PeerExchange;
+
+  constructor(components: MeshComponents, options: MeshOptions = {}) {
+    const { transport, gate, sources, knownPeers, redeem, clock, crypto, random, log } = components;
+    this.self = transport.self;
+    this.transport = transport;
+    this.gate = gate;
+    this.messenger = new TransportMessenger({ transport, clock, random, log }, options.messenger);
+    this.admission = new Admission({ transport, gate, clock, crypto, log, redeem }, options.admission);
+    this.connector = new Connector(
+      { transport, gate, admission: this.admission, sources, knownPeers, clock, random, log },
+      options.connector,
+    );
+    this.#exchange = new PeerExchange({
+      transport,
+      messenger: this.messenger,
+      log: log.child({ part: 'exchange' }),
+      onCandidate: (candidate, isSelfReport) => {
+        this.connector.consider(candidate);
+        if (isSelfReport) knownPeers.remember(candidate.peerId, candidate.addresses);
+      },
+    });
+  }
+
+  async start(): Promise<void> {
+    await this.transport.start();
+    await this.connector.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.connector.stop();
+    this.#exchange[Symbol.dispose]();
+    this.admission[Symbol.dispose]();
+    await this.transport.stop();
+    this.messenger[Symbol.dispose]();
+  }
+}

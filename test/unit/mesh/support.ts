@@ -1,0 +1,142 @@
+import {
+  type Clock,
+  type Crypto,
+  type PeerId,
+  SeededRandom,
+  silentLogger,
+  type Timer,
+} from '../../../src/base/index.ts';
+import { OsCrypto } from '../../../src/base/os-crypto.ts';
+import {
+  createIdentity,
+  encodeCertificate,
+  encodeTicket,
+  type Identity,
+  MembershipGate,
+  meshIdOf,
+  type Role,
+  secretHash,
+  signCertificate,
+  signTicket,
+  type TicketMember,
+  VolatileGateMemory,
+} from '../../../src/mesh/index.ts';
+
+export const crypto: Crypto = new OsCrypto();
+export const rootSeed = seedOf(200);
+export const meshId = meshIdOf(crypto, crypto.signingPublicKey(rootSeed));
+export const otherRootSeed = seedOf(201);
+
+export function seedOf(number: number): Uint8Array {
+  return new SeededRandom(number).bytes(32);
+}
+
+export function identityOf(number: number): Identity {
+  return createIdentity(crypto, seedOf(number));
+}
+
+export function certificateFor(
+  { peerId, sealingKey }: Pick<Identity, 'peerId' | 'sealingKey'>,
+  facts: { readonly role?: Role; readonly issuedAtMs?: number; readonly seed?: Uint8Array } = {},
+): Uint8Array {
+  const { role = 'voter', issuedAtMs = 1_000, seed = rootSeed } = facts;
+  return encodeCertificate(
+    signCertificate({ crypto, rootSeed: seed }, { peerId, role, sealingKey, issuedAtMs, ticketId: null }),
+  );
+}
+
+/** @param admitted whose certificates it holds from the start. */
+export function gateWith(...admitted: readonly Identity[]): MembershipGate {
+  const gate = new MembershipGate(
+    { crypto, memory: new VolatileGateMemory(), log: silentLogger },
+    { meshId },
+  );
+  for (const identity of admitted) gate.admit(certificateFor(identity));
+  return gate;
+}
+
+export function ticketFor(members: readonly TicketMember[], seed: Uint8Array = rootSeed) {
+  const secret = new SeededRandom(7).bytes(16);
+  const facts = { id: 'tkt_01k9z3abc', role: 'voter', expiresAtMs: 2_000_000, uses: 2 } as const;
+  const grant = signTicket({ crypto, rootSeed: seed }, { ...facts, secretHash: secretHash(crypto, secret) });
+  const ticket = { ...grant, secret, members };
+  return { ticket, text: encodeTicket(crypto, ticket) };
+}
+
+interface Alarm {
+  readonly atMs: number;
+  readonly order: number;
+  readonly callback: () => void;
+}
+
+/** Time that stands still until the test moves it; timers run in order, and promises settle between them. */
+export class ManualClock implements Clock {
+  #nowMs = 0;
+  #order = 0;
+  readonly #alarms = new Set<Alarm>();
+
+  monotonicMs(): number {
+    return this.#nowMs;
+  }
+
+  wallMs(): number {
+    return 1_800_000_000_000 + this.#nowMs;
+  }
+
+  setTimer(afterMs: number, callback: () => void): Timer {
+    this.#order += 1;
+    const alarm = { atMs: this.#nowMs + Math.max(0, afterMs), order: this.#order, callback };
+    this.#alarms.add(alarm);
+    const cancel = () => void this.#alarms.delete(alarm);
+    return { cancel, [Symbol.dispose]: cancel };
+  }
+
+  async advance(byMs: number): Promise<void> {
+    const untilMs = this.#nowMs + byMs;
+    await settle();
+    for (let next = this.#next(untilMs); next !== undefined; next = this.#next(untilMs)) {
+      this.#alarms.delete(next);
+      this.#nowMs = next.atMs;
+      next.callback();
+      await settle();
+    }
+    this.#nowMs = untilMs;
+  }
+
+  #next(untilMs: number): Alarm | undefined {
+    let first: Alarm | undefined;
+    for (const alarm of this.#alarms) {
+      if (alarm.atMs > untilMs) continue;
+      if (
+        first === undefined ||
+        alarm.atMs < first.atMs ||
+        (alarm.atMs === first.atMs && alarm.order < first.order)
+      ) {
+        first = alarm;
+      }
+    }
+    return first;
+  }
+}
+
+/** Lets every promise that can settle do so. */
+export function settle(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+export function textBytes(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
+
+/** @returns what the promise rejects with; fails the test when it does not. */
+export async function failureOf(promise: Promise<unknown>): Promise<unknown> {
+  try {
+    await promise;
+  } catch (error) {
+    return error;
+  }
+  throw new Error('expected a rejection');
+}
+
+export const peerIdsOf = (identities: readonly Identity[]): PeerId[] =>
+  identities.map(({ peerId }) => peerId);
