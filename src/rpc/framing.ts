@@ -44,7 +44,7 @@ export class LineSplitter {
       this.#emitLine(chunk.subarray(0, firstEnd), events);
     }
     const lastEnd = chunk.lastIndexOf(LINE_FEED);
-    if (lastEnd > firstEnd) this.#emitLines(chunk.subarray(firstEnd + 1, lastEnd), events);
+    if (lastEnd > firstEnd && !this.#isLost) this.#emitLines(chunk.subarray(firstEnd + 1, lastEnd), events);
     if (!this.#isLost && lastEnd + 1 < chunk.length) events.push(...this.#keep(chunk.subarray(lastEnd + 1)));
     return events;
   }

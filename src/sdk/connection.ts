@@ -30,6 +30,7 @@ export class AgentConnection {
   claim(subscription: string): LogStream {
     this.#unclaimed.delete(subscription);
     const stream = this.#streamOf(subscription);
+    stream.claim();
     if (this.isClosed) stream.end('the connection has closed');
     return stream;
   }

@@ -17,6 +17,7 @@ export class LogStream {
   readonly #onPressure: (isPressed: boolean) => void;
   #chunks: LogChunk[] = [];
   #bufferedCount = 0;
+  #isClaimed = false;
   #isPressed = false;
   #end: { readonly error?: AspenError } | undefined;
   #wake: () => void = () => undefined;
@@ -28,8 +29,13 @@ export class LogStream {
   push({ stream, offset, data, encoding }: JobLog): void {
     this.#chunks.push({ stream, offset, data: Buffer.from(data, encoding ?? 'utf8') });
     this.#bufferedCount += data.length;
-    this.#press(this.#bufferedCount > BUFFERED_LIMIT);
+    this.#press(this.#isClaimed && this.#bufferedCount > BUFFERED_LIMIT);
     this.#wake();
+  }
+
+  /** Somebody reads from now on. Before that nothing may press: the answer that names the subscription is still to be read. */
+  claim(): void {
+    this.#isClaimed = true;
   }
 
   /** @param reason why the output ends early; absent at its regular end. */

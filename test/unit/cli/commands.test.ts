@@ -1,0 +1,319 @@
+import assert from 'node:assert/strict';
+import { CliWorld, type Ran, runCommandLine } from './harness.ts';
+
+const JOB = /^job_[0-9a-z]{26}$/;
+
+describe('the command line', () => {
+  let world: CliWorld;
+
+  beforeEach(async () => {
+    world = await CliWorld.create();
+  });
+  afterEach(() => world[Symbol.asyncDispose]());
+
+  const run = (...args: string[]): Promise<Ran> => world.run(args);
+  const json = async (...args: string[]): Promise<Record<string, unknown>> => {
+    const ran = await run(...args);
+    assert.equal(ran.code, 0, ran.stderr);
+    return JSON.parse(ran.stdout) as Record<string, unknown>;
+  };
+
+  const requestIdOfLastCall = () =>
+    (world.agent.calls.at(-1)?.params as { requestId: string } | undefined)?.requestId;
+
+  const wrongUses: readonly { args: string[]; code: number; says: RegExp; why: string }[] = [
+    { args: ['frobnicate'], code: 2, says: /unknown command/, why: 'no such command' },
+    { args: ['run'], code: 2, says: /program/, why: 'run without a program' },
+    { args: ['status', '--no-such-flag'], code: 2, says: /no-such-flag/, why: 'no such flag' },
+    { args: ['status', 'surplus'], code: 2, says: /too many arguments/, why: 'an argument too many' },
+    { args: ['status', '-o', 'xml'], code: 2, says: /xml/, why: 'no such format' },
+    {
+      args: ['job', 'submit', 'echo', '{broken'],
+      code: 2,
+      says: /not JSON/,
+      why: 'a payload that is not JSON',
+    },
+    {
+      args: ['run', '--timeout', 'soon', '--', 'true'],
+      code: 2,
+      says: /soon/,
+      why: 'a duration that is none',
+    },
+    {
+      args: ['run', '--priority', '11', '--', 'true'],
+      code: 2,
+      says: /priority/,
+      why: 'a priority out of range',
+    },
+    { args: ['run', '--retry', '0', '--', 'true'], code: 2, says: /at least 1/, why: 'no attempt at all' },
+    {
+      args: ['run', '--env', 'NAME', '--', 'true'],
+      code: 2,
+      says: /key=value/,
+      why: 'a variable without a value',
+    },
+    {
+      args: ['run', '--stdin', '/no/such/file', '--', 'cat'],
+      code: 2,
+      says: /no\/such\/file/,
+      why: 'no such file',
+    },
+    {
+      args: ['run', '--node', 'nobody', '--', 'true'],
+      code: 3,
+      says: /no node "nobody"/,
+      why: 'no such node',
+    },
+    { args: ['job', 'get', 'job_00000000000000000000000000'], code: 3, says: /no job/, why: 'no such job' },
+    { args: ['job', 'get', 'job_nothing'], code: 3, says: /no job/, why: 'no job with that prefix' },
+    { args: ['job', 'get', 'last'], code: 3, says: /no job/, why: 'no job at all' },
+    { args: ['kv', 'get', 'no-such-key'], code: 3, says: /no-such-key/, why: 'no such key' },
+    {
+      args: ['kv', 'cas', 'k', '--value', 'v'],
+      code: 2,
+      says: /--absent/,
+      why: 'a swap without an expectation',
+    },
+    {
+      args: ['kv', 'cas', 'k', '--absent', '--expected', 'x', '--value', 'v'],
+      code: 2,
+      says: /cannot be used/,
+      why: 'two expectations',
+    },
+    { args: ['up'], code: 4, says: /runs on/, why: 'a second agent' },
+    { args: ['join', 'aspen1expired'], code: 7, says: /expired/, why: 'an expired ticket' },
+    { args: ['ticket', 'inspect', 'hello'], code: 2, says: /not a ticket/, why: 'no ticket' },
+    { args: ['node', 'label', 'zone'], code: 2, says: /key=value/, why: 'a label without a value' },
+  ];
+  for (const { args, code, says, why } of wrongUses) {
+    it(`ends \`${args.join(' ')}\` with ${code}, nothing on stdout: ${why}`, async () => {
+      const ran = await run(...args);
+      assert.deepEqual([ran.code, ran.stdout], [code, ''], ran.stderr);
+      assert.match(ran.stderr, says);
+    });
+  }
+
+  it('ends with 6 where no agent answers, and says how to start one', async () => {
+    const ran = await run('status', '--data-dir', `${world.dataDir}/nobody`);
+    assert.deepEqual([ran.code, ran.stdout], [6, '']);
+    assert.match(ran.stderr, /no agent answers at .*agent\.sock\n.*aspen-agent up --data-dir .*nobody/);
+  });
+
+  it('ends with 5 without a quorum, and waits for one with --timeout', async () => {
+    world.agent.isWithoutQuorum = true;
+    const ran = await run('kv', 'put', 'k', 'v');
+    assert.equal(ran.code, 5, ran.stderr);
+    assert.match(ran.stderr, /nothing was changed/);
+    const waiting = run('kv', 'put', 'k', 'v', '--timeout', '20s');
+    setTimeout(() => {
+      world.agent.isWithoutQuorum = false;
+    }, 50);
+    assert.equal((await waiting).code, 0);
+  });
+
+  it('ends with 8 when the wait is over', async () => {
+    world.agent.programs.set('long', { runsUntilTold: true });
+    await run('run', '--detach', '--', 'long');
+    assert.equal((await run('job', 'wait', 'last', '--timeout', '1ms')).code, 8);
+  });
+
+  it('takes flags before and after the command, and the data directory from the environment', async () => {
+    const before = await runCommandLine(['--data-dir', world.dataDir, '--json', 'status']);
+    const after = await runCommandLine(['status', '--data-dir', world.dataDir, '-o', 'json']);
+    const fromEnvironment = await run('status', '-o', 'json');
+    assert.equal(before.code, 0, before.stderr);
+    assert.deepEqual([before.stdout, after.stdout], [fromEnvironment.stdout, fromEnvironment.stdout]);
+  });
+
+  const schemas: readonly (readonly [string, string[]])[] = [
+    ['aspen.agent.status/v1', ['status']],
+    ['aspen.mesh.peers/v1', ['peers']],
+    ['aspen.config.show/v1', ['config', 'show', '--origin']],
+    ['aspen.ticket.create/v1', ['ticket', 'create', '--uses', '2']],
+    ['aspen.ticket.list/v1', ['ticket', 'list']],
+    ['aspen.ticket.inspect/v1', ['ticket', 'inspect', 'aspen1x']],
+    ['aspen.ticket.revoke/v1', ['ticket', 'revoke', 'last']],
+    ['aspen.mesh.join/v1', ['join', 'aspen1x']],
+    ['aspen.mesh.leave/v1', ['leave']],
+    ['aspen.agent.down/v1', ['down']],
+    ['aspen.job.submit/v1', ['job', 'submit', 'echo', '1']],
+    ['aspen.job.list/v1', ['job', 'list']],
+    ['aspen.job.run/v1', ['run', '--', 'true']],
+    ['aspen.kv.put/v1', ['kv', 'put', 'k', 'v']],
+    ['aspen.kv.scan/v1', ['kv', 'scan']],
+    ['aspen.kv.cas/v1', ['kv', 'cas', 'k', '--absent', '--value', 'v']],
+    ['aspen.kv.delete/v1', ['kv', 'delete', 'k']],
+    ['aspen.node.list/v1', ['node', 'list']],
+    ['aspen.node.label/v1', ['node', 'label', 'zone=eu', 'old-', '--node', 'other']],
+    ['aspen.node.revoke/v1', ['node', 'revoke', 'other']],
+    ['aspen.version.show/v1', ['version']],
+  ];
+  for (const [schema, args] of schemas) {
+    it(`shows \`${args.join(' ')}\` in every format, as JSON under ${schema}`, async () => {
+      const [noun = '', ...rest] = args;
+      const flagged = (format: string) => run(noun, '-o', format, ...rest);
+      const shown =
+        args.length > 1 && !['join', 'run'].includes(noun)
+          ? (format: string) => run(noun, rest[0] as string, '-o', format, ...rest.slice(1))
+          : flagged;
+      const asJson = await shown('json');
+      assert.equal(asJson.code, 0, asJson.stderr);
+      assert.equal((JSON.parse(asJson.stdout) as { schema: string }).schema, schema);
+      for (const format of ['table', 'wide', 'jsonl', 'yaml', 'id']) {
+        const ran = await shown(format);
+        assert.ok([0, 4].includes(ran.code), `${format}: ${ran.stderr}`); // a second compare-and-swap finds the first one's value
+        if (format === 'yaml') assert.match(ran.stdout, new RegExp(`schema: ${schema}`));
+        if (format === 'jsonl')
+          for (const line of ran.stdout.trim().split('\n')) if (line !== '') JSON.parse(line);
+      }
+    });
+  }
+
+  it('shows status for people', async () => {
+    const { stdout } = await run('status');
+    for (const text of ['fake', world.agent.peerId, 'voter', 'has quorum', '(this node)'])
+      assert.ok(stdout.includes(text), stdout);
+  });
+
+  it('prints a ticket alone on stdout, so that it can be piped', async () => {
+    const created = await run('ticket', 'create');
+    assert.equal(created.stdout, 'aspen1fake1\n');
+    const joined = await world.run(['join', '-', '-o', 'json'], { stdin: created.stdout });
+    assert.equal((JSON.parse(joined.stdout) as { alreadyMember: boolean }).alreadyMember, true);
+    assert.deepEqual(world.agent.calls.at(-1)?.params, {
+      ticket: 'aspen1fake1',
+      requestId: requestIdOfLastCall(),
+    });
+  });
+
+  it('names a job by its id, by a unique prefix and by "last"', async () => {
+    const first = (await run('job', 'submit', 'echo', '{"n":1}', '-o', 'id')).stdout.trim();
+    const second = (
+      await run('job', 'submit', 'echo', '{"n":2}', '--id', 'job_second', '-o', 'id')
+    ).stdout.trim();
+    assert.match(first, JOB);
+    assert.equal((await json('job', 'get', first, '-o', 'json'))['id'], first);
+    assert.equal((await json('job', 'get', 'job_sec', '-o', 'json'))['id'], second);
+    assert.equal((await json('job', 'get', 'last', '-o', 'json'))['id'], second);
+    const ambiguous = await run('job', 'get', 'job_');
+    assert.equal(ambiguous.code, 4);
+    assert.match(ambiguous.stderr, /fits 2 jobs/);
+  });
+
+  it('turns every flag into its key of the spec', async () => {
+    const flags = [
+      ...[
+        '--node',
+        'other',
+        '--require',
+        'zone=eu',
+        '--require',
+        'disk=ssd',
+        '--prefer',
+        'gpu=yes',
+        '--avoid',
+        'node=fake',
+      ],
+      ...[
+        '--key',
+        'k',
+        '--strategy',
+        'spread',
+        '--priority',
+        'high',
+        '--queue',
+        'q',
+        '--timeout',
+        '5m',
+        '--retry',
+        '3',
+      ],
+      ...[
+        '--delay',
+        '10s',
+        '--hold',
+        '1m',
+        '--label',
+        'team=web',
+        '--id',
+        'job_x',
+        '--idempotency-key',
+        'ik',
+      ],
+      ...[
+        '--retention',
+        '7d',
+        '--require-mesh',
+        '--request-id',
+        'r1',
+        '--env',
+        'A=1',
+        '--env',
+        'B=x=y',
+        '--cwd',
+        '/usr',
+        '--stdin',
+        '-',
+      ],
+    ];
+    const ran = await world.run(['run', ...flags, '--', 'sh', '-c', 'cat', '--priority'], {
+      stdin: 'from afar',
+    });
+    assert.equal(ran.code, 0, ran.stderr);
+    assert.deepEqual(world.agent.calls.find(({ method }) => method === 'job.submit')?.params, {
+      type: 'shell',
+      payload: {
+        command: 'sh',
+        args: ['-c', 'cat', '--priority'],
+        env: { A: '1', B: 'x=y' },
+        cwd: '/usr',
+        stdin: 'from afar',
+      },
+      affinity: {
+        node: { peerId: world.agent.otherId, mode: 'require' },
+        require: { zone: 'eu', disk: 'ssd' },
+        prefer: { gpu: 'yes' },
+        avoid: { node: world.agent.peerId },
+        key: 'k',
+        strategy: 'spread',
+      },
+      priority: 'high',
+      queue: 'q',
+      timeoutMs: 300_000,
+      retry: { maxAttempts: 3 },
+      delayMs: 10_000,
+      offline: { holdMs: 60_000 },
+      labels: { team: 'web' },
+      id: 'job_x',
+      idempotencyKey: 'ik',
+      retentionMs: 604_800_000,
+      requireMesh: true,
+      requestId: 'r1',
+    });
+  });
+
+  it('writes keys, reads them, swaps and scans', async () => {
+    assert.equal((await run('kv', 'put', 'color', 'green')).code, 0);
+    assert.equal((await run('kv', 'get', 'color')).stdout, 'green\n');
+    assert.equal((await json('kv', 'get', 'color', '-o', 'json'))['value'], 'green');
+    const lost = await run('kv', 'cas', 'color', '--expected', 'red', '--value', 'blue', '-o', 'json');
+    assert.equal(lost.code, 4);
+    assert.equal((JSON.parse(lost.stdout) as { current: string }).current, 'green');
+    assert.match(lost.stderr, /it is "green"/);
+    assert.equal((await run('kv', 'cas', 'color', '--expected', 'green', '--delete')).code, 0);
+    assert.equal((await run('kv', 'get', 'color')).code, 3);
+    for (const name of ['a', 'b']) await run('kv', 'put', `scan/${name}`, name);
+    assert.match((await run('kv', 'scan', 'scan/')).stdout, /scan\/a +a\nscan\/b +b\n$/);
+    assert.equal((await run('kv', 'scan', 'scan/', '-o', 'id')).stdout, 'scan/a\nscan/b\n');
+  });
+
+  it('explains why a job does not run', async () => {
+    await run('job', 'submit', 'paint');
+    assert.match((await run('job', 'explain', 'last')).stdout, /no +does not run jobs of type "paint"/);
+  });
+
+  it('keeps control characters of other machines away from the terminal', async () => {
+    await run('kv', 'put', 'evil', '\u001b[31mred\nnext');
+    assert.ok(!(await run('kv', 'scan', 'evil')).stdout.includes('\u001b'));
+  });
+});

@@ -1,0 +1,107 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { silentLogger } from '../../../src/base/index.ts';
+import { type AgentStartOptions, type CliIo, runCli } from '../../../src/cli/index.ts';
+import { createRpcServer } from '../../../src/rpc/index.ts';
+import { OsSocketListener, socketPathOf } from '../../../src/rpc/os-socket.ts';
+import { createFakeAgent, type FakeAgent } from '../rpc/fake-handlers.ts';
+
+export interface Ran {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface CommandOptions {
+  readonly stdin?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly startAgent?: (options: AgentStartOptions) => Promise<number>;
+  /** Called with each piece of standard output. */
+  readonly onStdout?: (text: string) => void;
+}
+
+/** A fake agent on a real socket, and the command line against it. */
+export class CliWorld implements AsyncDisposable {
+  readonly agent: FakeAgent = createFakeAgent();
+  readonly dataDir: string;
+  readonly #stop: () => Promise<void>;
+  #interrupt: () => void = () => undefined;
+
+  private constructor(dataDir: string, stop: () => Promise<void>) {
+    this.dataDir = dataDir;
+    this.#stop = stop;
+  }
+
+  static async create(): Promise<CliWorld> {
+    const dataDir = await mkdtemp(join(tmpdir(), 'aspen-cli-'));
+    const world = new CliWorld(dataDir, () => server.stop());
+    const server = createRpcServer(
+      {
+        listener: new OsSocketListener(socketPathOf(dataDir)),
+        handlers: world.agent.handlers,
+        logger: silentLogger,
+      },
+      { version: '0.1.0', checksResults: true },
+    );
+    await server.start();
+    return world;
+  }
+
+  /** Runs one command line against the agent; its flags go before `--`. */
+  run(args: readonly string[], options: CommandOptions = {}): Promise<Ran> {
+    return runCommandLine(args, {
+      ...options,
+      env: { ASPEN_DATA_DIR: this.dataDir, ...options.env },
+      onInterrupt: (interrupt) => {
+        this.#interrupt = interrupt;
+      },
+    });
+  }
+
+  /** Presses Ctrl-C. */
+  interrupt(): void {
+    this.#interrupt();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stop();
+    await rm(this.dataDir, { recursive: true });
+  }
+}
+
+export async function runCommandLine(
+  args: readonly string[],
+  options: CommandOptions & { readonly onInterrupt?: (interrupt: () => void) => void } = {},
+): Promise<Ran> {
+  const written = { stdout: '', stderr: '' };
+  const io: CliIo = {
+    stdout: {
+      isTTY: false,
+      write(text) {
+        written.stdout += Buffer.from(text).toString();
+        options.onStdout?.(written.stdout);
+      },
+    },
+    stderr: {
+      isTTY: false,
+      write(text) {
+        written.stderr += Buffer.from(text).toString();
+      },
+    },
+    stdin: Readable.from([options.stdin ?? '']),
+    env: options.env ?? {},
+    onInterrupt(callback) {
+      options.onInterrupt?.(() => callback('SIGINT'));
+      return { [Symbol.dispose]: () => undefined };
+    },
+    exitNow(code) {
+      throw new Error(`ended at once with ${code}`);
+    },
+    startAgent: options.startAgent ?? (() => Promise.reject(new Error('no agent should be started'))),
+    self: [process.execPath, '-e', 'process.exit(7)', '--'],
+  };
+  const code = await runCli(args, io, { version: '0.1.0' });
+  return { code, ...written };
+}

@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import type { Command } from 'commander';
+import { type CliIo, createProgram } from '../../../src/cli/index.ts';
+import { runCommandLine } from './harness.ts';
+
+/** The commands of this release, by the contract. */
+const COMMANDS = [
+  ...['up', 'join', 'down', 'leave', 'status', 'peers', 'run', 'dev', 'version', 'config show'],
+  ...['create', 'list', 'inspect', 'revoke'].map((verb) => `ticket ${verb}`),
+  ...['submit', 'get', 'list', 'wait', 'logs', 'cancel', 'explain', 'result'].map((verb) => `job ${verb}`),
+  ...['get', 'put', 'delete', 'cas', 'scan'].map((verb) => `kv ${verb}`),
+  ...['list', 'label', 'revoke'].map((verb) => `node ${verb}`),
+];
+
+function leavesOf(command: Command, path: readonly string[] = []): { path: string; command: Command }[] {
+  if (command.commands.length === 0) return [{ path: path.join(' '), command }];
+  return command.commands.flatMap((child) => leavesOf(child, [...path, child.name()]));
+}
+
+describe('the help', () => {
+  const leaves = leavesOf(createProgram({} as CliIo, { code: 0 }, { version: '0.1.0' }));
+
+  it('knows the commands of this release and no other', () => {
+    assert.deepEqual(leaves.map(({ path }) => path).sort(), [...COMMANDS].sort());
+  });
+
+  for (const { path, command } of leaves) {
+    it(`of ${path} tells what it does, with an example that it understands, and the flags of every command`, async () => {
+      const { code, stdout } = await runCommandLine([...path.split(' '), '--help']);
+      assert.equal(code, 0);
+      const [, examples = ''] = stdout.split(/Examples?:\n/);
+      assert.ok(examples.includes(`aspen-agent ${path}`), stdout);
+      for (const flag of ['--data-dir', '--output', '--json', '--timeout', '--quiet', '--no-color']) {
+        assert.ok(stdout.includes(flag), `${path} has no ${flag}`);
+      }
+      assert.notEqual(command.description(), '');
+    });
+  }
+
+  it('of the program goes to stdout and ends with 0; without a command it ends with 2', async () => {
+    assert.equal((await runCommandLine(['--help'])).code, 0);
+    assert.match((await runCommandLine(['--help'])).stdout, /Usage: aspen-agent/);
+    assert.equal((await runCommandLine([])).code, 2);
+    assert.equal((await runCommandLine(['job'])).code, 2);
+    assert.equal((await runCommandLine(['--version'])).stdout, '0.1.0\n');
+  });
+});

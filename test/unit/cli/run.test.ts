@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import { CliWorld } from './harness.ts';
+
+const shell = (exitCode: number | null, signal: string | null = null, stdout = '') => ({
+  exitCode,
+  signal,
+  stdout,
+  stderr: '',
+});
+const failure = { code: 'FAILED', message: 'exit code 3', retryable: true };
+
+describe('run', () => {
+  let world: CliWorld;
+
+  beforeEach(async () => {
+    world = await CliWorld.create();
+  });
+  afterEach(() => world[Symbol.asyncDispose]());
+
+  it('copies each stream to its own and ends with the exit code of the program', async () => {
+    world.agent.programs.set('talk', {
+      output: [
+        ['stdout', 'out\n'],
+        ['stderr', 'err\n'],
+        ['stdout', 'more\n'],
+      ],
+      result: shell(3, null, 'out\nmore\n'),
+      state: 'dead',
+      error: failure,
+    });
+    assert.deepEqual(await world.run(['run', '--', 'talk']), {
+      code: 3,
+      stdout: 'out\nmore\n',
+      stderr: 'err\n',
+    });
+  });
+
+  it('asks for one attempt unless it is told otherwise', async () => {
+    await world.run(['run', '--', 'true']);
+    const params = world.agent.calls.find(({ method }) => method === 'job.submit')?.params;
+    assert.deepEqual((params as { retry: unknown }).retry, { maxAttempts: 1 });
+  });
+
+  it('ends with 128 and the number of the signal that ended the program', async () => {
+    world.agent.programs.set('killed', { result: shell(null, 'SIGTERM'), state: 'dead', error: failure });
+    assert.equal((await world.run(['run', '--', 'killed'])).code, 143);
+  });
+
+  it('says why a program could not be started', async () => {
+    const error = { code: 'FAILED', message: 'spawn nope ENOENT', retryable: true };
+    world.agent.programs.set('nope', { state: 'dead', error });
+    const ran = await world.run(['run', '--', 'nope']);
+    assert.deepEqual([ran.code, ran.stdout], [1, '']);
+    assert.match(ran.stderr, /spawn nope ENOENT/);
+  });
+
+  it('shows the output that the record kept where the stream broke', async () => {
+    world.agent.programs.set('lost', { streamBreaks: true, result: shell(0, null, 'kept\n') });
+    const ran = await world.run(['run', '--', 'lost']);
+    assert.deepEqual([ran.code, ran.stdout], [0, 'kept\n']);
+  });
+
+  it('passes flags of the program on, also without --', async () => {
+    await world.run(['run', 'hostname', '-f', '--timeout', '5']);
+    const params = world.agent.calls.find(({ method }) => method === 'job.submit')?.params;
+    assert.deepEqual((params as { payload: unknown }).payload, {
+      command: 'hostname',
+      args: ['-f', '--timeout', '5'],
+    });
+  });
+
+  it('with --detach prints the id and ends', async () => {
+    world.agent.programs.set('long', { runsUntilTold: true });
+    const ran = await world.run(['run', '--detach', '--', 'long']);
+    assert.deepEqual([ran.code, /^job_\w+\n$/.test(ran.stdout)], [0, true]);
+  });
+
+  it('cancels the job on Ctrl-C and goes on to its end', async () => {
+    world.agent.programs.set('long', { output: [['stdout', 'working\n']], runsUntilTold: true });
+    const ran = await world.run(['run', '--', 'long'], {
+      onStdout: (text) => {
+        if (text === 'working\n') setImmediate(() => world.interrupt());
+      },
+    });
+    assert.deepEqual([ran.code, ran.stdout], [1, 'working\n']);
+    assert.match(ran.stderr, /cancelling job_/);
+    assert.match(ran.stderr, /was cancelled/);
+    assert.equal([...world.agent.jobs.values()][0]?.state, 'cancelled');
+  });
+
+  it('job wait takes the exit code over when it is asked to, and only then', async () => {
+    world.agent.programs.set('three', { result: shell(3), state: 'dead', error: failure });
+    await world.run(['run', '--detach', '--', 'three']);
+    assert.equal((await world.run(['job', 'wait', 'last'])).code, 0);
+    assert.equal((await world.run(['job', 'wait', 'last', '--propagate-exit'])).code, 3);
+  });
+
+  it('job result prints what the program printed; of a job that still runs there is none', async () => {
+    world.agent.programs.set('long', { runsUntilTold: true });
+    await world.run(['run', '--detach', '--', 'long']);
+    assert.equal((await world.run(['job', 'result', 'last'])).code, 4);
+    world.agent.finish([...world.agent.jobs.keys()][0] as string, { result: shell(0, null, 'printed\n') });
+    assert.equal((await world.run(['job', 'result', 'last'])).stdout, 'printed\n');
+  });
+
+  it('job logs copies the output; with -o jsonl one line a piece', async () => {
+    world.agent.programs.set('talk', {
+      output: [
+        ['stdout', 'out\n'],
+        ['stderr', 'err\n'],
+      ],
+    });
+    await world.run(['run', '--detach', '--', 'talk']);
+    assert.deepEqual(await world.run(['job', 'logs', 'last']), { code: 0, stdout: 'out\n', stderr: 'err\n' });
+    const [first] = (await world.run(['job', 'logs', 'last', '-o', 'jsonl'])).stdout.split('\n');
+    assert.deepEqual(JSON.parse(first as string), {
+      schema: 'aspen.job.logs/v1',
+      id: [...world.agent.jobs.keys()][0],
+      stream: 'stdout',
+      offset: 0,
+      data: 'out\n',
+    });
+  });
+});

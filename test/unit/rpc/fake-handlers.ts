@@ -1,0 +1,292 @@
+import { AspenError } from '../../../src/base/index.ts';
+import type { Connection, Handlers, Job, JobState, NodeEntry } from '../../../src/rpc/index.ts';
+
+const PEER_ID = `12D3KooW${'A'.repeat(44)}`;
+const OTHER_ID = `12D3KooW${'B'.repeat(44)}`;
+const NOW_MS = 1_800_000_000_000;
+const NODES: NodeEntry[] = ['fake', 'other'].map((name) => ({
+  peerId: name === 'fake' ? PEER_ID : OTHER_ID,
+  name,
+  role: 'voter',
+  labels: { zone: 'eu' },
+  isSelf: name === 'fake',
+  isAlive: true,
+  version: '0.1.0',
+  runs: ['shell'],
+}));
+const FINAL: readonly JobState[] = ['succeeded', 'dead', 'cancelled', 'skipped'];
+
+export interface FakeAgent {
+  readonly handlers: Handlers;
+  readonly peerId: string;
+  readonly otherId: string;
+  readonly jobs: Map<string, Job>;
+  readonly values: Map<string, string>;
+  /** Every call, in order. */
+  readonly calls: { readonly method: string; readonly params: unknown }[];
+  /** What a shell job prints and how it ends, by its command. */
+  readonly programs: Map<string, FakeProgram>;
+  /** Makes writes fail until false again. */
+  isWithoutQuorum: boolean;
+  /** Called by `agent.stop`. */
+  onStop: () => void;
+  /** Ends a job that runs until told. */
+  finish(id: string, ending?: Partial<Job>): void;
+}
+
+export interface FakeProgram {
+  readonly output?: readonly (readonly ['stdout' | 'stderr', string])[];
+  readonly result?: unknown;
+  readonly state?: JobState;
+  readonly error?: Job['error'];
+  readonly runsUntilTold?: boolean;
+  /** The stream of output breaks instead of ending. */
+  readonly streamBreaks?: boolean;
+}
+
+/** An agent of one process and no mesh that keeps jobs and keys for real, and runs programs that tests describe. */
+export function createFakeAgent(): FakeAgent {
+  const waiters = new Map<string, (() => void)[]>();
+  const requests = new Map<string, unknown>();
+  let sequence = 0;
+  let revision = 100;
+  const agent: FakeAgent = {
+    peerId: PEER_ID,
+    otherId: OTHER_ID,
+    jobs: new Map(),
+    values: new Map(),
+    calls: [],
+    programs: new Map(),
+    isWithoutQuorum: false,
+    onStop: () => undefined,
+    finish(id, ending = {}) {
+      const job = { ...getJob(id), state: 'succeeded' as JobState, finishedAt: NOW_MS + 2_000, ...ending };
+      agent.jobs.set(id, job);
+      for (const wake of waiters.get(id) ?? []) wake();
+      waiters.delete(id);
+    },
+    handlers: undefined as unknown as Handlers,
+  };
+
+  const getJob = (id: string): Job => {
+    const job = agent.jobs.get(id);
+    if (job === undefined) throw new AspenError('NOT_FOUND', `no job "${id}"`);
+    return job;
+  };
+  const whenFinal = async (id: string): Promise<Job> => {
+    while (!FINAL.includes(getJob(id).state)) {
+      await new Promise<void>((resolve) => waiters.set(id, [...(waiters.get(id) ?? []), resolve]));
+    }
+    return getJob(id);
+  };
+  const writes = () => {
+    if (agent.isWithoutQuorum) throw new AspenError('NO_QUORUM', 'the group has no quorum');
+    revision += 1;
+  };
+  const programOf = (job: Job): FakeProgram | undefined =>
+    agent.programs.get(String((job.spec['payload'] as { command?: unknown } | undefined)?.command));
+
+  const submit = (spec: Readonly<Record<string, unknown>> & { readonly requestId?: string | undefined }) => {
+    writes();
+    const repeated = spec.requestId === undefined ? undefined : requests.get(spec.requestId);
+    if (repeated !== undefined) return repeated as { id: string; durability: 'mesh'; duplicate: boolean };
+    sequence += 1;
+    const { requestId, ...kept } = spec;
+    const id = (spec['id'] as string | undefined) ?? `job_${String(sequence).padStart(26, '0')}`;
+    const job: Job = {
+      id,
+      spec: kept,
+      state: 'running',
+      attempt: 1,
+      node: PEER_ID,
+      fencingToken: sequence,
+      submittedAt: NOW_MS,
+      startedAt: NOW_MS + 1_000,
+      finishedAt: null,
+      result: null,
+      error: null,
+      history: [{ at: NOW_MS, event: 'submitted' }],
+    };
+    agent.jobs.set(id, job);
+    const program = programOf(job);
+    if (program?.runsUntilTold !== true) {
+      const result = program?.result ?? (spec['type'] === 'echo' ? spec['payload'] : null);
+      agent.finish(id, { result, state: program?.state ?? 'succeeded', error: program?.error ?? null });
+    }
+    const answer = { id, durability: 'mesh' as const, duplicate: false };
+    if (requestId !== undefined) requests.set(requestId, answer);
+    return answer;
+  };
+
+  const stream = async (id: string, subscription: string, follow: boolean, connection: Connection) => {
+    const program = programOf(getJob(id));
+    let offset = 0;
+    for (const [name, data] of program?.output ?? []) {
+      connection.notify('job.log', { subscription, stream: name, offset, data });
+      offset += Buffer.byteLength(data);
+    }
+    if (program?.streamBreaks === true) {
+      connection.notify('job.logEnd', { subscription, reason: 'the node was lost' });
+      return;
+    }
+    if (follow) await whenFinal(id);
+    connection.notify('job.logEnd', { subscription });
+  };
+
+  const handlers: Handlers = {
+    'agent.status': async () => ({
+      peerId: PEER_ID,
+      name: 'fake',
+      meshId: 'mesh_1',
+      version: '0.1.0',
+      uptimeMs: 61_000,
+      group: {
+        role: 'voter',
+        leader: PEER_ID,
+        term: 2,
+        commitIndex: 10,
+        appliedIndex: 10,
+        voters: [PEER_ID, OTHER_ID],
+        hasQuorum: !agent.isWithoutQuorum,
+      },
+      peers: 1,
+      connectivity: { isPublic: false },
+    }),
+    'agent.stop': async () => {
+      agent.onStop();
+      return { stopping: true, pid: 2 ** 22 + 1 }; // above the highest pid there can be: gone already
+    },
+    'config.show': async () => ({
+      config: [
+        { key: 'name', value: 'fake', origin: 'flag' },
+        { key: 'slots', value: 16, origin: 'default' },
+      ],
+    }),
+    'mesh.ticket': async ({ uses }) => {
+      writes();
+      return { ticket: `aspen1fake${uses ?? 1}`, id: 'tkt_1', expiresAt: NOW_MS };
+    },
+    'mesh.tickets': async () => ({
+      tickets: ['tkt_1a', 'tkt_2b'].map((id) => ({ id, role: 'voter' as const, uses: 1, expiresAt: NOW_MS })),
+    }),
+    'mesh.ticketInspect': async ({ ticket }) => {
+      if (!ticket.startsWith('aspen1')) throw new AspenError('INVALID_PARAMS', 'not a ticket');
+      return {
+        id: 'tkt_1',
+        meshId: 'mesh_1',
+        role: 'voter',
+        uses: 1,
+        expiresAt: NOW_MS,
+        members: [{ peerId: PEER_ID, addresses: ['/ip4/127.0.0.1/tcp/1'] }],
+      };
+    },
+    'mesh.ticketRevoke': async ({ id }) => ({ id, revoked: true }),
+    'mesh.peers': async () => ({
+      peers: [
+        {
+          peerId: OTHER_ID,
+          name: 'other',
+          role: 'voter',
+          path: 'direct',
+          rttMs: 0.42,
+          address: '/ip4/10.0.0.2/tcp/1',
+        },
+      ],
+    }),
+    'mesh.join': async ({ ticket }) => {
+      if (ticket.includes('expired')) throw new AspenError('DENIED', 'the ticket expired');
+      return { meshId: 'mesh_1', peerId: PEER_ID, alreadyMember: true };
+    },
+    'mesh.leave': async () => ({ meshId: 'mesh_1', left: true }),
+    'job.submit': async (spec) => submit(spec),
+    'job.submitMany': async ({ jobs }) => ({
+      results: jobs.map((spec) => submit(spec as Record<string, unknown>)),
+    }),
+    'job.get': async ({ id }) => getJob(id),
+    'job.list': async ({ limit = 100, cursor, type, state }) => {
+      const newest = [...agent.jobs.values()].reverse();
+      const fitting = newest.filter(
+        (job) =>
+          (type === undefined || job.spec['type'] === type) && (state === undefined || job.state === state),
+      );
+      const from = Number(cursor ?? 0);
+      const isMore = fitting.length > from + limit;
+      return { jobs: fitting.slice(from, from + limit), ...(isMore ? { cursor: String(from + limit) } : {}) };
+    },
+    'job.wait': async ({ id, timeoutMs }) => {
+      if (timeoutMs === 1)
+        throw new AspenError('DEADLINE_EXCEEDED', 'not final after 1 ms', { outcome: 'not-applied' });
+      return await whenFinal(id);
+    },
+    'job.cancel': async ({ id, reason }) => {
+      if (FINAL.includes(getJob(id).state))
+        throw new AspenError('CONFLICT', `${id} is final`, { details: { current: getJob(id).state } });
+      agent.finish(id, {
+        state: 'cancelled',
+        error: { code: 'CANCELLED', message: reason ?? 'cancelled', retryable: false },
+      });
+      return getJob(id);
+    },
+    'job.explain': async ({ id }) => ({
+      state: getJob(id).state,
+      waitingFor: 'a node that runs "paint"',
+      nodes: [{ peerId: PEER_ID, fits: false, reasons: ['does not run jobs of type "paint"'] }],
+    }),
+    'job.logs': async ({ id, follow = false }, connection) => {
+      getJob(id);
+      sequence += 1;
+      const subscription = `sub_${sequence}`;
+      void stream(id, subscription, follow, connection);
+      return { subscription };
+    },
+    'job.logsStop': async () => ({ stopped: true }),
+    'job.progress': async () => null,
+    'kv.get': async ({ key }) => {
+      const value = agent.values.get(key);
+      return value === undefined ? null : { value, revision, version: 1 };
+    },
+    'kv.put': async ({ key, value }) => {
+      writes();
+      agent.values.set(key, value);
+      return { revision };
+    },
+    'kv.delete': async ({ key }) => {
+      writes();
+      return { deleted: agent.values.delete(key), revision };
+    },
+    'kv.cas': async ({ key, expected, value }) => {
+      writes();
+      const current = agent.values.get(key) ?? null;
+      if (current !== expected) return { swapped: false, current, revision };
+      if (value === null) agent.values.delete(key);
+      else agent.values.set(key, value);
+      return { swapped: true, current: value, revision };
+    },
+    'kv.scan': async ({ prefix, limit = 100 }) => ({
+      entries: [...agent.values]
+        .filter(([key]) => key.startsWith(prefix))
+        .sort()
+        .slice(0, limit)
+        .map(([key, value]) => ({ key, value, revision, version: 1 })),
+    }),
+    'node.list': async () => ({ nodes: NODES }),
+    'node.label': async ({ peerId = PEER_ID, labels = {} }) => ({ peerId, labels }),
+    'node.revoke': async ({ peerId }) => ({ peerId, revoked: true }),
+  };
+  return Object.assign(agent, { handlers: recorded(handlers, agent.calls) });
+}
+
+function recorded(handlers: Handlers, calls: FakeAgent['calls']): Handlers {
+  return Object.fromEntries(
+    Object.entries(handlers).map(([method, handler]) => [
+      method,
+      async (params: unknown, connection: Connection) => {
+        calls.push({ method, params });
+        return await (handler as (params: unknown, connection: Connection) => Promise<unknown>)(
+          params,
+          connection,
+        );
+      },
+    ]),
+  ) as unknown as Handlers;
+}
