@@ -80,6 +80,7 @@ module.exports = {
           '/(os|libp2p|lmdb)-[^/]*\\.ts$',
           '^src/(agent|cli|sdk)/os-platform\\.ts$',
           '^src/(sdk|cli)/',
+          '^src/main\\.ts$',
         ],
       },
       to: { path: '^src/.*/(os|libp2p|lmdb)-[^/]*\\.ts$' },

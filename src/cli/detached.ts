@@ -50,8 +50,8 @@ export async function whenAnswering(
   const deadlineMs = performance.now() + timeoutMs;
   const stopWatching = new AbortController();
   const ended = once(child, 'exit', { signal: stopWatching.signal }).then(
-    ([code]) => ({ code: code as number | null }),
-    () => undefined,
+    ([code]) => ({ code: code as number | null, error: undefined }),
+    (error: unknown) => ({ code: null, error }),
   );
   try {
     for (;;) {
@@ -65,6 +65,7 @@ export async function whenAnswering(
       }
       const pause = new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), POLL_MS));
       const end = await Promise.race([ended, pause]);
+      if (end?.error !== undefined) throw end.error;
       if (end !== undefined) throw new EndedEarly(end.code ?? 1, logTail(dataDir));
     }
   } finally {

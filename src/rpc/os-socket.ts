@@ -24,7 +24,10 @@ export async function dialSocket(path: string): Promise<LineDuplex> {
   return new OsLineDuplex(socket);
 }
 
-/** A Unix socket of mode 0600 from its first moment. A socket file that a dead agent left is removed; a live one is a CONFLICT. */
+/**
+ * - R8 The socket is its owner's alone from its first moment; a live agent's socket is never taken over (CONFLICT), the file
+ *   that a dead one left is removed.
+ */
 export class OsSocketListener implements LineListener {
   readonly address: string;
   #server: Server | undefined;

@@ -55,8 +55,9 @@ interface ClientComponents {
 }
 
 /**
- * A client of the agent on this machine. When the connection breaks, calls connect again and repeat themselves; a mutating
- * call carries a request id, so that it has its effect once.
+ * A client of the agent on this machine. When the connection breaks, calls connect again and repeat themselves.
+ *
+ * - R9 A mutating call carries one request id over all its repetitions, so that it has its effect once.
  */
 export class AspenClient implements Disposable {
   readonly #components: ClientComponents;
