@@ -1,0 +1,21 @@
+export type { Model, Operation } from './history.ts';
+export { checkLinearizable, type LinearizabilityOptions, type Verdict } from './linearizability.ts';
+export {
+  AcknowledgedWritesSurvive,
+  AtMostOneLeaderATerm,
+  allObservers,
+  EveryAcceptedJobEnds,
+  NoAttemptCompletesTwice,
+  type Observation,
+  type Observer,
+  RegistriesConverge,
+  ReplicasApplySame,
+  TokensGrow,
+} from './observers.ts';
+export {
+  type RegisterInput,
+  type RegisterOutput,
+  type RegisterState,
+  registerModel,
+  registerPartition,
+} from './register.ts';

@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict';
+import {
+  AcknowledgedWritesSurvive,
+  AtMostOneLeaderATerm,
+  allObservers,
+  EveryAcceptedJobEnds,
+  NoAttemptCompletesTwice,
+  type Observation,
+  type Observer,
+  RegistriesConverge,
+  ReplicasApplySame,
+  TokensGrow,
+} from '../../sim/check/index.ts';
+
+const leader = (node: string, term: number): Observation => ({ type: 'leader', node, term });
+const applied = (node: string, position: number, hash: string): Observation => ({
+  type: 'applied',
+  node,
+  position,
+  hash,
+});
+const assigned = (job: string, token: number, position: number): Observation => ({
+  type: 'assigned',
+  job,
+  token,
+  position,
+});
+const completed = (job: string, token: number, position: number): Observation => ({
+  type: 'completed',
+  job,
+  token,
+  position,
+});
+const acknowledged = (write: string): Observation => ({ type: 'acknowledged', write });
+const surveyed = (node: string, ...writes: string[]): Observation => ({
+  type: 'surveyed',
+  node,
+  writes: new Set(writes),
+});
+const ended = (job: string, state: string): Observation => ({ type: 'ended', job, state });
+const registry = (node: string, digest: string): Observation => ({ type: 'registry', node, digest });
+
+interface Case {
+  readonly make: () => Observer;
+  readonly good: readonly Observation[];
+  readonly bad: readonly (readonly [RegExp, readonly Observation[]])[];
+}
+
+const CASES: readonly Case[] = [
+  {
+    make: () => new AtMostOneLeaderATerm(),
+    good: [leader('a', 1), leader('a', 1), leader('b', 2), leader('a', 3)],
+    bad: [[/term 2 is led by a and b/, [leader('a', 2), leader('b', 3), leader('b', 2)]]],
+  },
+  {
+    make: () => new ReplicasApplySame(),
+    good: [applied('a', 1, 'x'), applied('b', 1, 'x'), applied('b', 2, 'y'), applied('b', 1, 'x')],
+    bad: [
+      [/position 2 is y on a and z on b/, [applied('a', 1, 'x'), applied('a', 2, 'y'), applied('b', 2, 'z')]],
+      [/position 1/, [applied('a', 1, 'x'), applied('a', 1, 'z')]],
+    ],
+  },
+  {
+    make: () => new AcknowledgedWritesSurvive(),
+    good: [acknowledged('1'), surveyed('a', '1', '2'), surveyed('b', '1')],
+    bad: [
+      [/2 was acknowledged and is not on b/, [acknowledged('2'), surveyed('a', '2'), surveyed('b')]],
+      [/nobody was surveyed/, [acknowledged('2')]],
+    ],
+  },
+  {
+    make: () => new TokensGrow(),
+    good: [assigned('j', 9, 9), assigned('j', 4, 4), assigned('j', 9, 9), assigned('k', 5, 5)],
+    bad: [
+      [/j gets token 4 at position 7, after 4/, [assigned('j', 4, 4), assigned('j', 4, 7)]],
+      [/j gets token 3 at position 7, after 4/, [assigned('j', 3, 7), assigned('j', 4, 4)]],
+      [/tokens 4 and 5 at position 4/, [assigned('j', 4, 4), assigned('j', 5, 4)]],
+    ],
+  },
+  {
+    make: () => new NoAttemptCompletesTwice(),
+    good: [assigned('j', 4, 4), assigned('j', 6, 6), completed('j', 6, 8), completed('j', 6, 8)],
+    bad: [
+      [/completes with token 4 at 5 and with 4 at 8/, [completed('j', 4, 5), completed('j', 4, 8)]],
+      [/with token 4 at 5 and with 6 at 8/, [completed('j', 4, 5), completed('j', 6, 8)]],
+      [/stale token 4/, [assigned('j', 4, 4), assigned('j', 6, 6), completed('j', 4, 7)]],
+    ],
+  },
+  {
+    make: () => new EveryAcceptedJobEnds(),
+    good: [
+      { type: 'accepted', job: 'j' },
+      ended('j', 'succeeded'),
+      ended('j', 'succeeded'),
+      ended('k', 'failed'),
+    ],
+    bad: [
+      [/j was accepted and never ended/, [{ type: 'accepted', job: 'j' }]],
+      [/j ended failed and succeeded/, [ended('j', 'failed'), ended('j', 'succeeded')]],
+    ],
+  },
+  {
+    make: () => new RegistriesConverge(),
+    good: [registry('a', 'x'), registry('b', 'y'), registry('a', 'y')],
+    bad: [[/is x on a and y on b/, [registry('a', 'x'), registry('b', 'y')]]],
+  },
+];
+
+describe('observers', () => {
+  for (const { make, good, bad } of CASES) {
+    const { name } = make();
+    const verdict = (events: readonly Observation[]) => {
+      const observer = make();
+      for (const event of events) observer.observe(event);
+      return observer.check();
+    };
+    it(`${name}: says nothing while the law is kept`, () => {
+      assert.deepEqual(verdict([]), []);
+      assert.deepEqual(verdict(good), []);
+    });
+    it(`${name}: names what broke it`, () => {
+      for (const [pattern, events] of bad) assert.match(verdict(events).join('\n'), pattern);
+    });
+  }
+
+  it('are all there, under different names', () => {
+    assert.equal(new Set(allObservers().map(({ name }) => name)).size, CASES.length);
+  });
+});
