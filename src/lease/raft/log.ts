@@ -125,7 +125,12 @@ export class RaftLog {
     const end = Math.min(to, this.#lastIndex + 1);
     if (from >= end) return [];
     if (from < this.#tailFirst) {
-      return this.#reader.entries(logIndex(from), logIndex(Math.min(end, this.#tailFirst)), bytesLimit);
+      const read = this.#reader.entries(logIndex(from), logIndex(Math.min(end, this.#tailFirst)), bytesLimit);
+      invariant(
+        read[0]?.index === from,
+        () => `the durable log must hold ${from}, it gave ${read[0]?.index}`,
+      );
+      return read;
     }
     return this.#tailEntries(from, end, bytesLimit);
   }

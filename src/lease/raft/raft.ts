@@ -17,6 +17,7 @@ import type { Append, Heartbeat, Message, VoteReply, VoteRequest } from './messa
 import { type RaftOptions, type ResolvedRaftOptions, resolveRaftOptions } from './options.ts';
 import { Outbox } from './outbox.ts';
 import { logIndex, termOf } from './positions.ts';
+import type { ConfirmedRead } from './read-index.ts';
 import type {
   ConfigurationRefused,
   Persist,
@@ -66,6 +67,8 @@ export class Raft {
   #leading: Leading | null = null;
   /** The leadership that the driver was told of. */
   #toldLeading: Leading | null = null;
+  /** Confirmed before the leadership ended, and still to be handed out. */
+  #confirmedReads: ConfirmedRead[] = [];
   #failedReads: number[] = [];
   #sequence = 0;
 
@@ -171,6 +174,7 @@ export class Raft {
       this.#log.hasWrite ||
       this.#log.hasCommitted ||
       this.#outbox.hasMessages ||
+      this.#confirmedReads.length > 0 ||
       this.#failedReads.length > 0 ||
       this.#toldLeading !== this.#leading ||
       (this.#leading?.hasDuties ?? false)
@@ -190,7 +194,7 @@ export class Raft {
       send,
       sendAfterPersist,
       commit: this.#log.takeCommitted(this.#options.applyBytesLimit),
-      reads: this.#leading?.takeReads() ?? [],
+      reads: this.#takeReads(),
       failedReads,
       snapshotTo: this.#leading?.takeSnapshotTo() ?? [],
       leadership: this.#takeLeadership(),
@@ -298,6 +302,7 @@ export class Raft {
   }
 
   #becomeFollower(term: Term, leader: PeerId | null): void {
+    this.#confirmedReads.push(...(this.#leading?.takeReads() ?? []));
     this.#failedReads.push(...(this.#leading?.failReads() ?? []));
     this.#leading = null;
     if (term !== this.#term) this.#enterTerm(term, null);
@@ -535,6 +540,12 @@ export class Raft {
   }
 
   // ---- duties
+
+  #takeReads(): readonly ConfirmedRead[] {
+    const reads = [...this.#confirmedReads, ...(this.#leading?.takeReads() ?? [])];
+    this.#confirmedReads = [];
+    return reads;
+  }
 
   #takePersist(): Persist | null {
     const write = this.#log.takeWrite(this.#sequence);
