@@ -1,3 +1,4 @@
+import { paint } from './color.ts';
 import type { GlobalFlags } from './flags.ts';
 import type { CliIo } from './io.ts';
 
@@ -17,7 +18,9 @@ export interface Output {
 
 /** Writes to standard output in the chosen format. */
 export async function show(io: CliIo, flags: GlobalFlags, output: Output): Promise<void> {
-  io.stdout.write(await render(flags.output, output));
+  const shown = await render(flags.output, output);
+  const isForPeople = flags.output === 'table' || flags.output === 'wide';
+  io.stdout.write(flags.hasColor && isForPeople ? paint(output.schema, shown) : shown);
 }
 
 async function render(format: GlobalFlags['output'], output: Output): Promise<string> {

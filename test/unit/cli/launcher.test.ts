@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { CliWorld } from './harness.ts';
+
+const LAUNCHER = join(import.meta.dirname, '../../../bin/aspen-agent');
+const VERSION = JSON.parse(await readFile(join(import.meta.dirname, '../../../package.json'), 'utf8'))
+  .version as string;
+const run = promisify(execFile);
+
+describe('the launcher', () => {
+  let directory: string;
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'aspen-launcher-'));
+  });
+  afterEach(() => rm(directory, { recursive: true }));
+
+  it('works through links of links, from anywhere, without a Node on the path, and warns of nothing', async () => {
+    await symlink(LAUNCHER, join(directory, 'aspen'));
+    await symlink('aspen', join(directory, 'again'));
+    const env = { PATH: '/usr/bin:/bin', HOME: directory };
+    const { stdout, stderr } = await run(join(directory, 'again'), ['version'], { cwd: '/', env });
+    assert.deepEqual([stdout, stderr], [`${VERSION}\n`, '']);
+  });
+
+  if (process.platform === 'linux') {
+    it('becomes the program, so that its pid is that of the agent', async () => {
+      await using world = await CliWorld.create();
+      world.agent.programs.set('long', { output: [['stdout', 'working\n']], runsUntilTold: true });
+      const child = spawn(LAUNCHER, ['run', '--data-dir', world.dataDir, '--', 'long'], {
+        env: { HOME: directory },
+      });
+      const ended = once(child, 'exit');
+      await once(child.stdout, 'data');
+      assert.match(await readFile(`/proc/${child.pid}/cmdline`, 'utf8'), /main\.ts/);
+      child.kill('SIGINT');
+      assert.deepEqual(await ended, [1, null]);
+      assert.equal([...world.agent.jobs.values()][0]?.state, 'cancelled');
+    });
+  }
+
+  it('ends quietly when its reader goes away', async () => {
+    await using world = await CliWorld.create();
+    for (let n = 0; n < 3_000; n += 1) world.agent.values.set(`key-${n}`, 'x'.repeat(100));
+    const command = `"${LAUNCHER}" kv scan --limit 10000 --data-dir "${world.dataDir}" | head -1`;
+    const { stdout, stderr } = await run('bash', ['-o', 'pipefail', '-c', command], {
+      env: { PATH: '/usr/bin:/bin', HOME: directory },
+    });
+    assert.deepEqual([stdout.startsWith('KEY'), stderr], [true, '']);
+  });
+});
