@@ -19,6 +19,8 @@ export interface Model<S, I, O> {
    * @returns the next state; undefined when the object, being in `state`, could not have answered so.
    */
   step(state: S, input: I, output: O | undefined): S | undefined;
+  /** Whether it leads to the same state from wherever it may take effect, or changes nothing. @default false; only makes the search shorter */
+  isBlind?(input: I): boolean;
   /** Equal for equal states. */
   keyOf(state: S): string;
   /** For reports. */

@@ -62,6 +62,7 @@ class Search<S, I, O> {
   readonly #model: Model<S, I, O>;
   readonly #stepsLimit: number;
   readonly #isPlaced: boolean[];
+  readonly #hasDependentUnknown: boolean;
   readonly #tried = new Set<string>();
   readonly #order: Placed<S>[] = [];
   /** All completed operations before this one are placed. */
@@ -78,6 +79,9 @@ class Search<S, I, O> {
     this.#model = model;
     this.#stepsLimit = stepsLimit;
     this.#isPlaced = this.#operations.map(() => false);
+    this.#hasDependentUnknown = byCall.some(
+      ({ input, result }) => result === undefined && !(model.isBlind?.(input) ?? false),
+    );
   }
 
   run(): boolean {
@@ -117,7 +121,7 @@ class Search<S, I, O> {
   #placeFirstOf(candidates: number[], state: S): S | undefined {
     for (let at = candidates.shift(); at !== undefined; at = candidates.shift()) {
       const next = this.#stepOf(at, state);
-      if (next === undefined || this.#isLastIdle(at, next)) continue;
+      if (next === undefined || this.#isIdle(this.#order.at(-1), at, next)) continue;
       this.#place(at, state);
       const key = this.#keyOf(next);
       if (!this.#tried.has(key)) {
@@ -143,27 +147,35 @@ class Search<S, I, O> {
     return [...completed, ...this.#unknownCandidates(state, completed, firstReturnMs)];
   }
 
-  /** First those after which a completed one could follow: an operation of unknown outcome is there to explain what others saw. */
+  /**
+   * An operation of unknown outcome is there to explain what others saw: without one whose answer it makes possible, it need not be
+   * placed. Another unknown one may be explained so too, unless it does the same whatever was before it.
+   */
   #unknownCandidates(state: S, completed: readonly number[], firstReturnMs: number): number[] {
-    const helpful: number[] = [];
-    const others: number[] = [];
+    const candidates: number[] = [];
+    const key = this.#model.keyOf(state);
     for (let at = this.#completed; at < this.#operations.length; at += 1) {
       if (this.#calledMs(at) > firstReturnMs) break;
       if (this.#isPlaced[at]) continue;
       const next = this.#stepOf(at, state);
-      if (next === undefined) continue;
-      const helps = completed.some((other) => this.#stepOf(other, next) !== undefined);
-      (helps ? helpful : others).push(at);
+      if (next === undefined || this.#model.keyOf(next) === key) continue;
+      const isNeeded = completed.some((other) => this.#follows(other, { at, state }, next));
+      if (isNeeded || this.#hasDependentUnknown) candidates.push(at);
     }
-    return [...helpful, ...others];
+    return candidates;
+  }
+
+  /** Whether `other` can come right after the unknown `last`, which led to `next`, and would not be the same without it. */
+  #follows(other: number, last: Placed<S>, next: S): boolean {
+    const beyond = this.#stepOf(other, next);
+    return beyond !== undefined && !this.#isIdle(last, other, beyond);
   }
 
   /**
    * Whether an unknown operation placed just before `at` changed nothing for it: the same state is reached without the unknown one, or with
    * it placed after `at`. Another branch of the search does either, so this one need not be followed.
    */
-  #isLastIdle(at: number, next: S): boolean {
-    const last = this.#order.at(-1);
+  #isIdle(last: Placed<S> | undefined, at: number, next: S): boolean {
     if (last === undefined || last.at < this.#completed) return false;
     const without = this.#stepOf(at, last.state);
     if (without === undefined) return false;

@@ -45,6 +45,7 @@ export const registerModel: Model<RegisterState, RegisterInput, RegisterOutput> 
         return compared(state, input.value, output, hasRevision(state, input.expected));
     }
   },
+  isBlind: ({ type }) => type === 'get' || type === 'put' || type === 'delete',
   keyOf: ({ value, revision, floor }) => `${value === null ? '-' : `=${value}`}@${revision ?? '?'}/${floor}`,
   describe: (input, output) => {
     const { type, key, ...rest } = input;
