@@ -1,4 +1,4 @@
-import type { Stream } from '@libp2p/interface';
+import type { Stream, StreamMessageEvent } from '@libp2p/interface';
 import { AspenError } from '../base/index.ts';
 import { ADMISSION_BYTES_LIMIT } from './transport.ts';
 
@@ -17,28 +17,31 @@ export function writeExchange(stream: Stream, message: Uint8Array): void {
 
 /** @returns the one message that the peer sends. @throws AspenError UNAVAILABLE when the stream ends before, DENIED when it is too long. */
 export function readExchange(stream: Stream, signal: AbortSignal): Promise<Uint8Array> {
-  return new Promise((resolve, reject) => {
-    let received = Buffer.alloc(0);
-    const fail = (error: unknown) => {
-      stream.abort(error instanceof Error ? error : new Error(String(error)));
-      reject(error);
-    };
-    signal.addEventListener('abort', () => fail(signal.reason), { once: true });
-    stream.addEventListener('close', ({ error }) =>
-      reject(new AspenError('UNAVAILABLE', 'the admission exchange was cut off', { cause: error })),
+  const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+  const over = new AbortController();
+  const fail = (error: unknown) => {
+    if (over.signal.aborted) return;
+    stream.abort(error instanceof Error ? error : new Error(String(error)));
+    reject(error);
+  };
+  const onCutOff = ({ error: cause }: { readonly error?: Error }) =>
+    reject(
+      new AspenError('UNAVAILABLE', 'the admission exchange was cut off', { cause, outcome: 'unknown' }),
     );
-    stream.addEventListener('remoteCloseWrite', () =>
-      reject(new AspenError('UNAVAILABLE', 'the admission exchange ended early')),
-    );
-    stream.addEventListener('message', ({ data }) => {
-      received = Buffer.concat([received, data instanceof Uint8Array ? data : data.subarray()]);
-      if (received.length < LENGTH_BYTES) return;
-      const length = received.readUInt16BE();
-      if (length > ADMISSION_BYTES_LIMIT || received.length > LENGTH_BYTES + length) {
-        fail(new AspenError('DENIED', 'the admission message is too long'));
-      } else if (received.length === LENGTH_BYTES + length) {
-        resolve(new Uint8Array(received.subarray(LENGTH_BYTES)));
-      }
-    });
-  });
+  let received = Buffer.alloc(0);
+  const onMessage = ({ data }: StreamMessageEvent) => {
+    received = Buffer.concat([received, data instanceof Uint8Array ? data : data.subarray()]);
+    if (received.length < LENGTH_BYTES) return;
+    const length = received.readUInt16BE();
+    if (length > ADMISSION_BYTES_LIMIT || received.length > LENGTH_BYTES + length) {
+      fail(new AspenError('DENIED', 'the admission message is too long'));
+    } else if (received.length === LENGTH_BYTES + length) {
+      resolve(new Uint8Array(received.subarray(LENGTH_BYTES)));
+    }
+  };
+  signal.addEventListener('abort', () => fail(signal.reason), { signal: over.signal });
+  stream.addEventListener('close', onCutOff, { signal: over.signal });
+  stream.addEventListener('remoteCloseWrite', () => onCutOff({}), { signal: over.signal });
+  stream.addEventListener('message', onMessage, { signal: over.signal });
+  return promise.finally(() => over.abort());
 }

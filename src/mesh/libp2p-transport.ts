@@ -236,7 +236,7 @@ export class Libp2pTransport implements Transport {
         this.#open(peerId, addresses, over),
       );
     } catch (error) {
-      if (await this.#isLinkedSoon(peerId)) return; // the peer dialed at the same time and its channel was kept
+      if (await this.#isLinkedAnyway(peerId, error)) return;
       throw asUnreachable(peerId, error);
     }
   }
@@ -285,8 +285,10 @@ export class Libp2pTransport implements Transport {
     }
   }
 
-  async #isLinkedSoon(peerId: PeerId): Promise<boolean> {
-    if (this.#channels.has(peerId)) return true;
+  /** Two peers that dial each other at once keep one channel; the larger id is refused and finds the other's a moment later. */
+  async #isLinkedAnyway(peerId: PeerId, error: unknown): Promise<boolean> {
+    const mayBeCrossing = this.self > peerId && error instanceof AspenError && error.code === 'DENIED';
+    if (this.#channels.has(peerId) || !mayBeCrossing) return this.#channels.has(peerId);
     const { promise, resolve } = Promise.withResolvers<void>();
     using _opened = this.onLink((event) => event.peerId === peerId && event.type === 'opened' && resolve());
     using _timer = this.#clock.setTimer(CROSSING_GRACE_MS, resolve);
@@ -393,7 +395,9 @@ export class Libp2pTransport implements Transport {
       try {
         const stream = await connection.newStream(this.#admissionProtocol, { signal: over });
         writeExchange(stream, request);
-        return await readExchange(stream, over);
+        const answer = await readExchange(stream, over);
+        await stream.close({ signal: over });
+        return answer;
       } catch (error) {
         throw asUnreachable(peerId, error);
       }

@@ -129,7 +129,9 @@ export class MemoryTransport implements Transport {
     if (this.#links.has(peerId)) return Promise.resolve();
     const dialing = this.#dials.get(peerId);
     if (dialing !== undefined) return dialing;
-    const dial = this.#dialFirst(peerId, addresses, signal).finally(() => this.#dials.delete(peerId));
+    const dial = this.#dialFirst(peerId, addresses, signal)
+      .catch((error) => this.#unlessLinked(peerId, error))
+      .finally(() => this.#dials.delete(peerId));
     this.#dials.set(peerId, dial);
     return dial;
   }
@@ -231,12 +233,26 @@ export class MemoryTransport implements Transport {
     const trip = { peerId, addresses, timeoutMs: this.#options.dialTimeoutMs, signal };
     const { address, linkId } = await this.#meetAt(trip, async (peer, address) => {
       if (peer.#gate.standingOf(this.self) !== 'member') throw notAdmitted(peerId, this.self);
+      const current = this.#links.get(peerId);
+      if (current !== undefined && peer.#links.get(this.self)?.linkId === current.linkId) return current;
+      if (peer.#dials.has(this.self) && peer.self < this.self) throw crossing(peerId);
       const linkId = this.#network.nextId();
       peer.#open(this.self, this.#addresses[0] ?? '', linkId);
       return { address, linkId };
     });
     if (!this.#isRunning) throw unreachable(peerId, 'this transport stopped');
-    this.#open(peerId, address, linkId);
+    if (this.#links.get(peerId)?.linkId !== linkId) this.#open(peerId, address, linkId);
+  }
+
+  /** Two peers that dialed each other at once: the larger id is refused, and the dial of the smaller one serves both. */
+  async #unlessLinked(peerId: PeerId, error: unknown): Promise<void> {
+    if (error instanceof CrossingError) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      using _opened = this.onLink((event) => event.peerId === peerId && event.type === 'opened' && resolve());
+      using _timer = this.#network.clock.setTimer(this.#options.dialTimeoutMs, resolve);
+      if (!this.#links.has(peerId)) await promise;
+    }
+    if (!this.#links.has(peerId)) throw error;
   }
 
   /** Runs `meet` at the first address that answers. @returns what it returned, a round trip later. */
@@ -308,6 +324,14 @@ export class MemoryTransport implements Transport {
       },
     };
   }
+}
+
+class CrossingError extends AspenError {}
+
+function crossing(peerId: PeerId): CrossingError {
+  return new CrossingError('UNAVAILABLE', `${peerId} is dialing at the same time`, {
+    outcome: 'not-applied',
+  });
 }
 
 function notAdmitted(gateOf: PeerId, stranger: PeerId): AspenError {
