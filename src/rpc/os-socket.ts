@@ -88,19 +88,24 @@ async function removeStaleSocket(path: string): Promise<void> {
 function connectTo(path: string): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect({ path });
-    const onError = (cause: Error) =>
-      reject(
-        new AspenError('UNAVAILABLE', `no agent answers at ${path}`, {
-          cause,
-          details: { socketPath: path, isRefused: true },
-          outcome: 'not-applied',
-        }),
-      );
+    const onError = (cause: NodeJS.ErrnoException) => reject(dialError(path, cause));
     socket.once('error', onError);
     socket.once('connect', () => {
       socket.off('error', onError);
       resolve(socket);
     });
+  });
+}
+
+function dialError(path: string, cause: NodeJS.ErrnoException): AspenError {
+  if (cause.code === 'EACCES' || cause.code === 'EPERM') {
+    return new AspenError('DENIED', `the socket ${path} belongs to another user`, { cause });
+  }
+  const details = { socketPath: path };
+  return new AspenError('UNAVAILABLE', `no agent answers at ${path}`, {
+    cause,
+    details,
+    outcome: 'not-applied',
   });
 }
 

@@ -1,4 +1,4 @@
-import { AspenError, type Logger, type Startable } from '../base/index.ts';
+import { AspenError, type Logger, type Startable, whenAborted } from '../base/index.ts';
 import { checkParams } from './check-params.ts';
 import type { LineDuplex, LineListener } from './line-duplex.ts';
 import { isMethodName, METHODS, type MethodName, type Params, type Result } from './methods/table.ts';
@@ -42,7 +42,10 @@ export interface RpcServer extends Startable {
   readonly connectionCount: number;
 }
 
-/** Serves the method table on a listener. `start` begins to listen, `stop` closes every connection after its answers went out. */
+/**
+ * Serves the method table on a listener. `start` begins to listen, `stop` resolves when every connection has closed, after what was
+ * answered went out; an answer that is not there yet is not waited for.
+ */
 export function createRpcServer(components: RpcServerComponents, options: RpcServerOptions): RpcServer {
   const { listener, logger } = components;
   const { connectionLimit = 4_096 } = options;
@@ -76,7 +79,9 @@ export function createRpcServer(components: RpcServerComponents, options: RpcSer
     },
     async stop() {
       await listener.close();
-      for (const peer of peers) peer.close();
+      const closing = [...peers];
+      for (const peer of closing) peer.close();
+      await Promise.all(closing.map((peer) => whenAborted(peer.signal)));
     },
   };
 }

@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { AspenError } from '../../base/index.ts';
 import type { Job, JobState, Result } from '../../rpc/index.ts';
 import { type CommandContext, define, type ExitSlot } from '../command.ts';
 import { copyLogs } from '../copy-logs.ts';
@@ -28,6 +29,9 @@ const STATES: readonly JobState[] = [
 
 /** Without `--timeout`, `job wait` waits as long as it takes. Unit: ms. */
 const WAIT_ROUND_MS = 600_000;
+/** Half a minute without a quorum, asking twice a second. */
+const REFUSALS_LIMIT = 60;
+const REFUSAL_PAUSE_MS = 500;
 
 /** `job submit|get|list|wait|logs|cancel|explain|result`. */
 export function addJobCommands(program: Command, io: CliIo, exit: ExitSlot): void {
@@ -157,17 +161,24 @@ async function waitForJob(context: CommandContext): Promise<Output> {
   return options['propagateExit'] === true ? { ...output, exitCode: exitCodeOfJob(job) } : output;
 }
 
-/** @param timeoutMs for ever when undefined. */
+/**
+ * Asks again, round by round, until the job is final. While the group chooses a leader, asking is refused for a moment: that is
+ * no reason to leave a job alone.
+ * @param timeoutMs for ever when undefined.
+ */
 export async function waitUntilFinal(
   wait: (timeoutMs: number) => Promise<Job>,
   timeoutMs: number | undefined,
 ): Promise<Job> {
-  for (;;) {
+  for (let refusals = 0; ; ) {
     try {
       return await wait(timeoutMs ?? WAIT_ROUND_MS);
     } catch (error) {
-      const isRoundOver = (error as { readonly code?: unknown }).code === 'DEADLINE_EXCEEDED';
-      if (timeoutMs !== undefined || !isRoundOver) throw error;
+      const code = error instanceof AspenError ? error.code : undefined;
+      if (timeoutMs !== undefined || (code !== 'DEADLINE_EXCEEDED' && code !== 'NO_QUORUM')) throw error;
+      refusals = code === 'NO_QUORUM' ? refusals + 1 : 0;
+      if (refusals > REFUSALS_LIMIT) throw error;
+      if (refusals > 0) await new Promise((resolve) => setTimeout(resolve, REFUSAL_PAUSE_MS));
     }
   }
 }

@@ -8,7 +8,7 @@ import type { Output } from '../output.ts';
 import { formatTable } from '../table.ts';
 
 const EXIT_CONFLICT = ERROR_KINDS.CONFLICT.exitCode;
-const CONSISTENCIES = ['linearizable', 'lease', 'stale'] as const;
+const CONSISTENCIES = ['linearizable', 'stale'] as const;
 type Consistency = { readonly consistency?: (typeof CONSISTENCIES)[number] };
 
 /** `kv get|put|delete|cas|scan`. */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { AspenError } from '../../../src/base/index.ts';
 import { CliWorld } from './harness.ts';
 
 const shell = (exitCode: number | null, signal: string | null = null, stdout = '') => ({
@@ -67,6 +68,19 @@ describe('run', () => {
       command: 'hostname',
       args: ['-f', '--timeout', '5'],
     });
+  });
+
+  it('stays with its job while the group chooses a leader', async () => {
+    const wait = world.agent.handlers['job.wait'];
+    const refusals = [new AspenError('NO_QUORUM', 'no leader')];
+    Object.assign(world.agent.handlers, {
+      'job.wait': (...args: Parameters<typeof wait>) => {
+        const refusal = refusals.pop();
+        return refusal === undefined ? wait(...args) : Promise.reject(refusal);
+      },
+    });
+    assert.equal((await world.run(['run', '--', 'true'])).code, 0);
+    assert.equal(refusals.length, 0);
   });
 
   it('with --detach prints the id and ends', async () => {
