@@ -20,6 +20,8 @@ export interface MeshOptions {
 /** Agents on one machine speak over loopback only and announce themselves to nobody. */
 const LOOPBACK = { ASPEN_LISTEN: '/ip4/127.0.0.1/tcp/0', ASPEN_MDNS: 'off' };
 
+const ENDING_CAP_MS = 5_000;
+
 /** A handful of agents in one temporary directory, all ended and removed when it is disposed. */
 export class Cluster implements AsyncDisposable {
   /** Short, since a Unix socket's path has at most 107 bytes. */
@@ -68,12 +70,25 @@ export class Cluster implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const endings = await Promise.allSettled(this.agents.map((agent) => agent.stop()));
     for (const agent of this.agents) agent.endOrphans();
-    const leaked = [...processesWith(this.#mark), ...this.agents.flatMap((agent) => agent.jobProcesses())];
+    const leaked = await this.#leaked();
     for (const pid of leaked) signalProcess(pid, 'SIGKILL');
     const failures = endings.filter((ending) => ending.status === 'rejected').map((ending) => ending.reason);
     if (leaked.length > 0) failures.push(new Error(`processes left running: ${leaked.join(', ')}`));
     rmSync(this.directory, { recursive: true, force: true, maxRetries: 5 });
     if (failures.length > 0) throw new AggregateError(failures, failures.map(String).join('; '));
+  }
+
+  /** Ending takes a moment; whatever is still there after {@link ENDING_CAP_MS} was left running. */
+  async #leaked(): Promise<number[]> {
+    const running = (): number[] => [
+      ...new Set([...processesWith(this.#mark), ...this.agents.flatMap((agent) => agent.jobProcesses())]),
+    ];
+    try {
+      await until(() => running().length === 0, { what: 'all processes to end', timeoutMs: ENDING_CAP_MS });
+      return [];
+    } catch {
+      return running();
+    }
   }
 
   /** What the agents logged last, for whoever reads a failure. */

@@ -3,6 +3,8 @@ import { RpcClient, RpcError } from './rpc-client.ts';
 import type { KvEntry } from './shapes.ts';
 import { until } from './until.ts';
 
+const READS_AT_ONCE = 64;
+
 /** A client that writes `prefix1 = 1`, `prefix2 = 2`, ... through one agent, one after the other, and remembers what was acknowledged. */
 export class Writer {
   readonly acknowledged: number[] = [];
@@ -40,9 +42,12 @@ export class Writer {
   /** Reads back, linearizably, what was acknowledged. @returns the numbers that are missing or different. */
   async missingAt(agent: Agent): Promise<number[]> {
     const missing: number[] = [];
-    for (const number of this.acknowledged) {
-      const entry = await agent.call<KvEntry | null>('kv.get', { key: this.keyOf(number) });
-      if (entry?.value !== String(number)) missing.push(number);
+    for (let start = 0; start < this.acknowledged.length; start += READS_AT_ONCE) {
+      const numbers = this.acknowledged.slice(start, start + READS_AT_ONCE);
+      const entries = await Promise.all(
+        numbers.map((number) => agent.call<KvEntry | null>('kv.get', { key: this.keyOf(number) })),
+      );
+      missing.push(...numbers.filter((number, index) => entries[index]?.value !== String(number)));
     }
     return missing;
   }
