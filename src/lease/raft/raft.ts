@@ -85,6 +85,10 @@ export class Raft {
     this.#commitRule = components.commitRule ?? commitByMajority;
   }
 
+  get self(): PeerId {
+    return this.#self;
+  }
+
   get state(): RaftState {
     return {
       role: this.#role,

@@ -35,6 +35,7 @@ export interface Surroundings {
   refused(command: number): void;
   readAnswered(peer: PeerId, context: number, index: number | 'failed'): void;
   committed(index: number): void;
+  elected(peer: PeerId): void;
 }
 
 interface Waiting {
@@ -254,6 +255,7 @@ export class SimNode {
   #leadershipChanged(leadership: 'gained' | 'lost', term: number): void {
     this.#note(`leadership ${leadership} in term ${term}`);
     if (leadership === 'lost') for (const { command } of this.#waiting.values()) this.#world.refused(command);
+    if (leadership === 'gained') this.#world.elected(this.id);
     if (leadership === 'gained') this.#world.laws.elected(this.id, term, this.log, this.disk.firstIndex());
   }
 

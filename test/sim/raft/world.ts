@@ -50,6 +50,7 @@ export class World {
   #readsAsked = 0;
   #readsAnswered = 0;
   #committedIndex = 0;
+  readonly #fallChance: number;
   #isCalm = false;
   /** Reads still to be asked after faults have stopped. */
   #calmReads = 5;
@@ -57,6 +58,7 @@ export class World {
   constructor(seed: number, bug: Bug, trace: Trace) {
     this.#random = new SeededRandom(seed);
     this.#trace = trace;
+    this.#fallChance = this.#pick([0, 0, 0.3, 0.8]);
     this.#network = new Network(this.#queue, this.#random.fork());
     const surroundings: Surroundings = {
       queue: this.#queue,
@@ -72,6 +74,7 @@ export class World {
       committed: (index) => {
         this.#committedIndex = Math.max(this.#committedIndex, index);
       },
+      elected: (peer) => this.#elected(peer),
     };
     this.#build(surroundings);
   }
@@ -252,6 +255,15 @@ export class World {
     node.crash();
     this.#queue.after(this.#pick([5, 50, 400]), () => {
       if (!node.isUp) node.start();
+    });
+  }
+
+  /** Figure 8 of the paper needs leaders that fall soon after they won, with little of their log sent. */
+  #elected(peer: PeerId): void {
+    if (this.#isCalm || !randomChance(this.#random, this.#fallChance)) return;
+    const node = this.#nodes.get(peer) as SimNode;
+    this.#queue.after(this.#int(1, 30), () => {
+      if (!this.#isCalm) this.#crash(node);
     });
   }
 
