@@ -4,6 +4,7 @@ export { type BackoffOptions, backoffMs } from './backoff.ts';
 export type { Brand, LogIndex, MeshId, PeerId, Term } from './brand.ts';
 export { type Clock, every, sleep, type Timer } from './clock.ts';
 export { decode, encode } from './codec.ts';
+export { type Coordinate, estimateRttMs } from './coordinate.ts';
 export type { Crypto } from './crypto.ts';
 export { formatDuration, parseDurationMs } from './duration.ts';
 export {
@@ -19,6 +20,7 @@ export {
   toWireError,
   type WireError,
 } from './errors.ts';
+export { hash32, hash32Bytes } from './hash.ts';
 export { type IdPrefix, newId } from './ids.ts';
 export { type Startable, Tasks } from './lifecycle.ts';
 export { Listeners } from './listeners.ts';

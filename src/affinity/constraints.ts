@@ -1,0 +1,68 @@
+import type { NodeView, Placement } from './types.ts';
+
+/** @returns why this node can never run the job as both are described now, one sentence each; empty when it can. */
+export function lastingReasons(placement: Placement, node: NodeView): string[] {
+  return [
+    ...roleReasons(node),
+    ...typeReasons(placement, node),
+    ...nodeReasons(placement, node),
+    ...requireReasons(placement, node),
+    ...avoidReasons(placement, node),
+  ];
+}
+
+/** @returns why this node cannot start the job at this moment, although it may later; empty when it can. */
+export function passingReasons(node: NodeView): string[] {
+  const reasons: string[] = [];
+  if (node.isSuspect) reasons.push(silence(node));
+  if (node.isDraining === true) reasons.push('is draining and takes no new jobs');
+  if (node.totalSlots > 0 && node.freeSlots <= 0) {
+    reasons.push(`no free slot (${node.totalSlots - node.freeSlots} of ${node.totalSlots} in use)`);
+  }
+  return reasons;
+}
+
+function roleReasons({ role, totalSlots }: NodeView): string[] {
+  if (role !== 'voter' && role !== 'worker') return [`has the role ${role}, which runs no jobs`];
+  return totalSlots <= 0 ? ['offers no slots'] : [];
+}
+
+function typeReasons({ type }: Placement, { types }: NodeView): string[] {
+  if (types.includes(type)) return [];
+  const offered = types.length === 0 ? 'it runs none' : `it runs ${types.join(', ')}`;
+  return [`runs no jobs of type ${type}; ${offered}`];
+}
+
+function nodeReasons({ node }: Placement, { peerId }: NodeView): string[] {
+  return node?.mode === 'require' && node.peerId !== peerId
+    ? [`is not the required node ${node.peerId}`]
+    : [];
+}
+
+function requireReasons({ require = {} }: Placement, { labels }: NodeView): string[] {
+  return Object.entries(require).flatMap(([label, needed]) => {
+    const value = labelOf(labels, label);
+    if (value === needed) return [];
+    return value === undefined
+      ? [`has no label ${label}, needs ${needed}`]
+      : [`label ${label} is ${value}, needs ${needed}`];
+  });
+}
+
+function avoidReasons({ avoid = {} }: Placement, { peerId, labels }: NodeView): string[] {
+  return Object.entries(avoid).flatMap(([label, value]) => {
+    if (label === 'node') return value === peerId ? ['is the node to be avoided'] : [];
+    return labelOf(labels, label) === value ? [`label ${label} is ${value}, which is to be avoided`] : [];
+  });
+}
+
+/** Labels come from people: `constructor` is a label like any other, and absent unless it was set. */
+export function labelOf(labels: Readonly<Record<string, string>>, label: string): string | undefined {
+  return Object.hasOwn(labels, label) ? labels[label] : undefined;
+}
+
+function silence({ silentForMs }: NodeView): string {
+  return silentForMs === undefined
+    ? 'is silent: it missed its renewals'
+    : `is silent since ${Math.round(silentForMs / 1_000)} s`;
+}

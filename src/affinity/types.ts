@@ -1,0 +1,46 @@
+import type { Coordinate, PeerId } from '../base/index.ts';
+
+/** What a member may do; only a voter or a worker runs jobs. */
+export type NodeRole = 'voter' | 'worker' | 'submitter' | 'observer';
+
+export type Strategy = 'least-loaded' | 'round-robin' | 'spread';
+
+/** All that placing a job needs to know of a node, as of one moment. */
+export interface NodeView {
+  readonly peerId: PeerId;
+  readonly role: NodeRole;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Job types it is willing to run. */
+  readonly types: readonly string[];
+  readonly freeSlots: number;
+  readonly totalSlots: number;
+  /** It missed renewals: no new work. */
+  readonly isSuspect: boolean;
+  /** How long nothing was heard of it; shown to people. Unit: ms. */
+  readonly silentForMs?: number | undefined;
+  /** It finishes what it has and takes nothing more. */
+  readonly isDraining?: boolean | undefined;
+  readonly coordinate?: Coordinate | undefined;
+  /** How busy the machine is, 0 (idle) to 1; slots decide where it is not known. */
+  readonly load?: number | undefined;
+}
+
+/** Where a job may and should run. */
+export interface Placement {
+  readonly type: string;
+  readonly node?: { readonly peerId: PeerId; readonly mode: 'require' | 'prefer' } | undefined;
+  /** Labels that the node must have. */
+  readonly require?: Readonly<Record<string, string>> | undefined;
+  /** Labels that rank a node higher. */
+  readonly prefer?: Readonly<Record<string, string>> | undefined;
+  /** Labels that rule a node out; the key `node` names a peer id. */
+  readonly avoid?: Readonly<Record<string, string>> | undefined;
+  /** A node to which the round trip should be short. */
+  readonly near?: PeerId | undefined;
+  /** Jobs of one key meet on one node as long as it fits. */
+  readonly key?: string | undefined;
+  /** @default 'least-loaded' */
+  readonly strategy?: Strategy | undefined;
+  /** How long the dispatcher waits for a preferred node that is busy. Ranking does not look at it. Unit: ms. */
+  readonly waitMs?: number | undefined;
+}
