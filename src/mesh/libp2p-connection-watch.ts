@@ -5,12 +5,12 @@ export interface ConnectionWatchComponents {
   readonly clock: Clock;
   readonly node: Libp2p;
   readonly isMember: (peerId: Libp2pPeerId) => boolean;
+  readonly carriesChannel: (connection: Connection) => boolean;
 }
 
 interface Watched {
   timer: Timer | undefined;
   busyCount: number;
-  isKept: boolean;
 }
 
 /** Most connections that strangers may hold at once. */
@@ -24,18 +24,18 @@ export class ConnectionWatch implements Disposable {
   readonly #clock: Clock;
   readonly #node: Libp2p;
   readonly #isMember: (peerId: Libp2pPeerId) => boolean;
+  readonly #carriesChannel: (connection: Connection) => boolean;
   readonly #graceMs: number;
   readonly #watched = new Map<Connection, Watched>();
   readonly #onOpen = ({ detail }: CustomEvent<Connection>) => this.#opened(detail);
   readonly #onClose = ({ detail }: CustomEvent<Connection>) => this.#closed(detail);
 
-  constructor(
-    { clock, node, isMember }: ConnectionWatchComponents,
-    { graceMs }: { readonly graceMs: number },
-  ) {
+  constructor(components: ConnectionWatchComponents, { graceMs }: { readonly graceMs: number }) {
+    const { clock, node, isMember, carriesChannel } = components;
     this.#clock = clock;
     this.#node = node;
     this.#isMember = isMember;
+    this.#carriesChannel = carriesChannel;
     this.#graceMs = graceMs;
     node.addEventListener('connection:open', this.#onOpen);
     node.addEventListener('connection:close', this.#onClose);
@@ -66,22 +66,14 @@ export class ConnectionWatch implements Disposable {
     };
   }
 
-  /** It carries a channel now. */
-  keep(connection: Connection): void {
-    const watched = this.#watched.get(connection);
-    if (watched !== undefined) watched.isKept = true;
-  }
-
-  /** Its channel ended: it has the same time as a new one to become useful. */
+  /** A channel on it ended: it has the same time as a new one to become useful. */
   release(connection: Connection): void {
     const watched = this.#watched.get(connection);
-    if (watched === undefined || !watched.isKept) return;
-    watched.isKept = false;
-    this.#arm(connection, watched);
+    if (watched !== undefined) this.#arm(connection, watched);
   }
 
   #opened(connection: Connection): void {
-    const watched: Watched = { timer: undefined, busyCount: 0, isKept: false };
+    const watched: Watched = { timer: undefined, busyCount: 0 };
     this.#watched.set(connection, watched);
     this.#arm(connection, watched);
   }
@@ -94,7 +86,7 @@ export class ConnectionWatch implements Disposable {
   #arm(connection: Connection, watched: Watched): void {
     watched.timer?.cancel();
     watched.timer = this.#clock.setTimer(this.#graceMs, () => {
-      if (watched.isKept) return;
+      if (this.#carriesChannel(connection)) return;
       if (watched.busyCount > 0) this.#arm(connection, watched);
       else connection.abort(new Error('the connection carries nothing'));
     });

@@ -119,7 +119,13 @@ export class Libp2pTransport implements Transport {
     const parts = await createNode({ seed: this.#identity.seed, listen, gater: this.#gater() });
     this.#parts = parts;
     this.#watch = new ConnectionWatch(
-      { clock: this.#clock, node: parts.node, isMember: (peerId) => this.#isMember(peerId) },
+      {
+        clock: this.#clock,
+        node: parts.node,
+        isMember: (peerId) => this.#isMember(peerId),
+        carriesChannel: (connection) =>
+          [...this.#channels.values()].some((channel) => channel.connection === connection),
+      },
       { graceMs: ADMISSION_REQUEST_MS },
     );
     const limits = { maxInboundStreams: STREAMS_LIMIT, maxOutboundStreams: STREAMS_LIMIT };
@@ -366,7 +372,6 @@ export class Libp2pTransport implements Transport {
     }
     this.#channels.get(peerId)?.close('a newer channel took over');
     this.#channels.set(peerId, channel);
-    this.#watch?.keep(connection);
     this.#gossip?.peerJoined(connection.remotePeer, connection);
     this.#log.debug({ peerId, address: channel.address }, 'channel opened');
     this.#linkEvents.emit({ peerId, type: 'opened' });
