@@ -1,11 +1,31 @@
+export {
+  createGroup,
+  type Founding,
+  type Group,
+  type GroupComponents,
+  type GroupOptions,
+  type LeadingPart,
+} from './create-group.ts';
 export type {
   CallOptions,
   GroupClient,
   GroupName,
   GroupRole,
   GroupStatus,
+  LeaderRequest,
   Leadership,
   Proposal,
   Query,
 } from './group.ts';
 export { MAIN_GROUP } from './group.ts';
+export type { ProposalQueueOptions } from './proposal-queue.ts';
+export type { AppliedEvent, ReplicaOptions } from './replica.ts';
+export type { CompactionOptions } from './replica-state.ts';
+export { decideRoles, type MemberObservation, type RolesInput, type RolesOptions } from './roles.ts';
+export { type LostSession, SessionHolder, type SessionHolderOptions } from './session-holder.ts';
+export {
+  type KeptSession,
+  SessionKeeper,
+  type SessionKeeperOptions,
+  type SessionReporter,
+} from './session-keeper.ts';

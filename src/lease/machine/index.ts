@@ -20,6 +20,7 @@ export {
   type MachineStore,
   NotUnderstood,
 } from './machine.ts';
+export { listMembers, type Member, type MeshRecord, membersModule } from './members.ts';
 export type {
   ApplyContext,
   CommandKind,
@@ -40,3 +41,4 @@ export {
 } from './outcome.ts';
 export { type Session, sessionsModule } from './sessions.ts';
 export { type MachineState, positionOf, readState } from './state.ts';
+export { type TicketRecord, ticketRefusal } from './ticket-rules.ts';

@@ -1,0 +1,27 @@
+import { AspenError } from '../base/index.ts';
+
+/** A method between nodes, of one group. */
+export function groupMethod(group: string, verb: 'propose' | 'query' | 'leads' | 'ask'): string {
+  return `group/${group}/${verb}`;
+}
+
+/** Nothing was sent to a leader, or every one it was sent to refused it before its log. */
+export function noQuorum(what: string, waitedMs: number): AspenError {
+  return new AspenError(
+    'NO_QUORUM',
+    `${what}: no leader that a majority follows was reached within ${Math.round(waitedMs)} ms`,
+  );
+}
+
+/** A leader got it, and nobody knows what became of it. */
+export function unanswered(what: string, waitedMs: number): AspenError {
+  return new AspenError(
+    'DEADLINE_EXCEEDED',
+    `${what}: no answer within ${Math.round(waitedMs)} ms; it may still take effect`,
+  );
+}
+
+/** @returns whether asking the next leader, or this one again, can help. */
+export function isWorthAsking(error: AspenError): boolean {
+  return error.code === 'NOT_LEADER' || error.code === 'UNAVAILABLE' || error.code === 'DEADLINE_EXCEEDED';
+}

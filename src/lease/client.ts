@@ -1,0 +1,403 @@
+import {
+  AspenError,
+  type Clock,
+  every,
+  fromWireError,
+  type PeerId,
+  type Random,
+  type Startable,
+  sleep,
+  Tasks,
+} from '../base/index.ts';
+import type { Messenger } from '../mesh/index.ts';
+import { groupMethod, isWorthAsking, noQuorum, unanswered } from './call-errors.ts';
+import type { CallOptions, GroupClient, Proposal, Query } from './group.ts';
+import { askHere, FORWARDED_LIMIT, type WireAnswer } from './group-server.ts';
+import type { LeaderFinder } from './leader-finder.ts';
+import { commandOf } from './leader-term.ts';
+import { type Command, type CommandOutcome, commandToWire, fromWireOutcome } from './machine/index.ts';
+import type { Replica } from './replica.ts';
+
+export interface ClientComponents {
+  readonly self: PeerId;
+  readonly messenger: Messenger;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly replica: Replica;
+  readonly finder: LeaderFinder;
+  readonly onFailure: (error: unknown) => void;
+}
+
+export interface ClientOptions {
+  readonly group: string;
+  /** Names this run of this node; no two runs may share it. */
+  readonly client: string;
+  /** @default 10_000 */
+  readonly timeoutMs?: number;
+  /** A call for which no leader was found for this long gives up before its timeout. @default 5_000 */
+  readonly leaderlessMs?: number;
+  /** Calls that may be under way at once. @default 100_000 */
+  readonly callsLimit?: number;
+}
+
+interface Call {
+  readonly sequence: number;
+  readonly command: Command;
+  readonly startedAtMs: number;
+  readonly deadlineMs: number;
+  /** It reached a leader's log, or may have: from now on only an answer tells what became of it. */
+  mayBeApplied: boolean;
+  readonly settle: (outcome: CommandOutcome) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+const TRY_TIMEOUT_MS = 2_500;
+const SWEEP_MS = 100;
+const PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 250;
+/** Bodies of the commands in one message. Unit: bytes. */
+const FORWARDED_BYTES = 1.5 * 2 ** 20;
+
+/**
+ * Talks to the group from any node.
+ *
+ * - G1 A call keeps its sequence over all tries, so that it has one effect; a sequence is never used for another call.
+ * - G2 `acknowledgedThrough` names only calls that are settled here.
+ * - G3 A call that no log can hold ends `not-applied`; one that a log may hold ends with its outcome or as unknown.
+ */
+export class LeaderClient implements GroupClient, Startable {
+  readonly #components: ClientComponents;
+  readonly #options: Required<ClientOptions>;
+  readonly #tasks: Tasks;
+  /** Oldest first. */
+  readonly #calls = new Map<number, Call>();
+  #outgoing: Call[] = [];
+  #isSendDue = false;
+  #isSearching = false;
+  #lastSequence = 0;
+  #leaderSeenAtMs: number;
+  #sweep: Disposable | undefined;
+
+  constructor(components: ClientComponents, options: ClientOptions) {
+    this.#components = components;
+    this.#options = {
+      group: options.group,
+      client: options.client,
+      timeoutMs: options.timeoutMs ?? 10_000,
+      leaderlessMs: options.leaderlessMs ?? 5_000,
+      callsLimit: options.callsLimit ?? 100_000,
+    };
+    this.#tasks = new Tasks(components.onFailure);
+    this.#leaderSeenAtMs = components.clock.monotonicMs();
+  }
+
+  async start(): Promise<void> {
+    this.#sweep = every(this.#components.clock, SWEEP_MS, () => this.#expire());
+  }
+
+  async stop(): Promise<void> {
+    this.#sweep?.[Symbol.dispose]();
+    for (const call of [...this.#calls.values()]) {
+      this.#fail(
+        call,
+        new AspenError('UNAVAILABLE', 'this node is stopping', {
+          outcome: call.mayBeApplied ? 'unknown' : 'not-applied',
+        }),
+      );
+    }
+    await this.#tasks.stop();
+  }
+
+  propose<R = unknown>(proposal: Proposal, options: CallOptions = {}): Promise<R> {
+    return new Promise((resolve, reject) => {
+      options.signal?.throwIfAborted();
+      const call = this.#open(commandOf(proposal), options, {
+        settle: (outcome) =>
+          outcome.ok ? resolve(outcome.result as R) : reject(fromWireError(outcome.error)),
+        reject,
+      });
+      if (options.signal !== undefined) this.#followSignal(call, options.signal);
+      this.#dispatch(call);
+    });
+  }
+
+  async query<R = unknown>(
+    { module, kind, body, consistency }: Query,
+    options: CallOptions = {},
+  ): Promise<R> {
+    const { replica } = this.#components;
+    const isStale = consistency === 'stale';
+    if (isStale && replica.isMember) return replica.query(module, kind, body ?? null) as R;
+    const answer = await this.#callLeader(
+      `query ${module}.${kind}`,
+      async () => {
+        await replica.confirm();
+        return replica.query(module, kind, body ?? null);
+      },
+      {
+        method: groupMethod(this.#options.group, 'query'),
+        body: { module, kind, body: body ?? null, isStale },
+      },
+      options,
+    );
+    return answer as R;
+  }
+
+  async askLeader<R = unknown>(method: string, body: unknown, options: CallOptions = {}): Promise<R> {
+    const { replica, self } = this.#components;
+    const answer = await this.#callLeader(
+      method,
+      async () => askHere(replica, method, { from: self, body }),
+      { method: groupMethod(this.#options.group, 'ask'), body: { method, body } },
+      options,
+    );
+    return answer as R;
+  }
+
+  // ---- proposals
+
+  #open(
+    command: Command,
+    { timeoutMs = this.#options.timeoutMs }: CallOptions,
+    ends: Pick<Call, 'settle' | 'reject'>,
+  ): Call {
+    if (this.#calls.size >= this.#options.callsLimit) {
+      throw new AspenError('RESOURCE_EXHAUSTED', `${this.#calls.size} calls to the group are under way`, {
+        details: { limit: 'callsLimit', retryAfterMs: SWEEP_MS },
+      });
+    }
+    this.#lastSequence += 1; // G1
+    const startedAtMs = this.#components.clock.monotonicMs();
+    const call: Call = {
+      sequence: this.#lastSequence,
+      command,
+      startedAtMs,
+      deadlineMs: startedAtMs + timeoutMs,
+      mayBeApplied: false,
+      ...ends,
+    };
+    this.#calls.set(call.sequence, call);
+    return call;
+  }
+
+  #followSignal(call: Call, signal: AbortSignal): void {
+    signal.addEventListener('abort', () => this.#fail(call, signal.reason), { once: true });
+  }
+
+  #dispatch(call: Call): void {
+    const { replica } = this.#components;
+    if (replica.leading === undefined) {
+      this.#outgoing.push(call);
+      this.#scheduleSend();
+      return;
+    }
+    this.#leaderSeenAtMs = this.#components.clock.monotonicMs();
+    replica.submit({
+      command: this.#stamped(call),
+      onOutcome: (outcome) => this.#settle(call, outcome),
+      onFailure: (error) => this.#onTryFailed(call, error),
+    });
+  }
+
+  #stamped({ command, sequence }: Call): Command {
+    const { client } = this.#options;
+    return { ...command, request: { client, sequence, acknowledgedThrough: this.#acknowledgedThrough() } };
+  }
+
+  /** G2: everything before the oldest call that is still open. */
+  #acknowledgedThrough(): number {
+    for (const oldest of this.#calls.keys()) return oldest - 1;
+    return this.#lastSequence;
+  }
+
+  #scheduleSend(): void {
+    if (this.#isSendDue) return;
+    this.#isSendDue = true;
+    queueMicrotask(() => {
+      this.#isSendDue = false;
+      this.#sendOutgoing();
+    });
+  }
+
+  #sendOutgoing(): void {
+    const { finder, self } = this.#components;
+    const leader = finder.known();
+    if (leader === undefined || leader === self) {
+      this.#search();
+      return;
+    }
+    this.#leaderSeenAtMs = this.#components.clock.monotonicMs();
+    const calls = this.#outgoing.filter(({ sequence }) => this.#calls.has(sequence));
+    this.#outgoing = [];
+    for (const batch of batchesOf(calls)) this.#tasks.run(() => this.#sendBatch(leader, batch));
+  }
+
+  /** Looks for a leader until there is one, or nobody waits any more. */
+  #search(): void {
+    if (this.#isSearching) return;
+    this.#isSearching = true;
+    this.#tasks.run(async (signal) => {
+      try {
+        await this.#searchLoop(signal);
+      } finally {
+        this.#isSearching = false;
+      }
+      if (this.#outgoing.length > 0) this.#scheduleSend();
+    });
+  }
+
+  async #searchLoop(signal: AbortSignal): Promise<void> {
+    const { finder, replica, self, clock } = this.#components;
+    for (let pauseMs = PAUSE_MS; this.#outgoing.length > 0; pauseMs = nextPause(pauseMs)) {
+      if (replica.leading !== undefined) {
+        const calls = this.#outgoing.filter(({ sequence }) => this.#calls.has(sequence));
+        this.#outgoing = [];
+        for (const call of calls) this.#dispatch(call);
+        return;
+      }
+      const leader = await finder.find();
+      if (leader !== undefined && leader !== self) return;
+      await sleep(clock, pauseMs, signal);
+      this.#outgoing = this.#outgoing.filter(({ sequence }) => this.#calls.has(sequence));
+    }
+  }
+
+  async #sendBatch(leader: PeerId, calls: readonly Call[]): Promise<void> {
+    const { messenger } = this.#components;
+    const body = calls.map((call) => commandToWire(this.#stamped(call)));
+    const method = groupMethod(this.#options.group, 'propose');
+    try {
+      const answers = await messenger.request(leader, method, body, { timeoutMs: TRY_TIMEOUT_MS });
+      calls.forEach((call, at) => {
+        this.#onAnswer(leader, call, Array.isArray(answers) ? answers[at] : undefined);
+      });
+    } catch (error) {
+      if (!(error instanceof AspenError)) throw error;
+      if (isWorthAsking(error)) this.#components.finder.failed(leader);
+      for (const call of calls) this.#onTryFailed(call, error);
+    }
+  }
+
+  #onAnswer(leader: PeerId, call: Call, answer: unknown): void {
+    const [kind, value] = (Array.isArray(answer) ? answer : [2, null]) as unknown as WireAnswer;
+    if (kind !== 2) {
+      this.#settle(call, fromWireOutcome([kind, value]));
+      return;
+    }
+    const error = fromWireError(value);
+    if (error.code === 'NOT_LEADER') this.#components.finder.refused(leader, error.details.leader);
+    this.#onTryFailed(call, error);
+  }
+
+  /** G3. */
+  #onTryFailed(call: Call, error: AspenError): void {
+    if (!this.#calls.has(call.sequence)) return;
+    if (error.outcome === 'unknown') call.mayBeApplied = true;
+    const isRetried = isWorthAsking(error) || (call.mayBeApplied && error.retry === 'later');
+    if (!isRetried) {
+      this.#fail(call, error);
+      return;
+    }
+    this.#components.clock.setTimer(PAUSE_MS, () => {
+      if (this.#calls.has(call.sequence)) this.#dispatch(call);
+    });
+  }
+
+  #settle(call: Call, outcome: CommandOutcome): void {
+    if (this.#calls.delete(call.sequence)) call.settle(outcome);
+  }
+
+  #fail(call: Call, error: unknown): void {
+    if (this.#calls.delete(call.sequence)) call.reject(error);
+  }
+
+  /** One sweep for all calls, instead of a timer each. */
+  #expire(): void {
+    if (this.#calls.size === 0) return;
+    const nowMs = this.#components.clock.monotonicMs();
+    if (this.#components.finder.known() !== undefined) this.#leaderSeenAtMs = nowMs;
+    for (const call of this.#calls.values()) {
+      const waitedMs = nowMs - call.startedAtMs;
+      if (nowMs < call.deadlineMs && !this.#isLeaderless(nowMs, call.startedAtMs)) continue;
+      const what = `${call.command.module}.${call.command.kind}`;
+      this.#fail(call, call.mayBeApplied ? unanswered(what, waitedMs) : noQuorum(what, waitedMs));
+    }
+  }
+
+  #isLeaderless(nowMs: number, sinceMs: number): boolean {
+    return nowMs - Math.max(this.#leaderSeenAtMs, sinceMs) >= this.#options.leaderlessMs;
+  }
+
+  // ---- reads and questions
+
+  async #callLeader(
+    what: string,
+    here: () => Promise<unknown>,
+    there: { readonly method: string; readonly body: unknown },
+    { timeoutMs = this.#options.timeoutMs, signal }: CallOptions,
+  ): Promise<unknown> {
+    const { clock, replica, finder, self } = this.#components;
+    const startedAtMs = clock.monotonicMs();
+    let leaderSeenAtMs = startedAtMs;
+    let isUnknown = false;
+    for (let pauseMs = PAUSE_MS; ; pauseMs = nextPause(pauseMs)) {
+      signal?.throwIfAborted();
+      const leader = replica.leading !== undefined ? self : await finder.find();
+      const nowMs = clock.monotonicMs();
+      if (leader !== undefined) leaderSeenAtMs = nowMs;
+      const leftMs = startedAtMs + timeoutMs - nowMs;
+      if (leftMs <= 0 || nowMs - leaderSeenAtMs >= this.#options.leaderlessMs) {
+        const waitedMs = nowMs - startedAtMs;
+        throw isUnknown ? unanswered(what, waitedMs) : noQuorum(what, waitedMs);
+      }
+      if (leader !== undefined) {
+        const answer = await this.#tryCall(leader, here, there, { leftMs, signal });
+        if ('value' in answer) return answer.value;
+        if (answer.failed.outcome === 'unknown') isUnknown = true;
+      }
+      await sleep(clock, Math.min(pauseMs, leftMs), signal);
+    }
+  }
+
+  async #tryCall(
+    leader: PeerId,
+    here: () => Promise<unknown>,
+    { method, body }: { readonly method: string; readonly body: unknown },
+    { leftMs, signal }: { readonly leftMs: number; readonly signal: AbortSignal | undefined },
+  ): Promise<{ readonly value: unknown } | { readonly failed: AspenError }> {
+    const { messenger, self, finder } = this.#components;
+    const timeoutMs = Math.min(TRY_TIMEOUT_MS, leftMs);
+    try {
+      if (leader === self) return { value: await here() };
+      return {
+        value: await messenger.request(leader, method, body, { timeoutMs, ...(signal && { signal }) }),
+      };
+    } catch (error) {
+      if (!(error instanceof AspenError) || !isWorthAsking(error)) throw error;
+      if (error.code === 'NOT_LEADER') finder.refused(leader, error.details.leader);
+      else if (leader !== self) finder.failed(leader);
+      return { failed: error };
+    }
+  }
+}
+
+function nextPause(pauseMs: number): number {
+  return Math.min(LONGEST_PAUSE_MS, pauseMs * 2);
+}
+
+function batchesOf(calls: readonly Call[]): Call[][] {
+  const batches: Call[][] = [];
+  let bytes = Number.POSITIVE_INFINITY;
+  for (const call of calls) {
+    const size = call.command.body.length + 256;
+    const current = batches.at(-1);
+    if (current === undefined || bytes + size > FORWARDED_BYTES || current.length >= FORWARDED_LIMIT) {
+      batches.push([call]);
+      bytes = size;
+    } else {
+      current.push(call);
+      bytes += size;
+    }
+  }
+  return batches;
+}

@@ -1,0 +1,317 @@
+import {
+  AspenError,
+  type Clock,
+  type Crypto,
+  every,
+  type Logger,
+  type MeshId,
+  type PeerId,
+  type Random,
+  type Startable,
+  sleep,
+} from '../base/index.ts';
+import type { Messenger } from '../mesh/index.ts';
+import type { Store } from '../storage/index.ts';
+import { LeaderClient } from './client.ts';
+import type { GroupClient, GroupStatus, Leadership } from './group.ts';
+import { MAIN_GROUP } from './group.ts';
+import { serveGroup } from './group-server.ts';
+import { expireKeys } from './kv-expirer.ts';
+import { LeaderFinder } from './leader-finder.ts';
+import type { LeaderTerm } from './leader-term.ts';
+import {
+  type Fact,
+  kvModule,
+  listMembers,
+  MACHINE_VERSION,
+  type MachineModule,
+  membersModule,
+  sessionsModule,
+} from './machine/index.ts';
+import { ConnectionWatch } from './observe-members.ts';
+import type { CommitRule } from './raft/index.ts';
+import { serveRegistrar } from './registrar.ts';
+import { type AppliedEvent, Replica, type ReplicaOptions } from './replica.ts';
+import { bestSuccessor, keepRoles } from './role-keeper.ts';
+import type { MemberObservation, RolesOptions } from './roles.ts';
+import { RootCustody } from './root-custody.ts';
+import { SessionHolder } from './session-holder.ts';
+import { SessionKeeper, type SessionKeeperOptions } from './session-keeper.ts';
+
+export interface GroupComponents {
+  readonly self: PeerId;
+  /** Of this data directory. */
+  readonly incarnation: string;
+  /** This node's own secret, 32 bytes: opens what was sealed to it. */
+  readonly identitySeed: Uint8Array;
+  readonly meshId: MeshId;
+  readonly crypto: Crypto;
+  readonly store: Store;
+  readonly messenger: Messenger;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  /** Beside kv, sessions and members, which are always there. */
+  readonly modules: readonly MachineModule[];
+  /** Disk or machine can no longer be trusted: the process must end. */
+  readonly onFatal: (error: unknown) => void;
+  /** Failure domain of a peer. @default nobody's is known */
+  readonly zoneOf?: (peerId: PeerId) => string | null;
+  /** Whether a peer may take part in the group at all. @default everybody who is connected */
+  readonly mayVote?: (peerId: PeerId) => boolean;
+  /** Replaces what the leader sees of the members. @default connections and the agreed table */
+  readonly observe?: () => readonly MemberObservation[];
+  /** For simulations that plant a fault. */
+  readonly commitRule?: CommitRule;
+}
+
+export interface GroupOptions {
+  /** @default 'main' */
+  readonly group?: string;
+  readonly roles?: RolesOptions;
+  readonly sessions?: SessionKeeperOptions;
+  readonly replica?: Omit<ReplicaOptions, 'group'>;
+  /** Pause between renewals of this node's session. Unit: ms. @default 1_000 */
+  readonly renewEveryMs?: number;
+  /** Unit: ms. @default 10_000 */
+  readonly callTimeoutMs?: number;
+}
+
+/** What a part that acts for the leader gets. */
+export type LeadingPart = (
+  leadership: Leadership,
+  parts: { readonly sessions: SessionKeeper },
+) => Disposable | undefined;
+
+export interface Founding {
+  /** The mesh's root key, 32 secret bytes. */
+  readonly rootSeed: Uint8Array;
+  /** This node's own certificate, encoded. */
+  readonly certificate: Uint8Array;
+}
+
+/** This node's part in the agreed state of its mesh: the door for whoever composes an agent. */
+export interface Group extends Startable {
+  readonly client: GroupClient;
+  /** This node's session with the leader. */
+  readonly session: SessionHolder;
+  /** This node's leadership, while it leads. */
+  readonly leadership: Leadership | undefined;
+  /** Whether this node's replica is, or ever was, part of the group. */
+  readonly isMember: boolean;
+  /** Why the replica no longer applies; null while it does. */
+  readonly haltReason: string | null;
+  /** As this replica sees it, or, where it is not part of the group, as members told. */
+  status(): GroupStatus;
+  /** Calls `part` at the beginning of each leadership of this node, now too if it leads; what it returns is disposed at the end. */
+  onLeadership(part: LeadingPart): Disposable;
+  /** What happened in `apply` on this node's replica, entry by entry. */
+  onFacts(callback: (facts: readonly Fact[]) => void): Disposable;
+  /** Each applied entry with the hash of everything up to it: equal on all replicas at equal indexes. */
+  onApplied(callback: (event: AppliedEvent) => void): Disposable;
+  /** Begins the group of a new mesh with this node alone; resolves when that is agreed. Safe to call again after a crash. */
+  found(founding: Founding): Promise<void>;
+  /** Hands the leadership to `to`, or to the voter best fit for it. @returns whether this node no longer leads. */
+  handOver(options?: { readonly to?: PeerId; readonly timeoutMs?: number }): Promise<boolean>;
+  /** Takes this node out of mesh and group for good: hands over, gives back its membership, waits until it has no vote. */
+  leave(options?: { readonly timeoutMs?: number }): Promise<void>;
+}
+
+const REFRESH_MS = 1_000;
+const WAIT_STEP_MS = 50;
+
+/** @throws StorageFault `damaged` when what the store holds of the group cannot be trusted. */
+export function createGroup(components: GroupComponents, options: GroupOptions = {}): Group {
+  return new ComposedGroup(components, options);
+}
+
+class ComposedGroup implements Group {
+  readonly session: SessionHolder;
+  readonly #components: GroupComponents;
+  readonly #options: GroupOptions;
+  readonly #group: string;
+  readonly #replica: Replica;
+  readonly #finder: LeaderFinder;
+  readonly #client: LeaderClient;
+  readonly #custody: RootCustody;
+  readonly #watch: ConnectionWatch;
+  readonly #parts = new Set<LeadingPart>();
+  #sessions: SessionKeeper | undefined;
+  #upkeep: Disposable[] = [];
+
+  constructor(components: GroupComponents, options: GroupOptions) {
+    const { self, messenger, clock, random, log, incarnation, onFatal } = components;
+    this.#components = components;
+    this.#options = options;
+    this.#group = options.group ?? MAIN_GROUP;
+    const modules = [kvModule, sessionsModule, membersModule, ...components.modules];
+    this.#replica = new Replica({ ...components, modules }, { ...options.replica, group: this.#group });
+    this.#finder = new LeaderFinder({ messenger, random, clock, replica: this.#replica }, this.#group);
+    const run = Buffer.from(random.bytes(8)).toString('hex');
+    this.#client = new LeaderClient(
+      { self, messenger, clock, random, replica: this.#replica, finder: this.#finder, onFailure: onFatal },
+      {
+        group: this.#group,
+        client: `${self}/${incarnation}/${run}`,
+        ...(options.callTimeoutMs !== undefined && { timeoutMs: options.callTimeoutMs }),
+      },
+    );
+    this.#custody = new RootCustody(components);
+    this.#watch = new ConnectionWatch({ messenger, clock });
+    this.session = new SessionHolder(
+      { client: this.#client, clock, log: log.child({ part: 'session' }), onFailure: onFatal },
+      { incarnation, ...(options.renewEveryMs !== undefined && { renewEveryMs: options.renewEveryMs }) },
+    );
+    this.#replica.onLeading((leading) => this.#lead(leading));
+  }
+
+  get client(): GroupClient {
+    return this.#client;
+  }
+
+  get leadership(): Leadership | undefined {
+    return this.#replica.leading;
+  }
+
+  get isMember(): boolean {
+    return this.#replica.isMember;
+  }
+
+  get haltReason(): string | null {
+    return this.#replica.haltReason;
+  }
+
+  async start(): Promise<void> {
+    const { messenger, clock } = this.#components;
+    const parts = { messenger, replica: this.#replica, finder: this.#finder };
+    this.#upkeep = [
+      serveGroup(parts, this.#group),
+      every(clock, REFRESH_MS, () => {
+        this.#finder.refresh().catch((error: unknown) => this.#components.onFatal(error));
+      }),
+    ];
+    await this.#client.start();
+    await this.#replica.start();
+    await this.session.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.session.stop();
+    await this.#client.stop();
+    await this.#replica.stop();
+    for (const part of this.#upkeep.splice(0)) part[Symbol.dispose]();
+    this.#watch[Symbol.dispose]();
+  }
+
+  status(): GroupStatus {
+    const own = this.#replica.status();
+    const hint = this.#finder.hint;
+    if (own.role !== 'spare' || hint === undefined) return own;
+    const { leader, term, commitIndex, voters, standbys } = hint;
+    return { ...own, leader, term, commitIndex, voters, standbys, hasQuorum: leader !== null };
+  }
+
+  onLeadership(part: LeadingPart): Disposable {
+    this.#parts.add(part);
+    const leading = this.#replica.leading;
+    if (leading !== undefined) this.#begin(part, leading);
+    return { [Symbol.dispose]: () => void this.#parts.delete(part) };
+  }
+
+  onFacts(callback: (facts: readonly Fact[]) => void): Disposable {
+    return this.#replica.onFacts(callback);
+  }
+
+  onApplied(callback: (event: AppliedEvent) => void): Disposable {
+    return this.#replica.onApplied(callback);
+  }
+
+  async found({ rootSeed, certificate }: Founding): Promise<void> {
+    const { self, crypto, meshId, identitySeed } = this.#components;
+    await this.#replica.bootstrap();
+    const sealingKey = crypto.sealingPublicKey(identitySeed);
+    const body = {
+      meshId,
+      rootPublicKey: crypto.signingPublicKey(rootSeed),
+      founder: { peerId: self, sealingKey, certificate },
+      custody: this.#custody.seal(rootSeed, sealingKey),
+      version: MACHINE_VERSION,
+    };
+    await this.#client.propose({ module: 'members', kind: 'found', body });
+  }
+
+  async handOver({ to, timeoutMs = 2_000 }: { to?: PeerId; timeoutMs?: number } = {}): Promise<boolean> {
+    const { self } = this.#components;
+    if (this.#replica.leading === undefined) return true;
+    const successor = to ?? bestSuccessor(this.#replica.raftState, self);
+    if (successor === undefined || !this.#replica.transferLeadership(successor)) return false;
+    return this.#until(() => this.#replica.leading === undefined, timeoutMs);
+  }
+
+  async leave({ timeoutMs = 30_000 }: { timeoutMs?: number } = {}): Promise<void> {
+    const { self } = this.#components;
+    await this.handOver();
+    await this.#client.askLeader('members/leave', { peerId: self }, { timeoutMs });
+    const isOut = await this.#until(() => !this.#isInGroup(), timeoutMs);
+    if (isOut) return;
+    throw new AspenError(
+      'DEADLINE_EXCEEDED',
+      `this node still has a part in the group after ${timeoutMs} ms`,
+    );
+  }
+
+  /** A node that was taken out may never hear of it: then the others' word counts. */
+  #isInGroup(): boolean {
+    const { self } = this.#components;
+    const { role, leader } = this.#replica.status();
+    if (role === 'spare') return false;
+    if (leader !== null) return true;
+    void this.#finder.ask();
+    const hint = this.#finder.hint;
+    return hint === undefined || [...hint.voters, ...hint.standbys].includes(self);
+  }
+
+  async #until(isTrue: () => boolean, timeoutMs: number): Promise<boolean> {
+    const { clock } = this.#components;
+    for (let spentMs = 0; !isTrue(); spentMs += WAIT_STEP_MS) {
+      if (spentMs >= timeoutMs) return false;
+      await sleep(clock, WAIT_STEP_MS);
+    }
+    return true;
+  }
+
+  #lead(leading: LeaderTerm): void {
+    const { self, crypto, random, clock, log } = this.#components;
+    const replica = this.#replica;
+    const custody = this.#custody;
+    this.#sessions = new SessionKeeper(
+      { leadership: leading, clock, random, log: log.child({ part: 'sessions' }) },
+      this.#options.sessions,
+    );
+    leading.hold(this.#sessions);
+    leading.hold(expireKeys(leading, { clock, log }));
+    serveRegistrar(leading, { self, crypto, random, clock, replica, custody });
+    const roleParts = {
+      self,
+      replica,
+      custody,
+      clock,
+      log: log.child({ part: 'roles' }),
+      observe: this.#observe,
+    };
+    leading.hold(keepRoles(leading, roleParts, this.#options.roles ?? {}));
+    for (const part of this.#parts) this.#begin(part, leading);
+  }
+
+  #begin(part: LeadingPart, leading: LeaderTerm): void {
+    const sessions = this.#sessions as SessionKeeper;
+    const held = part(leading, { sessions });
+    if (held !== undefined) leading.hold(held);
+  }
+
+  readonly #observe = (): readonly MemberObservation[] => {
+    const { observe, zoneOf = () => null } = this.#components;
+    if (observe !== undefined) return observe();
+    return this.#watch.observe(listMembers(this.#replica.read('members')), zoneOf);
+  };
+}

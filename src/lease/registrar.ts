@@ -1,0 +1,199 @@
+import { z } from 'zod';
+import { AspenError, type Clock, type Crypto, newId, type PeerId, type Random } from '../base/index.ts';
+import {
+  encodeCertificate,
+  encodeRevocation,
+  isPeerId,
+  isRole,
+  type Role,
+  roleAllows,
+  secretHash,
+  signCertificate,
+  signRevocation,
+  signTicket,
+  type TicketGrant,
+} from '../mesh/index.ts';
+import { textKey } from '../storage/index.ts';
+import type { LeaderRequest, Leadership } from './group.ts';
+import { type Member, parseWith, type TicketRecord, ticketRefusal } from './machine/index.ts';
+import type { Replica } from './replica.ts';
+import type { RootCustody } from './root-custody.ts';
+
+export interface RegistrarComponents {
+  readonly self: PeerId;
+  readonly crypto: Crypto;
+  readonly random: Random;
+  readonly clock: Clock;
+  readonly replica: Replica;
+  readonly custody: RootCustody;
+}
+
+const bytesOf = (length: number) =>
+  z.custom<Uint8Array>(
+    (value) => value instanceof Uint8Array && value.length === length,
+    `expected ${length} bytes`,
+  );
+const peerId = z.custom<PeerId>(isPeerId, 'expected a peer id');
+
+const parseRedeem = parseWith(
+  z.object({
+    ticketId: z.string().min(1).max(64),
+    secret: bytesOf(16),
+    peerId,
+    sealingKey: bytesOf(32),
+  }),
+);
+const parseCreate = parseWith(
+  z.object({
+    role: z.custom<Role>(isRole, 'expected a role: voter, worker, submitter or observer'),
+    ttlMs: z
+      .number()
+      .int()
+      .min(1)
+      .max(10 * 365 * 86_400_000),
+    uses: z.number().int().min(1).max(10_000),
+    secretHash: bytesOf(32),
+    requestId: z.string().min(1).max(256).nullish(),
+  }),
+);
+const parseTicketId = parseWith(
+  z.object({ id: z.string().min(1).max(64), requestId: z.string().min(1).max(256).nullish() }),
+);
+const parsePeer = parseWith(z.object({ peerId, requestId: z.string().min(1).max(256).nullish() }));
+
+/**
+ * Signs in the name of the mesh while this node leads: certificates for newcomers, tickets, revocations. What it signs is worth
+ * nothing before the group has agreed to it, and `apply` guards all of it once more.
+ */
+export function serveRegistrar(leadership: Leadership, components: RegistrarComponents): void {
+  const registrar = new Registrar(leadership, components);
+  leadership.serve('members/redeem', ({ body }) => registrar.redeem(body));
+  leadership.serve('members/create-ticket', (request) => registrar.createTicket(request));
+  leadership.serve('members/revoke-ticket', (request) => registrar.revokeTicket(request));
+  leadership.serve('members/revoke', (request) => registrar.revoke(request));
+  leadership.serve('members/leave', (request) => registrar.leave(request));
+}
+
+class Registrar {
+  readonly #leadership: Leadership;
+  readonly #components: RegistrarComponents;
+
+  constructor(leadership: Leadership, components: RegistrarComponents) {
+    this.#leadership = leadership;
+    this.#components = components;
+  }
+
+  /** Asked by whichever member the newcomer talks to. Idempotent per newcomer. */
+  async redeem(body: unknown): Promise<{ readonly certificate: Uint8Array }> {
+    const { ticketId, secret, peerId, sealingKey } = parseRedeem(body);
+    const { crypto, clock } = this.#components;
+    const { ticket, member } = this.#leadership.read(({ module }) => ({
+      ticket: module('members').table<TicketRecord>('tickets').get(textKey(ticketId)),
+      member: module('members').table<Member>('members').get(textKey(peerId)),
+    }));
+    const hash = secretHash(crypto, secret);
+    const isSecretRight = ticket !== undefined && crypto.equal(ticket.secretHash, hash);
+    const refusal = ticketRefusal(ticketId, ticket, { isSecretRight, wallMs: clock.wallMs() });
+    if (refusal !== undefined && (member === undefined || !isSecretRight)) throw refusal;
+    const certificate = signCertificate(this.#signer(), {
+      peerId,
+      role: ticket?.role ?? 'observer',
+      sealingKey,
+      issuedAtMs: clock.wallMs(),
+      ticketId,
+    });
+    return this.#propose('admit', {
+      ticketId,
+      secretHash: hash,
+      peerId,
+      sealingKey,
+      certificate: encodeCertificate(certificate),
+    });
+  }
+
+  /** Nobody invites others to more than they may themselves. The secret stays where the ticket is made. */
+  async createTicket({ from, body }: LeaderRequest): Promise<TicketGrant> {
+    const { role, ttlMs, uses, secretHash: hash, requestId } = parseCreate(body);
+    this.#requireRole(from, role, `invite a ${role}`);
+    const { clock } = this.#components;
+    const record = await this.#propose<TicketRecord>(
+      'createTicket',
+      {
+        id: newId('tkt', this.#components),
+        role,
+        secretHash: hash,
+        expiresAtMs: clock.wallMs() + ttlMs,
+        uses,
+      },
+      requestId,
+    );
+    const { id, expiresAtMs } = record;
+    return signTicket(this.#signer(), {
+      id,
+      role: record.role,
+      expiresAtMs,
+      uses: record.uses,
+      secretHash: record.secretHash,
+    });
+  }
+
+  revokeTicket({ from, body }: LeaderRequest): Promise<{ readonly id: string; readonly revoked: boolean }> {
+    const { id, requestId } = parseTicketId(body);
+    this.#requireRole(from, 'voter', 'revoke a ticket');
+    return this.#propose('revokeTicket', { id }, requestId);
+  }
+
+  /** A voter is taken out of the group before it is revoked: else it could still decide about its own revocation. */
+  async revoke({
+    from,
+    body,
+  }: LeaderRequest): Promise<{ readonly peerId: PeerId; readonly revoked: boolean }> {
+    const { peerId, requestId } = parsePeer(body);
+    const { clock, self } = this.#components;
+    this.#requireRole(from, 'voter', 'revoke a member');
+    if (peerId === self) {
+      throw new AspenError('CONFLICT', `${peerId} leads the group: transfer the leadership first`);
+    }
+    this.#takeOut(peerId);
+    const revocation = signRevocation(this.#signer(), { peerId, issuedAtMs: clock.wallMs() });
+    return this.#propose('revokeMember', { peerId, revocation: encodeRevocation(revocation) }, requestId);
+  }
+
+  leave({ from, body }: LeaderRequest): Promise<{ readonly peerId: PeerId; readonly left: boolean }> {
+    const { peerId, requestId } = parsePeer(body);
+    if (peerId !== from) this.#requireRole(from, 'voter', 'take another member out');
+    return this.#propose('leave', { peerId }, requestId);
+  }
+
+  #takeOut(peerId: PeerId): void {
+    const { replica } = this.#components;
+    const { voters, outgoing, learners } = replica.raftState.configuration;
+    if (![...voters, ...outgoing, ...learners].includes(peerId)) return;
+    const proposed = replica.proposeConfiguration({ remove: [peerId] });
+    if (!('refused' in proposed) || proposed.refused === 'no-change') return;
+    throw new AspenError(
+      'UNAVAILABLE',
+      `${peerId} cannot be taken out of the group now: ${proposed.refused}`,
+      {
+        outcome: 'not-applied',
+      },
+    );
+  }
+
+  #requireRole(from: PeerId, needed: Role, deed: string): void {
+    const member = this.#leadership.read(({ module }) =>
+      module('members').table<Member>('members').get(textKey(from)),
+    );
+    if (member !== undefined && member.revokedAtMs === null && roleAllows(member.role, needed)) return;
+    throw new AspenError('DENIED', `${from} may not ${deed}: its role is ${member?.role ?? 'none'}`);
+  }
+
+  #signer() {
+    return { crypto: this.#components.crypto, rootSeed: this.#components.custody.open(this.#leadership) };
+  }
+
+  #propose<R>(kind: string, body: unknown, requestId?: string | null): Promise<R> {
+    const id = requestId == null ? {} : { requestId };
+    return this.#leadership.propose<R>({ module: 'members', kind, body, ...id });
+  }
+}

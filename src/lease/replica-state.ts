@@ -1,0 +1,80 @@
+import type { LogIndex, PeerId, Random } from '../base/index.ts';
+import { type Store, WriteBuffer } from '../storage/index.ts';
+import { putHardState, readHardState, readSpace, type Space } from './disk-layout.ts';
+import { LogStore } from './log-store.ts';
+import { Machine, type MachineModule } from './machine/index.ts';
+import { type CommitRule, type Persist, Raft } from './raft/index.ts';
+
+/** All that one run over the store holds in memory. Thrown away and opened again when the disk fell behind it. */
+export interface ReplicaState {
+  readonly buffer: WriteBuffer;
+  readonly log: LogStore;
+  readonly raft: Raft;
+  space: Space;
+  machine: Machine;
+}
+
+export interface OpenComponents {
+  readonly self: PeerId;
+  readonly store: Store;
+  readonly random: Random;
+  readonly modules: readonly MachineModule[];
+  readonly commitRule?: CommitRule;
+}
+
+/** @throws StorageFault `damaged` when the log or the tables do not hold together. */
+export function openReplicaState(components: OpenComponents): ReplicaState {
+  const { self, store, random, modules, commitRule } = components;
+  const buffer = new WriteBuffer(store);
+  const log = new LogStore(buffer);
+  const space = readSpace(buffer);
+  const machine = new Machine({ store: buffer, space, modules });
+  const raft = new Raft(
+    { self },
+    { random, log, ...(commitRule !== undefined && { commitRule }) },
+    {
+      hardState: readHardState(buffer),
+      configuration: log.configuration,
+      appliedIndex: machine.appliedIndex,
+    },
+  );
+  return { buffer, log, raft, space, machine };
+}
+
+/** Puts what raft wants durable into the buffer; the next flush carries it. */
+export function stagePersist(
+  { buffer, log }: ReplicaState,
+  { hardState, truncateFrom, entries }: Persist,
+): void {
+  if (truncateFrom !== null) log.truncate(truncateFrom);
+  log.append(entries);
+  if (hardState !== null) putHardState(buffer, hardState);
+}
+
+export interface CompactionOptions {
+  /** Entries kept for followers that lag. @default 10_000 */
+  readonly keepEntries?: number;
+  /** Stored size that is kept. @default 64 MiB */
+  readonly keepBytes?: number;
+}
+
+/** Entries dropped at once, so that no batch grows long; fewer are not worth the write. */
+const COMPACTION_STEP = 1_000;
+
+/**
+ * @param durableIndex what the tables on disk stand for.
+ * @returns the index up to which the log may be dropped now; undefined when there is nothing worth it.
+ */
+export function compactionTarget(
+  log: LogStore,
+  durableIndex: LogIndex,
+  { keepEntries = 10_000, keepBytes = 64 * 2 ** 20 }: CompactionOptions = {},
+): LogIndex | undefined {
+  const before = log.firstIndex() - 1;
+  const byCount = log.lastIndex() - keepEntries;
+  const overBytes = log.bytes - keepBytes;
+  const byBytes = overBytes > keepBytes / 8 ? before + log.countForBytes(overBytes) : 0;
+  const target = Math.min(Math.max(byCount, byBytes), durableIndex);
+  const isWorthIt = target - before >= COMPACTION_STEP || (byBytes > 0 && target > before);
+  return isWorthIt ? (Math.min(target, before + COMPACTION_STEP) as LogIndex) : undefined;
+}

@@ -1,0 +1,640 @@
+import {
+  AspenError,
+  type Clock,
+  every,
+  InvariantError,
+  Listeners,
+  type Logger,
+  type LogIndex,
+  type PeerId,
+  type Random,
+  type Startable,
+  sleep,
+  Tasks,
+  type Term,
+} from '../base/index.ts';
+import type { Messenger } from '../mesh/index.ts';
+import { StorageFault, type Store } from '../storage/index.ts';
+import { otherSpace, putHardState, putSpace } from './disk-layout.ts';
+import type { GroupStatus } from './group.ts';
+import { LeaderTerm } from './leader-term.ts';
+import {
+  type CommandOutcome,
+  encodeBatch,
+  type Fact,
+  Machine,
+  type MachineModule,
+  NotUnderstood,
+  type QueryContext,
+} from './machine/index.ts';
+import { PendingReads } from './pending-reads.ts';
+import { ProposalQueue, type ProposalQueueOptions } from './proposal-queue.ts';
+import type {
+  CommitRule,
+  Configuration,
+  ConfigurationChange,
+  ConfigurationRefused,
+  Entry,
+  Message,
+  Proposed,
+  RaftState,
+  Ready,
+  SnapshotMeta,
+} from './raft/index.ts';
+import { RaftChannel } from './raft-channel.ts';
+import {
+  type CompactionOptions,
+  compactionTarget,
+  openReplicaState,
+  type ReplicaState,
+  stagePersist,
+} from './replica-state.ts';
+import { clearSpace, SnapshotReceiver } from './snapshot-receiver.ts';
+import { sendSnapshot } from './snapshot-sender.ts';
+import { parseChunk } from './snapshot-wire.ts';
+import { leadershipLost, notLeader, type Submission } from './submission.ts';
+
+export interface ReplicaComponents {
+  readonly self: PeerId;
+  readonly store: Store;
+  readonly messenger: Messenger;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly modules: readonly MachineModule[];
+  /** The disk or the machine can no longer be trusted: the process must end. */
+  readonly onFatal: (error: unknown) => void;
+  /** Whether a peer's word about the group counts at all. @default everybody's */
+  readonly mayVote?: (peerId: PeerId) => boolean;
+  readonly commitRule?: CommitRule;
+}
+
+export interface ReplicaOptions extends ProposalQueueOptions, CompactionOptions {
+  readonly group: string;
+  /** Unit: ms. An election begins after 10 to 20 of them. @default 100 */
+  readonly tickMs?: number;
+}
+
+/** What was applied, for those who compare replicas. */
+export interface AppliedEvent {
+  readonly index: LogIndex;
+  readonly term: Term;
+  /** Of everything applied up to here. */
+  readonly hash: number;
+}
+
+/** Readies that may wait behind the sync under way before proposals are held back, to be gathered into larger batches. */
+const STAGED_LIMIT = 1;
+const FULL_DISK_RETRY_MS = 5_000;
+
+interface Waiters {
+  readonly term: Term;
+  readonly submissions: readonly Submission[];
+}
+
+/**
+ * Drives one member of the group: ticks and messages go into raft, its duties go to disk, network and machine.
+ *
+ * - P1 One batch on disk per Ready: entries, hard state, and the tables applied so far with the index they stand for.
+ * - P2 A command is acknowledged when its entry is committed, durable here, and applied here.
+ * - P3 After a failed sync nothing more is said or written: the process ends. After a full disk memory is thrown away and read anew.
+ * - P4 A leadership begins when every entry of earlier terms is applied, and never outlives what raft says.
+ * - P5 One flush at a time: a batch that failed for want of room is never followed by a later one that builds on it.
+ */
+export class Replica implements Startable {
+  readonly #components: ReplicaComponents;
+  readonly #options: ReplicaOptions;
+  readonly #log: Logger;
+  readonly #queue: ProposalQueue;
+  readonly #reads = new PendingReads();
+  readonly #receiver: SnapshotReceiver;
+  readonly #tasks: Tasks;
+  readonly #waiters = new Map<LogIndex, Waiters>();
+  readonly #facts = new Listeners<readonly Fact[]>();
+  readonly #terms = new Listeners<LeaderTerm>();
+  readonly #applied = new Listeners<AppliedEvent>();
+  #state: ReplicaState;
+  #channel: RaftChannel | undefined;
+  #upkeep: Disposable[] = [];
+  /** Set between the election and the end of this node's leadership. */
+  #electedTerm: Term | undefined;
+  #leading: LeaderTerm | undefined;
+  #flushing: Promise<void> | undefined;
+  /** Readies whose writes are in the buffer and wait for the next flush. */
+  #staged: Ready[] = [];
+  #flushedIndex: LogIndex;
+  #isScheduled = false;
+  #mode: 'stopped' | 'running' | 'full' | 'halted' = 'stopped';
+  #haltReason: string | null = null;
+
+  /** @throws StorageFault `damaged` when what the store holds cannot be trusted. */
+  constructor(components: ReplicaComponents, options: ReplicaOptions) {
+    this.#components = components;
+    this.#options = options;
+    this.#log = components.log.child({ part: 'replica' });
+    this.#queue = new ProposalQueue(options);
+    this.#receiver = new SnapshotReceiver(components.store);
+    this.#tasks = new Tasks((error) => this.#fail(error));
+    this.#state = openReplicaState(components);
+    this.#flushedIndex = this.#state.machine.appliedIndex;
+  }
+
+  async start(): Promise<void> {
+    const { messenger, clock, log, mayVote = () => true } = this.#components;
+    const { group, tickMs = 100 } = this.#options;
+    this.#mode = 'running';
+    this.#channel = new RaftChannel({ messenger, log: this.#log, mayVote }, group, (messages) =>
+      this.#receive(messages),
+    );
+    this.#upkeep = [
+      this.#channel,
+      messenger.handle(this.#snapshotMethod, ({ from, body }) => this.#receiveSnapshot(from, body)),
+      every(clock, tickMs, () => this.#tick()),
+    ];
+    log.debug({ appliedIndex: this.#state.machine.appliedIndex }, 'replica started');
+    if (this.#isAlone()) this.campaign();
+  }
+
+  async stop(): Promise<void> {
+    if (this.#mode === 'stopped') return;
+    this.#mode = 'stopped';
+    this.#endLeadership();
+    this.#dropWork(() => new AspenError('UNAVAILABLE', 'this node is stopping'));
+    for (const part of this.#upkeep.splice(0)) part[Symbol.dispose]();
+    await this.#tasks.stop();
+  }
+
+  get raftState(): RaftState {
+    return this.#state.raft.state;
+  }
+
+  /** The leadership of this node, while it lasts. */
+  get leading(): LeaderTerm | undefined {
+    return this.#leading;
+  }
+
+  /** Whether this node is, or ever was, part of the group: it has a configuration. */
+  get isMember(): boolean {
+    return this.#state.raft.state.configuration.voters.length > 0;
+  }
+
+  get appliedIndex(): LogIndex {
+    return this.#state.machine.appliedIndex;
+  }
+
+  get hash(): number {
+    return this.#state.machine.hash;
+  }
+
+  get groupMs(): number {
+    return this.#state.machine.groupMs;
+  }
+
+  /** Machine version that the group has agreed on. */
+  get machineVersion(): number {
+    return this.#state.machine.version;
+  }
+
+  /** Why this replica no longer applies; null while it does. */
+  get haltReason(): string | null {
+    return this.#haltReason;
+  }
+
+  status(): GroupStatus {
+    const { leader, term, commitIndex, configuration, hasQuorum } = this.#state.raft.state;
+    const { self } = this.#components;
+    const { voters, outgoing, learners } = configuration;
+    const isVoter = voters.includes(self) || outgoing.includes(self);
+    return {
+      role: isVoter ? 'voter' : learners.includes(self) ? 'standby' : 'spare',
+      leader,
+      term,
+      commitIndex,
+      appliedIndex: this.#state.machine.appliedIndex,
+      voters,
+      standbys: learners,
+      hasQuorum,
+    };
+  }
+
+  onFacts(callback: (facts: readonly Fact[]) => void): Disposable {
+    return this.#facts.add(callback);
+  }
+
+  onLeading(callback: (leading: LeaderTerm) => void): Disposable {
+    return this.#terms.add(callback);
+  }
+
+  onApplied(callback: (event: AppliedEvent) => void): Disposable {
+    return this.#applied.add(callback);
+  }
+
+  submit(submission: Submission): void {
+    const refusal = this.#refusal();
+    if (refusal !== undefined) {
+      submission.onFailure(refusal);
+      return;
+    }
+    this.#queue.add(submission, this.#state.machine);
+    this.#schedule();
+  }
+
+  /** Resolves when what was committed at the call is applied here and a quorum has confirmed that this node leads. */
+  confirm(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const refusal = this.#refusal();
+      if (refusal !== undefined) throw refusal;
+      this.#reads.add({ resolve, reject });
+      this.#schedule();
+    });
+  }
+
+  read(module: string): QueryContext {
+    return this.#state.machine.read(module);
+  }
+
+  /** Runs on applied state as it is. */
+  query(module: string, kind: string, body: unknown): unknown {
+    return this.#state.machine.query(module, kind, body);
+  }
+
+  campaign(): void {
+    this.#state.raft.campaign();
+    this.#schedule();
+  }
+
+  transferLeadership(to: PeerId): boolean {
+    const isUnderWay = this.#state.raft.transferLeadership(to);
+    this.#schedule();
+    return isUnderWay;
+  }
+
+  proposeConfiguration(change: ConfigurationChange): Proposed | ConfigurationRefused {
+    const proposed = this.#state.raft.proposeConfiguration(change);
+    this.#schedule();
+    return proposed;
+  }
+
+  /** Begins a group with this node as its only voter; nothing happens when there is one already. */
+  async bootstrap(): Promise<void> {
+    if (this.isMember) return;
+    const configuration: Configuration = {
+      voters: [this.#components.self],
+      outgoing: [],
+      learners: [],
+    };
+    const first: Entry = {
+      term: 1 as Term,
+      index: 1 as LogIndex,
+      kind: 'configuration',
+      payload: new Uint8Array(0),
+      configuration,
+    };
+    this.#state.log.append([first]);
+    putHardState(this.#state.buffer, { term: first.term, votedFor: null, commitIndex: first.index });
+    await this.#state.buffer.flush();
+    this.#reopen();
+    this.campaign();
+  }
+
+  get #snapshotMethod(): string {
+    return `raft/${this.#options.group}/snapshot`;
+  }
+
+  #isAlone(): boolean {
+    const { voters, outgoing } = this.#state.raft.state.configuration;
+    return voters.length === 1 && voters[0] === this.#components.self && outgoing.length === 0;
+  }
+
+  #refusal(): AspenError | undefined {
+    if (this.#mode === 'full') {
+      return new AspenError('RESOURCE_EXHAUSTED', 'the disk of the leader is full', {
+        details: { limit: 'disk', retryAfterMs: FULL_DISK_RETRY_MS },
+      });
+    }
+    if (this.#mode === 'running' && this.#leading !== undefined) return undefined;
+    return notLeader(this.#otherLeader());
+  }
+
+  #otherLeader(): PeerId | null {
+    const { leader } = this.#state.raft.state;
+    return leader === this.#components.self ? null : leader;
+  }
+
+  // ---- the loop
+
+  #tick(): void {
+    if (this.#mode !== 'running') return;
+    this.#state.raft.tick();
+    this.#upkeepOfDisk();
+    this.#schedule();
+  }
+
+  #receive(messages: readonly Message[]): void {
+    if (this.#mode !== 'running') return;
+    for (const message of messages) this.#state.raft.step(message);
+    this.#schedule();
+  }
+
+  /** Everything asked for in this turn is done together at its end. */
+  #schedule(): void {
+    if (this.#isScheduled || this.#mode !== 'running') return;
+    this.#isScheduled = true;
+    queueMicrotask(() => {
+      this.#isScheduled = false;
+      if (this.#mode !== 'running') return;
+      try {
+        this.#turn();
+      } catch (error) {
+        this.#fail(error);
+      }
+    });
+  }
+
+  #turn(): void {
+    const { raft } = this.#state;
+    this.#reads.ask(
+      (context) => raft.requestRead(context),
+      () => notLeader(this.#otherLeader()),
+    );
+    this.#proposeWaiting();
+    while (this.#mode === 'running' && this.#state.raft === raft && raft.hasReady()) {
+      this.#perform(raft.takeReady());
+      this.#proposeWaiting();
+    }
+  }
+
+  #proposeWaiting(): void {
+    while (this.#leading !== undefined && !this.#queue.isEmpty && this.#staged.length < STAGED_LIMIT) {
+      if (!this.#proposeBatch(this.#leading)) return;
+    }
+  }
+
+  /** @returns whether more may be proposed now. */
+  #proposeBatch(leading: LeaderTerm): boolean {
+    const gathered = this.#queue.take();
+    const { machine, raft } = this.#state;
+    const payload = encodeBatch({
+      epoch: machine.epoch,
+      version: gathered.version,
+      groupMs: leading.groupMs(),
+      wallMs: this.#components.clock.wallMs(),
+      commands: gathered.submissions.map(({ command }) => command),
+    });
+    const proposed = raft.propose([payload]);
+    if ('refused' in proposed) {
+      if (proposed.refused === 'not-leader') {
+        for (const { onFailure } of gathered.submissions) onFailure(notLeader(this.#otherLeader()));
+      } else this.#queue.putBack(gathered);
+      return false;
+    }
+    this.#waiters.set(proposed.firstIndex, { term: proposed.term, submissions: gathered.submissions });
+    return raft.hasReady() && this.#performNow();
+  }
+
+  /** One Ready per batch, so that the limit of syncs under way counts batches. */
+  #performNow(): boolean {
+    this.#perform(this.#state.raft.takeReady());
+    return this.#mode === 'running';
+  }
+
+  #perform(ready: Ready): void {
+    const { raft } = this.#state;
+    if (ready.leadership === 'gained') this.#electedTerm = raft.state.term;
+    this.#send(ready.send);
+    if (ready.persist !== null) {
+      stagePersist(this.#state, ready.persist);
+      this.#staged.push(ready);
+    }
+    for (const entry of ready.commit) if (!this.#apply(entry)) return;
+    const last = ready.commit.at(-1);
+    if (last !== undefined) raft.applied(last.index);
+    if (ready.persist !== null) this.#flush();
+    if (ready.leadership === 'lost') this.#endLeadership();
+    this.#reads.fail(ready.failedReads, () => notLeader(this.#otherLeader()));
+    this.#reads.confirm(ready.reads);
+    this.#reads.applied(this.#state.machine.appliedIndex);
+    for (const peer of ready.snapshotTo) this.#tasks.run((signal) => this.#sendSnapshot(peer, signal));
+  }
+
+  #send(messages: readonly Message[]): void {
+    for (const peer of this.#channel?.send(messages) ?? []) this.#state.raft.reportUnreachable(peer);
+  }
+
+  /**
+   * P1, P5: what the Readies staged meanwhile goes to disk together, when the write before it has ended.
+   */
+  #flush(): void {
+    if (this.#flushing !== undefined || this.#mode !== 'running') return;
+    const state = this.#state;
+    const staged = this.#staged;
+    this.#staged = [];
+    state.machine.saveState();
+    const appliedIndex = state.machine.appliedIndex;
+    this.#flushing = state.buffer.flush().then(
+      () => {
+        if (this.#state !== state) return;
+        this.#flushing = undefined;
+        this.#flushedIndex = appliedIndex;
+        this.#onFlushed(staged);
+      },
+      (error) => {
+        if (this.#state !== state) return;
+        this.#flushing = undefined;
+        this.#onStorageFault(error);
+      },
+    );
+  }
+
+  #onFlushed(staged: readonly Ready[]): void {
+    if (this.#mode !== 'running') return;
+    for (const { sequence, sendAfterPersist } of staged) {
+      this.#state.raft.persisted(sequence);
+      this.#send(sendAfterPersist);
+    }
+    if (this.#staged.length > 0) this.#flush();
+    this.#schedule();
+  }
+
+  /** Drops the old end of the log, and takes tables to disk that no entry carried there. */
+  #upkeepOfDisk(): void {
+    if (this.#flushing !== undefined) return;
+    const target = compactionTarget(this.#state.log, this.#flushedIndex, this.#options);
+    if (target !== undefined) this.#state.log.compact(target);
+    if (target !== undefined || this.#flushedIndex < this.#state.machine.appliedIndex) this.#flush();
+  }
+
+  // ---- applying
+
+  /** @returns false when this replica stopped before the entry. */
+  #apply(entry: Entry): boolean {
+    const waiters = this.#takeWaiters(entry);
+    let outcomes: readonly CommandOutcome[];
+    let facts: readonly Fact[];
+    try {
+      ({ outcomes, facts } = this.#state.machine.applyEntry(entry));
+    } catch (error) {
+      if (!(error instanceof NotUnderstood)) throw error;
+      this.#halt(error.message);
+      return false;
+    }
+    waiters?.submissions.forEach((submission, at) => {
+      submission.onOutcome(outcomes[at] as CommandOutcome); // P2
+    });
+    if (facts.length > 0) this.#facts.emit(facts);
+    if (this.#applied.size > 0) {
+      this.#applied.emit({ index: entry.index, term: entry.term, hash: this.#state.machine.hash });
+    }
+    if (entry.kind === 'empty' && entry.term === this.#electedTerm) this.#beginLeadership(entry.term);
+    return true;
+  }
+
+  #takeWaiters(entry: Entry): Waiters | undefined {
+    const waiters = this.#waiters.get(entry.index);
+    if (waiters === undefined) return undefined;
+    this.#waiters.delete(entry.index);
+    if (waiters.term === entry.term) return waiters;
+    // Another leader's entry is committed in this place: ours never will be.
+    for (const { onFailure } of waiters.submissions) onFailure(notLeader(this.#otherLeader()));
+    return undefined;
+  }
+
+  #beginLeadership(term: Term): void {
+    const { groupMs } = this.#state.machine;
+    this.#leading = new LeaderTerm({ replica: this, clock: this.#components.clock }, { term, groupMs }); // P4
+    this.#log.info({ term }, 'leads the group');
+    this.#terms.emit(this.#leading);
+  }
+
+  #endLeadership(): void {
+    this.#electedTerm = undefined;
+    const leading = this.#leading;
+    this.#leading = undefined;
+    leading?.end();
+    if (leading !== undefined) this.#log.info({ term: leading.term }, 'no longer leads the group');
+    const waiting = [...this.#waiters.values()];
+    this.#waiters.clear();
+    for (const { submissions } of waiting) {
+      for (const { onFailure } of submissions) onFailure(leadershipLost());
+    }
+    this.#queue.failAll(notLeader(this.#otherLeader()));
+  }
+
+  // ---- faults
+
+  #onStorageFault(error: unknown): void {
+    if (error instanceof StorageFault && error.kind === 'full') {
+      if (this.#mode !== 'running') return;
+      this.#log.error({ err: error }, 'the disk is full, this node refuses writes until there is room');
+      this.#standAside('full');
+      this.#tasks.run((signal) => this.#awaitRoom(signal));
+    } else if (this.#mode !== 'stopped') this.#fail(error);
+  }
+
+  /** P3: what memory holds beyond the disk is gone; raft begins again from what is durable. */
+  async #awaitRoom(signal: AbortSignal): Promise<void> {
+    const { store, clock } = this.#components;
+    for (;;) {
+      await sleep(clock, FULL_DISK_RETRY_MS, signal);
+      try {
+        await store.write([{ type: 'put', key: 'r/room', value: new Uint8Array(4_096) }]);
+        await store.write([{ type: 'delete', key: 'r/room' }]);
+      } catch (error) {
+        if (error instanceof StorageFault && error.kind === 'full') continue;
+        throw error;
+      }
+      break;
+    }
+    this.#reopen();
+    this.#mode = 'running';
+    this.#log.info({}, 'the disk has room again');
+  }
+
+  #halt(reason: string): void {
+    this.#haltReason = reason;
+    this.#log.error({ reason }, 'stopped applying');
+    this.#standAside('halted');
+  }
+
+  #standAside(mode: 'full' | 'halted'): void {
+    this.#mode = mode;
+    this.#endLeadership();
+    this.#dropWork(() => notLeader(null));
+  }
+
+  #dropWork(reason: () => AspenError): void {
+    this.#reads.failAll(reason);
+    this.#queue.failAll(reason());
+  }
+
+  #fail(error: unknown): void {
+    if (this.#mode === 'stopped') return;
+    this.#standAside('halted');
+    this.#haltReason = error instanceof Error ? error.message : String(error);
+    this.#components.onFatal(error);
+  }
+
+  #reopen(): void {
+    this.#state = openReplicaState(this.#components);
+    this.#flushing = undefined;
+    this.#staged = [];
+    this.#flushedIndex = this.#state.machine.appliedIndex;
+  }
+
+  // ---- snapshots
+
+  async #sendSnapshot(peer: PeerId, signal: AbortSignal): Promise<void> {
+    const { raft } = this.#state;
+    try {
+      const index = await sendSnapshot(this.#components, { to: peer, method: this.#snapshotMethod, signal });
+      this.#log.info({ peer, index }, 'snapshot sent');
+      raft.reportSnapshot(peer, { index });
+    } catch (err) {
+      if (err instanceof InvariantError || err instanceof StorageFault) throw err;
+      this.#log.debug({ err, peer }, 'snapshot not sent, will try again');
+      raft.reportSnapshot(peer, 'failed');
+    }
+    this.#schedule();
+  }
+
+  async #receiveSnapshot(from: PeerId, body: unknown): Promise<{ readonly received: true }> {
+    const chunk = parseChunk(body);
+    if (chunk === undefined) throw new AspenError('INVALID_REQUEST', 'not a chunk of a snapshot');
+    const { raft, space } = this.#state;
+    if (this.#mode !== 'running' || raft.state.leader !== from) {
+      throw new AspenError('CONFLICT', `${from} does not lead the group as this node knows it`);
+    }
+    try {
+      const meta = await this.#receiver.receive(from, chunk, otherSpace(space));
+      if (meta !== undefined) await this.#install(meta);
+    } catch (error) {
+      if (error instanceof StorageFault) this.#onStorageFault(error);
+      throw error;
+    }
+    return { received: true };
+  }
+
+  /** The other space becomes the current one and the log begins anew after it, in one batch. */
+  async #install(meta: SnapshotMeta): Promise<void> {
+    const state = this.#state;
+    const { raft, log, buffer } = state;
+    if (this.#mode !== 'running' || !raft.beginSnapshot(meta)) return;
+    while (raft.hasReady()) this.#perform(raft.takeReady());
+    while (this.#flushing !== undefined) await this.#flushing;
+    if (this.#state !== state || this.#mode !== 'running') return;
+    const space = otherSpace(state.space);
+    log.restart(meta);
+    putSpace(buffer, space);
+    this.#flush();
+    await this.#flushing;
+    if (this.#state !== state || this.#mode !== 'running') return;
+    const oldSpace = state.space;
+    state.space = space;
+    state.machine = new Machine({ store: buffer, space, modules: this.#components.modules });
+    this.#flushedIndex = state.machine.appliedIndex;
+    raft.installSnapshot(meta);
+    this.#log.info({ index: meta.index }, 'snapshot installed');
+    this.#schedule();
+    await clearSpace(this.#components.store, oldSpace);
+  }
+}

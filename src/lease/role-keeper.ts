@@ -1,0 +1,108 @@
+import { AspenError, type Clock, every, type Logger, type LogIndex, type PeerId } from '../base/index.ts';
+import type { Leadership } from './group.ts';
+import { listMembers, MACHINE_VERSION } from './machine/index.ts';
+import type { RaftState } from './raft/index.ts';
+import type { Replica } from './replica.ts';
+import { decideRoles, type MemberObservation, type RolesOptions } from './roles.ts';
+import type { RootCustody } from './root-custody.ts';
+
+export interface RoleKeeperComponents {
+  readonly self: PeerId;
+  readonly replica: Replica;
+  readonly custody: RootCustody;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly observe: () => readonly MemberObservation[];
+}
+
+const LOOK_EVERY_MS = 1_000;
+/** A learner this close to the leader's end of the log may vote. Unit: entries. */
+const CAUGHT_UP_ENTRIES = 1_000;
+
+/** Looks after the group's configuration while this node leads. Errors are told and tried again at the next look. */
+export function keepRoles(
+  leadership: Leadership,
+  components: RoleKeeperComponents,
+  options: RolesOptions,
+): Disposable {
+  const { clock, log } = components;
+  let isLooking = false;
+  return every(clock, LOOK_EVERY_MS, () => {
+    if (isLooking || leadership.signal.aborted) return;
+    isLooking = true;
+    look(leadership, components, options)
+      .catch((err: unknown) => log.debug({ err }, 'roles not changed, will try again'))
+      .finally(() => {
+        isLooking = false;
+      });
+  });
+}
+
+async function look(
+  leadership: Leadership,
+  components: RoleKeeperComponents,
+  options: RolesOptions,
+): Promise<void> {
+  const { self, replica, custody, log, observe } = components;
+  const members = observe();
+  if (members.length === 0) return;
+  const state = replica.raftState;
+  if (!members.some(({ peerId, isEligible }) => peerId === self && isEligible)) {
+    handOver(replica, state, self);
+    return;
+  }
+  const { configuration } = state;
+  const change = decideRoles({ self, members, configuration, caughtUp: caughtUpPeers(state) }, options);
+  if (change === null) {
+    await agreeOnVersion(leadership, replica, state);
+    return;
+  }
+  await custody.entrust(leadership, [...(change.addLearners ?? []), ...(change.promote ?? [])]);
+  if (leadership.signal.aborted) return;
+  const proposed = replica.proposeConfiguration(change);
+  if ('refused' in proposed) throw new AspenError('UNAVAILABLE', `roles: ${proposed.refused}`);
+  log.info({ change }, 'changes who votes and stands by');
+}
+
+/** @returns learners and voters whose log is close to the leader's. */
+export function caughtUpPeers({ progress, lastIndex }: RaftState): ReadonlySet<PeerId> {
+  const close = [...progress].filter(
+    ([, { mode, matchIndex, isRecentlyActive }]) =>
+      mode === 'replicate' && isRecentlyActive && lastIndex - matchIndex <= CAUGHT_UP_ENTRIES,
+  );
+  return new Set(close.map(([peer]) => peer));
+}
+
+/** @returns the other voter best fit to lead. */
+export function bestSuccessor({ configuration, progress }: RaftState, self: PeerId): PeerId | undefined {
+  let best: { readonly peer: PeerId; readonly matchIndex: LogIndex } | undefined;
+  for (const peer of configuration.voters) {
+    const known = progress.get(peer);
+    if (peer === self || known === undefined || !known.isRecentlyActive) continue;
+    if (best === undefined || known.matchIndex > best.matchIndex)
+      best = { peer, matchIndex: known.matchIndex };
+  }
+  return best?.peer;
+}
+
+/** A leader that left the mesh, or lost its right to vote, lets another one take it out. */
+function handOver(replica: Replica, state: RaftState, self: PeerId): void {
+  const successor = bestSuccessor(state, self);
+  if (successor !== undefined) replica.transferLeadership(successor);
+}
+
+/** The version gate: raised when everybody who keeps the log understands more. */
+async function agreeOnVersion(
+  leadership: Leadership,
+  replica: Replica,
+  { configuration }: RaftState,
+): Promise<void> {
+  const keepers = new Set([...configuration.voters, ...configuration.learners]);
+  const versions = leadership
+    .read(({ module }) => listMembers(module('members')))
+    .filter(({ peerId }) => keepers.has(peerId))
+    .map(({ understandsVersion }) => understandsVersion);
+  const version = Math.min(MACHINE_VERSION, ...versions);
+  if (version <= replica.machineVersion) return;
+  await leadership.propose({ module: 'machine', kind: 'raise', body: { version } });
+}

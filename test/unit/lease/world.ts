@@ -1,0 +1,166 @@
+import { type PeerId, SeededRandom, silentLogger } from '../../../src/base/index.ts';
+import { OsCrypto } from '../../../src/base/os-crypto.ts';
+import { createGroup, type Group, type GroupOptions } from '../../../src/lease/index.ts';
+import type { MachineModule } from '../../../src/lease/machine/index.ts';
+import {
+  createIdentity,
+  encodeCertificate,
+  type Gate,
+  type Identity,
+  MemoryNetwork,
+  MemoryTransport,
+  meshIdOf,
+  signCertificate,
+  TransportMessenger,
+} from '../../../src/mesh/index.ts';
+import { MemoryStore } from '../../../src/storage/index.ts';
+import { ManualClock } from './manual-clock.ts';
+
+const EVERYBODY: Gate = {
+  standingOf: () => 'member',
+  onChange: () => ({ [Symbol.dispose]: () => undefined }),
+};
+
+export interface Node {
+  readonly identity: Identity;
+  readonly peerId: PeerId;
+  readonly store: MemoryStore;
+  readonly transport: MemoryTransport;
+  readonly messenger: TransportMessenger;
+  readonly group: Group;
+  readonly fatal: unknown[];
+}
+
+/** Several nodes on one network in memory, all linked to each other, with the clock in the test's hand. */
+export class World {
+  readonly clock = new ManualClock();
+  readonly crypto = new OsCrypto();
+  readonly random = new SeededRandom(7);
+  readonly rootSeed = this.random.bytes(32);
+  readonly nodes: Node[] = [];
+  readonly #cut = new Set<PeerId>();
+  readonly network = new MemoryNetwork({
+    clock: this.clock,
+    policy: {
+      deliveries: (from, to) => (this.#isCut(from, to) ? [] : [1]),
+      isReachable: (from, to) => !this.#isCut(from, to),
+    },
+  });
+  readonly #options: Partial<GroupOptions>;
+  readonly #modules: readonly MachineModule[];
+
+  constructor(options: Partial<GroupOptions> = {}, modules: readonly MachineModule[] = []) {
+    this.#options = options;
+    this.#modules = modules;
+  }
+
+  get meshId() {
+    return meshIdOf(this.crypto, this.crypto.signingPublicKey(this.rootSeed));
+  }
+
+  async addNode(): Promise<Node> {
+    return this.#start(createIdentity(this.crypto, this.random.bytes(32)), new MemoryStore());
+  }
+
+  /** As a process that was killed and started again on the same disk. */
+  async restart(node: Node): Promise<Node> {
+    this.nodes.splice(this.nodes.indexOf(node), 1);
+    return this.#start(node.identity, node.store);
+  }
+
+  /** Ends without a word. */
+  async kill(node: Node): Promise<void> {
+    node.transport.crash();
+    await this.clock.until(node.group.stop());
+  }
+
+  isolate(node: Node): void {
+    this.#cut.add(node.peerId);
+  }
+
+  async heal(): Promise<void> {
+    this.#cut.clear();
+    await this.link();
+  }
+
+  async link(): Promise<void> {
+    for (const from of this.nodes) {
+      for (const to of this.nodes) {
+        if (from === to || from.transport.isLinked(to.peerId)) continue;
+        if (this.#isCut(from.peerId, to.peerId)) continue;
+        await this.clock.until(
+          from.transport.dial(to.peerId, to.transport.addresses()).catch(() => undefined),
+        );
+      }
+    }
+  }
+
+  async found(node: Node): Promise<void> {
+    await this.clock.until(
+      node.group.found({ rootSeed: this.rootSeed, certificate: this.certificateOf(node.identity) }),
+    );
+  }
+
+  certificateOf({ peerId, sealingKey }: Identity): Uint8Array {
+    const facts = { peerId, role: 'voter', sealingKey, issuedAtMs: 1, ticketId: null } as const;
+    return encodeCertificate(signCertificate({ crypto: this.crypto, rootSeed: this.rootSeed }, facts));
+  }
+
+  leader(): Node {
+    const leader = this.nodes.find(({ group }) => group.leadership !== undefined);
+    if (leader === undefined) throw new Error('nobody leads');
+    return leader;
+  }
+
+  async untilTrue(what: string, isTrue: () => boolean, mostMs = 60_000): Promise<void> {
+    for (let spentMs = 0; !isTrue(); spentMs += 20) {
+      if (spentMs > mostMs) throw new Error(`not within ${mostMs} ms: ${what}`);
+      await this.clock.advance(20);
+    }
+  }
+
+  async stop(): Promise<void> {
+    for (const node of this.nodes) {
+      await this.clock.until(node.group.stop());
+      node.transport.crash();
+    }
+  }
+
+  async #start(identity: Identity, store: MemoryStore): Promise<Node> {
+    const { clock, crypto } = this;
+    const random = this.random.fork();
+    const transport = new MemoryTransport(
+      { network: this.network, gate: EVERYBODY },
+      { self: identity.peerId },
+    );
+    await transport.start();
+    const messenger = new TransportMessenger({ transport, clock, random, log: silentLogger });
+    const fatal: unknown[] = [];
+    const group = createGroup(
+      {
+        self: identity.peerId,
+        incarnation: 'inc',
+        identitySeed: identity.seed,
+        crypto,
+        store,
+        messenger,
+        clock,
+        random,
+        log: silentLogger,
+        modules: this.#modules,
+        meshId: this.meshId,
+        onFatal: (error) => void fatal.push(error),
+      },
+      this.#options,
+    );
+    const node = { identity, peerId: identity.peerId, store, transport, messenger, group, fatal };
+    this.nodes.push(node);
+    await group.start();
+    await this.link();
+    return node;
+  }
+
+  #isCut(from: PeerId, to: PeerId): boolean {
+    return this.#cut.has(from) || this.#cut.has(to);
+  }
+}
