@@ -1,0 +1,59 @@
+import { AspenError, type PeerId, toWireError, type WireError } from '../base/index.ts';
+import { type ApplyContext, textKey } from './machine-port.ts';
+import type { JobRecord, RunningAttempt } from './record.ts';
+import { findRecord, putRecord } from './record-index.ts';
+
+export interface AssignItem {
+  readonly jobId: string;
+  readonly peerId: string;
+  readonly sessionId: string;
+}
+
+export type AssignResult =
+  | { readonly jobId: string; readonly running: RunningAttempt }
+  | { readonly jobId: string; readonly error: WireError };
+
+/**
+ * Gives queued jobs to nodes. Each item has its own outcome.
+ *
+ * - J5 The fencing token is the position of the assignment: tokens of one job only grow, also after a recovery.
+ * - J6 Only a node with an open session is given work.
+ */
+export function applyAssign(
+  { assignments }: { readonly assignments: readonly AssignItem[] },
+  context: ApplyContext,
+): readonly AssignResult[] {
+  const sessions = context.read<{ readonly sessionId: string }>('sessions', 'sessions');
+  return assignments.map((item) => {
+    try {
+      if (sessions.get(textKey(item.peerId))?.sessionId !== item.sessionId) {
+        throw new AspenError('CONFLICT', `${item.peerId} holds no session ${item.sessionId}`); // J6
+      }
+      return { jobId: item.jobId, running: assignOne(item, context) };
+    } catch (error) {
+      if (error instanceof AspenError) return { jobId: item.jobId, error: toWireError(error) };
+      throw error;
+    }
+  });
+}
+
+function assignOne({ jobId, peerId, sessionId }: AssignItem, context: ApplyContext): RunningAttempt {
+  const record = findRecord(context, jobId);
+  if (record === undefined) throw new AspenError('NOT_FOUND', `no job ${jobId}`);
+  if (record.state !== 'queued') {
+    throw new AspenError('CONFLICT', `${jobId} is ${record.state}, not queued`, {
+      details: { current: record.state },
+    });
+  }
+  const running: RunningAttempt = {
+    attempt: record.attempt + 1,
+    node: peerId as PeerId,
+    sessionId,
+    fencingToken: context.position, // J5
+    startedAt: context.wallMs,
+    startedGroupMs: context.groupMs,
+  };
+  const after: JobRecord = { ...record, state: 'running', attempt: running.attempt, running };
+  putRecord(context, after, record);
+  return running;
+}

@@ -1,0 +1,50 @@
+import type { AttemptRecord, JobError, JobRecord, JobState } from './record.ts';
+import type { JobSpec } from './spec.ts';
+
+/** A job as the interface shows it. Instants are wall time in ms since 1970. */
+export interface JobView {
+  readonly id: string;
+  readonly spec: Record<string, unknown>;
+  readonly state: JobState;
+  readonly attempt: number;
+  /** Where the latest attempt runs or ran. */
+  readonly node: string | null;
+  readonly fencingToken: number | null;
+  readonly submittedAt: number;
+  /** Start of the latest attempt. */
+  readonly startedAt: number | null;
+  readonly finishedAt: number | null;
+  readonly result: unknown;
+  readonly error: JobError | null;
+  readonly cancelReason: string | null;
+  /** Attempts that have ended, oldest first; the latest 50. */
+  readonly history: AttemptRecord[];
+}
+
+export function jobView(record: JobRecord): JobView {
+  const latest = record.running ?? record.history.at(-1) ?? null;
+  return {
+    id: record.id,
+    spec: specView(record.spec),
+    state: record.state,
+    attempt: record.attempt,
+    node: latest?.node ?? null,
+    fencingToken: latest?.fencingToken ?? null,
+    submittedAt: record.submittedAt,
+    startedAt: latest?.startedAt ?? null,
+    finishedAt: record.finishedAt,
+    result: record.result,
+    error: record.error,
+    cancelReason: record.cancelReason,
+    history: [...record.history],
+  };
+}
+
+/** The spec in the words of the interface. */
+function specView({ runAtMs, hold, ...spec }: JobSpec): Record<string, unknown> {
+  return {
+    ...spec,
+    ...(runAtMs !== null && { runAt: runAtMs }),
+    offline: hold === 'keep' ? 'keep' : { holdMs: hold },
+  };
+}

@@ -1,0 +1,39 @@
+import type { JobError, JobRecord } from './record.ts';
+import type { RetryPolicy } from './spec.ts';
+
+/** Losses are the mesh's fault, not the job's, and are bounded apart: a job that takes its node down with it must not do so for ever. */
+export const LOSSES_LIMIT = 5;
+
+/** Whether a failure (counting this one) is followed by another run. */
+export function willRetry({ spec, failureCount }: JobRecord, error: JobError): boolean {
+  if (!error.retryable) return false;
+  if (error.exitCode !== undefined && spec.retry.nonRetryableExitCodes.includes(error.exitCode)) return false;
+  return failureCount + 1 < spec.retry.maxAttempts;
+}
+
+/**
+ * @param failureCount 1 after the first failure.
+ * @returns the pause before the next run, in ms; the same on every replica: jitter is a hash of job and attempt.
+ */
+export function retryDelayMs(policy: RetryPolicy, failureCount: number, jobId: string): number {
+  const boundMs = Math.min(policy.maxDelayMs, baseDelayMs(policy, failureCount));
+  if (policy.jitter === 'none' || Array.isArray(policy.backoff)) return boundMs;
+  return Math.round(boundMs * (0.5 + hashFraction(`${jobId}/${failureCount}`) / 2));
+}
+
+function baseDelayMs({ backoff, delayMs }: RetryPolicy, failureCount: number): number {
+  if (backoff === 'none') return 0;
+  if (backoff === 'fixed') return delayMs;
+  if (backoff === 'exponential') return delayMs * 2 ** Math.min(40, failureCount - 1);
+  return backoff[Math.min(failureCount, backoff.length) - 1] ?? 0;
+}
+
+/** FNV-1a with a final mix. @returns 0 <= x < 1. */
+function hashFraction(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+  hash ^= hash >>> 15;
+  hash = Math.imul(hash, 0x2c1b3c6d);
+  hash ^= hash >>> 12;
+  return (hash >>> 0) / 2 ** 32;
+}

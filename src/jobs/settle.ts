@@ -1,0 +1,146 @@
+import { AspenError } from '../base/index.ts';
+import type { ApplyContext } from './machine-port.ts';
+import {
+  type AttemptOutcome,
+  type AttemptRecord,
+  HISTORY_LIMIT,
+  isFinal,
+  type JobError,
+  type JobRecord,
+  type RunningAttempt,
+} from './record.ts';
+import { findRecord, putRecord } from './record-index.ts';
+import { LOSSES_LIMIT, retryDelayMs, willRetry } from './retry.ts';
+
+/** Which attempt speaks. */
+export interface AttemptRef {
+  readonly jobId: string;
+  readonly attempt: number;
+  readonly fencingToken: number;
+}
+
+/** What became of a report about an attempt. */
+export interface Settlement {
+  readonly state: JobRecord['state'];
+  readonly outcome: AttemptOutcome;
+}
+
+/**
+ * How attempts end.
+ *
+ * - J2 An attempt ends once: a report with the token of the running attempt ends it, a repeated one is answered with what was recorded,
+ *   any other is refused FENCED.
+ * - J3 A final job stays as it is.
+ */
+export function applyComplete(
+  body: AttemptRef & { readonly result: unknown },
+  context: ApplyContext,
+): Settlement {
+  return settle(body, context, (record, running) => ({
+    ...ended(record, running, context, 'succeeded', null),
+    ...finished(record, context),
+    state: 'succeeded',
+    result: body.result,
+    error: null,
+  }));
+}
+
+export function applyFail(
+  body: AttemptRef & { readonly error: JobError; readonly result: unknown },
+  context: ApplyContext,
+): Settlement {
+  return settle(body, context, (record, running) => {
+    const after: JobRecord = {
+      ...ended(record, running, context, record.state === 'cancelling' ? 'cancelled' : 'failed', body.error),
+      failureCount: record.failureCount + 1,
+      result: body.result,
+      error: body.error,
+    };
+    if (record.state === 'cancelling') return { ...after, ...finished(record, context), state: 'cancelled' };
+    if (!willRetry(record, body.error)) return { ...after, ...finished(record, context), state: 'dead' };
+    return waiting(after, retryDelayMs(record.spec.retry, after.failureCount, record.id), context);
+  });
+}
+
+/** The attempt's node is gone or gave it back; the job is not to blame. */
+export function applyLose(body: AttemptRef & { readonly reason: string }, context: ApplyContext): Settlement {
+  return settle(body, context, (record, running) => {
+    const error: JobError = { code: 'LOST', message: body.reason, retryable: true };
+    const after: JobRecord = {
+      ...ended(record, running, context, 'lost', error),
+      lossCount: record.lossCount + 1,
+      error,
+    };
+    if (record.state === 'cancelling') return { ...after, ...finished(record, context), state: 'cancelled' };
+    if (after.lossCount > LOSSES_LIMIT) return { ...after, ...finished(record, context), state: 'dead' };
+    return waiting(after, 0, context);
+  });
+}
+
+/** The worker has stopped the attempt because the job was cancelled. */
+export function applyCancelled(
+  body: AttemptRef & { readonly result: unknown },
+  context: ApplyContext,
+): Settlement {
+  return settle(body, context, (record, running) => {
+    if (record.state !== 'cancelling') {
+      throw new AspenError('CONFLICT', `${record.id} is ${record.state}, nobody asked to cancel it`, {
+        details: { current: record.state },
+      });
+    }
+    return {
+      ...ended(record, running, context, 'cancelled', null),
+      ...finished(record, context),
+      state: 'cancelled',
+      result: body.result,
+    };
+  });
+}
+
+/** @returns the record put back to wait: due after `delayMs`, or queued at once. */
+export function waiting(record: JobRecord, delayMs: number, { groupMs }: ApplyContext): JobRecord {
+  if (delayMs <= 0) return { ...record, state: 'queued', dueGroupMs: null };
+  return { ...record, state: 'scheduled', dueGroupMs: groupMs + delayMs };
+}
+
+/** @returns the fields that become final. */
+export function finished({ spec }: JobRecord, { wallMs, groupMs }: ApplyContext) {
+  return { finishedAt: wallMs, expiresGroupMs: groupMs + spec.retentionMs, dueGroupMs: null } as const;
+}
+
+function settle(
+  ref: AttemptRef,
+  context: ApplyContext,
+  move: (record: JobRecord, running: RunningAttempt) => JobRecord,
+): Settlement {
+  const record = findRecord(context, ref.jobId);
+  if (record === undefined) throw new AspenError('NOT_FOUND', `no job ${ref.jobId}`);
+  const { running } = record;
+  if (running === null || running.attempt !== ref.attempt || running.fencingToken !== ref.fencingToken) {
+    return recorded(record, ref); // J2
+  }
+  const after = move(record, running);
+  putRecord(context, after, record);
+  return { state: after.state, outcome: (after.history.at(-1) as AttemptRecord).outcome };
+}
+
+function recorded(record: JobRecord, { attempt, fencingToken }: AttemptRef): Settlement {
+  const known = record.history.find((past) => past.attempt === attempt && past.fencingToken === fencingToken);
+  if (known !== undefined && known.outcome !== 'lost') return { state: record.state, outcome: known.outcome };
+  const holder =
+    record.running === null ? `the job is ${record.state}` : `attempt ${record.running.attempt} holds it`;
+  throw new AspenError('FENCED', `attempt ${attempt} of ${record.id} is over: ${holder}`, {
+    details: { current: { state: record.state, attempt: record.attempt, isFinal: isFinal(record.state) } },
+  });
+}
+
+function ended(
+  record: JobRecord,
+  { attempt, node, fencingToken, startedAt }: RunningAttempt,
+  { wallMs }: ApplyContext,
+  outcome: AttemptOutcome,
+  error: JobError | null,
+): JobRecord {
+  const past: AttemptRecord = { attempt, node, fencingToken, startedAt, endedAt: wallMs, outcome, error };
+  return { ...record, running: null, history: [...record.history, past].slice(-HISTORY_LIMIT) };
+}

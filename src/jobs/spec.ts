@@ -1,0 +1,225 @@
+import { z } from 'zod';
+import { AspenError } from '../base/index.ts';
+
+/** Pause before a failed job runs again. */
+export interface RetryPolicy {
+  /** Runs in all, the first one included. Attempts that were lost with their node do not count. */
+  readonly maxAttempts: number;
+  /** An array names each pause in ms; its last one repeats. */
+  readonly backoff: 'none' | 'fixed' | 'exponential' | readonly number[];
+  readonly delayMs: number;
+  readonly maxDelayMs: number;
+  readonly jitter: 'full' | 'none';
+  readonly nonRetryableExitCodes: readonly number[];
+}
+
+export interface Affinity {
+  readonly node: { readonly peerId: string; readonly mode: 'require' | 'prefer' } | null;
+  readonly require: Readonly<Record<string, string>>;
+  readonly prefer: Readonly<Record<string, string>>;
+  /** Labels, or the key `node` with a peer id. */
+  readonly avoid: Readonly<Record<string, string>>;
+  readonly key: string | null;
+  readonly strategy: 'least-loaded' | 'round-robin' | 'spread';
+  /** How long a preferred node is waited for. */
+  readonly waitMs: number;
+}
+
+/** A job as it was asked for, complete: every default filled in, every name resolved. Part of the agreed record. */
+export interface JobSpec {
+  readonly type: string;
+  readonly payload: unknown;
+  readonly idempotencyKey: string | null;
+  readonly queue: string;
+  /** 1 to 10, 10 first. */
+  readonly priority: number;
+  /** Wall time before which it does not run; null for at once. */
+  readonly runAtMs: number | null;
+  readonly delayMs: number;
+  /** For one attempt; null for no limit. */
+  readonly timeoutMs: number | null;
+  readonly retry: RetryPolicy;
+  readonly affinity: Affinity;
+  /** How long an attempt survives the silence of its node: `auto` is a tenth of its run time; `keep` for ever. */
+  readonly hold: number | 'auto' | 'keep';
+  readonly labels: Readonly<Record<string, string>>;
+  readonly traceparent: string | null;
+  /** How long the record is kept once final. */
+  readonly retentionMs: number;
+}
+
+/** Payloads travel in the log and stay in memory while the job waits. Unit: bytes of JSON. */
+export const PAYLOAD_BYTES_LIMIT = 2 ** 20;
+const KEY_BYTES_LIMIT = 1_024;
+const WEEK_MS = 7 * 86_400_000;
+const PRIORITIES = { low: 2, normal: 5, high: 8, critical: 10 } as const;
+const HOLD_LEAST_MS = 4_000;
+
+const labels = z.record(z.string().min(1).max(128), z.string().max(256));
+const waitMs = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
+
+/** What a client may write; the socket's contract describes the same fields to people. */
+const inputSchema = z.strictObject({
+  type: z.string().min(1).max(128),
+  payload: z.unknown().optional(),
+  id: z.string().optional(),
+  idempotencyKey: z.string().min(1).max(512).optional(),
+  queue: z.string().min(1).max(128).default('default'),
+  priority: z
+    .union([z.int().min(1).max(10), z.enum(['low', 'normal', 'high', 'critical'])])
+    .default('normal'),
+  runAt: z.union([z.number(), z.string()]).optional(),
+  delayMs: waitMs.default(0),
+  timeoutMs: z.int().min(1).max(Number.MAX_SAFE_INTEGER).optional(),
+  retry: z
+    .strictObject({
+      maxAttempts: z.int().min(1).max(1_000).default(3),
+      backoff: z
+        .union([z.enum(['none', 'fixed', 'exponential']), z.array(waitMs).min(1).max(100)])
+        .default('exponential'),
+      delayMs: waitMs.default(1_000),
+      maxDelayMs: waitMs.default(300_000),
+      jitter: z.enum(['full', 'none']).default('full'),
+      nonRetryableExitCodes: z.array(z.int().min(0).max(255)).max(256).default([]),
+    })
+    .prefault({}),
+  affinity: z
+    .strictObject({
+      node: z
+        .strictObject({ peerId: z.string(), mode: z.enum(['require', 'prefer']).default('require') })
+        .optional(),
+      require: labels.default({}),
+      prefer: labels.default({}),
+      avoid: labels.default({}),
+      key: z.string().min(1).max(512).optional(),
+      strategy: z.enum(['least-loaded', 'round-robin', 'spread']).default('least-loaded'),
+      waitMs: waitMs.default(2_000),
+    })
+    .prefault({}),
+  offline: z
+    .union([
+      z.literal('keep'),
+      z.strictObject({
+        running: z.enum(['hold', 'keep']).optional(),
+        holdMs: z.union([waitMs, z.literal('auto')]).optional(),
+      }),
+    ])
+    .optional(),
+  labels: labels.default({}),
+  traceparent: z.string().max(256).optional(),
+  retentionMs: waitMs.default(WEEK_MS),
+  requireMesh: z.boolean().optional(),
+});
+
+export type JobSpecInput = z.input<typeof inputSchema>;
+
+/**
+ * Turns what a client wrote into a complete spec.
+ * @throws AspenError INVALID_PARAMS with the path of each issue; RESOURCE_EXHAUSTED naming the limit a payload exceeds.
+ */
+export function resolveJobSpec(input: unknown): JobSpec {
+  const parsed = inputSchema.safeParse(input);
+  if (!parsed.success)
+    throw invalidSpec(parsed.error.issues.map(({ path, message }) => ({ path: path.join('.'), message })));
+  const {
+    type,
+    payload = null,
+    idempotencyKey = null,
+    queue,
+    priority,
+    delayMs,
+    timeoutMs = null,
+    retry,
+    retentionMs,
+    traceparent = null,
+  } = parsed.data;
+  checkPayload(payload);
+  checkKey(idempotencyKey);
+  const { node = null, key = null, ...placement } = parsed.data.affinity;
+  return Object.freeze({
+    type,
+    payload,
+    idempotencyKey,
+    queue,
+    priority: typeof priority === 'number' ? priority : PRIORITIES[priority],
+    runAtMs: resolveInstant(parsed.data.runAt),
+    delayMs,
+    timeoutMs,
+    retry,
+    affinity: { node, ...placement, key },
+    hold: resolveHold(parsed.data.offline),
+    labels: parsed.data.labels,
+    traceparent,
+    retentionMs,
+  });
+}
+
+function resolveHold(offline: z.output<typeof inputSchema>['offline']): JobSpec['hold'] {
+  if (offline === undefined) return 'auto';
+  if (offline === 'keep' || offline.running === 'keep') return 'keep';
+  return typeof offline.holdMs === 'number' ? Math.max(HOLD_LEAST_MS, offline.holdMs) : 'auto';
+}
+
+function resolveInstant(runAt: number | string | undefined): number | null {
+  if (runAt === undefined) return null;
+  const instantMs = typeof runAt === 'number' ? runAt : Date.parse(runAt);
+  if (Number.isFinite(instantMs) && Math.abs(instantMs) <= 8.64e15) return Math.round(instantMs);
+  throw invalidSpec([
+    { path: 'runAt', message: `"${runAt}" is not an instant; write ms since 1970 or an ISO date` },
+  ]);
+}
+
+function checkPayload(payload: unknown): void {
+  const bytes = Buffer.byteLength(JSON.stringify(payload) ?? '', 'utf8');
+  if (bytes <= PAYLOAD_BYTES_LIMIT) return;
+  throw new AspenError(
+    'RESOURCE_EXHAUSTED',
+    `payload has ${bytes} bytes, the limit is ${PAYLOAD_BYTES_LIMIT}`,
+    {
+      details: { limit: 'PAYLOAD_BYTES_LIMIT' },
+    },
+  );
+}
+
+function checkKey(key: string | null): void {
+  if (key === null || Buffer.byteLength(key, 'utf8') <= KEY_BYTES_LIMIT) return;
+  throw invalidSpec([{ path: 'idempotencyKey', message: `longer than ${KEY_BYTES_LIMIT} bytes` }]);
+}
+
+function invalidSpec(issues: readonly { readonly path: string; readonly message: string }[]): AspenError {
+  const told = issues.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
+  return new AspenError('INVALID_PARAMS', `job spec: ${told}`, { details: { issues } });
+}
+
+/** A spec as it comes back from the log: the same fields, checked once more because bytes came from elsewhere. */
+export const resolvedSpecSchema: z.ZodType<JobSpec> = z.object({
+  type: z.string().min(1).max(128),
+  payload: z.unknown(),
+  idempotencyKey: z.string().nullable(),
+  queue: z.string(),
+  priority: z.int().min(1).max(10),
+  runAtMs: z.number().nullable(),
+  delayMs: waitMs,
+  timeoutMs: z.number().nullable(),
+  retry: z.object({
+    maxAttempts: z.int().min(1),
+    backoff: z.union([z.enum(['none', 'fixed', 'exponential']), z.array(waitMs)]),
+    delayMs: waitMs,
+    maxDelayMs: waitMs,
+    jitter: z.enum(['full', 'none']),
+    nonRetryableExitCodes: z.array(z.int()),
+  }),
+  affinity: z.object({
+    node: z.object({ peerId: z.string(), mode: z.enum(['require', 'prefer']) }).nullable(),
+    require: labels,
+    prefer: labels,
+    avoid: labels,
+    key: z.string().nullable(),
+    strategy: z.enum(['least-loaded', 'round-robin', 'spread']),
+    waitMs,
+  }),
+  hold: z.union([z.number(), z.literal('auto'), z.literal('keep')]),
+  labels,
+  traceparent: z.string().nullable(),
+  retentionMs: waitMs,
+});

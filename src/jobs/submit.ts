@@ -1,0 +1,73 @@
+import { AspenError, toWireError, type WireError } from '../base/index.ts';
+import { type ApplyContext, textKey } from './machine-port.ts';
+import type { JobRecord } from './record.ts';
+import { findRecord, putRecord } from './record-index.ts';
+import { waiting } from './settle.ts';
+import type { JobSpec } from './spec.ts';
+
+export interface SubmitItem {
+  readonly id: string;
+  readonly spec: JobSpec;
+}
+
+export type SubmitResult =
+  | { readonly id: string; readonly duplicate: boolean }
+  | { readonly error: WireError };
+
+/** Each item has its own outcome; one that is refused harms no other. */
+export function applySubmit(
+  { jobs }: { readonly jobs: readonly SubmitItem[] },
+  context: ApplyContext,
+): readonly SubmitResult[] {
+  return jobs.map((item, offset) => {
+    try {
+      return submitOne(item, offset, context);
+    } catch (error) {
+      if (error instanceof AspenError) return { error: toWireError(error) };
+      throw error;
+    }
+  });
+}
+
+/** J4 An id, and an idempotency key, names one job: put-if-absent inside the command. */
+function submitOne({ id, spec }: SubmitItem, offset: number, context: ApplyContext): SubmitResult {
+  const holder =
+    spec.idempotencyKey === null
+      ? undefined
+      : context.table<string>('idempotency').get(textKey(spec.idempotencyKey));
+  if (holder !== undefined) return { id: holder, duplicate: true };
+  const known = findRecord(context, id);
+  if (known !== undefined) return sameJob(known, spec);
+  const record: JobRecord = {
+    id,
+    spec,
+    state: 'queued',
+    position: context.position,
+    offset,
+    submittedAt: context.wallMs,
+    attempt: 0,
+    running: null,
+    dueGroupMs: null,
+    failureCount: 0,
+    lossCount: 0,
+    finishedAt: null,
+    expiresGroupMs: null,
+    result: null,
+    error: null,
+    cancelReason: null,
+    history: [],
+  };
+  putRecord(context, waiting(record, startDelayMs(spec, context), context), undefined);
+  return { id, duplicate: false };
+}
+
+function startDelayMs({ runAtMs, delayMs }: JobSpec, { wallMs }: ApplyContext): number {
+  return Math.max(delayMs, runAtMs === null ? 0 : runAtMs - wallMs);
+}
+
+function sameJob({ id, spec: known, state }: JobRecord, spec: JobSpec): SubmitResult {
+  if (JSON.stringify(known) === JSON.stringify(spec)) return { id, duplicate: true };
+  throw new AspenError('CONFLICT', `${id} names another job already, with another spec`, {
+    details: { current: { id, state } },
+  });
+}

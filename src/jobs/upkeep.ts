@@ -1,0 +1,37 @@
+import { type ApplyContext, keyNumber, numberKey, type QueryContext } from './machine-port.ts';
+import { deleteRecord, findRecord, idsBelow, putRecord } from './record-index.ts';
+
+/** One command moves so many at most; the leader proposes again while more are due. */
+const BATCH_LIMIT = 1_000;
+
+/** Queues scheduled jobs whose time has come, in group time. */
+export function applyRelease(context: ApplyContext): { readonly released: number } {
+  const due = idsBelow(context, 'due', numberKey(context.groupMs + 1), BATCH_LIMIT);
+  for (const id of due) {
+    const record = findRecord(context, id);
+    if (record !== undefined) putRecord(context, { ...record, state: 'queued', dueGroupMs: null }, record);
+  }
+  return { released: due.length };
+}
+
+/** Removes final records that were kept for as long as they asked. */
+export function applyPurge(context: ApplyContext): { readonly purged: number } {
+  const expired = idsBelow(context, 'expiring', numberKey(context.groupMs + 1), BATCH_LIMIT);
+  for (const id of expired) {
+    const record = findRecord(context, id);
+    if (record !== undefined) deleteRecord(context, record);
+  }
+  return { purged: expired.length };
+}
+
+/** @returns group time at which the next scheduled job is due; null when none is. */
+export function nextDueMs(context: QueryContext): number | null {
+  for (const [key] of context.table<string>('due').range({ limit: 1 })) return keyNumber(key);
+  return null;
+}
+
+/** @returns group time at which the next final record expires; null when none does. */
+export function nextExpiryMs(context: QueryContext): number | null {
+  for (const [key] of context.table<string>('expiring').range({ limit: 1 })) return keyNumber(key);
+  return null;
+}
