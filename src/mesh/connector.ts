@@ -32,7 +32,7 @@ export interface ConnectorOptions {
   readonly dialsLimit?: number;
   /** Pause after the first failure. Unit: ms. @default 200 */
   readonly firstPauseMs?: number;
-  /** Longest pause for a peer that was linked since this node started. Unit: ms. @default 5_000 */
+  /** Longest pause for a peer that was linked since this node started: after a cut has healed it is found again soon. Unit: ms. @default 2_000 */
   readonly familiarPauseMs?: number;
   /** Longest pause for others. Unit: ms. @default 60_000 */
   readonly longestPauseMs?: number;
@@ -77,7 +77,7 @@ export class Connector implements Startable {
       linksLimit: options.linksLimit ?? 64,
       dialsLimit: options.dialsLimit ?? 8,
       firstPauseMs: options.firstPauseMs ?? 200,
-      familiarPauseMs: options.familiarPauseMs ?? 5_000,
+      familiarPauseMs: options.familiarPauseMs ?? 2_000,
       longestPauseMs: options.longestPauseMs ?? 60_000,
     };
     this.#tasks = new Tasks((err) => this.#log.error({ err }, 'dialing failed in an unknown way'));

@@ -5,8 +5,8 @@ import { FRAME_BYTES_LIMIT, type Priority } from './transport.ts';
  * How frames travel on a byte stream: cut into segments, each with a header of four bytes (what it is, and its length in 24 bits),
  * so that a long frame of a later priority waits between segments instead of holding up a short one of an earlier priority.
  *
- * - F1 The segments of one frame keep their order, and frames of one priority do not mix: the last segment carries the flag.
- * - F2 Nobody makes us hold more than one frame of {@link FRAME_BYTES_LIMIT} bytes per priority.
+ * - N1 The segments of one frame keep their order, and frames of one priority do not mix: the last segment carries the flag.
+ * - N2 Nobody makes us hold more than one frame of {@link FRAME_BYTES_LIMIT} bytes per priority.
  */
 export const SEGMENT_BYTES_LIMIT = 64 * 2 ** 10;
 export const SEGMENT_HEADER_BYTES = 4;
@@ -125,7 +125,7 @@ export class FrameDecoder {
   #gather(unfinished: Unfinished, payload: Uint8Array, isLast: boolean): void {
     unfinished.bytes += payload.length;
     if (unfinished.bytes > FRAME_BYTES_LIMIT) {
-      throw new AspenError('INVALID_REQUEST', `a frame is longer than ${FRAME_BYTES_LIMIT} bytes`); // F2
+      throw new AspenError('INVALID_REQUEST', `a frame is longer than ${FRAME_BYTES_LIMIT} bytes`); // N2
     }
     if (payload.length === 0 && !isLast) throw new AspenError('INVALID_REQUEST', 'a segment is empty');
     unfinished.parts.push(payload);

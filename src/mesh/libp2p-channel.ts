@@ -166,8 +166,12 @@ export class Libp2pChannel implements PeerLink {
   /** Counts ticks, not time: while this process is held up it hears nobody, and must not take them for dead. */
   #tick(): void {
     this.#silentTicks += 1;
-    if (this.#silentTicks > this.#silentTicksLimit) this.close('nothing was heard from the peer');
-    else this.#ping();
+    if (this.#silentTicks <= this.#silentTicksLimit) {
+      this.#ping();
+      return;
+    }
+    this.close('nothing was heard from the peer');
+    this.connection.abort(new Error('nothing was heard from the peer')); // or the next dial would take it for open
   }
 
   #ping(): void {

@@ -60,7 +60,7 @@ export async function createNode({ seed, listen, gater }: Libp2pNodeOptions): Pr
       inboundConnectionThreshold: 128,
       inboundUpgradeTimeout: 5_000,
       dialTimeout: 8_000,
-      addressDialTimeout: 3_000,
+      addressDialTimeout: 2_000,
       connectionCloseTimeout: 500,
       reconnectRetries: 0,
     },

@@ -252,13 +252,28 @@ export class Libp2pTransport implements Transport {
     try {
       const connection = await this.#connect(peerId, addresses, signal);
       using _busy = this.#watch?.markBusy(connection);
-      const stream = await connection.newStream(this.#channelProtocol, { signal });
-      const channel = this.#channel(stream, connection, true);
-      channel.sayHello(this.#instance);
-      await this.#helloed(channel, signal);
+      const channel = await this.#openOn(connection, signal);
       this.#install(channel);
     } finally {
       this.#opening.delete(peerId);
+    }
+  }
+
+  /** A connection on which this takes too long is dead, though nobody has said so: it is ended, so that the next dial makes a new one. */
+  async #openOn(connection: Connection, signal: AbortSignal): Promise<Libp2pChannel> {
+    try {
+      return await this.#withDeadline('opening a channel', HELLO_TIMEOUT_MS, signal, async (over) => {
+        const stream = await connection.newStream(this.#channelProtocol, { signal: over });
+        const channel = this.#channel(stream, connection, true);
+        channel.sayHello(this.#instance);
+        await this.#helloed(channel, over);
+        return channel;
+      });
+    } catch (error) {
+      if (error instanceof AspenError && error.code === 'DEADLINE_EXCEEDED') {
+        connection.abort(new Error('the peer does not answer'));
+      }
+      throw error;
     }
   }
 
@@ -280,14 +295,14 @@ export class Libp2pTransport implements Transport {
 
   /** The peer resets the stream instead of saying hello when its gate does not know us, or when it keeps another channel. */
   async #helloed(channel: Libp2pChannel, signal: AbortSignal): Promise<void> {
+    const onAbort = () => channel.close('no hello in time');
+    signal.addEventListener('abort', onAbort, { once: true });
     try {
-      await this.#withDeadline(`hello of ${channel.peerId}`, HELLO_TIMEOUT_MS, signal, () => channel.helloed);
-    } catch (error) {
-      channel.close('no hello');
-      if (error instanceof AspenError) throw error;
-      throw new AspenError('DENIED', `${channel.peerId} does not open a channel to ${this.self}`, {
-        cause: error,
-      });
+      await channel.helloed;
+    } catch (cause) {
+      throw new AspenError('DENIED', `${channel.peerId} does not open a channel to ${this.self}`, { cause });
+    } finally {
+      signal.removeEventListener('abort', onAbort);
     }
   }
 

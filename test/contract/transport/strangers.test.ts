@@ -115,7 +115,7 @@ describe('a stranger at a libp2p transport', () => {
     assert.deepEqual(open, []);
   });
 
-  it('F2 a member that sends what is no frame loses its channel only', async () => {
+  it('N2 a member that sends what is no frame loses its channel only', async () => {
     member.gate.admit((await import('../../unit/mesh/support.ts')).certificateFor(eve));
     const other = await world.node(bob, [ada, bob]);
     await other.transport.dial(ada.peerId, member.transport.addresses());

@@ -24,7 +24,7 @@ function decoder() {
 const frameOf = (length: number, fill: number) => Buffer.alloc(length, fill);
 
 describe('frames on a byte stream', () => {
-  it('F1 arrive as they were sent, however the stream is cut', () => {
+  it('N1 arrive as they were sent, however the stream is cut', () => {
     const sizes = fc.array(fc.tuple(fc.nat(200_000), fc.constantFrom<Priority>('raft', 'control', 'bulk')), {
       maxLength: 6,
     });
@@ -83,7 +83,7 @@ describe('frames on a byte stream', () => {
     assert.deepEqual(signals, ['ping one', 'hello two']);
   });
 
-  it('F2 end the channel when one is longer than the limit', () => {
+  it('N2 end the channel when one is longer than the limit', () => {
     const { push } = decoder();
     const segment = Buffer.alloc(4 + SEGMENT_BYTES_LIMIT);
     segment[1] = 1; // 65,536 bytes, of kind 0, not the last
