@@ -1,0 +1,15 @@
+export type { Bulletin, BulletinVerifier } from './bulletins.ts';
+export { moved, ORIGIN } from './coordinates.ts';
+export { AHEAD_LIMIT_MS, compareHlc, type Hlc, HybridClock } from './hlc.ts';
+export type { NodeEntry } from './node-book.ts';
+export type { NodeProfile } from './profile.ts';
+export type { JobProgress } from './progress-book.ts';
+export {
+  type Bulletins,
+  createRegistry,
+  type Registry,
+  type RegistryChange,
+  type RegistryComponents,
+  type RegistryOptions,
+} from './registry.ts';
+export type { ReplicatorCounts } from './replicator.ts';

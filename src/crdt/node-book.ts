@@ -1,0 +1,123 @@
+import { type Coordinate, Listeners, type PeerId } from '../base/index.ts';
+import type { Heartbeat, NodeProfile } from './profile.ts';
+
+/** What is known of one node. */
+export interface NodeEntry {
+  readonly peerId: PeerId;
+  readonly profile: NodeProfile;
+  /** When the last sign of life arrived here, by the own monotonic clock; undefined when none did since the start. Unit: ms. */
+  readonly heardAtMs: number | undefined;
+  readonly isAlive: boolean;
+  readonly coordinate: Coordinate | undefined;
+}
+
+interface Known {
+  profile: NodeProfile | undefined;
+  heartbeat: Heartbeat | undefined;
+  heardAtMs: number | undefined;
+  /** As last told to listeners. */
+  wasAlive: boolean;
+}
+
+/** A node is silent when three signs of life in a row stayed out, and the next would have had time to arrive. */
+const MISSED_HEARTBEATS = 3;
+const ARRIVAL_SLACK_MS = 1_000;
+const NODES_LIMIT = 10_000;
+
+/** @returns how long after a sign of life a node counts as alive, in ms. */
+export function aliveForMs({ periodMs }: Pick<Heartbeat, 'periodMs'>): number {
+  return MISSED_HEARTBEATS * periodMs + ARRIVAL_SLACK_MS;
+}
+
+/**
+ * Who is in the mesh and who was heard lately. Liveness is measured by arrival on the own monotonic clock: a wrong wall clock far away
+ * makes nobody dead. Profiles stay when their entries are collected, so that a node that was off for days is still found.
+ */
+export class NodeBook {
+  readonly #self: PeerId;
+  readonly #nowMs: () => number;
+  readonly #nodes = new Map<PeerId, Known>();
+  readonly #changed = new Listeners<PeerId>();
+
+  constructor({ self, nowMs }: { readonly self: PeerId; readonly nowMs: () => number }) {
+    this.#self = self;
+    this.#nowMs = nowMs;
+  }
+
+  onChanged(callback: (peerId: PeerId) => void): Disposable {
+    return this.#changed.add(callback);
+  }
+
+  get aliveCount(): number {
+    let count = 0;
+    for (const [peerId, known] of this.#nodes) if (this.#isAlive(peerId, known)) count += 1;
+    return count;
+  }
+
+  entries(): readonly NodeEntry[] {
+    return [...this.#nodes.keys()].toSorted().flatMap((peerId) => this.entry(peerId) ?? []);
+  }
+
+  entry(peerId: PeerId): NodeEntry | undefined {
+    const known = this.#nodes.get(peerId);
+    if (known?.profile === undefined) return undefined;
+    return {
+      peerId,
+      profile: known.profile,
+      heardAtMs: peerId === this.#self ? this.#nowMs() : known.heardAtMs,
+      isAlive: this.#isAlive(peerId, known),
+      coordinate: known.heartbeat?.coordinate,
+    };
+  }
+
+  coordinateOf(peerId: PeerId): Coordinate | undefined {
+    return this.#nodes.get(peerId)?.heartbeat?.coordinate;
+  }
+
+  describe(peerId: PeerId, profile: NodeProfile | undefined): void {
+    const known = this.#at(peerId);
+    if (known === undefined) return;
+    known.profile = profile;
+    this.#changed.emit(peerId);
+  }
+
+  /** @param isFresh whether it was sent just now; an old one that was caught up on tells where the node stood, not that it lives. */
+  hear(peerId: PeerId, heartbeat: Heartbeat, { isFresh }: { readonly isFresh: boolean }): void {
+    const known = this.#at(peerId);
+    if (known === undefined) return;
+    known.heartbeat = heartbeat;
+    if (isFresh) known.heardAtMs = this.#nowMs();
+    this.#tellLiveness(peerId, known);
+  }
+
+  forget(peerId: PeerId): void {
+    if (this.#nodes.delete(peerId)) this.#changed.emit(peerId);
+  }
+
+  /** Tells listeners of those that fell silent since the last look. */
+  sweep(): void {
+    for (const [peerId, known] of this.#nodes) this.#tellLiveness(peerId, known);
+  }
+
+  #tellLiveness(peerId: PeerId, known: Known): void {
+    const isAlive = this.#isAlive(peerId, known);
+    if (isAlive === known.wasAlive) return;
+    known.wasAlive = isAlive;
+    this.#changed.emit(peerId);
+  }
+
+  #isAlive(peerId: PeerId, { heartbeat, heardAtMs }: Known): boolean {
+    if (peerId === this.#self) return true;
+    if (heartbeat === undefined || heardAtMs === undefined) return false;
+    return this.#nowMs() - heardAtMs <= aliveForMs(heartbeat);
+  }
+
+  #at(peerId: PeerId): Known | undefined {
+    const known = this.#nodes.get(peerId);
+    if (known !== undefined) return known;
+    if (this.#nodes.size >= NODES_LIMIT) return undefined;
+    const added: Known = { profile: undefined, heartbeat: undefined, heardAtMs: undefined, wasAlive: false };
+    this.#nodes.set(peerId, added);
+    return added;
+  }
+}

@@ -1,0 +1,106 @@
+import { z } from 'zod';
+import { AspenError, type Coordinate, decode, encode } from '../base/index.ts';
+import type { Role } from '../mesh/index.ts';
+import { isCoordinate } from './coordinates.ts';
+
+/** What a node tells everybody about itself. */
+export interface NodeProfile {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** The program's version. */
+  readonly version: string;
+  readonly role: Role;
+  /** Multiaddrs under which it may be reached. */
+  readonly addresses: readonly string[];
+  /** Job types it is willing to run. */
+  readonly types: readonly string[];
+  /** How many attempts may run there at once. */
+  readonly slots: number;
+  /** Its part in the group. */
+  readonly groupRole: 'voter' | 'standby' | 'spare';
+}
+
+/** Limits as in the configuration, so that whatever an owner may set can be told. */
+const profileSchema = z.object({
+  name: z.string().max(64),
+  labels: z
+    .record(z.string().max(64), z.string().max(256))
+    .refine((labels) => Object.keys(labels).length <= 64),
+  version: z.string().max(64),
+  role: z.enum(['voter', 'worker', 'submitter', 'observer']),
+  addresses: z.array(z.string().max(256)).max(32),
+  types: z.array(z.string().max(128)).max(64),
+  slots: z.int().min(0).max(1_000_000),
+  groupRole: z.enum(['voter', 'standby', 'spare']),
+});
+
+/** @throws AspenError INVALID_PARAMS when it is not a profile that others would accept. */
+export function encodeProfile(profile: NodeProfile): Uint8Array {
+  const checked = profileSchema.safeParse(profile);
+  if (checked.success) return encode(checked.data);
+  const issues = checked.error.issues.map(({ path, message }) => ({ path: path.join('.'), message }));
+  throw new AspenError('INVALID_PARAMS', `the node profile is not valid: ${issues[0]?.path}`, {
+    details: { issues },
+  });
+}
+
+/** @returns undefined when the bytes are no profile. */
+export function decodeProfile(bytes: Uint8Array): NodeProfile | undefined {
+  return profileSchema.safeParse(decodeOrUndefined(bytes)).data;
+}
+
+/** A sign of life. */
+export interface Heartbeat {
+  /** When the next one is due. Unit: ms. */
+  readonly periodMs: number;
+  readonly coordinate: Coordinate;
+}
+
+export const LONGEST_PERIOD_MS = 120_000;
+
+export function encodeHeartbeat({ periodMs, coordinate }: Heartbeat): Uint8Array {
+  const { xMs, yMs, heightMs, error } = coordinate;
+  return encode([
+    Math.round(periodMs),
+    ...[xMs, yMs, heightMs, error].map((part) => Number(part.toPrecision(4))),
+  ]);
+}
+
+/** @returns undefined when the bytes are no heartbeat. */
+export function decodeHeartbeat(bytes: Uint8Array): Heartbeat | undefined {
+  const foreign = decodeOrUndefined(bytes);
+  if (!Array.isArray(foreign)) return undefined;
+  const [periodMs, xMs, yMs, heightMs, error] = foreign as unknown[];
+  const coordinate = { xMs, yMs, heightMs, error };
+  if (typeof periodMs !== 'number' || !(periodMs > 0) || periodMs > LONGEST_PERIOD_MS) return undefined;
+  return isCoordinate(coordinate) ? { periodMs, coordinate } : undefined;
+}
+
+/** How far an attempt is, by its own account. */
+export interface ProgressReport {
+  /** The attempt's; a higher one is of a later attempt and wins. */
+  readonly fencingToken: number;
+  /** Plain data. */
+  readonly progress: unknown;
+}
+
+export function encodeProgress({ fencingToken, progress }: ProgressReport): Uint8Array {
+  return encode([fencingToken, progress ?? null]);
+}
+
+/** @returns undefined when the bytes are no report. */
+export function decodeProgress(bytes: Uint8Array): ProgressReport | undefined {
+  const foreign = decodeOrUndefined(bytes);
+  if (!Array.isArray(foreign) || foreign.length !== 2) return undefined;
+  const [fencingToken, progress] = foreign as unknown[];
+  return Number.isSafeInteger(fencingToken) ? { fencingToken: fencingToken as number, progress } : undefined;
+}
+
+function decodeOrUndefined(bytes: Uint8Array): unknown {
+  try {
+    return decode(bytes);
+  } catch (error) {
+    if (error instanceof AspenError) return undefined; // not MessagePack: the caller treats it as absent
+    throw error;
+  }
+}

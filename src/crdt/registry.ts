@@ -1,0 +1,407 @@
+import {
+  AspenError,
+  type Clock,
+  type Coordinate,
+  Listeners,
+  type Logger,
+  type PeerId,
+  type Random,
+  randomFloat,
+  randomPick,
+  type Startable,
+  sleep,
+  Tasks,
+} from '../base/index.ts';
+import type { Messenger, PeerLink, Transport } from '../mesh/index.ts';
+import type { Store } from '../storage/index.ts';
+import { type Bulletin, BulletinSet, type BulletinVerifier } from './bulletins.ts';
+import { contentDigest } from './content-digest.ts';
+import { moved, ORIGIN } from './coordinates.ts';
+import { INCARNATION_LENGTH_LIMIT, isText, KEY_LENGTH_LIMIT, type UnsignedEntry } from './entry.ts';
+import { HybridClock } from './hlc.ts';
+import { type AppliedEntry, LwwMap } from './lww-map.ts';
+import { aliveForMs, NodeBook, type NodeEntry } from './node-book.ts';
+import {
+  decodeHeartbeat,
+  decodeProfile,
+  encodeHeartbeat,
+  encodeProfile,
+  encodeProgress,
+  type Heartbeat,
+  LONGEST_PERIOD_MS,
+  type NodeProfile,
+} from './profile.ts';
+import { type JobProgress, ProgressBook } from './progress-book.ts';
+import { RegistryStore } from './registry-store.ts';
+import { Replicator, type ReplicatorCounts, type ReplicatorOptions } from './replicator.ts';
+import { isRefusal } from './space.ts';
+
+export interface RegistryComponents {
+  readonly self: PeerId;
+  readonly incarnation: string;
+  /** Signs as this node. @returns 64 bytes. */
+  readonly sign: (bytes: Uint8Array) => Uint8Array;
+  /** @returns false for whoever is no member, or was revoked, and for a signature that does not hold. Never throws. */
+  readonly verify: (peerId: PeerId, bytes: Uint8Array, signature: Uint8Array) => boolean;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Keys begin with `crdt/`. */
+  readonly store: Store;
+  readonly gossip: Transport['gossip'];
+  readonly messenger: Messenger;
+  readonly logger: Logger;
+  /** Measured round trips, for coordinates. Without it, the own coordinate stays at the origin. */
+  readonly links?: () => readonly PeerLink[];
+  /** One verifier for each kind of bulletin. */
+  readonly bulletinVerifiers?: Readonly<Record<string, BulletinVerifier>>;
+  /** The registry cannot go on, e.g. the disk failed. @default it is logged */
+  readonly onFailure?: (error: unknown) => void;
+}
+
+export interface RegistryOptions extends ReplicatorOptions {
+  /** The mesh, so that what is signed for one means nothing in another. @default '' */
+  readonly scope?: string;
+  /** Pause between heartbeats in a small mesh. Unit: ms. @default 2_000 */
+  readonly heartbeatEveryMs?: number;
+  /** What each node adds to that pause: a heartbeat costs every node a signature check. Unit: ms. @default 20 */
+  readonly heartbeatEveryMsPerNode?: number;
+  /** Age at which entries are collected and refused; profiles are renewed four times in it. Unit: ms. @default 86_400_000 */
+  readonly horizonMs?: number;
+  /** Pause between writes to disk. Unit: ms. @default 5_000 */
+  readonly flushEveryMs?: number;
+}
+
+export type RegistryChange =
+  /** A profile, or whether the node is alive. */
+  { readonly type: 'node'; readonly peerId: PeerId } | { readonly type: 'progress'; readonly jobId: string };
+
+export interface Bulletins {
+  /** Keeps a document and passes it on. @returns whether it is valid; also true when it, or a better one of that key, was here already. */
+  add(kind: string, key: string, bytes: Uint8Array): boolean;
+  all(kind: string): readonly Bulletin[];
+  /** Called for each new document, wherever it came from; not for those read from disk. */
+  onAdded(callback: (bulletin: Bulletin) => void): Disposable;
+}
+
+/** What nodes tell each other about themselves, without asking anybody's leave: converges, goes on when cut off, merges later. */
+export interface Registry extends Startable {
+  /** Sets the own profile. @throws AspenError INVALID_PARAMS when it is over the limits of a profile. */
+  announce(profile: NodeProfile): void;
+  /** All nodes with a profile, this one included, by peer id. */
+  nodes(): readonly NodeEntry[];
+  node(peerId: PeerId): NodeEntry | undefined;
+  /** Deletes the own profile everywhere: this node leaves for good. */
+  withdraw(): void;
+  /** Drops what is known of a node that no longer belongs; `verify` must refuse it from now on. */
+  forget(peerId: PeerId): void;
+  /** @param progress plain data, at most 4 KiB. @throws AspenError RESOURCE_EXHAUSTED when it is longer. */
+  publishProgress(jobId: string, fencingToken: number, progress: unknown): void;
+  progressOf(jobId: string): JobProgress | undefined;
+  readonly bulletins: Bulletins;
+  /** Where this node stands in the space of round trips. */
+  readonly coordinate: Coordinate;
+  onChange(callback: (change: RegistryChange) => void): Disposable;
+  /** Equal on replicas that hold the same; heartbeats are left out, since they never rest. */
+  digest(): string;
+  counts(): ReplicatorCounts;
+}
+
+export function createRegistry(components: RegistryComponents, options: RegistryOptions = {}): Registry {
+  return new ConvergingRegistry(components, options);
+}
+
+export const PROFILE_KEY = 'profile';
+export const HEARTBEAT_KEY = 'heartbeat';
+const PROGRESS_PER_OWNER_LIMIT = 128;
+const PROGRESS_BYTES_LIMIT = 4_096;
+const RENEWALS_PER_HORIZON = 4;
+/** A profile that nobody renewed for so long is not worth a place on disk. Unit: ms. */
+const REMEMBER_MS = 30 * 86_400_000;
+
+class ConvergingRegistry implements Registry {
+  readonly #components: RegistryComponents;
+  readonly #options: Required<
+    Pick<RegistryOptions, 'heartbeatEveryMs' | 'heartbeatEveryMsPerNode' | 'flushEveryMs'>
+  >;
+  readonly #log: Logger;
+  readonly #disk: RegistryStore;
+  readonly #hlc: HybridClock;
+  readonly #nodes: LwwMap;
+  readonly #progress: LwwMap;
+  readonly #bulletins: BulletinSet;
+  readonly #book: NodeBook;
+  readonly #progressBook: ProgressBook;
+  readonly #replicator: Replicator;
+  readonly #tasks: Tasks;
+  readonly #changes = new Listeners<RegistryChange>();
+  #coordinate: Coordinate = ORIGIN;
+  #profile: Uint8Array | undefined;
+  #isStarted = false;
+  /** Something newer of this node came from elsewhere, of an earlier life of it: the profile is to be told again. */
+  #isOvertaken = false;
+
+  constructor(components: RegistryComponents, options: RegistryOptions) {
+    if (!isText(components.incarnation, INCARNATION_LENGTH_LIMIT)) {
+      throw new AspenError(
+        'INVALID_PARAMS',
+        `incarnation must have 1 to ${INCARNATION_LENGTH_LIMIT} characters`,
+      );
+    }
+    const {
+      self,
+      clock,
+      random,
+      store,
+      gossip,
+      messenger,
+      logger,
+      verify,
+      bulletinVerifiers = {},
+    } = components;
+    const { scope = '', horizonMs = 86_400_000, heartbeatEveryMs = 2_000 } = options;
+    const { heartbeatEveryMsPerNode = 20, flushEveryMs = 5_000, ...rest } = options;
+    this.#components = components;
+    this.#options = { heartbeatEveryMs, heartbeatEveryMsPerNode, flushEveryMs };
+    this.#log = logger.child({ part: 'registry' });
+    this.#disk = new RegistryStore(store, this.#log);
+    const wallMs = () => clock.wallMs();
+    const floor = this.#disk.clockFloor();
+    this.#hlc = new HybridClock({ peerId: self, wallMs }, floor === undefined ? {} : { floor });
+    const map = { verify, wallMs };
+    this.#nodes = new LwwMap(map, { name: 'node', scope, horizonMs, entriesPerOwnerLimit: 16 });
+    this.#progress = new LwwMap(map, {
+      name: 'progress',
+      scope,
+      horizonMs,
+      entriesPerOwnerLimit: PROGRESS_PER_OWNER_LIMIT,
+      valueBytesLimit: PROGRESS_BYTES_LIMIT,
+    });
+    this.#bulletins = new BulletinSet(bulletinVerifiers);
+    this.#book = new NodeBook({ self, nowMs: () => clock.monotonicMs() });
+    this.#progressBook = new ProgressBook(this.#progress);
+    const onFailure =
+      components.onFailure ?? ((err) => this.#log.error({ err }, 'the registry cannot go on'));
+    this.#tasks = new Tasks(onFailure);
+    this.#replicator = new Replicator(
+      {
+        spaces: [this.#nodes, this.#progress, this.#bulletins],
+        clock,
+        random,
+        gossip,
+        messenger,
+        log: this.#log,
+        onFailure,
+        nodeCount: () => this.#nodes.ownerCount,
+      },
+      rest,
+    );
+    this.#listen();
+    this.#load();
+  }
+
+  async start(): Promise<void> {
+    this.#disk.reserveClock(this.#hlc.timeMs);
+    await this.#disk.flush(); // before the first stamp is given (H1)
+    this.#isStarted = true;
+    await this.#replicator.start();
+    this.#tellProfile();
+    this.#beat();
+    this.#tasks.run((signal) => this.#beatForEver(signal));
+    this.#tasks.run((signal) => this.#flushForEver(signal));
+  }
+
+  async stop(): Promise<void> {
+    this.#isStarted = false;
+    await this.#replicator.stop();
+    await this.#tasks.stop();
+    await this.#disk.flush();
+  }
+
+  announce(profile: NodeProfile): void {
+    const bytes = encodeProfile(profile);
+    if (this.#profile !== undefined && Buffer.compare(bytes, this.#profile) === 0) return;
+    this.#profile = bytes;
+    if (this.#isStarted) this.#tellProfile();
+    else this.#book.describe(this.#components.self, profile);
+  }
+
+  withdraw(): void {
+    this.#profile = undefined;
+    for (const { key } of [...this.#nodes.entriesOf(this.#components.self)])
+      this.#write(this.#nodes, key, undefined);
+    this.#disk.forgetProfile(this.#components.self);
+  }
+
+  nodes(): readonly NodeEntry[] {
+    return this.#book.entries();
+  }
+
+  node(peerId: PeerId): NodeEntry | undefined {
+    return this.#book.entry(peerId);
+  }
+
+  forget(peerId: PeerId): void {
+    this.#nodes.forget(peerId);
+    this.#progress.forget(peerId);
+    this.#progressBook.sweep();
+    this.#disk.forgetProfile(peerId);
+    this.#book.forget(peerId);
+  }
+
+  publishProgress(jobId: string, fencingToken: number, progress: unknown): void {
+    const value = encodeProgress({ fencingToken, progress });
+    if (!isText(jobId, KEY_LENGTH_LIMIT) || value.length + jobId.length > PROGRESS_BYTES_LIMIT) {
+      throw new AspenError(
+        'RESOURCE_EXHAUSTED',
+        `progress of ${value.length} bytes, at most ${PROGRESS_BYTES_LIMIT}`,
+        {
+          details: { limit: 'PROGRESS_BYTES_LIMIT' },
+        },
+      );
+    }
+    this.#write(this.#progress, jobId, value);
+  }
+
+  progressOf(jobId: string): JobProgress | undefined {
+    return this.#progressBook.latest(jobId);
+  }
+
+  readonly bulletins: Bulletins = {
+    add: (kind, key, bytes) => !isRefusal(this.#bulletins.add({ kind, key, bytes }, 'self')),
+    all: (kind) => this.#bulletins.all(kind),
+    onAdded: (callback) =>
+      this.#bulletins.onAdded(({ bulletin, via }) => {
+        if (via !== 'disk') callback(bulletin);
+      }),
+  };
+
+  get coordinate(): Coordinate {
+    return this.#coordinate;
+  }
+
+  onChange(callback: (change: RegistryChange) => void): Disposable {
+    return this.#changes.add(callback);
+  }
+
+  digest(): string {
+    return contentDigest([this.#nodes, this.#progress, this.#bulletins], (key) => key !== HEARTBEAT_KEY);
+  }
+
+  counts(): ReplicatorCounts {
+    return this.#replicator.counts;
+  }
+
+  #listen(): void {
+    this.#nodes.onApplied((applied) => this.#onNodeEntry(applied));
+    this.#progress.onApplied(({ entry }) => {
+      this.#observe(entry);
+      this.#changes.emit({ type: 'progress', jobId: entry.key });
+    });
+    this.#book.onChanged((peerId) => this.#changes.emit({ type: 'node', peerId }));
+    this.#bulletins.onAdded(({ bulletin, via }) => {
+      if (via === 'disk') return;
+      this.#disk.keepBulletin(bulletin);
+      if (via === 'self') this.#replicator.publish(this.#bulletins, bulletin.kind, bulletin.key);
+    });
+  }
+
+  #onNodeEntry({ entry, via }: AppliedEntry): void {
+    const { self } = this.#components;
+    this.#observe(entry);
+    if (entry.owner === self && via !== 'self' && via !== 'disk') this.#isOvertaken = true;
+    if (entry.key === PROFILE_KEY) {
+      this.#book.describe(entry.owner, entry.value && decodeProfile(entry.value));
+      if (via !== 'disk') this.#disk.keepProfile(entry);
+    } else if (entry.key === HEARTBEAT_KEY && entry.value !== undefined) {
+      const heartbeat = decodeHeartbeat(entry.value);
+      if (heartbeat !== undefined) this.#hear(entry, heartbeat, via);
+    }
+  }
+
+  /** What was caught up on is as old as its stamp says on the clock that all share. */
+  #hear({ owner, wallMs }: UnsignedEntry, heartbeat: Heartbeat, via: AppliedEntry['via']): void {
+    const isFresh = via === 'gossip' || this.#hlc.timeMs - wallMs <= aliveForMs(heartbeat);
+    this.#book.hear(owner, heartbeat, { isFresh });
+  }
+
+  #observe({ owner, wallMs, counter }: UnsignedEntry): void {
+    this.#hlc.observe({ wallMs, counter, peerId: owner });
+  }
+
+  #load(): void {
+    const oldestMs = this.#components.clock.wallMs() - REMEMBER_MS;
+    for (const entry of this.#disk.profiles()) {
+      if (entry.wallMs < oldestMs) this.#disk.forgetProfile(entry.owner);
+      else if (this.#nodes.merge(entry, 'disk') === 'expired') this.#recall(entry);
+    }
+    for (const bulletin of this.#disk.bulletins()) this.#bulletins.add(bulletin, 'disk');
+  }
+
+  /** Too old to be told others, but its addresses may still be good. */
+  #recall(entry: UnsignedEntry & { readonly signature: Uint8Array }): void {
+    const isGenuine = this.#components.verify(entry.owner, this.#nodes.signedBytes(entry), entry.signature);
+    if (isGenuine && entry.value !== undefined) this.#book.describe(entry.owner, decodeProfile(entry.value));
+  }
+
+  async #beatForEver(signal: AbortSignal): Promise<void> {
+    const { clock, random } = this.#components;
+    while (!signal.aborted) {
+      await sleep(clock, this.#periodMs * (0.95 + randomFloat(random) / 10), signal);
+      this.#beat();
+      this.#book.sweep();
+    }
+  }
+
+  async #flushForEver(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await sleep(this.#components.clock, this.#options.flushEveryMs, signal);
+      this.#nodes.collect();
+      this.#progress.collect();
+      this.#progressBook.sweep();
+      this.#disk.reserveClock(this.#hlc.latest.wallMs);
+      await this.#disk.flush();
+    }
+  }
+
+  get #periodMs(): number {
+    const { heartbeatEveryMs, heartbeatEveryMsPerNode } = this.#options;
+    return Math.min(
+      LONGEST_PERIOD_MS,
+      Math.max(heartbeatEveryMs, heartbeatEveryMsPerNode * this.#nodes.ownerCount),
+    );
+  }
+
+  #beat(): void {
+    this.#measure();
+    const own = this.#nodes.get(this.#components.self, PROFILE_KEY);
+    const isOld =
+      own !== undefined && this.#hlc.timeMs - own.wallMs > this.#nodes.horizonMs / RENEWALS_PER_HORIZON;
+    if (this.#isOvertaken || isOld) this.#tellProfile();
+    if (this.#profile === undefined) return; // not announced yet, or withdrawn
+    const heartbeat = { periodMs: this.#periodMs, coordinate: this.#coordinate };
+    this.#write(this.#nodes, HEARTBEAT_KEY, encodeHeartbeat(heartbeat));
+  }
+
+  #tellProfile(): void {
+    this.#isOvertaken = false;
+    if (this.#profile !== undefined) this.#write(this.#nodes, PROFILE_KEY, this.#profile);
+  }
+
+  #measure(): void {
+    const { links, random } = this.#components;
+    const measured = (links?.() ?? []).flatMap(({ peerId, rttMs }) => {
+      const remote = this.#book.coordinateOf(peerId);
+      return rttMs === undefined || remote === undefined ? [] : [{ remote, rttMs }];
+    });
+    const measurement = randomPick(random, measured);
+    if (measurement !== undefined) this.#coordinate = moved(this.#coordinate, measurement, random);
+  }
+
+  #write(space: LwwMap, key: string, value: Uint8Array | undefined): void {
+    const { self, incarnation, sign } = this.#components;
+    const { wallMs, counter } = this.#hlc.now();
+    const unsigned = { owner: self, incarnation, key, value, wallMs, counter };
+    space.write({ ...unsigned, signature: sign(space.signedBytes(unsigned)) });
+    this.#replicator.publish(space, self, key);
+  }
+}

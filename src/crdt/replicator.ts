@@ -1,0 +1,255 @@
+import {
+  AspenError,
+  type Clock,
+  type Logger,
+  type PeerId,
+  type Random,
+  randomFloat,
+  randomPick,
+  type Startable,
+  sleep,
+  Tasks,
+  type Timer,
+} from '../base/index.ts';
+import type { Incoming, Messenger, Transport } from '../mesh/index.ts';
+import { compareDigest, digestOf, type Item, itemsOf, planExchange } from './anti-entropy.ts';
+import { isRefusal, type Refusal, type Space, type Verdict, type Via } from './space.ts';
+import {
+  decodeGossip,
+  encodeGossip,
+  METHODS,
+  readAnswer,
+  readComparison,
+  readDigest,
+  readExchange,
+  TOPIC,
+} from './wire.ts';
+
+export interface ReplicatorComponents {
+  readonly spaces: readonly Space[];
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly gossip: Transport['gossip'];
+  readonly messenger: Messenger;
+  readonly log: Logger;
+  /** A loop ended although it should not have. */
+  readonly onFailure: (error: unknown) => void;
+  /** How many nodes the mesh has, roughly. */
+  readonly nodeCount: () => number;
+}
+
+export interface ReplicatorOptions {
+  /** How long fresh changes wait for others to travel with. Unit: ms. @default 50 */
+  readonly gossipDelayMs?: number;
+  /** Pause between anti-entropy rounds in a small mesh. Unit: ms. @default 5_000 */
+  readonly syncEveryMs?: number;
+  /** What each node adds to that pause, so that digests cost a node the same in a large mesh. Unit: ms. @default 50 */
+  readonly syncEveryMsPerNode?: number;
+  /** How long a peer may take to answer. Unit: ms. @default 5_000 */
+  readonly requestTimeoutMs?: number;
+}
+
+export interface ReplicatorCounts {
+  /** Anti-entropy rounds that ended well, and those that did not. */
+  readonly synced: number;
+  readonly syncFailed: number;
+  /** What was taken over from others. */
+  readonly applied: number;
+  readonly refused: Readonly<Record<Refusal, number>>;
+}
+
+/** Rounds of one synchronisation; what is left after them waits for the next one. */
+const ROUNDS_LIMIT = 16;
+/** Synchronisations begun here at once, because new peers connected. */
+const SYNCING_LIMIT = 4;
+/** Fresh changes that may wait to be gossiped; anti-entropy carries what comes on top. */
+const PENDING_LIMIT = 4_096;
+/** A new peer is not asked in the same moment by everybody. Unit: ms. */
+const GREETING_SPREAD_MS = 300;
+
+/**
+ * Keeps spaces equal on all nodes: fresh changes by gossip, and what gossip missed by asking a random neighbour every few seconds (push-pull
+ * anti-entropy: Demers et al., "Epidemic Algorithms for Replicated Database Maintenance", 1987).
+ *
+ * - C8 A change that reached one node of a connected mesh reaches all, as long as anti-entropy rounds end.
+ * - C9 Whatever a peer sends, the worst it does here is to be counted.
+ */
+export class Replicator implements Startable {
+  readonly #components: ReplicatorComponents;
+  readonly #options: Required<ReplicatorOptions>;
+  readonly #tasks: Tasks;
+  readonly #pending = new Map<string, Item>();
+  readonly #syncing = new Set<PeerId>();
+  readonly #refused = { malformed: 0, 'not-signed': 0, future: 0, expired: 0, limit: 0 };
+  readonly #counts = { synced: 0, syncFailed: 0, applied: 0 };
+  #subscriptions: readonly Disposable[] = [];
+  #gossipTimer: Timer | undefined;
+
+  constructor(components: ReplicatorComponents, options: ReplicatorOptions = {}) {
+    this.#components = components;
+    this.#options = {
+      gossipDelayMs: 50,
+      syncEveryMs: 5_000,
+      syncEveryMsPerNode: 50,
+      requestTimeoutMs: 5_000,
+      ...options,
+    };
+    this.#tasks = new Tasks(components.onFailure);
+  }
+
+  get counts(): ReplicatorCounts {
+    return { ...this.#counts, refused: { ...this.#refused } };
+  }
+
+  async start(): Promise<void> {
+    const { gossip, messenger } = this.#components;
+    this.#subscriptions = [
+      gossip.subscribe(TOPIC, (message) => this.#onGossip(message)),
+      messenger.handle(METHODS.compare, (message) => this.#onCompare(message)),
+      messenger.handle(METHODS.exchange, (message) => this.#onExchange(message)),
+      messenger.onPeer(({ peerId, type }) => {
+        if (type === 'opened') this.#greet(peerId);
+      }),
+    ];
+    this.#tasks.run((signal) => this.#syncForEver(signal));
+    for (const peerId of messenger.connected()) this.#greet(peerId);
+  }
+
+  async stop(): Promise<void> {
+    for (const subscription of this.#subscriptions) subscription[Symbol.dispose]();
+    this.#sendGossip();
+    await this.#tasks.stop();
+  }
+
+  /** Tells everybody about a fresh version, soon; a later one of the same key takes its place meanwhile. */
+  publish(space: Space, owner: string, key: string): void {
+    const wire = space.wireOf(owner, key);
+    const id = JSON.stringify([space.name, owner, key]);
+    if (wire === undefined || (this.#pending.size >= PENDING_LIMIT && !this.#pending.has(id))) return;
+    this.#pending.set(id, [space.name, wire]);
+    this.#gossipTimer ??= this.#components.clock.setTimer(this.#options.gossipDelayMs, () =>
+      this.#sendGossip(),
+    );
+  }
+
+  /** Makes both sides equal. @throws AspenError when the peer does not answer, or not in the right shape. */
+  async syncWith(peerId: PeerId, signal?: AbortSignal): Promise<void> {
+    for (let round = 0; round < ROUNDS_LIMIT; round += 1) {
+      const { isMore, appliedCount } = await this.#syncRound(peerId, signal);
+      if (!isMore || (appliedCount === 0 && round > 0)) return;
+    }
+  }
+
+  async #syncRound(peerId: PeerId, signal?: AbortSignal): Promise<{ isMore: boolean; appliedCount: number }> {
+    const { spaces } = this.#components;
+    const comparison = readComparison(await this.#ask(peerId, METHODS.compare, digestOf(spaces), signal));
+    const { wants, offers } = planExchange(spaces, comparison.differences);
+    if (wants.length + offers.length === 0) return { isMore: comparison.isMore, appliedCount: 0 };
+    const { items, isCut } = itemsOf(spaces, offers);
+    const answer = readAnswer(await this.#ask(peerId, METHODS.exchange, { wants, items }, signal));
+    const appliedCount = this.#takeAll(answer.items, 'exchange');
+    return { isMore: comparison.isMore || isCut || answer.isCut, appliedCount: appliedCount + items.length };
+  }
+
+  #ask(peerId: PeerId, method: string, body: unknown, signal?: AbortSignal): Promise<unknown> {
+    const timeoutMs = this.#options.requestTimeoutMs;
+    return this.#components.messenger.request(peerId, method, body, {
+      timeoutMs,
+      priority: 'bulk',
+      ...(signal === undefined ? {} : { signal }),
+    });
+  }
+
+  async #syncForEver(signal: AbortSignal): Promise<void> {
+    const { clock, random, messenger, nodeCount } = this.#components;
+    const { syncEveryMs, syncEveryMsPerNode } = this.#options;
+    while (!signal.aborted) {
+      const periodMs = Math.max(syncEveryMs, syncEveryMsPerNode * nodeCount());
+      await sleep(clock, periodMs * (0.75 + randomFloat(random) / 2), signal);
+      const peerId = randomPick(random, messenger.connected());
+      if (peerId !== undefined) await this.#trySync(peerId, signal);
+    }
+  }
+
+  /** A neighbour is new: what each missed of the other is exchanged now, not at some later round. */
+  #greet(peerId: PeerId): void {
+    if (this.#syncing.size >= SYNCING_LIMIT || this.#syncing.has(peerId)) return;
+    this.#syncing.add(peerId);
+    this.#tasks.run(async (signal) => {
+      try {
+        const { clock, random } = this.#components;
+        await sleep(clock, randomFloat(random) * GREETING_SPREAD_MS, signal);
+        await this.#trySync(peerId, signal);
+      } finally {
+        this.#syncing.delete(peerId);
+      }
+    });
+  }
+
+  async #trySync(peerId: PeerId, signal: AbortSignal): Promise<void> {
+    try {
+      await this.syncWith(peerId, signal);
+      this.#counts.synced += 1;
+    } catch (err) {
+      if (!(err instanceof AspenError)) throw err;
+      this.#counts.syncFailed += 1;
+      this.#components.log.debug({ err, peerId }, 'anti-entropy round failed, another peer is asked later');
+    }
+  }
+
+  #onCompare({ body }: Incoming): unknown {
+    return compareDigest(
+      this.#components.spaces,
+      this.#counted(() => readDigest(body)),
+      this.#components.random,
+    );
+  }
+
+  #onExchange({ body }: Incoming): unknown {
+    const { wants, items } = this.#counted(() => readExchange(body));
+    this.#takeAll(items, 'exchange');
+    return itemsOf(this.#components.spaces, wants);
+  }
+
+  /** @returns whether the message deserves to be passed on. */
+  #onGossip(message: Uint8Array): boolean {
+    const items = decodeGossip(message);
+    if (items === undefined) {
+      this.#refused.malformed += 1;
+      return false;
+    }
+    return items.map((item) => this.#take(item, 'gossip')).every((verdict) => !isRefusal(verdict));
+  }
+
+  #takeAll(items: readonly Item[], via: Via): number {
+    return items.filter((item) => this.#take(item, via) === 'applied').length;
+  }
+
+  #take([name, wire]: Item, via: Via): Verdict {
+    const space = this.#components.spaces.find((candidate) => candidate.name === name);
+    const verdict = space?.offer(wire, via) ?? 'malformed';
+    if (verdict === 'applied') this.#counts.applied += 1;
+    else if (isRefusal(verdict)) {
+      this.#refused[verdict] += 1; // C9
+      this.#components.log.debug({ space: name, verdict, via }, 'refused a registry entry');
+    }
+    return verdict;
+  }
+
+  #counted<T>(read: () => T): T {
+    try {
+      return read();
+    } catch (error) {
+      this.#refused.malformed += 1;
+      throw error;
+    }
+  }
+
+  #sendGossip(): void {
+    this.#gossipTimer?.cancel();
+    this.#gossipTimer = undefined;
+    const items = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const message of encodeGossip(items)) this.#components.gossip.publish(TOPIC, message);
+  }
+}
