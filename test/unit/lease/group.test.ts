@@ -213,6 +213,7 @@ describe('a group of three', () => {
         null,
       true,
     );
+    assert.ok(newcomer.said.includes('snapshot installed'));
     assert.deepEqual(newcomer.fatal, []);
     await world.kill(newcomer);
     const again = await world.restart(newcomer);

@@ -1,4 +1,4 @@
-import { type PeerId, SeededRandom, silentLogger } from '../../../src/base/index.ts';
+import { type Logger, type PeerId, SeededRandom, silentLogger } from '../../../src/base/index.ts';
 import { OsCrypto } from '../../../src/base/os-crypto.ts';
 import { createGroup, type Group, type GroupOptions } from '../../../src/lease/index.ts';
 import type { MachineModule } from '../../../src/lease/machine/index.ts';
@@ -13,8 +13,14 @@ import {
   signCertificate,
   TransportMessenger,
 } from '../../../src/mesh/index.ts';
-import { MemoryStore } from '../../../src/storage/index.ts';
+import { MemoryStore, type Store } from '../../../src/storage/index.ts';
 import { ManualClock } from './manual-clock.ts';
+
+function collectingLogger(said: string[]): Logger {
+  const say = (_fields: object, message: string) => void said.push(message);
+  const logger: Logger = { debug: say, info: say, warn: say, error: say, child: () => logger };
+  return logger;
+}
 
 const EVERYBODY: Gate = {
   standingOf: () => 'member',
@@ -24,11 +30,13 @@ const EVERYBODY: Gate = {
 export interface Node {
   readonly identity: Identity;
   readonly peerId: PeerId;
-  readonly store: MemoryStore;
+  readonly store: Store;
   readonly transport: MemoryTransport;
   readonly messenger: TransportMessenger;
   readonly group: Group;
   readonly fatal: unknown[];
+  /** Phrases that its parts logged. */
+  readonly said: string[];
 }
 
 /** Several nodes on one network in memory, all linked to each other, with the clock in the test's hand. */
@@ -58,8 +66,8 @@ export class World {
     return meshIdOf(this.crypto, this.crypto.signingPublicKey(this.rootSeed));
   }
 
-  async addNode(): Promise<Node> {
-    return this.#start(createIdentity(this.crypto, this.random.bytes(32)), new MemoryStore());
+  async addNode(store: Store = new MemoryStore()): Promise<Node> {
+    return this.#start(createIdentity(this.crypto, this.random.bytes(32)), store);
   }
 
   /** As a process that was killed and started again on the same disk. */
@@ -126,7 +134,7 @@ export class World {
     }
   }
 
-  async #start(identity: Identity, store: MemoryStore): Promise<Node> {
+  async #start(identity: Identity, store: Store): Promise<Node> {
     const { clock, crypto } = this;
     const random = this.random.fork();
     const transport = new MemoryTransport(
@@ -136,6 +144,7 @@ export class World {
     await transport.start();
     const messenger = new TransportMessenger({ transport, clock, random, log: silentLogger });
     const fatal: unknown[] = [];
+    const said: string[] = [];
     const group = createGroup(
       {
         self: identity.peerId,
@@ -146,14 +155,14 @@ export class World {
         messenger,
         clock,
         random,
-        log: silentLogger,
+        log: collectingLogger(said),
         modules: this.#modules,
         meshId: this.meshId,
         onFatal: (error) => void fatal.push(error),
       },
       this.#options,
     );
-    const node = { identity, peerId: identity.peerId, store, transport, messenger, group, fatal };
+    const node = { identity, peerId: identity.peerId, store, transport, messenger, group, fatal, said };
     this.nodes.push(node);
     await group.start();
     await this.link();
