@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { AspenError } from '../../../src/base/index.ts';
+import { StorageFault } from '../../../src/storage/index.ts';
+import { FaultyStore } from './faulty-store.ts';
+import { World } from './world.ts';
+
+const put = (key: string, value: string) => ({ module: 'kv', kind: 'put', body: { key, value } });
+
+async function alone() {
+  const world = new World();
+  const store = new FaultyStore();
+  const node = await world.addNode(store);
+  await world.found(node);
+  const write = (key: string) => world.clock.until(node.group.client.propose(put(key, 'x')));
+  const read = (key: string) =>
+    world.clock.until(node.group.client.query({ module: 'kv', kind: 'get', body: { key } }));
+  return { world, store, node, write, read };
+}
+
+describe('a disk that fails', () => {
+  it('ends the process after a failed sync, and acknowledges nothing that it did not hold', async () => {
+    const { world, store, node } = await alone();
+    store.fault = 'sync-failed';
+    const write = node.group.client.propose(put('a', 'x')).then(
+      () => 'acknowledged',
+      (error: unknown) => error as AspenError,
+    );
+    await world.clock.advance(200);
+    assert.ok(node.fatal[0] instanceof StorageFault);
+    const outcome = await world.clock.until(write);
+    assert.ok(outcome instanceof AspenError && outcome.outcome === 'unknown');
+    await world.stop();
+  });
+
+  it('makes a full node step down and refuse, alive, until there is room again', async () => {
+    const { world, store, node, write, read } = await alone();
+    await write('before');
+    store.fault = 'full';
+    const lost = node.group.client.propose(put('during', 'x')).catch((error: unknown) => error);
+    await world.clock.advance(200);
+    assert.deepEqual(node.fatal, []);
+    assert.equal(node.group.leadership, undefined);
+    store.fault = null;
+    await world.clock.until(lost);
+    await world.clock.advance(10_000);
+    await write('after');
+    assert.notEqual(await read('before'), null);
+    assert.notEqual(await read('after'), null);
+    await world.stop();
+  });
+
+  it('refuses to start on a damaged log, so that it can be set aside', async () => {
+    const { world, store, node, write } = await alone();
+    await write('a');
+    await world.kill(node);
+    for (const [key, value] of [...store.range({ from: 'l/', to: 'l0' })].slice(-1)) {
+      const flipped = value.slice();
+      flipped[flipped.length - 1] = (flipped.at(-1) as number) ^ 1;
+      await store.write([{ type: 'put', key, value: flipped }]);
+    }
+    await assert.rejects(
+      world.restart(node),
+      (error) => error instanceof StorageFault && error.kind === 'damaged',
+    );
+  });
+});
