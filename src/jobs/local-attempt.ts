@@ -1,0 +1,52 @@
+import type { StopReason } from './execution/executor.ts';
+import type { AttemptRef } from './settle.ts';
+import type { Assignment } from './wire.ts';
+
+/** Until when the leader keeps its word: `holdMs` from when the renewal that it granted was sent. */
+export interface GrantedHold {
+  readonly sentAtMs: number;
+  readonly holdMs: number;
+}
+
+/** An attempt on the node that runs it. The first reason to stop wins. */
+export class LocalAttempt {
+  readonly assignment: Assignment;
+  readonly ref: AttemptRef;
+  readonly #abort = new AbortController();
+  #hold: GrantedHold;
+  #stopReason: StopReason | null = null;
+
+  constructor(assignment: Assignment, hold: GrantedHold) {
+    const { jobId, attempt, fencingToken } = assignment;
+    this.assignment = assignment;
+    this.ref = { jobId, attempt, fencingToken };
+    this.#hold = hold;
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  get stopReason(): StopReason | null {
+    return this.#stopReason;
+  }
+
+  get isStopping(): boolean {
+    return this.#stopReason !== null;
+  }
+
+  /** By the monotonic clock of this node. */
+  get deadlineMs(): number {
+    return this.#hold.sentAtMs + this.#hold.holdMs;
+  }
+
+  hold(granted: GrantedHold): void {
+    if (granted.sentAtMs > this.#hold.sentAtMs) this.#hold = granted;
+  }
+
+  stop(reason: StopReason): void {
+    if (this.#stopReason !== null) return;
+    this.#stopReason = reason;
+    this.#abort.abort(reason);
+  }
+}

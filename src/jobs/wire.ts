@@ -1,0 +1,53 @@
+import { z } from 'zod';
+
+/** What leader and worker say to each other. All of it comes from another machine and is checked here. */
+
+const ref = { jobId: z.string().min(1).max(128), attempt: z.int().min(1), fencingToken: z.number() };
+
+export const attemptRefSchema = z.object(ref);
+
+/** Rides on each renewal of a node's session: what it offers, and every attempt it still holds. */
+export const reportSchema = z.object({
+  labels: z.record(z.string().max(128), z.string().max(256)),
+  types: z.array(z.string().max(128)).max(256),
+  slots: z.int().min(0).max(100_000),
+  isDraining: z.boolean(),
+  attempts: z.array(attemptRefSchema).max(100_000),
+});
+
+export type WorkerReport = z.output<typeof reportSchema>;
+
+/** One attempt given to a node. */
+export const assignmentSchema = z.object({
+  ...ref,
+  sessionId: z.string(),
+  type: z.string(),
+  payload: z.unknown(),
+  timeoutMs: z.number().nullable(),
+  traceparent: z.string().nullable(),
+  /** Granted until the first renewal that lists the attempt. */
+  holdMs: z.number(),
+});
+
+export type Assignment = z.output<typeof assignmentSchema>;
+
+export const abortReason = z.enum(['cancelled', 'lost']);
+
+/** The leader's answer to a report. */
+export const ordersSchema = z.object({
+  assign: z.array(assignmentSchema),
+  /** `lost`: the group knows nothing of this attempt any more. */
+  abort: z.array(z.object({ ...ref, reason: abortReason })),
+  /** How long each attempt now survives the node's silence, from when the report was sent. */
+  holds: z.array(z.object({ ...ref, holdMs: z.number() })),
+});
+
+export type Orders = z.output<typeof ordersSchema>;
+
+/** Leader to worker, without waiting for the next renewal. One-way; a lost one is made up by the next report. */
+export const METHODS = { assign: 'jobs/assign', abort: 'jobs/abort' } as const;
+
+export const assignMessageSchema = z.object({ assignments: z.array(assignmentSchema).max(10_000) });
+export const abortMessageSchema = z.object({
+  attempts: z.array(z.object({ ...ref, reason: abortReason })).max(10_000),
+});
