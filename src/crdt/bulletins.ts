@@ -48,10 +48,11 @@ export class BulletinSet implements Space {
   add({ kind, key, bytes }: Bulletin, via: Via): Verdict {
     if (!isText(key, KEY_LENGTH_LIMIT) || !Object.hasOwn(this.#verifiers, kind)) return 'malformed'; // C7
     const current = this.#kinds.get(kind)?.documents.get(key);
-    if (current !== undefined && Buffer.compare(bytes, current) <= 0) return 'known'; // C6
+    if (current !== undefined && Buffer.compare(bytes, current) === 0) return 'known';
     if (bytes.length > BULLETIN_BYTES_LIMIT) return 'limit';
     if (current === undefined && this.#countOf(kind) >= BULLETINS_PER_KIND_LIMIT) return 'limit';
     if (this.#verifiers[kind]?.(key, bytes) !== true) return 'not-signed'; // C7
+    if (current !== undefined && Buffer.compare(bytes, current) < 0) return 'known'; // C6
     const bulletin = { kind, key, bytes: bytes.slice() };
     this.#put(bulletin, current);
     this.#added.emit({ bulletin, via });

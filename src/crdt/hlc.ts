@@ -79,7 +79,7 @@ export class HybridClock {
   }
 
   now(): Hlc {
-    const wallMs = this.#wallMs();
+    const wallMs = Math.floor(this.#wallMs());
     if (this.#isOnItsOwn(wallMs)) this.#last = this.#remote; // H3
     this.#last = wallMs > this.#last.wallMs ? { wallMs, counter: 0 } : next(this.#last); // H1
     return { ...this.#last, peerId: this.#peerId };

@@ -1,0 +1,304 @@
+import assert from 'node:assert/strict';
+import { encode, type PeerId, SeededRandom } from '../../../src/base/index.ts';
+import type { RegistryChange } from '../../../src/crdt/index.ts';
+import { METHODS, TOPIC } from '../../../src/crdt/wire.ts';
+import { MemoryStore } from '../../../src/storage/index.ts';
+import { settle } from '../mesh/support.ts';
+import { aliveOf, type Node, namesOf, profileOf, World } from './support.ts';
+
+describe('registry', () => {
+  let world: World;
+  beforeEach(() => {
+    world = new World();
+  });
+  afterEach(() => world.stop());
+
+  const assertConverged = (nodes: readonly Node[] = world.nodes) =>
+    assert.equal(new Set(nodes.map(({ registry }) => registry.digest())).size, 1);
+
+  it('every node knows every profile, who is alive, and where it stands', async () => {
+    const nodes = await world.mesh(5);
+    await world.advance(120_000);
+    for (const node of nodes) {
+      assert.deepEqual(namesOf(node), ['node-1', 'node-2', 'node-3', 'node-4', 'node-5']);
+      assert.deepEqual(aliveOf(node), namesOf(node));
+      assert.ok((node.registry.coordinate.error ?? 1) < 0.5, `${node.registry.coordinate.error}`);
+    }
+    assertConverged();
+  });
+
+  it('a changed profile is everywhere within a moment', async () => {
+    const [first, , third] = (await world.mesh(3)) as [Node, Node, Node];
+    const changes: RegistryChange[] = [];
+    third.registry.onChange((change) => changes.push(change));
+    first.registry.announce(profileOf('node-1', { labels: { zone: 'us' }, groupRole: 'voter' }));
+    await world.advance(200);
+    assert.equal(third.registry.node(first.peerId)?.profile.labels['zone'], 'us');
+    assert.ok(changes.some((change) => change.type === 'node' && change.peerId === first.peerId));
+  });
+
+  it('a node that falls silent is not alive after three missed heartbeats, and alive again when it is heard', async () => {
+    const [first, second] = (await world.mesh(2)) as [Node, Node];
+    const told: boolean[] = [];
+    first.registry.onChange(() => told.push(first.registry.node(second.peerId)?.isAlive === true));
+    world.cut.add(second.peerId);
+    await world.advance(4_000);
+    assert.deepEqual(aliveOf(first), ['node-1', 'node-2']);
+    await world.advance(6_000);
+    assert.deepEqual(aliveOf(first), ['node-1']);
+    assert.deepEqual(namesOf(first), ['node-1', 'node-2']);
+    world.cut.clear();
+    await world.linkAll();
+    await world.advance(3_000);
+    assert.deepEqual(aliveOf(first), ['node-1', 'node-2']);
+    assert.deepEqual(told.slice(0, 1), [false]);
+    assert.ok(told.includes(true));
+  });
+
+  it('a dead node is not taken for alive by one that catches up on its last heartbeat', async () => {
+    const [, second] = (await world.mesh(2)) as [Node, Node];
+    await second.stop();
+    await world.advance(30_000);
+    const late = await world.node(3);
+    await world.linkAll();
+    await world.advance(3_000);
+    assert.deepEqual(namesOf(late), ['node-1', 'node-2', 'node-3']);
+    assert.deepEqual(aliveOf(late), ['node-1', 'node-3']);
+  });
+
+  it('C8: what gossip lost is caught up on by anti-entropy', async () => {
+    const nodes = (await world.mesh(4)) as [Node, Node, Node, Node];
+    world.isGossipLost = true;
+    nodes[0].registry.announce(profileOf('renamed'));
+    nodes[1].registry.publishProgress('job_1', 7, { percent: 40 });
+    nodes[2].registry.bulletins.add('revocation', 'somebody', Buffer.from('revoke somebody'));
+    await world.advance(40_000);
+    for (const { registry } of nodes) {
+      assert.equal(registry.node(nodes[0].peerId)?.profile.name, 'renamed');
+      assert.deepEqual(registry.progressOf('job_1')?.progress, { percent: 40 });
+      assert.equal(registry.bulletins.all('revocation').length, 1);
+    }
+    assertConverged();
+    assert.deepEqual(aliveOf(nodes[0]).length, 4, 'heartbeats travel that way too');
+  });
+
+  it('both sides of a partition go on, and agree when it heals', async () => {
+    const nodes = (await world.mesh(3)) as [Node, Node, Node];
+    world.cut.add(nodes[2].peerId);
+    await world.advance(20_000);
+    nodes[0].registry.announce(profileOf('changed-here'));
+    nodes[2].registry.announce(profileOf('changed-there'));
+    nodes[2].registry.publishProgress('job_1', 1, 'half');
+    await world.advance(20_000);
+    world.cut.clear();
+    await world.linkAll();
+    await world.advance(5_000);
+    assertConverged();
+    assert.deepEqual(namesOf(nodes[1]), ['changed-here', 'changed-there', 'node-2']);
+    assert.equal(nodes[0].registry.progressOf('job_1')?.progress, 'half');
+  });
+
+  it('catches up on more than fits one message', async () => {
+    const first = await world.node(1);
+    for (let at = 0; at < 300; at += 1) {
+      first.registry.publishProgress(`job_${at}`, 1, 'x'.repeat(3_500));
+    }
+    const second = await world.node(2);
+    await world.linkAll();
+    await world.advance(3_000);
+    assertConverged();
+    assert.equal(second.registry.progressOf('job_10'), undefined, 'only the latest 128 of a node are kept');
+    assert.equal(second.registry.progressOf('job_299')?.fencingToken, 1);
+  });
+
+  it('a restarted node knows the others and their addresses before it meets anybody, and its stamps go on', async () => {
+    const store = new MemoryStore();
+    const [first] = (await world.mesh(2)) as [Node, Node];
+    const kept = await world.node(3, { store });
+    await world.linkAll();
+    await world.advance(10_000);
+    kept.registry.bulletins.add('revocation', 'x', Buffer.from('revoke x'));
+    kept.registry.publishProgress('job_1', 1, 'before');
+    await world.advance(1_000);
+    const stopping = kept.stop();
+    await world.advance(100);
+    await stopping;
+    const again = await world.node(3, { store, skewMs: -8_000 });
+    assert.deepEqual(namesOf(again), ['node-1', 'node-2', 'node-3']);
+    assert.deepEqual(aliveOf(again), ['node-3']);
+    assert.deepEqual(again.registry.node(first.peerId)?.profile.addresses, ['/memory/node-1']);
+    assert.equal(again.registry.bulletins.all('revocation').length, 1);
+    again.registry.announce(profileOf('came back'));
+    again.registry.publishProgress('job_1', 1, 'after');
+    await world.linkAll();
+    await world.advance(3_000);
+    assert.equal(first.registry.node(again.peerId)?.profile.name, 'came back');
+    assert.equal(first.registry.progressOf('job_1')?.progress, 'after');
+  });
+
+  it('a node that lost its disk overtakes what others remember of its earlier life', async () => {
+    const [first, second] = (await world.mesh(2, {})) as [Node, Node];
+    second.clock.offsetMs = 50_000;
+    second.registry.announce(profileOf('from the future'));
+    await world.advance(1_000);
+    const stopping = second.stop();
+    await world.advance(100);
+    await stopping;
+    const again = await world.node(2);
+    await world.linkAll();
+    await world.advance(10_000);
+    assert.equal(first.registry.node(again.peerId)?.profile.name, 'node-2');
+    assertConverged();
+  });
+
+  it('writes to disk now and then, not for each heartbeat', async () => {
+    let batches = 0;
+    const store = new MemoryStore();
+    const write = store.write.bind(store);
+    store.write = (batch) => {
+      batches += 1;
+      return write(batch);
+    };
+    await world.node(1, { store });
+    await world.advance(60_000);
+    assert.ok(batches <= 8, `${batches} batches in a minute`);
+  });
+
+  it('a node that was off for more than the horizon comes back, and what it held does not', async () => {
+    const options = { horizonMs: 600_000 };
+    const nodes = (await world.mesh(3, { options })) as [Node, Node, Node];
+    nodes[0].registry.publishProgress('job_1', 1, 'long ago');
+    await world.advance(1_000);
+    world.cut.add(nodes[2].peerId);
+    await world.advance(700_000);
+    assert.equal(nodes[1].registry.progressOf('job_1'), undefined);
+    world.cut.clear();
+    await world.linkAll();
+    await world.advance(10_000);
+    assertConverged();
+    assert.deepEqual(aliveOf(nodes[2]), ['node-1', 'node-2', 'node-3']);
+    assert.equal(nodes[2].registry.progressOf('job_1'), undefined);
+  });
+
+  describe('progress', () => {
+    it('a higher fencing token wins over a later report, and of one attempt the later report wins', async () => {
+      const [first, second, third] = (await world.mesh(3)) as [Node, Node, Node];
+      second.registry.publishProgress('job_1', 20, 'second attempt');
+      await world.advance(1_000);
+      first.registry.publishProgress('job_1', 10, 'a straggler');
+      await world.advance(1_000);
+      for (const { registry } of [first, second, third]) {
+        assert.equal(registry.progressOf('job_1')?.progress, 'second attempt');
+      }
+      second.registry.publishProgress('job_1', 20, 'further on');
+      await world.advance(1_000);
+      assert.deepEqual(first.registry.progressOf('job_1')?.progress, 'further on');
+      assert.equal(first.registry.progressOf('job_1')?.fencingToken, 20);
+      assert.equal(first.registry.progressOf('job_2'), undefined);
+    });
+
+    it('refuses what is too long to be told everybody', async () => {
+      const node = await world.node(1);
+      assert.throws(() => node.registry.publishProgress('job_1', 1, 'x'.repeat(5_000)), {
+        code: 'RESOURCE_EXHAUSTED',
+      });
+    });
+  });
+
+  describe('bulletins', () => {
+    it('anyone may pass on a valid one; each node tells its listeners once; others are refused', async () => {
+      const nodes = (await world.mesh(3)) as [Node, Node, Node];
+      const heard: string[] = [];
+      nodes[2].registry.bulletins.onAdded(({ key }) => heard.push(key));
+      const bytes = Buffer.from('revoke mallory');
+      assert.equal(nodes[0].registry.bulletins.add('revocation', 'mallory', bytes), true);
+      assert.equal(nodes[1].registry.bulletins.add('revocation', 'mallory', bytes), true);
+      assert.equal(nodes[1].registry.bulletins.add('revocation', 'mallory', Buffer.from('forged')), false);
+      assert.equal(nodes[1].registry.bulletins.add('unheard of', 'x', bytes), false);
+      await world.advance(1_000);
+      assert.deepEqual(heard, ['mallory']);
+      assertConverged();
+    });
+  });
+
+  describe('what others may send', () => {
+    it('C2: a node that signs with another key is heard by nobody', async () => {
+      const [first] = (await world.mesh(2)) as [Node, Node];
+      const forger = await world.node(9, { isForger: true });
+      await world.linkAll();
+      await world.advance(10_000);
+      assert.deepEqual(namesOf(first), ['node-1', 'node-2']);
+      assert.ok(first.registry.counts().refused['not-signed'] > 0);
+      assert.deepEqual(namesOf(forger), ['node-1', 'node-2', 'node-9']);
+    });
+
+    it('C5: a node whose clock is far ahead is not believed, and carries nobody along', async () => {
+      const [first, second] = (await world.mesh(2)) as [Node, Node];
+      await world.node(9, { skewMs: 3_600_000 });
+      await world.linkAll();
+      await world.advance(10_000);
+      assert.deepEqual(namesOf(first), ['node-1', 'node-2']);
+      assert.ok(first.registry.counts().refused.future > 0);
+      first.registry.publishProgress('job_1', 1, 'now');
+      await world.advance(1_000);
+      const stamp = second.registry.progressOf('job_1')?.hlc.wallMs ?? 0;
+      assert.ok(Math.abs(stamp - world.clock.wallMs()) < 2_000);
+    });
+
+    it('a revoked node is forgotten and stays out, also when others still relay it', async () => {
+      const [first, second, third] = (await world.mesh(3)) as [Node, Node, Node];
+      world.revoked.add(third.peerId);
+      first.registry.forget(third.peerId);
+      await world.advance(20_000);
+      assert.deepEqual(namesOf(first), ['node-1', 'node-2']);
+      second.registry.forget(third.peerId);
+      await world.advance(5_000);
+      assertConverged([first, second]);
+    });
+
+    it('a node that leaves for good is gone everywhere', async () => {
+      const [first, second, third] = (await world.mesh(3)) as [Node, Node, Node];
+      third.registry.withdraw();
+      await world.advance(5_000);
+      assert.deepEqual(namesOf(first), ['node-1', 'node-2']);
+      assert.deepEqual(namesOf(second), ['node-1', 'node-2']);
+    });
+
+    it('C9: garbage is counted and harms nothing', async () => {
+      const [first, second] = (await world.mesh(2)) as [Node, Node];
+      const digest = first.registry.digest();
+      const random = new SeededRandom(5);
+      const junk = [null, 7, 'x', [], {}, [['node', [[1, 2]]]], { wants: 1, items: [] }, random.bytes(50)];
+      for (const body of junk) {
+        second.transport.gossip.publish(TOPIC, encode(body));
+        second.transport.gossip.publish(TOPIC, random.bytes(40));
+        for (const method of [METHODS.compare, METHODS.exchange])
+          second.messenger.send(first.peerId, method, body);
+        const items = [
+          ['node', body],
+          ['bulletin', body],
+          ['no such space', body],
+        ];
+        second.messenger.send(first.peerId, METHODS.exchange, { wants: [], items });
+      }
+      await settle();
+      await world.advance(5_000);
+      assert.equal(first.registry.digest(), digest);
+      assert.ok(first.registry.counts().refused.malformed > junk.length);
+      assert.deepEqual(aliveOf(first), ['node-1', 'node-2']);
+    });
+
+    it('C9: a peer that answers nonsense, or not at all, does not stop the rounds with others', async () => {
+      const [first, second] = (await world.mesh(2)) as [Node, Node];
+      world.isGossipLost = true;
+      const liar = await world.node(3);
+      await liar.registry.stop();
+      liar.messenger.handle(METHODS.compare, () => ({ differences: 'all', isMore: true }));
+      await world.linkAll();
+      second.registry.announce(profileOf('renamed'));
+      await world.advance(60_000);
+      assert.equal(first.registry.node(second.peerId as PeerId)?.profile.name, 'renamed');
+      assert.ok(first.registry.counts().syncFailed > 0);
+    });
+  });
+});
