@@ -238,6 +238,7 @@ class ComposedGroup implements Group {
       version: MACHINE_VERSION,
     };
     await this.#client.propose({ module: 'members', kind: 'found', body });
+    this.session.poke();
   }
 
   async handOver({ to, timeoutMs = 2_000 }: { to?: PeerId; timeoutMs?: number } = {}): Promise<boolean> {

@@ -2,7 +2,7 @@ import { AspenError, fromWireError, type PeerId, toWireError } from '../base/ind
 import type { Messenger } from '../mesh/index.ts';
 import { groupMethod } from './call-errors.ts';
 import type { LeaderFinder } from './leader-finder.ts';
-import { type Command, commandFromWire, toWireOutcome } from './machine/index.ts';
+import { type Command, commandFromWire, requireRole, toWireOutcome } from './machine/index.ts';
 import type { Replica } from './replica.ts';
 import { notLeader } from './submission.ts';
 
@@ -34,8 +34,11 @@ export function serveGroup(components: GroupServerComponents, group: string): Di
   };
 }
 
-function submitAll(replica: Replica, from: PeerId, body: unknown): Promise<WireAnswer[]> {
+async function submitAll(replica: Replica, from: PeerId, body: unknown): Promise<WireAnswer[]> {
   const commands = readCommands(body, from);
+  if (replica.leading !== undefined) {
+    requireRole(replica.read('members'), from, { needed: 'submitter', deed: 'change what is agreed' });
+  }
   return new Promise((resolve) => {
     const answers: WireAnswer[] = new Array(commands.length);
     let left = commands.length;
@@ -62,8 +65,8 @@ function readCommands(body: unknown, from: PeerId): Command[] {
   return body.map((wire) => {
     const command = commandFromWire(wire);
     if (command === undefined) throw new AspenError('INVALID_REQUEST', 'a forwarded command is malformed');
-    if (command.request !== null && !command.request.client.startsWith(`${from}/`)) {
-      throw new AspenError('DENIED', `${from} may not propose for ${command.request.client}`);
+    if (!command.request?.client.startsWith(`${from}/`)) {
+      throw new AspenError('DENIED', `${from} may not propose for ${command.request?.client ?? 'a leader'}`);
     }
     return command;
   });

@@ -6,7 +6,6 @@ import {
   isPeerId,
   isRole,
   type Role,
-  roleAllows,
   secretHash,
   signCertificate,
   signRevocation,
@@ -15,7 +14,7 @@ import {
 } from '../mesh/index.ts';
 import { textKey } from '../storage/index.ts';
 import type { LeaderRequest, Leadership } from './group.ts';
-import { type Member, parseWith, type TicketRecord, ticketRefusal } from './machine/index.ts';
+import { type Member, parseWith, requireRole, type TicketRecord, ticketRefusal } from './machine/index.ts';
 import type { Replica } from './replica.ts';
 import type { RootCustody } from './root-custody.ts';
 
@@ -181,11 +180,7 @@ class Registrar {
   }
 
   #requireRole(from: PeerId, needed: Role, deed: string): void {
-    const member = this.#leadership.read(({ module }) =>
-      module('members').table<Member>('members').get(textKey(from)),
-    );
-    if (member !== undefined && member.revokedAtMs === null && roleAllows(member.role, needed)) return;
-    throw new AspenError('DENIED', `${from} may not ${deed}: its role is ${member?.role ?? 'none'}`);
+    this.#leadership.read(({ module }) => requireRole(module('members'), from, { needed, deed }));
   }
 
   #signer() {

@@ -162,6 +162,7 @@ export class Replica implements Startable {
     this.#dropWork(() => new AspenError('UNAVAILABLE', 'this node is stopping'));
     for (const part of this.#upkeep.splice(0)) part[Symbol.dispose]();
     await this.#tasks.stop();
+    await this.#flushing;
   }
 
   get raftState(): RaftState {

@@ -10,7 +10,7 @@ import {
   type Random,
 } from '../base/index.ts';
 import type { LeaderRequest, Leadership } from './group.ts';
-import { type Fact, parseWith, type Session } from './machine/index.ts';
+import { type Fact, parseWith, requireRole, type Session } from './machine/index.ts';
 
 export interface SessionKeeperOptions {
   /** A session that was not renewed for this long is suspect. Unit: ms. @default 4_000 */
@@ -113,6 +113,9 @@ export class SessionKeeper implements Disposable {
   async #open({ from, body }: LeaderRequest): Promise<{ readonly sessionId: string }> {
     const { incarnation, version } = parseOpen(body);
     const { leadership } = this.#components;
+    leadership.read(({ module }) =>
+      requireRole(module('members'), from, { needed: 'worker', deed: 'hold a session' }),
+    );
     await this.#noteVersion(from, version);
     const sessionId = newId('ses', this.#components);
     await leadership.propose({
@@ -160,6 +163,10 @@ export class SessionKeeper implements Disposable {
 
   #onFacts(facts: readonly Fact[]): void {
     for (const { module, type, peerId, sessionId } of facts) {
+      if (module === 'members' && (type === 'left' || type === 'revoked')) {
+        const kept = this.#kept.get(peerId as PeerId);
+        if (kept !== undefined) this.#close(kept, type);
+      }
       if (module !== 'sessions') continue;
       if (type === 'closed') this.#forget(peerId as PeerId, sessionId as string);
       if (type === 'opened') {
@@ -192,7 +199,7 @@ export class SessionKeeper implements Disposable {
     for (const kept of [...this.#kept.values()]) {
       const silentMs = nowMs - kept.lastRenewalMs;
       if (silentMs >= this.#options.ttlMs) this.#setSuspect(kept, true);
-      if (silentMs >= this.#options.closeAfterMs) this.#close(kept);
+      if (silentMs >= this.#options.closeAfterMs) this.#close(kept, 'not renewed');
     }
   }
 
@@ -202,13 +209,13 @@ export class SessionKeeper implements Disposable {
     this.#changes.emit(viewOf(kept));
   }
 
-  #close(kept: Kept): void {
+  #close(kept: Kept, reason: string): void {
     if (kept.isClosing) return;
     kept.isClosing = true;
     const { leadership, log } = this.#components;
     const { peerId, sessionId } = kept.session;
     leadership
-      .propose({ module: 'sessions', kind: 'close', body: { peerId, sessionId, reason: 'not renewed' } })
+      .propose({ module: 'sessions', kind: 'close', body: { peerId, sessionId, reason } })
       .catch((err: unknown) => {
         kept.isClosing = false;
         log.debug({ err, peerId }, 'session not closed, will try again');

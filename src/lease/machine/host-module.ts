@@ -14,6 +14,7 @@ export function hostModule(state: MachineState): MachineModule {
       /** Every voter and standby understands `version`: commands of it may enter the log from here on. */
       raise: {
         since: 1,
+        isLeadersOnly: true,
         parse: parseVersion,
         apply: (version: number) => {
           state.version = Math.max(state.version, version);
@@ -21,7 +22,12 @@ export function hostModule(state: MachineState): MachineModule {
         },
       },
       /** Moves group time on when nothing else does, so that what waits for it can be decided. */
-      advance: { since: 1, parse: () => null, apply: (_body, { groupMs }) => ({ groupMs }) },
+      advance: {
+        since: 1,
+        isLeadersOnly: true,
+        parse: () => null,
+        apply: (_body, { groupMs }) => ({ groupMs }),
+      },
     },
     queries: {
       state: {

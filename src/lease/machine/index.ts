@@ -20,7 +20,7 @@ export {
   type MachineStore,
   NotUnderstood,
 } from './machine.ts';
-export { listMembers, type Member, type MeshRecord, membersModule } from './members.ts';
+export { listMembers, type Member, type MeshRecord, membersModule, requireRole } from './members.ts';
 export type {
   ApplyContext,
   CommandKind,

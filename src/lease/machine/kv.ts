@@ -57,7 +57,12 @@ export const kvModule: MachineModule = {
     put: { since: 1, parse: parsePut, apply: applyPut },
     delete: { since: 1, parse: parseKey, apply: applyDelete },
     cas: { since: 1, parse: parseCas, apply: applyCas },
-    expire: { since: 1, parse: () => null, apply: (_body, context) => applyExpire(context) },
+    expire: {
+      since: 1,
+      isLeadersOnly: true,
+      parse: () => null,
+      apply: (_body, context) => applyExpire(context),
+    },
   },
   queries: {
     get: { parse: parseKey, run: (key: string, context) => runGet(key, context) },

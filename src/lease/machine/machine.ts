@@ -143,8 +143,11 @@ export class Machine {
    * What a leader asks before it lets a command into the log.
    * @returns the machine version it needs. @throws AspenError: not applied.
    */
-  admit({ module, kind, body }: Pick<Command, 'module' | 'kind' | 'body'>): number {
-    const { since, parse } = this.#kind(module, kind);
+  admit({ module, kind, body, request }: Pick<Command, 'module' | 'kind' | 'body' | 'request'>): number {
+    const { since, isLeadersOnly, parse } = this.#kind(module, kind);
+    if (isLeadersOnly && request !== null) {
+      throw new AspenError('DENIED', `${module}.${kind} is for the leader to propose`);
+    }
     if (since > this.#state.version) {
       throw new AspenError(
         'CONFLICT',
@@ -185,6 +188,7 @@ export class Machine {
 
   #applyBatch(batch: Batch, index: LogIndex): AppliedEntry {
     const state = this.#state;
+    state.epoch = Math.max(state.epoch, batch.epoch);
     state.groupMs = Math.max(state.groupMs, batch.groupMs);
     state.wallMs = batch.wallMs;
     this.#moment.groupMs = state.groupMs;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { AspenError, type PeerId } from '../../base/index.ts';
-import { isPeerId, isRole, type Role } from '../../mesh/index.ts';
+import { isPeerId, isRole, type Role, roleAllows } from '../../mesh/index.ts';
 import { textKey } from '../../storage/index.ts';
 import { parseWith } from './checks.ts';
 import type { ApplyContext, MachineModule, QueryContext } from './module.ts';
@@ -85,13 +85,28 @@ export const membersModule: MachineModule = {
   tables: ['members', 'tickets', 'custody', 'mesh'],
   commands: {
     found: { since: 1, parse: parseWith(foundSchema), apply: applyFound },
-    createTicket: { since: 1, parse: parseWith(createTicketSchema), apply: applyCreateTicket },
-    revokeTicket: { since: 1, parse: parseWith(z.object({ id: ticketId })), apply: applyRevokeTicket },
-    admit: { since: 1, parse: parseWith(admitSchema), apply: applyAdmit },
-    revokeMember: { since: 1, parse: parseWith(revokeSchema), apply: applyRevokeMember },
-    leave: { since: 1, parse: parseWith(z.object({ peerId })), apply: applyLeave },
-    custody: { since: 1, parse: parseWith(custodySchema), apply: applyCustody },
-    understands: { since: 1, parse: parseWith(understandsSchema), apply: applyUnderstands },
+    createTicket: {
+      since: 1,
+      isLeadersOnly: true,
+      parse: parseWith(createTicketSchema),
+      apply: applyCreateTicket,
+    },
+    revokeTicket: {
+      since: 1,
+      isLeadersOnly: true,
+      parse: parseWith(z.object({ id: ticketId })),
+      apply: applyRevokeTicket,
+    },
+    admit: { since: 1, isLeadersOnly: true, parse: parseWith(admitSchema), apply: applyAdmit },
+    revokeMember: { since: 1, isLeadersOnly: true, parse: parseWith(revokeSchema), apply: applyRevokeMember },
+    leave: { since: 1, isLeadersOnly: true, parse: parseWith(z.object({ peerId })), apply: applyLeave },
+    custody: { since: 1, isLeadersOnly: true, parse: parseWith(custodySchema), apply: applyCustody },
+    understands: {
+      since: 1,
+      isLeadersOnly: true,
+      parse: parseWith(understandsSchema),
+      apply: applyUnderstands,
+    },
   },
   queries: {
     /** Everybody, revoked members included. */
@@ -113,6 +128,22 @@ export const membersModule: MachineModule = {
     },
   },
 };
+
+/** @throws AspenError DENIED unless `peerId` is a member whose role allows what `needed` allows. */
+export function requireRole(
+  context: Pick<QueryContext, 'read'>,
+  peerId: PeerId,
+  { needed, deed }: { readonly needed: Role; readonly deed: string },
+): void {
+  const member = context.read<Member>('members', 'members').get(textKey(peerId));
+  if (member !== undefined && member.revokedAtMs === null && roleAllows(member.role, needed)) return;
+  throw new AspenError('DENIED', `${peerId} may not ${deed}: its role is ${roleText(member)}`);
+}
+
+function roleText(member: Member | undefined): string {
+  if (member === undefined) return 'none';
+  return member.revokedAtMs === null ? member.role : 'revoked';
+}
 
 /** @returns everybody the group knows, revoked members included. */
 export function listMembers(context: Pick<QueryContext, 'table'>): Member[] {

@@ -58,6 +58,8 @@ export interface QueryContext {
 export interface CommandKind<B = unknown, R = unknown> {
   /** First machine version that understands it; it enters the log only when every voter and standby does. */
   readonly since: number;
+  /** Only the leader's own parts propose it (`Leadership.propose`); from a client it is refused `DENIED`. @default false */
+  readonly isLeadersOnly?: boolean;
   readonly parse: (body: unknown) => B;
   readonly apply: (body: B, context: ApplyContext) => R;
 }

@@ -28,8 +28,8 @@ export const sessionsModule: MachineModule = {
   name: 'sessions',
   tables: ['sessions'],
   commands: {
-    open: { since: 1, parse: parseWith(openSchema), apply: applyOpen },
-    close: { since: 1, parse: parseWith(closeSchema), apply: applyClose },
+    open: { since: 1, isLeadersOnly: true, parse: parseWith(openSchema), apply: applyOpen },
+    close: { since: 1, isLeadersOnly: true, parse: parseWith(closeSchema), apply: applyClose },
   },
   queries: {
     list: {

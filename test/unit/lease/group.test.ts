@@ -6,29 +6,12 @@ import { type Node, World } from './world.ts';
 const put = (key: string, value: string) => ({ module: 'kv', kind: 'put', body: { key, value } });
 const get = (key: string) => ({ module: 'kv', kind: 'get', body: { key } });
 
-/** Brings a newcomer in as a joiner is: by a ticket, redeemed at the leader. */
-async function admit(world: World, node: Node): Promise<void> {
-  const secret = world.random.bytes(16);
-  const { client } = world.leader().group;
-  const hash = secretHash(world.crypto, secret);
-  const { id: ticketId } = await world.clock.until(
-    client.askLeader<{ id: string }>('members/create-ticket', {
-      role: 'voter',
-      ttlMs: 60_000,
-      uses: 1,
-      secretHash: hash,
-    }),
-  );
-  const { peerId, sealingKey } = node.identity;
-  await world.clock.until(client.askLeader('members/redeem', { ticketId, secret, peerId, sealingKey }));
-}
-
 /** A mesh in which every node is a voter. */
 async function meshOf(count: 1 | 3, options: ConstructorParameters<typeof World>[0] = {}): Promise<World> {
   const world = new World(options);
   const first = await world.addNode();
   await world.found(first);
-  for (let made = 1; made < count; made += 1) await admit(world, await world.addNode());
+  for (let made = 1; made < count; made += 1) await world.admit(await world.addNode());
   await world.untilTrue('all vote', () => first.group.status().voters.length === count);
   await world.untilTrue('all know it', () =>
     world.nodes.every(({ group }) => group.status().role === 'voter' && group.status().leader !== null),
@@ -193,7 +176,7 @@ describe('a group of three', () => {
     }
     await world.clock.advance(3_000);
     const newcomer = await world.addNode();
-    await admit(world, newcomer);
+    await world.admit(newcomer);
     await world.untilTrue('the newcomer stands by', () => newcomer.group.status().role === 'standby');
     await world.untilTrue(
       'the newcomer has it all',
@@ -224,11 +207,24 @@ describe('a group of three', () => {
   it('answers a node that has no part in the group through one that has', async () => {
     const world = await meshOf(1);
     const outsider = await world.addNode();
+    await world.admit(outsider, 'submitter');
     await world.clock.until(outsider.group.client.propose(put('a', 'from outside')));
     assert.equal(await valueAt(world, outsider, 'a'), 'from outside');
     await world.clock.advance(5_000);
     assert.equal(outsider.group.status().role, 'spare');
     assert.equal(outsider.group.status().leader, (world.nodes[0] as Node).peerId);
+    await world.stop();
+  });
+
+  it('takes no change from whoever is no member, or only watches', async () => {
+    const world = await meshOf(1);
+    for (const role of ['observer', null] as const) {
+      const stranger = await world.addNode();
+      if (role !== null) await world.admit(stranger, role);
+      const refused = await world.clock.until(failure(stranger.group.client.propose(put('a', 'x'))));
+      assert.deepEqual([refused.code, refused.outcome], ['DENIED', 'not-applied']);
+    }
+    assert.equal(await valueAt(world, world.nodes[0] as Node, 'a'), undefined);
     await world.stop();
   });
 

@@ -19,6 +19,7 @@ async function setting(): Promise<Setting> {
   });
   await world.found(leader);
   const worker = await world.addNode();
+  await world.admit(worker, 'worker');
   await world.untilTrue(
     'the worker holds a session',
     () => worker.group.session.lastConfirmedSentMs !== null,

@@ -10,6 +10,8 @@ import {
   MemoryNetwork,
   MemoryTransport,
   meshIdOf,
+  type Role,
+  secretHash,
   signCertificate,
   TransportMessenger,
 } from '../../../src/mesh/index.ts';
@@ -107,6 +109,18 @@ export class World {
     await this.clock.until(
       node.group.found({ rootSeed: this.rootSeed, certificate: this.certificateOf(node.identity) }),
     );
+  }
+
+  /** Brings a newcomer in as a joiner is: by a ticket, redeemed at the leader. */
+  async admit({ identity }: Node, role: Role = 'voter'): Promise<void> {
+    const { client } = this.leader().group;
+    const secret = this.random.bytes(16);
+    const grant = { role, ttlMs: 60_000, uses: 1, secretHash: secretHash(this.crypto, secret) };
+    const { id: ticketId } = await this.clock.until(
+      client.askLeader<{ id: string }>('members/create-ticket', grant),
+    );
+    const { peerId, sealingKey } = identity;
+    await this.clock.until(client.askLeader('members/redeem', { ticketId, secret, peerId, sealingKey }));
   }
 
   certificateOf({ peerId, sealingKey }: Identity): Uint8Array {

@@ -84,13 +84,21 @@ describe('the machine', () => {
   it('admits a command of a newer version only when the group has agreed on it', () => {
     const bench = new Bench([fickleModule]);
     const body = new Uint8Array([0xc0]);
-    const later = { module: 'fickle', kind: 'later', body };
+    const later = { module: 'fickle', kind: 'later', body, request: null };
     assert.throws(() => bench.machine.admit(later), { code: 'CONFLICT' });
     resultOf(bench.apply({ module: 'machine', kind: 'raise', body: { version: 2 } }));
     assert.equal(bench.machine.admit(later), 2);
-    assert.throws(() => bench.machine.admit({ module: 'nobody', kind: 'x', body }), {
+    assert.throws(() => bench.machine.admit({ module: 'nobody', kind: 'x', body, request: null }), {
       code: 'METHOD_NOT_FOUND',
     });
+  });
+
+  it("lets only the leader itself propose what is the leader's", () => {
+    const bench = new Bench([kvModule]);
+    const request = { client: 'c', sequence: 1, acknowledgedThrough: 0 };
+    const expire = { module: 'kv', kind: 'expire', body: new Uint8Array([0xc0]) };
+    assert.throws(() => bench.machine.admit({ ...expire, request }), { code: 'DENIED' });
+    assert.equal(bench.machine.admit({ ...expire, request: null }), 1);
   });
 
   it('moves group time on and never back', () => {
