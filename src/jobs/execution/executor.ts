@@ -1,0 +1,77 @@
+import type { PeerId } from '../../base/index.ts';
+
+/** Why an attempt is ended from outside; the reason of its abort signal. */
+export type StopReason = 'cancelled' | 'timeout' | 'lost' | 'shutdown';
+
+/** Where an attempt's output goes, in the order in which it arrives. Never blocks: what cannot be kept is dropped by the sink. */
+export interface OutputSink {
+  write(stream: 'stdout' | 'stderr', bytes: Uint8Array): void;
+}
+
+export interface AttemptProgress {
+  /** 0 to 100. */
+  readonly percent?: number;
+  readonly message?: string;
+  readonly counters?: Record<string, number>;
+}
+
+/** All that one attempt of a job may know and touch. */
+export interface AttemptContext {
+  readonly jobId: string;
+  /** 1 for the first. */
+  readonly attempt: number;
+  /** Grows with every attempt; whatever the job writes to should refuse a smaller one than it has seen. */
+  readonly fencingToken: number;
+  /** The node on which this attempt runs. */
+  readonly node: PeerId;
+  readonly payload: unknown;
+  readonly traceparent: string | null;
+  /** Aborted with a StopReason as its reason. */
+  readonly signal: AbortSignal;
+  readonly output: OutputSink;
+  progress(progress: AttemptProgress): void;
+}
+
+export interface ExecutionError {
+  readonly code: string;
+  readonly message: string;
+  readonly retryable: boolean;
+  readonly exitCode?: number;
+}
+
+/** A result is kept on failure too: a command's output says why it failed. */
+export type ExecutionResult =
+  | { readonly ok: true; readonly result: unknown }
+  | { readonly ok: false; readonly error: ExecutionError; readonly result: unknown };
+
+/**
+ * Does the work of one type of job.
+ *
+ * When the signal aborts, `execute` ends whatever it began (processes, requests) and only then resolves. It resolves with
+ * ok: false for every expected failure; a rejection is a fault of the executor itself.
+ */
+export interface Executor {
+  /** The job type served, e.g. `shell`. */
+  readonly type: string;
+  execute(attempt: AttemptContext): Promise<ExecutionResult>;
+}
+
+const STOP_REASONS: readonly unknown[] = ['cancelled', 'timeout', 'lost', 'shutdown'] satisfies StopReason[];
+
+const STOP_ERRORS: Record<StopReason, ExecutionError> = {
+  cancelled: { code: 'CANCELLED', message: 'the job was cancelled', retryable: false },
+  timeout: { code: 'TIMEOUT', message: 'the attempt ran longer than its timeout', retryable: true },
+  lost: { code: 'LOST', message: 'the node lost its hold on the job', retryable: true },
+  shutdown: { code: 'LOST', message: 'the agent was stopped', retryable: true },
+};
+
+/** @returns why the signal was aborted, null while it is not. A foreign reason counts as `shutdown`: the work ends, nobody asked for a result. */
+export function stopReasonOf(signal: AbortSignal): StopReason | null {
+  if (!signal.aborted) return null;
+  return STOP_REASONS.includes(signal.reason) ? (signal.reason as StopReason) : 'shutdown';
+}
+
+/** @returns the failure of an attempt that was ended from outside. */
+export function stoppedResult(reason: StopReason, result: unknown): ExecutionResult {
+  return { ok: false, error: STOP_ERRORS[reason], result };
+}
