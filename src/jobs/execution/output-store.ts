@@ -1,0 +1,219 @@
+import { type Clock, Listeners } from '../../base/index.ts';
+import type { OutputSink } from './executor.ts';
+import type { OutputStream } from './runner.ts';
+
+/**
+ * The output of the attempts of one node, in memory.
+ *
+ * - O1 An attempt has one offset space: bytes of both streams in order of arrival, from 0.
+ * - O2 Memory is bounded: an attempt keeps its latest bytes; of ended attempts the latest are kept. A reader is told the first kept offset.
+ * - O3 A chunk is never split between two offsets by the store itself; a read may begin and end within one.
+ */
+export interface OutputChunk {
+  readonly stream: OutputStream;
+  /** Of its first byte. */
+  readonly offset: number;
+  readonly data: Uint8Array;
+}
+
+export interface OutputStoreOptions {
+  /** Kept of one attempt. Unit: bytes. @default 1 MiB */
+  readonly attemptLimitBytes?: number;
+  /** Ended attempts that are kept. @default 256 */
+  readonly endedLimit?: number;
+  /** Kept of all ended attempts together. Unit: bytes. @default 64 MiB */
+  readonly endedLimitBytes?: number;
+}
+
+export interface AttemptName {
+  readonly jobId: string;
+  readonly attempt: number;
+}
+
+export interface OutputRead extends AttemptName {
+  readonly fromOffset: number;
+  readonly bytesLimit: number;
+}
+
+export interface OutputPage {
+  readonly chunks: readonly OutputChunk[];
+  /** Where to read on. */
+  readonly nextOffset: number;
+  /** True when the attempt has ended and nothing follows `nextOffset`. */
+  readonly isEnded: boolean;
+  /** First kept offset; greater than `fromOffset` when older output was dropped. */
+  readonly firstOffset: number;
+}
+
+export interface AttemptOutput extends OutputSink {
+  /** No more will come. */
+  end(): void;
+}
+
+const DEFAULTS: Required<OutputStoreOptions> = {
+  attemptLimitBytes: 1024 * 1024,
+  endedLimit: 256,
+  endedLimitBytes: 64 * 1024 * 1024,
+};
+
+/** Small writes are joined into one chunk up to this, so that a chunk's overhead is bounded too. Unit: bytes. */
+const JOINED_CHUNK_BYTES = 4 * 1024;
+
+export class OutputStore {
+  readonly #options: Required<OutputStoreOptions>;
+  readonly #attempts = new Map<string, AttemptRing>();
+  /** Names of ended attempts, the first to end first. */
+  readonly #ended = new Map<string, AttemptRing>();
+  #endedBytes = 0;
+
+  constructor(options: OutputStoreOptions = {}) {
+    this.#options = { ...DEFAULTS, ...options };
+  }
+
+  /** Opening an attempt again begins it anew. */
+  open(jobId: string, attempt: number): AttemptOutput {
+    const name = nameOf({ jobId, attempt });
+    this.#forget(name);
+    const ring = new AttemptRing(this.#options.attemptLimitBytes);
+    this.#attempts.set(name, ring);
+    return {
+      write: (stream, bytes) => ring.write(stream, bytes),
+      end: () => this.#end(name, ring),
+    };
+  }
+
+  /** @returns null when this node does not have the attempt's output, or no longer. */
+  read(request: OutputRead): OutputPage | null {
+    return this.#attempts.get(nameOf(request))?.read(request.fromOffset, request.bytesLimit) ?? null;
+  }
+
+  /** Like `read`, but waits up to `waitMs` until there is something to read. @throws the signal's reason when it aborts. */
+  async waitForMore(
+    request: OutputRead & { readonly waitMs: number },
+    clock: Clock,
+    signal?: AbortSignal,
+  ): Promise<OutputPage | null> {
+    signal?.throwIfAborted();
+    const ring = this.#attempts.get(nameOf(request));
+    if (ring === undefined) return null;
+    const isReady = () => ring.isEnded || ring.nextOffset > request.fromOffset;
+    if (!isReady() && request.waitMs > 0) await ring.changed(request.waitMs, clock, signal);
+    return ring.read(request.fromOffset, request.bytesLimit);
+  }
+
+  #end(name: string, ring: AttemptRing): void {
+    if (ring.isEnded) return;
+    ring.end();
+    if (this.#attempts.get(name) !== ring) return;
+    this.#ended.set(name, ring);
+    this.#endedBytes += ring.keptBytes;
+    this.#dropOldEnded();
+  }
+
+  /** O2. */
+  #dropOldEnded(): void {
+    for (const name of this.#ended.keys()) {
+      if (this.#ended.size <= this.#options.endedLimit && this.#endedBytes <= this.#options.endedLimitBytes)
+        return;
+      this.#forget(name);
+    }
+  }
+
+  #forget(name: string): void {
+    const ring = this.#attempts.get(name);
+    if (ring === undefined) return;
+    this.#attempts.delete(name);
+    if (this.#ended.delete(name)) this.#endedBytes -= ring.keptBytes;
+    else ring.end();
+  }
+}
+
+const nameOf = ({ jobId, attempt }: AttemptName) => `${jobId}/${attempt}`;
+
+class AttemptRing {
+  readonly #limitBytes: number;
+  readonly #changes = new Listeners<void>();
+  #chunks: OutputChunk[] = [];
+  isEnded = false;
+  nextOffset = 0;
+  firstOffset = 0;
+
+  constructor(limitBytes: number) {
+    this.#limitBytes = limitBytes;
+  }
+
+  get keptBytes(): number {
+    return this.nextOffset - this.firstOffset;
+  }
+
+  write(stream: OutputStream, bytes: Uint8Array): void {
+    if (this.isEnded || bytes.length === 0) return;
+    const last = this.#chunks.at(-1);
+    if (last?.stream === stream && last.data.length + bytes.length <= JOINED_CHUNK_BYTES) {
+      const data = new Uint8Array(last.data.length + bytes.length);
+      data.set(last.data);
+      data.set(bytes, last.data.length);
+      this.#chunks[this.#chunks.length - 1] = { ...last, data };
+    } else {
+      this.#chunks.push({ stream, offset: this.nextOffset, data: bytes.slice() });
+    }
+    this.nextOffset += bytes.length;
+    this.#dropOldest();
+    this.#changes.emit();
+  }
+
+  end(): void {
+    this.isEnded = true;
+    this.#changes.emit();
+  }
+
+  read(fromOffset: number, bytesLimit: number): OutputPage {
+    const from = Math.max(fromOffset, this.firstOffset);
+    const until = Math.min(from + bytesLimit, this.nextOffset);
+    const chunks = this.#chunks.flatMap((chunk) => cut(chunk, from, until));
+    const nextOffset = Math.max(from, until);
+    const isEnded = this.isEnded && nextOffset >= this.nextOffset;
+    return { chunks, nextOffset, isEnded, firstOffset: this.firstOffset };
+  }
+
+  changed(waitMs: number, clock: Clock, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const end = (settle: () => void) => {
+        timer.cancel();
+        subscription[Symbol.dispose]();
+        signal?.removeEventListener('abort', onAbort);
+        settle();
+      };
+      const onAbort = () => end(() => reject(signal?.reason));
+      const subscription = this.#changes.add(() => end(resolve));
+      const timer = clock.setTimer(waitMs, () => end(resolve));
+      signal?.addEventListener('abort', onAbort, { once: true });
+    });
+  }
+
+  /** O2. Drops whole chunks, and cuts the one that would leave more than the limit. */
+  #dropOldest(): void {
+    const first = this.nextOffset - this.#limitBytes;
+    if (first <= this.firstOffset) return;
+    let dropped = 0;
+    while (endOf(this.#chunks[dropped]) <= first) dropped += 1;
+    if (dropped > 0) this.#chunks.splice(0, dropped);
+    const [oldest] = this.#chunks;
+    if (oldest !== undefined && oldest.offset < first) {
+      this.#chunks[0] = { ...oldest, offset: first, data: oldest.data.slice(first - oldest.offset) };
+    }
+    this.firstOffset = first;
+  }
+}
+
+const endOf = (chunk: OutputChunk | undefined) =>
+  chunk === undefined ? Number.POSITIVE_INFINITY : chunk.offset + chunk.data.length;
+
+/** @returns the part of the chunk within [from, until), if any. */
+function cut(chunk: OutputChunk, from: number, until: number): OutputChunk[] {
+  const start = Math.max(chunk.offset, from);
+  const end = Math.min(endOf(chunk), until);
+  if (start >= end) return [];
+  const data = chunk.data.subarray(start - chunk.offset, end - chunk.offset);
+  return [{ stream: chunk.stream, offset: start, data }];
+}
