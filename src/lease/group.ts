@@ -1,5 +1,5 @@
 import type { LogIndex, PeerId, Term } from '../base/index.ts';
-import type { Fact, QueryContext } from './machine/module.ts';
+import type { Fact, QueryContext } from './machine/index.ts';
 
 /** Groups are addressed by name; nothing outside this folder may assume there is only one. */
 export type GroupName = string;

@@ -56,10 +56,9 @@ export interface CompactionOptions {
   readonly keepEntries?: number;
   /** Stored size that is kept. @default 64 MiB */
   readonly keepBytes?: number;
+  /** Entries dropped at once, so that no batch grows long; fewer are not worth the write. @default 1_000 */
+  readonly dropEntries?: number;
 }
-
-/** Entries dropped at once, so that no batch grows long; fewer are not worth the write. */
-const COMPACTION_STEP = 1_000;
 
 /**
  * @param durableIndex what the tables on disk stand for.
@@ -68,13 +67,13 @@ const COMPACTION_STEP = 1_000;
 export function compactionTarget(
   log: LogStore,
   durableIndex: LogIndex,
-  { keepEntries = 10_000, keepBytes = 64 * 2 ** 20 }: CompactionOptions = {},
+  { keepEntries = 10_000, keepBytes = 64 * 2 ** 20, dropEntries = 1_000 }: CompactionOptions = {},
 ): LogIndex | undefined {
   const before = log.firstIndex() - 1;
   const byCount = log.lastIndex() - keepEntries;
   const overBytes = log.bytes - keepBytes;
   const byBytes = overBytes > keepBytes / 8 ? before + log.countForBytes(overBytes) : 0;
   const target = Math.min(Math.max(byCount, byBytes), durableIndex);
-  const isWorthIt = target - before >= COMPACTION_STEP || (byBytes > 0 && target > before);
-  return isWorthIt ? (Math.min(target, before + COMPACTION_STEP) as LogIndex) : undefined;
+  const isWorthIt = target - before >= dropEntries || (byBytes > 0 && target > before);
+  return isWorthIt ? (Math.min(target, before + dropEntries) as LogIndex) : undefined;
 }

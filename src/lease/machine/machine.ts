@@ -54,7 +54,7 @@ export class Machine {
   readonly #modules: ReadonlyMap<string, MachineModule>;
   readonly #contexts: ReadonlyMap<string, ModuleContext>;
   readonly #readers: TableReaders;
-  readonly #hash = new WriteHash();
+  readonly #hash: WriteHash;
   readonly #state: MachineState;
   readonly #moment: Moment;
   readonly #clients: ClientOutcomes;
@@ -65,6 +65,7 @@ export class Machine {
     this.#store = store;
     this.#space = space;
     this.#state = readState(store, space);
+    this.#hash = new WriteHash(space);
     this.#hash.value = this.#state.hash;
     const all = [hostModule(this.#state), ...modules];
     this.#modules = new Map(all.map((module) => [module.name, module]));

@@ -12,12 +12,20 @@ export interface TableStore extends StoreView {
 /** Largest stored value: one record must fit a frame of a snapshot. Unit: bytes. */
 export const VALUE_BYTES_LIMIT = 3.5 * 2 ** 20;
 
-/** Accumulates what was written, in order, so that replicas can be compared at every position. */
+/**
+ * Accumulates what was written, in order, so that replicas can be compared at every position. The space that keys lie in is left out:
+ * a replica that came by a snapshot uses the other one.
+ */
 export class WriteHash {
   value = 0;
+  readonly #spaceLength: number;
+
+  constructor(space: Key) {
+    this.#spaceLength = space.length;
+  }
 
   add(key: Key, value: Uint8Array | undefined): void {
-    const withKey = crc32(key, this.value);
+    const withKey = crc32(key.slice(this.#spaceLength), this.value);
     this.value = value === undefined ? crc32('\u0000deleted', withKey) : crc32(value, withKey);
   }
 
