@@ -18,7 +18,7 @@ export interface AgentConfig {
   /** How many attempts may run here at once. */
   readonly slots: number;
   /** How many voters the group should have once the mesh has as many eligible nodes: 1, 3, 5 or 7. */
-  readonly voters: number;
+  readonly voters: 1 | 3 | 5 | 7;
 }
 
 export type ConfigOrigin = 'flag' | 'environment' | 'file' | 'default';

@@ -18,7 +18,7 @@ export interface JobView {
   readonly error: JobError | null;
   readonly cancelReason: string | null;
   /** Attempts that have ended, oldest first; the latest 50. */
-  readonly history: AttemptRecord[];
+  readonly history: ({ [field: string]: unknown } & AttemptRecord)[];
 }
 
 export function jobView(record: JobRecord): JobView {
@@ -36,7 +36,7 @@ export function jobView(record: JobRecord): JobView {
     result: record.result,
     error: record.error,
     cancelReason: record.cancelReason,
-    history: [...record.history],
+    history: record.history.map((attempt) => ({ ...attempt })),
   };
 }
 

@@ -1,0 +1,191 @@
+import { AspenError, type Clock, type MeshId } from '../base/index.ts';
+import { decodeTicket, type Ticket } from '../mesh/index.ts';
+import type { Store } from '../storage/index.ts';
+import type { ResolvedConfig } from './config.ts';
+import { foundMesh } from './founding.ts';
+import { redeemTicket } from './joining.ts';
+import { decodeMembership, encodeMembership, type Membership } from './membership.ts';
+import { MeshNode } from './mesh-node.ts';
+import type { Platform } from './platform.ts';
+
+const MEMBERSHIP_FILE = 'mesh';
+
+export interface DaemonComponents {
+  readonly platform: Platform;
+  /** Told once when the process must end: what is durable is no longer known, or an invariant broke. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+export interface DaemonOptions {
+  readonly config: ResolvedConfig;
+  /** Join this mesh; where absent and the directory belongs to no mesh, one is founded. */
+  readonly ticket?: string;
+  /** Give up jobs and data of the present mesh when the ticket is of another. @default false */
+  readonly abandon?: boolean;
+}
+
+/** What a request to join came to. */
+export interface JoinOutcome {
+  readonly meshId: MeshId;
+  readonly alreadyMember: boolean;
+}
+
+/**
+ * One machine's agent over its whole life: founds a mesh or joins one, comes back to it without help, changes to another, leaves.
+ *
+ * - B1 The membership file is written before anything of that mesh is done, so a crash at any moment leaves a node that comes back as what it was.
+ * - B2 A certificate is obtained before the present mesh is given up: a refused ticket changes nothing.
+ * - B3 A node with jobs, data or fellow members of its own is not taken into another mesh silently.
+ */
+export class Daemon {
+  readonly #platform: Platform;
+  readonly #onFatal: (error: unknown) => void;
+  readonly #options: DaemonOptions;
+  readonly #startedAtMs: number;
+  #current: { readonly node: MeshNode; readonly store: Store } | undefined;
+  #change: Promise<unknown> = Promise.resolve();
+
+  constructor({ platform, onFatal }: DaemonComponents, options: DaemonOptions) {
+    this.#platform = platform;
+    this.#onFatal = onFatal;
+    this.#options = options;
+    this.#startedAtMs = platform.clock.monotonicMs();
+  }
+
+  get platform(): Platform {
+    return this.#platform;
+  }
+
+  get config(): ResolvedConfig {
+    return this.#options.config;
+  }
+
+  get uptimeMs(): number {
+    return Math.round(this.#platform.clock.monotonicMs() - this.#startedAtMs);
+  }
+
+  get clock(): Clock {
+    return this.#platform.clock;
+  }
+
+  /** @throws AspenError UNAVAILABLE while the agent starts, stops or changes its mesh. */
+  get node(): MeshNode {
+    if (this.#current === undefined) {
+      throw new AspenError('UNAVAILABLE', 'the agent is not in a mesh at this moment; try again', {
+        outcome: 'not-applied',
+      });
+    }
+    return this.#current.node;
+  }
+
+  async start(): Promise<void> {
+    const { ticket, abandon = false } = this.#options;
+    const membership = await this.#readMembership();
+    if (membership === undefined) await this.#enter(await this.#firstMembership(ticket));
+    else {
+      await this.#run(membership);
+      if (ticket !== undefined) await this.join(ticket, { abandon });
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.#serially(() => this.#halt());
+  }
+
+  /**
+   * @throws AspenError CONFLICT when this node has jobs, data or fellow members of its own and `abandon` is not given; as
+   *   {@link redeemTicket} otherwise, and then nothing has changed.
+   */
+  async join(
+    ticketText: string,
+    { abandon = false, signal }: { abandon?: boolean; signal?: AbortSignal } = {},
+  ): Promise<JoinOutcome> {
+    return this.#serially(async () => {
+      const ticket = decodeTicket(this.#platform.crypto, ticketText);
+      const { node } = this;
+      if (ticket.meshId === node.membership.meshId) return { meshId: ticket.meshId, alreadyMember: true };
+      if (!abandon) await refuseUnlessEmpty(node, ticket);
+      const membership = await redeemTicket(this.#platform, ticket, signal && { signal }); // B2
+      await this.#halt();
+      await this.#platform.eraseStore();
+      await this.#enter(membership);
+      return { meshId: membership.meshId, alreadyMember: false };
+    });
+  }
+
+  /** Hands over, is erased from the members, forgets the mesh. The agent has no mesh afterwards and is expected to stop. */
+  async leave({ timeoutMs }: { readonly timeoutMs: number }): Promise<MeshId> {
+    return this.#serially(async () => {
+      const { node } = this;
+      const { meshId } = node.membership;
+      await node.leave({ timeoutMs });
+      await this.#halt();
+      await this.#platform.directory.removeFile(MEMBERSHIP_FILE);
+      await this.#platform.eraseStore();
+      return meshId;
+    });
+  }
+
+  async #firstMembership(ticketText: string | undefined): Promise<Membership> {
+    if (ticketText === undefined) return foundMesh(this.#platform);
+    return redeemTicket(this.#platform, decodeTicket(this.#platform.crypto, ticketText));
+  }
+
+  async #enter(membership: Membership): Promise<void> {
+    await this.#writeMembership(membership); // B1
+    await this.#run(membership);
+  }
+
+  async #run(membership: Membership): Promise<void> {
+    const store = await this.#platform.openStore();
+    const node = new MeshNode(
+      { platform: this.#platform, store, onFatal: this.#onFatal },
+      { config: this.#options.config.config, membership },
+    );
+    await node.start();
+    if (membership.foundingRootSeed !== null) {
+      await node.found(membership.foundingRootSeed);
+      await this.#writeMembership({ ...membership, foundingRootSeed: null });
+    }
+    this.#current = { node, store };
+  }
+
+  async #halt(): Promise<void> {
+    const current = this.#current;
+    if (current === undefined) return;
+    this.#current = undefined;
+    await current.node.stop();
+    await current.store[Symbol.asyncDispose]();
+  }
+
+  async #readMembership(): Promise<Membership | undefined> {
+    const file = await this.#platform.directory.readFile(MEMBERSHIP_FILE);
+    return file === undefined ? undefined : decodeMembership(file);
+  }
+
+  async #writeMembership(membership: Membership): Promise<void> {
+    await this.#platform.directory.writeFileAtomic(MEMBERSHIP_FILE, encodeMembership(membership));
+  }
+
+  /** One change of mesh at a time. */
+  #serially<T>(change: () => Promise<T>): Promise<T> {
+    const result = this.#change.then(change);
+    this.#change = result.then(
+      () => undefined,
+      () => undefined, // the caller of `change` is told; the next change starts from whatever is there
+    );
+    return result;
+  }
+}
+
+/** B3 */
+async function refuseUnlessEmpty(node: MeshNode, ticket: Ticket): Promise<void> {
+  const own = await node.inventory();
+  if (own.memberCount <= 1 && own.jobCount === 0 && own.keyCount === 0) return;
+  throw new AspenError(
+    'CONFLICT',
+    `this agent belongs to mesh ${node.membership.meshId} with ${own.memberCount} members, ${own.jobCount} jobs and ${own.keyCount} keys; ` +
+      `joining mesh ${ticket.meshId} would give them up: leave first, or say --abandon`,
+    { details: { current: own } },
+  );
+}

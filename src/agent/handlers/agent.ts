@@ -1,0 +1,48 @@
+import type { AgentStatus, Handlers } from '../../rpc/index.ts';
+import type { Daemon } from '../daemon.ts';
+
+type AgentHandlers = Pick<Handlers, 'agent.status' | 'agent.stop' | 'config.show'>;
+
+/** This process: how it stands, what it runs with, and its end. */
+export function agentHandlers(
+  daemon: Daemon,
+  { pid, onStop }: { readonly pid: number; readonly onStop: () => void },
+): AgentHandlers {
+  return {
+    'agent.status': async () => statusOf(daemon),
+    'agent.stop': async () => {
+      onStop();
+      return { stopping: true, pid };
+    },
+    'config.show': async () => ({ config: daemon.config.settings.map((setting) => ({ ...setting })) }),
+  };
+}
+
+function statusOf(daemon: Daemon): AgentStatus {
+  const { node, platform, config } = daemon;
+  const group = node.group.status();
+  const links = node.mesh.transport.links();
+  return {
+    peerId: node.self,
+    name: config.config.name,
+    meshId: node.membership.meshId,
+    version: platform.version,
+    uptimeMs: daemon.uptimeMs,
+    role: node.role,
+    group: {
+      ...group,
+      voters: [...group.voters],
+      standbys: [...group.standbys],
+      haltReason: node.group.haltReason,
+    },
+    peers: links.length,
+    members: node.gate.members().length,
+    runningAttempts: node.worker.runningCount,
+    connectivity: {
+      addresses: [...node.mesh.transport.addresses()],
+      direct: links.filter(({ path }) => path === 'direct').length,
+      relay: links.filter(({ path }) => path === 'relay').length,
+      problems: node.mesh.connector.problems(),
+    },
+  };
+}

@@ -1,0 +1,24 @@
+import type { Handlers } from '../../rpc/index.ts';
+import type { Daemon } from '../daemon.ts';
+import { agentHandlers } from './agent.ts';
+import { jobHandlers } from './job.ts';
+import { kvHandlers } from './kv.ts';
+import { meshHandlers } from './mesh.ts';
+import { nodeHandlers } from './node.ts';
+
+export interface HandlerOptions {
+  readonly pid: number;
+  /** The agent is asked to end; the answer is still on its way. */
+  readonly onStop: () => void;
+}
+
+/** Every method of the socket, on this agent. */
+export function createHandlers(daemon: Daemon, { pid, onStop }: HandlerOptions): Handlers {
+  return {
+    ...agentHandlers(daemon, { pid, onStop }),
+    ...meshHandlers(daemon, onStop),
+    ...nodeHandlers(daemon),
+    ...jobHandlers(daemon),
+    ...kvHandlers(() => daemon.node.group.client),
+  };
+}

@@ -1,0 +1,178 @@
+import { AspenError, fromWireError, newId } from '../../base/index.ts';
+import {
+  isFinal,
+  type JobSpec,
+  type JobView,
+  parseShellPayload,
+  resolveJobSpec,
+  type SubmitResult,
+  WAIT_LIMIT_MS,
+} from '../../jobs/index.ts';
+import { type Connection, checkJobSpec, type Handlers, type Result, toRpcError } from '../../rpc/index.ts';
+import type { Daemon } from '../daemon.ts';
+import { LogSubscriptions } from './log-subscriptions.ts';
+
+type JobHandlers = Pick<
+  Handlers,
+  | 'job.submit'
+  | 'job.submitMany'
+  | 'job.get'
+  | 'job.list'
+  | 'job.wait'
+  | 'job.cancel'
+  | 'job.explain'
+  | 'job.logs'
+  | 'job.logsStop'
+  | 'job.progress'
+>;
+
+interface PreparedJob {
+  readonly id: string;
+  readonly spec: JobSpec;
+}
+
+/** Slack for the answer of the leader beyond the time it was asked to wait. Unit: ms. */
+const WAIT_SLACK_MS = 5_000;
+
+/** Jobs, as the socket offers them. */
+export function jobHandlers(daemon: Daemon): JobHandlers {
+  const logs = new LogSubscriptions(daemon);
+  const query = <R>(kind: string, body: object): Promise<R> =>
+    daemon.node.group.client.query<R>({ module: 'jobs', kind, body });
+  return {
+    'job.submit': async ({ requestId, ...spec }) => {
+      const [result] = await submit(daemon, [prepare(daemon, spec)], requestId);
+      return accepted(result as SubmitResult);
+    },
+    'job.submitMany': async ({ jobs, requestId }) => ({ results: await submitMany(daemon, jobs, requestId) }),
+    'job.get': async ({ id }) => query<Result<'job.get'>>('get', { id }),
+    'job.list': async (params) => query<Result<'job.list'>>('list', params),
+    'job.wait': async ({ id, timeoutMs }, connection) => waitForJob(daemon, { id, timeoutMs }, connection),
+    'job.cancel': async ({ id, reason = null, requestId }) =>
+      daemon.node.group.client.propose<Result<'job.cancel'>>({
+        module: 'jobs',
+        kind: 'cancel',
+        body: { id, reason },
+        ...(requestId !== undefined && { requestId }),
+      }),
+    'job.explain': async ({ id }) =>
+      daemon.node.group.client.askLeader<Result<'job.explain'>>('jobs/explain', { id }),
+    'job.logs': async ({ id, follow = false, fromOffset = 0 }, connection) => {
+      const job = await query<JobView>('get', { id });
+      return { subscription: logs.open({ jobId: job.id, follow, fromOffset }, connection) };
+    },
+    'job.logsStop': async ({ subscription }, connection) => ({
+      stopped: logs.close(subscription, connection),
+    }),
+    'job.progress': async ({ id }) => {
+      const job = await query<JobView>('get', { id });
+      return progressOf(daemon, job.id);
+    },
+  };
+}
+
+/** @throws AspenError INVALID_PARAMS with the path of each issue, also inside the payload of a shell job. */
+function prepare({ platform }: Daemon, input: { readonly id?: string | undefined }): PreparedJob {
+  const spec = resolveJobSpec(input);
+  if (spec.type === 'shell') parseShellPayload(spec.payload);
+  return { id: input.id ?? newId('job', platform), spec };
+}
+
+function submit(
+  { node }: Daemon,
+  jobs: readonly PreparedJob[],
+  requestId: string | undefined,
+): Promise<readonly SubmitResult[]> {
+  return node.group.client.propose<readonly SubmitResult[]>({
+    module: 'jobs',
+    kind: 'submit',
+    body: { jobs },
+    ...(requestId !== undefined && { requestId }),
+  });
+}
+
+function accepted(result: SubmitResult): Result<'job.submit'> {
+  if ('error' in result) throw fromWireError(result.error);
+  return { ...result, durability: 'mesh' };
+}
+
+/** What cannot be prepared is answered in its place; the rest is submitted together. */
+async function submitMany(
+  daemon: Daemon,
+  jobs: readonly unknown[],
+  requestId: string | undefined,
+): Promise<Result<'job.submitMany'>['results']> {
+  const prepared = jobs.map((job) => attempt(() => prepare(daemon, checkJobSpec(job))));
+  const valid = prepared.flatMap((item) => ('value' in item ? [item.value] : []));
+  const submitted = valid.length === 0 ? [] : await submit(daemon, valid, requestId);
+  let next = 0;
+  return prepared.map((item) => {
+    if ('error' in item) return { error: toRpcError(item.error) };
+    const result = attempt(() => accepted(submitted[next++] as SubmitResult));
+    return 'error' in result ? { error: toRpcError(result.error) } : result.value;
+  });
+}
+
+function attempt<T>(work: () => T): { readonly value: T } | { readonly error: AspenError } {
+  try {
+    return { value: work() };
+  } catch (error) {
+    if (error instanceof AspenError) return { error };
+    throw error;
+  }
+}
+
+/** Asks again in rounds, so that the wait survives the leader it was asked of. */
+async function waitForJob(
+  daemon: Daemon,
+  {
+    id,
+    timeoutMs = Number.MAX_SAFE_INTEGER,
+  }: { readonly id: string; readonly timeoutMs?: number | undefined },
+  { signal }: Connection,
+): Promise<JobView> {
+  const { clock } = daemon;
+  const endMs = clock.monotonicMs() + timeoutMs;
+  for (;;) {
+    const leftMs = endMs - clock.monotonicMs();
+    const waitMs = Math.max(0, Math.min(WAIT_LIMIT_MS, leftMs));
+    const job = await askForJob(daemon, { id, waitMs }, signal);
+    if (job !== undefined && isFinal(job.state)) return job;
+    if (clock.monotonicMs() >= endMs) {
+      throw new AspenError(
+        'DEADLINE_EXCEEDED',
+        `${job?.id ?? id} is ${job?.state ?? 'not known'} after ${timeoutMs} ms`,
+        {
+          details: { current: job?.state },
+        },
+      );
+    }
+  }
+}
+
+/** @returns undefined when nobody could answer in this round. */
+async function askForJob(
+  { node }: Daemon,
+  body: { readonly id: string; readonly waitMs: number },
+  signal: AbortSignal,
+): Promise<JobView | undefined> {
+  try {
+    const options = { timeoutMs: body.waitMs + WAIT_SLACK_MS, signal };
+    return await node.group.client.askLeader<JobView>('jobs/wait', body, options);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof AspenError && error.retry !== 'never') return undefined;
+    throw error;
+  }
+}
+
+function progressOf({ node }: Daemon, jobId: string): Result<'job.progress'> {
+  const known = node.registry.progressOf(jobId);
+  if (known === undefined) return null;
+  const {
+    percent = null,
+    message = null,
+    counters = {},
+  } = known.progress as Partial<NonNullable<Result<'job.progress'>>>;
+  return { percent, message, counters, hlc: String(known.hlc) };
+}

@@ -1,0 +1,100 @@
+import {
+  decodeTicket,
+  encodeTicket,
+  type Role,
+  TICKET_MEMBERS_LIMIT,
+  type TicketMember,
+  ticketFacts,
+} from '../../mesh/index.ts';
+import type { Handlers, MeshPeer } from '../../rpc/index.ts';
+import type { Daemon } from '../daemon.ts';
+import type { MeshNode } from '../mesh-node.ts';
+
+type MeshHandlers = Pick<
+  Handlers,
+  | 'mesh.ticket'
+  | 'mesh.tickets'
+  | 'mesh.ticketInspect'
+  | 'mesh.ticketRevoke'
+  | 'mesh.peers'
+  | 'mesh.join'
+  | 'mesh.leave'
+>;
+
+const DAY_MS = 86_400_000;
+const LEAVE_TIMEOUT_MS = 60_000;
+
+/** Invitations, members, and this node's coming and going. */
+export function meshHandlers(daemon: Daemon, onLeft: () => void): MeshHandlers {
+  return {
+    'mesh.ticket': async ({ role = 'voter', ttlMs = DAY_MS, uses = 1, requestId }) =>
+      createTicket(daemon.node, { role, ttlMs, uses, requestId }),
+    'mesh.tickets': async () => ({ tickets: await daemon.node.members.tickets() }),
+    'mesh.ticketInspect': async ({ ticket }) => {
+      const { expiresAtMs, members, ...facts } = ticketFacts(decodeTicket(daemon.platform.crypto, ticket));
+      return {
+        ...facts,
+        expiresAt: expiresAtMs,
+        members: members.map((member) => ({ ...member, addresses: [...member.addresses] })),
+      };
+    },
+    'mesh.ticketRevoke': async ({ id, requestId }) => daemon.node.members.revokeTicket(id, requestId),
+    'mesh.peers': async () => ({ peers: peersOf(daemon.node) }),
+    'mesh.join': async ({ ticket, abandon = false }, { signal }) => {
+      const joined = await daemon.join(ticket, { abandon, signal });
+      return { ...joined, peerId: daemon.node.self };
+    },
+    'mesh.leave': async ({ timeoutMs = LEAVE_TIMEOUT_MS }) => {
+      const meshId = await daemon.leave({ timeoutMs });
+      onLeft();
+      return { meshId, left: true };
+    },
+  };
+}
+
+/** The leader signs the grant; the addresses are those this node knows now. */
+async function createTicket(
+  node: MeshNode,
+  request: {
+    readonly role: Role;
+    readonly ttlMs: number;
+    readonly uses: number;
+    readonly requestId?: string | undefined;
+  },
+) {
+  const { grant, secret } = await node.members.createTicket(request);
+  const ticket = encodeTicket(node.platform.crypto, { ...grant, secret, members: contactsOf(node) });
+  return { ticket, id: grant.id, expiresAt: grant.expiresAtMs };
+}
+
+/** This node first, then voters, then others that are linked. */
+function contactsOf(node: MeshNode): TicketMember[] {
+  const voters = new Set<string>(node.group.status().voters);
+  const others = node.mesh.transport
+    .links()
+    .toSorted((left, right) => Number(voters.has(right.peerId)) - Number(voters.has(left.peerId)))
+    .map(({ peerId, address }) => ({ peerId, addresses: node.addressesOf(peerId, address) }))
+    .filter(({ addresses }) => addresses.length > 0);
+  return [{ peerId: node.self, addresses: [...node.mesh.transport.addresses()] }, ...others].slice(
+    0,
+    TICKET_MEMBERS_LIMIT,
+  );
+}
+
+function peersOf(node: MeshNode): MeshPeer[] {
+  const links = new Map(node.mesh.transport.links().map((link) => [link.peerId, link]));
+  return node.mesh.gate
+    .members()
+    .filter(({ peerId }) => peerId !== node.self)
+    .map(({ peerId, role }) => {
+      const link = links.get(peerId);
+      return {
+        peerId,
+        name: node.registry.node(peerId)?.profile.name ?? null,
+        role,
+        path: link?.path ?? null,
+        rttMs: link?.rttMs ?? null,
+        address: link?.address ?? null,
+      };
+    });
+}

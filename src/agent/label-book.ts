@@ -1,0 +1,80 @@
+import { z } from 'zod';
+import { AspenError, decode, encode, Listeners } from '../base/index.ts';
+import { type Role, roleAllows } from '../mesh/index.ts';
+import type { DataDirectory } from '../storage/index.ts';
+
+const FILE = 'labels';
+const LABELS_LIMIT = 64;
+
+const labelsSchema = z.record(z.string().min(1).max(63), z.string().max(256));
+const changeSchema = z.object({
+  labels: labelsSchema.default({}),
+  remove: z.array(z.string()).max(LABELS_LIMIT).default([]),
+});
+
+export type Labels = Readonly<Record<string, string>>;
+
+/** A node's labels: those of its configuration, then what was set and removed at run time, which outlives the process. */
+export class LabelBook {
+  readonly #directory: DataDirectory;
+  readonly #configured: Labels;
+  readonly #changes = new Listeners<Labels>();
+  /** null removes a configured label. */
+  #overrides: Readonly<Record<string, string | null>> = {};
+
+  constructor(directory: DataDirectory, configured: Labels) {
+    this.#directory = directory;
+    this.#configured = configured;
+  }
+
+  all(): Labels {
+    const merged = { ...this.#configured, ...this.#overrides };
+    return Object.fromEntries(
+      Object.entries(merged).filter((entry): entry is [string, string] => entry[1] !== null),
+    );
+  }
+
+  onChange(callback: (labels: Labels) => void): Disposable {
+    return this.#changes.add(callback);
+  }
+
+  async load(): Promise<void> {
+    const file = await this.#directory.readFile(FILE);
+    if (file !== undefined) this.#overrides = z.record(z.string(), z.string().nullable()).parse(decode(file));
+  }
+
+  /** Durable when it resolves. @throws AspenError RESOURCE_EXHAUSTED beyond the limit. */
+  async change({
+    labels,
+    remove,
+  }: {
+    readonly labels: Labels;
+    readonly remove: readonly string[];
+  }): Promise<Labels> {
+    const overrides: Record<string, string | null> = { ...this.#overrides, ...labels };
+    for (const key of remove) {
+      if (Object.hasOwn(this.#configured, key)) overrides[key] = null;
+      else delete overrides[key];
+    }
+    if (Object.keys({ ...this.#configured, ...overrides }).length > LABELS_LIMIT) {
+      throw new AspenError('RESOURCE_EXHAUSTED', `a node has at most ${LABELS_LIMIT} labels`, {
+        details: { limit: 'labels' },
+      });
+    }
+    await this.#directory.writeFileAtomic(FILE, encode(overrides));
+    this.#overrides = overrides;
+    const all = this.all();
+    this.#changes.emit(all);
+    return all;
+  }
+
+  /** Another member asks. Labels steer placement only, so members that may vote may set them; nothing here makes a node run what its owner refuses. */
+  async onRequest(role: Role | undefined, body: unknown): Promise<Labels> {
+    if (role === undefined || !roleAllows(role, 'voter')) {
+      throw new AspenError('DENIED', 'only members with role voter may label another node');
+    }
+    const change = changeSchema.safeParse(body);
+    if (!change.success) throw new AspenError('INVALID_PARAMS', 'labels: not a map of texts');
+    return this.change(change.data);
+  }
+}

@@ -1,0 +1,312 @@
+import { every, type PeerId, type Startable } from '../base/index.ts';
+import { createRegistry, type Registry } from '../crdt/index.ts';
+import { KnownPeers, TicketSource } from '../discovery/index.ts';
+import {
+  Dispatcher,
+  EchoExecutor,
+  type Executor,
+  jobsModule,
+  OutputStore,
+  ShellExecutor,
+  serveOutput,
+  serveWaiters,
+  WorkerHost,
+} from '../jobs/index.ts';
+import { createGroup, type Group } from '../lease/index.ts';
+import {
+  createIdentity,
+  type Identity,
+  MembershipGate,
+  Mesh,
+  publicKeyOf,
+  type Role,
+  roleAllows,
+} from '../mesh/index.ts';
+import type { Store } from '../storage/index.ts';
+import type { AgentConfig } from './config.ts';
+import { StoreGateMemory } from './gate-memory.ts';
+import { StoreKnownPeersMemory } from './known-peers-memory.ts';
+import { LabelBook } from './label-book.ts';
+import type { Membership } from './membership.ts';
+import { MembershipClient } from './membership-client.ts';
+import type { Platform } from './platform.ts';
+import { isRevocationOf, linkRevocations, REVOCATIONS } from './revocations.ts';
+
+export interface MeshNodeComponents {
+  readonly platform: Platform;
+  readonly store: Store;
+  readonly onFatal: (error: unknown) => void;
+}
+
+export interface MeshNodeOptions {
+  readonly config: AgentConfig;
+  readonly membership: Membership;
+}
+
+/** What this node has that would be lost if it left its mesh. */
+export interface Inventory {
+  readonly memberCount: number;
+  readonly jobCount: number;
+  readonly keyCount: number;
+}
+
+const ANNOUNCE_MS = 1_000;
+const LINK_VOTERS_MS = 2_000;
+
+/** One node in one mesh: every part, put together. Parts are named by what they are; who uses whom is all decided here. */
+export class MeshNode implements Startable {
+  readonly self: PeerId;
+  readonly platform: Platform;
+  readonly membership: Membership;
+  readonly gate: MembershipGate;
+  readonly mesh: Mesh;
+  readonly group: Group;
+  readonly registry: Registry;
+  readonly members: MembershipClient;
+  readonly outputs: OutputStore;
+  readonly worker: WorkerHost;
+  readonly labels: LabelBook;
+  readonly #identity: Identity;
+  readonly #config: AgentConfig;
+  #parts: readonly Disposable[] = [];
+  #upkeep: readonly Disposable[] = [];
+  #announced = '';
+
+  constructor({ platform, store, onFatal }: MeshNodeComponents, { config, membership }: MeshNodeOptions) {
+    const { clock, random, crypto, logger, directory } = platform;
+    const { meshId } = membership;
+    this.platform = platform;
+    this.membership = membership;
+    this.#config = config;
+    this.#identity = createIdentity(crypto, directory.seed);
+    this.self = this.#identity.peerId;
+    this.labels = new LabelBook(directory, config.labels);
+
+    this.gate = new MembershipGate(
+      { crypto, memory: new StoreGateMemory(store, onFatal), log: logger },
+      { meshId },
+    );
+    this.gate.admit(membership.certificate);
+    const transport = platform.createTransport({
+      identity: this.#identity,
+      gate: this.gate,
+      meshId,
+      listen: config.listen,
+    });
+    const knownPeers = new KnownPeers({ memory: new StoreKnownPeersMemory(store, onFatal), clock });
+    const contacts = membership.contacts.map((contact) => ({ ...contact, peerId: contact.peerId as PeerId }));
+    this.mesh = new Mesh({
+      transport,
+      gate: this.gate,
+      sources: [new TicketSource(contacts), ...platform.createDiscovery({ meshId, transport })],
+      knownPeers,
+      redeem: (redemption) => this.members.redeem(redemption),
+      clock,
+      crypto,
+      random,
+      log: logger,
+    });
+    const { messenger } = this.mesh;
+
+    this.registry = createRegistry(
+      {
+        self: this.self,
+        incarnation: directory.incarnation,
+        sign: (bytes) => crypto.sign(directory.seed, bytes),
+        verify: (peerId, bytes, signature) =>
+          this.gate.standingOf(peerId) === 'member' && crypto.verify(publicKeyOf(peerId), bytes, signature),
+        clock,
+        random,
+        store,
+        gossip: transport.gossip,
+        messenger,
+        logger,
+        links: () => transport.links(),
+        bulletinVerifiers: { [REVOCATIONS]: (key, bytes) => this.#isRevocation(key, bytes) },
+        onFailure: onFatal,
+      },
+      { scope: meshId },
+    );
+
+    this.group = createGroup(
+      {
+        self: this.self,
+        incarnation: directory.incarnation,
+        identitySeed: directory.seed,
+        meshId,
+        crypto,
+        store,
+        messenger,
+        clock,
+        random,
+        log: logger,
+        modules: [jobsModule],
+        onFatal,
+        zoneOf: (peerId) => this.registry.node(peerId)?.profile.labels['zone'] ?? null,
+      },
+      { roles: { voters: config.voters } },
+    );
+    this.members = new MembershipClient({ group: this.group.client, crypto, random });
+
+    this.outputs = new OutputStore();
+    this.worker = new WorkerHost(
+      {
+        self: this.self,
+        executors: this.#mayWork ? this.#executors() : [],
+        session: this.group.session,
+        group: this.group.client,
+        messenger,
+        outputs: this.outputs,
+        clock,
+        random,
+        log: logger.child({ part: 'worker' }),
+        leader: () => this.group.status().leader,
+        labels: () => this.labels.all(),
+        onProgress: (jobId, fencingToken, progress) =>
+          this.registry.publishProgress(jobId, fencingToken, progress),
+        onFailure: onFatal,
+      },
+      { slots: this.#mayWork ? config.slots : 0 },
+    );
+    this.group.onLeadership((leadership, { sessions }) => {
+      serveWaiters(leadership, clock);
+      return new Dispatcher({
+        leadership,
+        sessions,
+        messenger,
+        clock,
+        random,
+        log: logger.child({ part: 'dispatcher' }),
+        roleOf: (peerId) => this.gate.certificateOf(peerId)?.role,
+      });
+    });
+  }
+
+  get role(): Role {
+    return this.gate.certificateOf(this.self)?.role ?? 'observer';
+  }
+
+  async start(): Promise<void> {
+    const { clock } = this.platform;
+    await this.labels.load();
+    const { messenger } = this.mesh;
+    this.#parts = [
+      serveOutput({ messenger, outputs: this.outputs, clock }),
+      linkRevocations({
+        gate: this.gate,
+        registry: this.registry,
+        group: this.group,
+        transport: this.mesh.transport,
+      }),
+      messenger.handle('node/label', ({ from, body }) =>
+        this.labels.onRequest(this.gate.certificateOf(from)?.role, body),
+      ),
+      this.labels.onChange(() => {
+        this.#announce();
+        this.group.session.poke();
+      }),
+    ];
+    await this.worker.start();
+    await this.group.start();
+    await this.mesh.start();
+    await this.registry.start();
+    this.#announce();
+    // Addresses and the part in the group change without anybody telling.
+    this.#upkeep = [
+      every(clock, ANNOUNCE_MS, () => this.#announce()),
+      every(clock, LINK_VOTERS_MS, () => this.#linkVoters()),
+    ];
+  }
+
+  /** Jobs finish or are handed over, the leadership goes to another voter, then everything ends in the reverse order. */
+  async stop(): Promise<void> {
+    await this.worker.stop();
+    await this.group.handOver();
+    for (const part of this.#upkeep) part[Symbol.dispose]();
+    await this.registry.stop();
+    await this.group.stop();
+    await this.mesh.stop();
+    for (const part of this.#parts) part[Symbol.dispose]();
+  }
+
+  /** Makes this node the group of a new mesh. Safe to call again after a crash. */
+  async found(rootSeed: Uint8Array): Promise<void> {
+    await this.group.found({ rootSeed, certificate: this.membership.certificate });
+  }
+
+  async leave({ timeoutMs }: { readonly timeoutMs: number }): Promise<void> {
+    await this.worker.stop();
+    if ((await this.members.countMembers()) > 1) await this.group.leave({ timeoutMs });
+    this.registry.withdraw();
+  }
+
+  async inventory(): Promise<Inventory> {
+    const { client } = this.group;
+    const jobs = await client.query<{ readonly jobs: readonly unknown[] }>({
+      module: 'jobs',
+      kind: 'list',
+      body: { limit: 1 },
+    });
+    const keys = await client.query<{ readonly entries: readonly unknown[] }>({
+      module: 'kv',
+      kind: 'scan',
+      body: { prefix: '', limit: 1 },
+    });
+    return {
+      memberCount: await this.members.countMembers(),
+      jobCount: jobs.jobs.length,
+      keyCount: keys.entries.length,
+    };
+  }
+
+  /** Where others may try to reach a peer: what it said itself, or how it is linked now. */
+  addressesOf(peerId: PeerId, linkAddress: string): string[] {
+    const told = this.registry.node(peerId)?.profile.addresses ?? [];
+    return told.length > 0 ? [...told] : [linkAddress];
+  }
+
+  get #mayWork(): boolean {
+    return roleAllows(this.role, 'worker');
+  }
+
+  #executors(): Executor[] {
+    const { clock, runner, environment } = this.platform;
+    const known: readonly Executor[] = [
+      new EchoExecutor({ clock }),
+      new ShellExecutor({ runner, clock, agentEnv: environment }),
+    ];
+    return known.filter(({ type }) => this.#config.jobTypes.includes(type));
+  }
+
+  #isRevocation(key: string, bytes: Uint8Array): boolean {
+    return isRevocationOf({ crypto: this.platform.crypto, meshId: this.membership.meshId }, key, bytes);
+  }
+
+  #announce(): void {
+    const profile = {
+      name: this.#config.name,
+      labels: { ...this.labels.all() },
+      version: this.platform.version,
+      role: this.role,
+      addresses: this.mesh.transport.addresses().slice(0, 32),
+      types: this.#mayWork ? [...this.#config.jobTypes] : [],
+      slots: this.#mayWork ? this.#config.slots : 0,
+      groupRole: this.group.status().role,
+    };
+    const text = JSON.stringify(profile);
+    if (text === this.#announced) return;
+    this.#announced = text;
+    this.registry.announce(profile);
+  }
+
+  /** In a mesh with more members than links, whoever decides must still be linked. */
+  #linkVoters(): void {
+    const { voters, leader } = this.group.status();
+    for (const peerId of new Set([...voters, ...(leader === null ? [] : [leader])])) {
+      if (peerId === this.self || this.mesh.transport.isLinked(peerId)) continue;
+      this.mesh.connector
+        .connect(peerId)
+        .catch((err: unknown) => this.platform.logger.debug({ err, peerId }, 'voter not linked'));
+    }
+  }
+}

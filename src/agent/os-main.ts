@@ -1,0 +1,89 @@
+import process, { exit, pid } from 'node:process';
+import { setTimeout as setTimer } from 'node:timers';
+import { InvariantError } from '../base/index.ts';
+import { createOsLogger } from '../base/os-logger.ts';
+import { createRpcServer } from '../rpc/index.ts';
+import { OsSocketListener } from '../rpc/os-socket.ts';
+import { Daemon } from './daemon.ts';
+import { createHandlers } from './handlers/index.ts';
+import { loadConfig } from './os-config.ts';
+import { createOsPlatform } from './os-platform.ts';
+
+/** What the command line decides; the same shape as it declares. */
+export interface AgentRun {
+  readonly dataDir: string;
+  readonly name?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly listen?: readonly string[];
+  readonly ticket?: string;
+  readonly abandon?: boolean;
+  readonly isMdnsEnabled?: boolean;
+  readonly logLevel?: 'debug' | 'info' | 'warn' | 'error';
+  readonly onReady: (ready: {
+    readonly peerId: string;
+    readonly name: string;
+    readonly meshId: string;
+    readonly socketPath: string;
+    readonly addresses: readonly string[];
+  }) => void;
+}
+
+/** A stop that hangs is ended after this. Unit: ms. */
+const STOP_LIMIT_MS = 30_000;
+const FATAL_EXIT_CODE = 70;
+
+/**
+ * Runs this machine's agent until it is told to stop. @returns the exit code of the process.
+ * @throws AspenError when it cannot start.
+ */
+export async function runAgent({ dataDir, ticket, abandon, onReady, ...flags }: AgentRun): Promise<number> {
+  const config = await loadConfig(dataDir, flags);
+  const logger = createOsLogger({ level: config.config.logLevel });
+  const platform = await createOsPlatform({ dataDir, isMdnsEnabled: config.config.isMdnsEnabled, logger });
+  const stopped = Promise.withResolvers<void>();
+  const daemon = new Daemon(
+    { platform, onFatal: (error) => endProcess(error, logger) },
+    { config, ...(ticket !== undefined && { ticket }), ...(abandon !== undefined && { abandon }) },
+  );
+  const handlers = createHandlers(daemon, { pid, onStop: () => stopped.resolve() });
+  const listener = new OsSocketListener(platform.directory.socketPath);
+  const server = createRpcServer(
+    { listener, handlers, logger: logger.child({ part: 'rpc' }) },
+    { version: platform.version },
+  );
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stopped.resolve());
+  process.on('uncaughtException', (error) => endProcess(error, logger));
+  process.on('unhandledRejection', (error) => endProcess(error, logger));
+  try {
+    await daemon.start();
+    await server.start();
+    const { node } = daemon;
+    onReady({
+      peerId: node.self,
+      name: config.config.name,
+      meshId: node.membership.meshId,
+      socketPath: platform.directory.socketPath,
+      addresses: node.mesh.transport.addresses(),
+    });
+    await stopped.promise;
+    setTimer(
+      () => endProcess(new Error(`the agent did not stop within ${STOP_LIMIT_MS} ms`), logger),
+      STOP_LIMIT_MS,
+    ).unref();
+    await daemon.stop();
+    await server.stop();
+    return 0;
+  } finally {
+    await platform.directory[Symbol.asyncDispose]();
+  }
+}
+
+/** Nothing may be written or said any more by a process that no longer knows what is true. */
+function endProcess(error: unknown, logger: ReturnType<typeof createOsLogger>): never {
+  const what =
+    error instanceof InvariantError
+      ? 'an invariant does not hold, the agent ends'
+      : 'the agent cannot go on and ends';
+  logger.error({ err: error }, what);
+  exit(FATAL_EXIT_CODE);
+}

@@ -1,0 +1,69 @@
+import { readFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { env } from 'node:process';
+import type { Logger } from '../base/index.ts';
+import { OsClock } from '../base/os-clock.ts';
+import { OsCrypto } from '../base/os-crypto.ts';
+import { OsRandom } from '../base/os-random.ts';
+import { Libp2pMdnsSource } from '../discovery/libp2p-mdns-source.ts';
+import { readNetworkFacts } from '../discovery/os-network-facts.ts';
+import { OsRunner } from '../jobs/execution/os-runner.ts';
+import { Libp2pTransport } from '../mesh/libp2p-transport.ts';
+import { openLmdbStore } from '../storage/lmdb-store.ts';
+import { openOsDataDirectory } from '../storage/os-data-directory.ts';
+import type { Platform } from './platform.ts';
+
+export interface OsPlatformOptions {
+  readonly dataDir: string;
+  readonly isMdnsEnabled: boolean;
+  readonly logger: Logger;
+}
+
+/**
+ * The real world: this machine's clocks, disk and network.
+ * @throws AspenError CONFLICT when another agent uses the directory; as `openOsDataDirectory` otherwise.
+ */
+export async function createOsPlatform({
+  dataDir,
+  isMdnsEnabled,
+  logger,
+}: OsPlatformOptions): Promise<Platform> {
+  const clock = new OsClock();
+  const random = new OsRandom();
+  const crypto = new OsCrypto();
+  const directory = await openOsDataDirectory(dataDir, { random });
+  return {
+    clock,
+    random,
+    crypto,
+    logger,
+    directory,
+    version: readVersion(),
+    runner: new OsRunner(),
+    environment: env,
+    openStore: async () => openLmdbStore(directory.storePath),
+    eraseStore: async () => {
+      for (const suffix of ['', '-lock'])
+        await rm(directory.storePath + suffix, { recursive: true, force: true });
+    },
+    createTransport: ({ identity, gate, meshId, listen }) =>
+      new Libp2pTransport({ identity, gate, clock, crypto, random, log: logger }, { meshId, listen }),
+    createDiscovery: ({ meshId, transport }) => {
+      if (!isMdnsEnabled) return [];
+      const addresses = () => transport.addresses();
+      return [
+        new Libp2pMdnsSource(
+          { clock, log: logger, addresses, networkFacts: readNetworkFacts },
+          { self: transport.self, meshId },
+        ),
+      ];
+    },
+  };
+}
+
+function readVersion(): string {
+  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    readonly version: string;
+  };
+  return manifest.version;
+}

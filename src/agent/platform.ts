@@ -1,0 +1,39 @@
+import type { Clock, Crypto, Logger, MeshId, Random } from '../base/index.ts';
+import type { DiscoverySource } from '../discovery/index.ts';
+import type { Runner } from '../jobs/index.ts';
+import type { Gate, Identity, Transport } from '../mesh/index.ts';
+import type { DataDirectory, Store } from '../storage/index.ts';
+
+export interface TransportRequest {
+  readonly identity: Identity;
+  readonly gate: Gate;
+  readonly meshId: MeshId;
+  /** Multiaddrs; empty to dial only. */
+  readonly listen: readonly string[];
+}
+
+/**
+ * Everything an agent gets from the world around it. The daemon builds it from the operating system, libp2p and lmdb; simulations
+ * build it from seeded twins. What is above it is the same code.
+ */
+export interface Platform {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly crypto: Crypto;
+  readonly logger: Logger;
+  readonly directory: DataDirectory;
+  /** The program's version, `x.y.z`. */
+  readonly version: string;
+  readonly runner: Runner;
+  /** What executors may pass on of the agent's own environment (an allow-list is theirs). */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  openStore(): Promise<Store>;
+  /** Removes the contents of the (closed) store for good. */
+  eraseStore(): Promise<void>;
+  createTransport(request: TransportRequest): Transport;
+  /** Ways to find members of this mesh, beside tickets and remembered peers. */
+  createDiscovery(request: {
+    readonly meshId: MeshId;
+    readonly transport: Transport;
+  }): readonly DiscoverySource[];
+}

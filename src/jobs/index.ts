@@ -1,0 +1,28 @@
+export { Dispatcher, type DispatcherComponents } from './dispatcher.ts';
+export { EchoExecutor } from './execution/echo-executor.ts';
+export type {
+  AttemptContext,
+  ExecutionResult,
+  Executor,
+  OutputSink,
+  StopReason,
+} from './execution/executor.ts';
+export { MemoryRunner } from './execution/memory-runner.ts';
+export { type FollowedChunk, followOutput } from './execution/output-follower.ts';
+export { serveOutput } from './execution/output-server.ts';
+export { OutputStore } from './execution/output-store.ts';
+export type { ProcessRequest, Runner, RunningProcess } from './execution/runner.ts';
+export { ShellExecutor } from './execution/shell-executor.ts';
+export { parseShellPayload } from './execution/shell-payload.ts';
+export type { JobView } from './job-view.ts';
+export { serveWaiters, WAIT_LIMIT_MS } from './job-waiters.ts';
+export { jobsModule } from './module.ts';
+export { isFinal, type JobState } from './record.ts';
+export { type JobSpec, type JobSpecInput, resolveJobSpec } from './spec.ts';
+export type { SubmitResult } from './submit.ts';
+export {
+  type Progress,
+  WorkerHost,
+  type WorkerHostComponents,
+  type WorkerHostOptions,
+} from './worker-host.ts';
