@@ -191,7 +191,7 @@ export class MeshNode implements Startable {
     await this.labels.load();
     const { messenger } = this.mesh;
     this.#parts = [
-      serveOutput({ messenger, outputs: this.outputs, clock }),
+      serveOutput({ messenger, store: this.outputs, clock }),
       linkRevocations({
         gate: this.gate,
         registry: this.registry,

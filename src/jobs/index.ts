@@ -8,7 +8,7 @@ export type {
   StopReason,
 } from './execution/executor.ts';
 export { MemoryRunner } from './execution/memory-runner.ts';
-export { type FollowedChunk, followOutput } from './execution/output-follower.ts';
+export { followOutput } from './execution/output-follower.ts';
 export { serveOutput } from './execution/output-server.ts';
 export { OutputStore } from './execution/output-store.ts';
 export type { ProcessRequest, Runner, RunningProcess } from './execution/runner.ts';

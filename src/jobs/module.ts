@@ -37,6 +37,7 @@ export const jobsModule: MachineModule = {
     },
     assign: {
       since: 1,
+      isLeadersOnly: true,
       parse: parseWith(
         z.object({
           assignments: z
@@ -63,8 +64,8 @@ export const jobsModule: MachineModule = {
       parse: parseWith(jobName.extend({ reason: z.string().max(1_024).nullable() })),
       apply: applyCancel,
     },
-    release: { since: 1, parse: () => null, apply: (_body, context) => applyRelease(context) },
-    purge: { since: 1, parse: () => null, apply: (_body, context) => applyPurge(context) },
+    release: { since: 1, isLeadersOnly: true, parse: () => null, apply: (_body, context) => applyRelease(context) },
+    purge: { since: 1, isLeadersOnly: true, parse: () => null, apply: (_body, context) => applyPurge(context) },
   },
   queries: {
     get: { parse: parseWith(jobName), run: runGet },

@@ -73,7 +73,7 @@ export class LogSubscriptions {
     };
     const parts = {
       messenger: node.mesh.messenger,
-      outputs: node.outputs,
+      store: node.outputs,
       clock: this.#daemon.clock,
       locate,
     };
