@@ -95,9 +95,10 @@ class Follower {
     for (;;) {
       const page = await this.#pull(job);
       if (page === null) return yield* this.#withoutNode(job, isLast);
+      const before = this.#next;
       yield* this.#give(page);
-      if (page.isEnded) return isLast;
-      if (page.chunks.length === 0) return isLast;
+      const isAllForNow = !this.#options.follow && page.nextOffset < before + OUTPUT_PAGE_LIMIT_BYTES;
+      if (page.isEnded || isAllForNow || this.#next === before) return isLast;
     }
   }
 

@@ -7,7 +7,7 @@ import type { OutputStream } from './runner.ts';
  *
  * - O1 An attempt has one offset space: bytes of both streams in order of arrival, from 0.
  * - O2 Memory is bounded: an attempt keeps its latest bytes; of ended attempts the latest are kept. A reader is told the first kept offset.
- * - O3 A chunk is never split between two offsets by the store itself; a read may begin and end within one.
+ * - O3 What was read never changes: chunks hold copies, and a page may begin and end within one.
  */
 export interface OutputChunk {
   readonly stream: OutputStream;

@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict';
+import { AspenError, type PeerId } from '../../../../src/base/index.ts';
+import { OsClock } from '../../../../src/base/os-clock.ts';
+import type { StopReason } from '../../../../src/jobs/execution/executor.ts';
+import { OsRunner } from '../../../../src/jobs/execution/os-runner.ts';
+import { ShellExecutor, type ShellResult } from '../../../../src/jobs/execution/shell-executor.ts';
+import { parseShellPayload } from '../../../../src/jobs/execution/shell-payload.ts';
+
+const agentEnv = { PATH: process.env['PATH'], LC_ALL: 'C', SECRET: 'of the agent' };
+const executor = new ShellExecutor({ runner: new OsRunner(), clock: new OsClock(), agentEnv });
+
+async function execute(payload: unknown, stopAtFirstOutput?: StopReason) {
+  const stop = new AbortController();
+  const passedOn = { stdout: 0, stderr: 0 };
+  const outcome = await executor.execute({
+    jobId: 'job_1',
+    attempt: 2,
+    fencingToken: 77,
+    node: 'node-a' as PeerId,
+    payload,
+    traceparent: null,
+    signal: stop.signal,
+    output: {
+      write: (stream, bytes) => {
+        passedOn[stream] += bytes.length;
+        if (stopAtFirstOutput !== undefined) stop.abort(stopAtFirstOutput);
+      },
+    },
+    progress: () => undefined,
+  });
+  return { outcome, passedOn, result: outcome.result as ShellResult };
+}
+
+const sh = (command: string, more: object = {}) => ({ command, shell: true, ...more });
+
+describe('shell executor', () => {
+  it('succeeds with what the command wrote', async () => {
+    const { outcome, result } = await execute({ command: 'cat', stdin: 'grüße\n' });
+    assert.equal(outcome.ok, true);
+    const { durationMs, ...facts } = result;
+    assert.ok(durationMs >= 0);
+    assert.deepEqual(facts, {
+      exitCode: 0,
+      signal: null,
+      stdout: 'grüße\n',
+      stderr: '',
+      stdoutBytes: 8,
+      stderrBytes: 0,
+      truncated: false,
+    });
+  });
+
+  it('fails with the exit code and keeps the output', async () => {
+    const { outcome, result } = await execute(sh('echo out; echo why >&2; exit 3'));
+    assert.ok(!outcome.ok);
+    assert.equal(outcome.error.code, 'EXIT_CODE');
+    assert.equal(outcome.error.exitCode, 3);
+    assert.match(outcome.error.message, /exited with 3$/);
+    assert.deepEqual([result.stdout, result.stderr], ['out\n', 'why\n']);
+  });
+
+  it('tells signals and programs that cannot be started apart', async () => {
+    const ended = (await execute(sh('kill -9 $$'))).outcome;
+    assert.ok(!ended.ok && ended.error.code === 'SIGNAL');
+    const missing = (await execute({ command: 'no-such-program' })).outcome;
+    assert.ok(!missing.ok);
+    assert.deepEqual(
+      [missing.error.code, missing.error.retryable, missing.error.exitCode],
+      ['SPAWN_FAILED', false, 127],
+    );
+    const forbidden = (await execute({ command: '/etc/passwd' })).outcome;
+    assert.ok(!forbidden.ok && forbidden.error.exitCode === 126);
+  });
+
+  for (const [reason, code] of [
+    ['cancelled', 'CANCELLED'],
+    ['timeout', 'TIMEOUT'],
+    ['lost', 'LOST'],
+    ['shutdown', 'LOST'],
+  ] as const) {
+    it(`ends the process when the attempt is stopped as ${reason}, and keeps the output`, async () => {
+      const { outcome, result } = await execute(sh('echo begun; exec sleep 60'), reason);
+      assert.ok(!outcome.ok);
+      assert.equal(outcome.error.code, code);
+      assert.deepEqual([result.stdout, result.signal], ['begun\n', 'SIGTERM']);
+    });
+  }
+
+  it("passes on a part of the agent's environment, the job's, and what names the attempt", async () => {
+    const { result } = await execute({ command: 'env', env: { MINE: '1', ASPEN_JOB_ID: 'forged' } });
+    const lines = result.stdout.split('\n');
+    for (const line of [
+      'LC_ALL=C',
+      'MINE=1',
+      'ASPEN_JOB_ID=job_1',
+      'ASPEN_ATTEMPT=2',
+      'ASPEN_FENCING_TOKEN=77',
+      'ASPEN_NODE=node-a',
+    ])
+      assert.ok(lines.includes(line), line);
+    assert.ok(!result.stdout.includes('SECRET'));
+  });
+
+  it('keeps head and tail of a long output, cut between characters', async () => {
+    const { result, passedOn } = await execute(sh("yes 'äöü€😀' | head -c 1000000"));
+    assert.equal(result.truncated, true);
+    assert.equal(result.stdoutBytes, 1_000_000);
+    assert.equal(passedOn.stdout, 1_000_000);
+    assert.match(result.stdout, /\n\.\.\. \d+ bytes left out \.\.\.\n/);
+    assert.ok(!result.stdout.slice(0, -8).includes('\uFFFD'));
+    const leftOut = Number(/\.\.\. (\d+) bytes left out/.exec(result.stdout)?.[1]);
+    const kept = Buffer.byteLength(
+      result.stdout.replace(/\n\.\.\. \d+ bytes left out \.\.\.\n/, '').slice(0, -8),
+    );
+    assert.ok(Math.abs(1_000_000 - leftOut - kept) < 40);
+  });
+
+  it('counts what goes beyond the limit, and drops it', async () => {
+    const { result, passedOn } = await execute(sh('head -c 5000 /dev/zero', { maxOutputBytes: 1_000 }));
+    assert.deepEqual([result.stdoutBytes, passedOn.stdout, result.truncated], [5_000, 1_000, true]);
+  });
+
+  it('refuses a payload by naming what does not fit', () => {
+    const refusals: [unknown, string][] = [
+      [null, 'payload'],
+      [{}, 'payload.command'],
+      [{ command: 'x', comand: 1 }, 'payload.comand'],
+      [{ command: 'x', limits: {} }, 'payload.limits'],
+      [{ command: 'x', args: [1] }, 'payload.args.0'],
+      [{ command: 'x', env: { 'A=B': '1' } }, 'payload.env.A=B'],
+      [{ command: 'x\0' }, 'payload.command'],
+    ];
+    for (const [payload, path] of refusals) {
+      assert.throws(
+        () => parseShellPayload(payload),
+        (error) => {
+          assert.ok(error instanceof AspenError && error.code === 'INVALID_PARAMS');
+          assert.deepEqual(
+            error.details.issues?.map((issue) => issue.path),
+            [path],
+          );
+          return true;
+        },
+      );
+    }
+  });
+});
