@@ -1,0 +1,261 @@
+import assert from 'node:assert/strict';
+import { AspenError, type PeerId } from '../../../../src/base/index.ts';
+import { followOutput, type LocatedJob } from '../../../../src/jobs/execution/output-follower.ts';
+import { serveOutput } from '../../../../src/jobs/execution/output-server.ts';
+import { OutputStore } from '../../../../src/jobs/execution/output-store.ts';
+import type { Incoming, Messenger } from '../../../../src/mesh/messenger.ts';
+import { ManualClock } from '../../lease/manual-clock.ts';
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+const textOf = (chunks: readonly { data: Uint8Array }[]) =>
+  chunks.map(({ data }) => new TextDecoder().decode(data)).join('');
+const peer = (name: string) => name as PeerId;
+
+describe('output store', () => {
+  it('numbers the bytes of both streams in order of arrival, and ends', () => {
+    const store = new OutputStore();
+    const output = store.open('j', 1);
+    output.write('stdout', bytes('abc'));
+    output.write('stderr', bytes('de'));
+    const page = store.read({ jobId: 'j', attempt: 1, fromOffset: 1, bytesLimit: 3 });
+    assert.deepEqual(
+      page?.chunks.map(({ stream, offset, data }) => [stream, offset, textOf([{ data }])]),
+      [
+        ['stdout', 1, 'bc'],
+        ['stderr', 3, 'd'],
+      ],
+    );
+    assert.equal(page?.nextOffset, 4);
+    output.end();
+    const rest = store.read({ jobId: 'j', attempt: 1, fromOffset: 4, bytesLimit: 3 });
+    assert.deepEqual([textOf(rest?.chunks ?? []), rest?.isEnded], ['e', true]);
+    assert.equal(store.read({ jobId: 'j', attempt: 2, fromOffset: 0, bytesLimit: 3 }), null);
+  });
+
+  it('keeps the latest bytes of an attempt, and tells where they begin', () => {
+    const store = new OutputStore({ attemptLimitBytes: 10 });
+    const output = store.open('j', 1);
+    for (const part of ['0123', '4567', '89ab', 'cdef']) {
+      output.write(part < '8' ? 'stdout' : 'stderr', bytes(part));
+    }
+    const page = store.read({ jobId: 'j', attempt: 1, fromOffset: 0, bytesLimit: 100 });
+    assert.deepEqual(
+      [page?.firstOffset, textOf(page?.chunks ?? []), page?.nextOffset],
+      [6, '6789abcdef', 16],
+    );
+  });
+
+  it('keeps the latest ended attempts only, by count and by size, and never drops one that runs', () => {
+    const store = new OutputStore({ endedLimit: 3, endedLimitBytes: 10 });
+    const running = store.open('running', 1);
+    running.write('stdout', bytes('still here'));
+    for (const jobId of ['a', 'b', 'c', 'd', 'e']) {
+      const output = store.open(jobId, 1);
+      output.write('stdout', bytes(jobId === 'e' ? 'sevenby' : 'x'));
+      output.end();
+    }
+    const isKept = (jobId: string) =>
+      store.read({ jobId, attempt: 1, fromOffset: 0, bytesLimit: 1 }) !== null;
+    assert.deepEqual(['running', 'a', 'b', 'c', 'd', 'e'].map(isKept), [
+      true,
+      false,
+      false,
+      true,
+      true,
+      true,
+    ]);
+    const last = store.open('f', 1);
+    last.write('stdout', bytes('ninebytes'));
+    last.end();
+    assert.deepEqual(['running', 'c', 'd', 'e', 'f'].map(isKept), [true, false, false, false, true]);
+  });
+
+  it('answers a waiting reader at the first write, at the end, and when its time is over', async () => {
+    const clock = new ManualClock();
+    const store = new OutputStore();
+    const output = store.open('j', 1);
+    const wait = (fromOffset: number) =>
+      store.waitForMore({ jobId: 'j', attempt: 1, fromOffset, bytesLimit: 10, waitMs: 1_000 }, clock);
+    const first = wait(0);
+    output.write('stdout', bytes('x'));
+    assert.equal(textOf((await first)?.chunks ?? []), 'x');
+    const timed = wait(1);
+    await clock.advance(1_000);
+    assert.deepEqual((await timed)?.chunks, []);
+    const last = wait(1);
+    output.end();
+    assert.equal((await last)?.isEnded, true);
+  });
+});
+
+/** A mesh of stores whose requests arrive at once, or not at all for nodes that are down. */
+class World {
+  readonly clock = new ManualClock();
+  readonly stores = new Map<PeerId, OutputStore>();
+  readonly down = new Set<PeerId>();
+  readonly #handlers = new Map<string, (message: Incoming) => unknown>();
+  job: LocatedJob = { state: 'queued', isFinal: false, attempt: 0, node: null, result: null };
+  requestCount = 0;
+
+  node(name: string): OutputStore {
+    const store = new OutputStore();
+    this.stores.set(peer(name), store);
+    serveOutput({ messenger: this.messenger(name), store, clock: this.clock });
+    return store;
+  }
+
+  messenger(name: string): Messenger {
+    return {
+      self: peer(name),
+      request: async (to, method, body) => {
+        this.requestCount += 1;
+        const handler = this.#handlers.get(`${to} ${method}`);
+        if (handler === undefined || this.down.has(to)) throw new AspenError('UNAVAILABLE', `${to} is down`);
+        return handler({ from: peer(name), body });
+      },
+      send: () => false,
+      handle: (method, handler) => {
+        this.#handlers.set(`${name} ${method}`, handler);
+        return { [Symbol.dispose]: () => void this.#handlers.delete(`${name} ${method}`) };
+      },
+      connected: () => [],
+      onPeer: () => ({ [Symbol.dispose]: () => undefined }),
+    };
+  }
+
+  follow(self: string, options: { follow?: boolean; fromOffset?: number; signal?: AbortSignal } = {}) {
+    const { follow = true, fromOffset = 0, signal = new AbortController().signal } = options;
+    const components = {
+      messenger: this.messenger(self),
+      store: this.stores.get(peer(self)) ?? new OutputStore(),
+      clock: this.clock,
+      locate: async () => this.job,
+    };
+    const seen: { offset: number; text: string }[] = [];
+    const ended = (async () => {
+      for await (const { offset, data } of followOutput(components, 'j', { follow, fromOffset, signal }))
+        seen.push({ offset, text: new TextDecoder().decode(data) });
+    })();
+    ended.catch(() => undefined);
+    return { seen, ended };
+  }
+
+  runOn(node: string, attempt: number): void {
+    this.job = { state: 'running', isFinal: false, attempt, node: peer(node), result: null };
+  }
+
+  finish(result: unknown = null): void {
+    this.job = { ...this.job, state: 'succeeded', isFinal: true, result };
+  }
+}
+
+describe('output follower', () => {
+  it('waits for the start, follows the executing node, and ends when the job is final', async () => {
+    const world = new World();
+    const store = world.node('worker');
+    const { seen, ended } = world.follow('reader');
+    await world.clock.advance(5_000);
+    const output = store.open('j', 1);
+    world.runOn('worker', 1);
+    await world.clock.advance(3_000);
+    output.write('stdout', bytes('one'));
+    await world.clock.advance(0);
+    assert.deepEqual(seen, [{ offset: 0, text: 'one' }], 'output arrives while the job runs');
+    output.write('stderr', bytes('two'));
+    output.end();
+    world.finish();
+    await world.clock.until(ended);
+    assert.deepEqual(seen.at(-1), { offset: 3, text: 'two' });
+  });
+
+  it('reads its own node without a request', async () => {
+    const world = new World();
+    const output = world.node('worker').open('j', 1);
+    output.write('stdout', bytes('here'));
+    output.end();
+    world.runOn('worker', 1);
+    world.finish();
+    const { seen, ended } = world.follow('worker', { fromOffset: 2 });
+    await world.clock.until(ended);
+    assert.deepEqual([seen, world.requestCount], [[{ offset: 2, text: 're' }], 0]);
+  });
+
+  it('goes on with the next attempt when the node of the first is lost, and offsets go on too', async () => {
+    const world = new World();
+    world.node('first').open('j', 1).write('stdout', bytes('begun'));
+    const second = world.node('second');
+    world.runOn('first', 1);
+    const { seen, ended } = world.follow('reader');
+    await world.clock.advance(100);
+    world.down.add(peer('first'));
+    await world.clock.advance(30_000);
+    const output = second.open('j', 2);
+    output.write('stdout', bytes('again'));
+    output.end();
+    world.runOn('second', 2);
+    world.finish();
+    await world.clock.until(ended);
+    assert.deepEqual(seen, [
+      { offset: 0, text: 'begun' },
+      { offset: 5, text: 'again' },
+    ]);
+  });
+
+  it('falls back to the record when the node is gone and nothing was given', async () => {
+    const world = new World();
+    world.runOn('gone', 1);
+    world.finish({ stdout: 'kept', stderr: 'too' });
+    const { seen, ended } = world.follow('reader');
+    await world.clock.until(ended);
+    assert.deepEqual(seen, [
+      { offset: 0, text: 'kept' },
+      { offset: 4, text: 'too' },
+    ]);
+  });
+
+  it('says so when the rest is out of reach', async () => {
+    const world = new World();
+    world.node('worker').open('j', 1).write('stdout', bytes('part'));
+    world.runOn('worker', 1);
+    const { seen, ended } = world.follow('reader');
+    await world.clock.advance(100);
+    world.down.add(peer('worker'));
+    world.finish({ stdout: 'part and rest', stderr: '' });
+    await assert.rejects(world.clock.until(ended), { code: 'UNAVAILABLE' });
+    assert.equal(seen.length, 1);
+  });
+
+  it('without follow ends with what is there', async () => {
+    const world = new World();
+    const { ended } = world.follow('reader', { follow: false });
+    await ended;
+    world.node('worker').open('j', 1).write('stdout', bytes('so far'));
+    world.runOn('worker', 1);
+    const now = world.follow('reader', { follow: false });
+    await now.ended;
+    assert.equal(now.seen[0]?.text, 'so far');
+  });
+
+  it('asks seldom while nothing happens, and ends when its signal aborts', async () => {
+    const world = new World();
+    world.node('worker').open('j', 1);
+    world.runOn('worker', 1);
+    const stop = new AbortController();
+    const { ended } = world.follow('reader', { signal: stop.signal });
+    await world.clock.advance(60_000);
+    assert.ok(world.requestCount <= 7, `${world.requestCount} requests in a minute`);
+    stop.abort(new Error('enough'));
+    await world.clock.until(ended);
+  });
+
+  it('refuses a malformed request', async () => {
+    const world = new World();
+    world.node('worker');
+    const ask = (body: unknown) =>
+      world.messenger('reader').request(peer('worker'), 'jobs/output', body, { timeoutMs: 1 });
+    const body = { jobId: 'j', attempt: 1, fromOffset: 0, bytesLimit: 1, waitMs: 0 };
+    await assert.rejects(ask(body), { code: 'NOT_FOUND' });
+    for (const wrong of [null, { ...body, attempt: 0 }, { ...body, waitMs: 10_001 }, { ...body, more: 1 }])
+      await assert.rejects(ask(wrong), { code: 'INVALID_PARAMS' });
+  });
+});
