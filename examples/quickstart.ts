@@ -10,6 +10,9 @@ import { delimiter, dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
+/** What will not come true any more. */
+class Gone extends Error {}
+
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 const PROGRAM = join(ROOT, 'bin/aspen-agent');
 const STEP_CAP_MS = 60_000;
@@ -156,9 +159,6 @@ async function command(
   if (code !== 0) throw new Error(`aspen-agent ${all[0]} ended with ${code}: ${stderr}`);
   return stdout;
 }
-
-/** What will not come true any more. */
-class Gone extends Error {}
 
 async function soon<T>(what: string, ask: () => Promise<T | undefined>): Promise<T> {
   const deadlineMs = performance.now() + STEP_CAP_MS;
