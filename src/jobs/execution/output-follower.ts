@@ -1,5 +1,5 @@
 import { AspenError, type Clock, type PeerId, sleep } from '../../base/index.ts';
-import type { Messenger } from '../../mesh/messenger.ts';
+import type { Messenger } from '../../mesh/index.ts';
 import { OUTPUT_PAGE_LIMIT_BYTES, OUTPUT_WAIT_LIMIT_MS } from './output-server.ts';
 import { pullOutput } from './output-source.ts';
 import type { OutputChunk, OutputPage, OutputStore } from './output-store.ts';

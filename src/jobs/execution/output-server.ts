@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { AspenError, type Clock } from '../../base/index.ts';
-import type { Messenger } from '../../mesh/messenger.ts';
+import type { Messenger } from '../../mesh/index.ts';
 import type { OutputStore } from './output-store.ts';
 
 export const OUTPUT_METHOD = 'jobs/output';

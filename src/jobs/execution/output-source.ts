@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { AspenError, type Clock, type PeerId } from '../../base/index.ts';
-import type { Messenger } from '../../mesh/messenger.ts';
+import type { Messenger } from '../../mesh/index.ts';
 import { OUTPUT_METHOD, type OutputRequest, outputNotFound } from './output-server.ts';
 import type { OutputPage, OutputStore } from './output-store.ts';
 
