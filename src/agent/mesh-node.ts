@@ -143,6 +143,7 @@ export class MeshNode implements Startable {
         modules: [jobsModule],
         onFatal,
         zoneOf: (peerId) => this.registry.node(peerId)?.profile.labels['zone'] ?? null,
+        ...platform.trial,
       },
       { roles: { voters: config.voters } },
     );

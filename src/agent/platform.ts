@@ -1,6 +1,7 @@
 import type { Clock, Crypto, Logger, MeshId, Random } from '../base/index.ts';
 import type { DiscoverySource } from '../discovery/index.ts';
 import type { Runner } from '../jobs/index.ts';
+import type { GroupComponents } from '../lease/index.ts';
 import type { Gate, Identity, Transport } from '../mesh/index.ts';
 import type { DataDirectory, Store } from '../storage/index.ts';
 
@@ -36,4 +37,6 @@ export interface Platform {
     readonly meshId: MeshId;
     readonly transport: Transport;
   }): readonly DiscoverySource[];
+  /** For simulations only: modules that watch what is applied, or a planted fault. @default what the daemon runs with */
+  readonly trial?: Partial<Pick<GroupComponents, 'modules' | 'commitRule'>>;
 }

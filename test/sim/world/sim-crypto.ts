@@ -1,0 +1,1 @@
+export { OsCrypto as SimCrypto } from '../../../src/base/os-crypto.ts';

@@ -1,0 +1,181 @@
+import { createHandlers, Daemon, resolveConfig } from '../../../src/agent/index.ts';
+import { AspenError, type PeerId } from '../../../src/base/index.ts';
+import {
+  type Connection,
+  checkParams,
+  type Handlers,
+  type ParamsInput,
+  type Result,
+} from '../../../src/rpc/index.ts';
+import type { SimProcess } from '../ground/index.ts';
+import type { Boot, SimMachine } from './sim-machine.ts';
+
+export type Method = keyof Handlers;
+
+/** Hears what becomes of a node. */
+export interface NodeWitness {
+  /** The agent answers from now on. */
+  started(node: SimNode, daemon: Daemon): void;
+  /** The agent ended itself: a disk it cannot trust, or an invariant that does not hold. */
+  failed(node: SimNode, error: unknown): void;
+}
+
+interface Life extends Boot {
+  readonly daemon: Daemon;
+  readonly handlers: Handlers;
+  /** Rejects when the process dies. */
+  readonly death: Promise<never>;
+  isReady: boolean;
+}
+
+const START_AGAIN_MS = 1_000;
+
+/** One agent of the simulated world: a machine, and on it at most one life of the daemon, built as the real one is. */
+export class SimNode {
+  readonly name: string;
+  readonly machine: SimMachine;
+  readonly #witness: NodeWitness;
+  /** What it joins by; undefined founds a mesh. */
+  #ticket: string | undefined;
+  #life: Life | undefined;
+  #peerId: PeerId | undefined;
+  #isMember = false;
+  #voters: 1 | 3 | 5 | 7;
+
+  constructor(
+    components: { readonly machine: SimMachine; readonly witness: NodeWitness },
+    { voters }: { readonly voters: 1 | 3 | 5 | 7 },
+  ) {
+    this.name = components.machine.name;
+    this.machine = components.machine;
+    this.#witness = components.witness;
+    this.#voters = voters;
+  }
+
+  get isUp(): boolean {
+    return this.#life !== undefined;
+  }
+
+  /** The agent has started and answers. */
+  get isReady(): boolean {
+    return this.#life?.isReady ?? false;
+  }
+
+  /** Known once it has started. */
+  get peerId(): PeerId {
+    if (this.#peerId === undefined) throw new Error(`${this.name} has no peer id yet`);
+    return this.#peerId;
+  }
+
+  get daemon(): Daemon {
+    return this.#alive().daemon;
+  }
+
+  get life(): { readonly process: SimProcess; readonly clock: Boot['clock'] } | undefined {
+    return this.#life;
+  }
+
+  /** Begins a life; the agent answers some time later. @param ticket of the mesh to join, at the first start. */
+  start(ticket?: string): void {
+    if (ticket !== undefined) this.#ticket = ticket;
+    if (this.#life !== undefined) return;
+    void this.#boot();
+  }
+
+  /** Power is lost: unsynced writes may be gone, nobody is told. */
+  crash(): void {
+    const life = this.#life;
+    this.#life = undefined;
+    life?.process.crash();
+  }
+
+  /** Asks the agent to end, as SIGTERM does; resolves when it has. */
+  async stop(): Promise<void> {
+    const life = this.#alive();
+    life.isReady = false;
+    await life.daemon.stop();
+    this.crash();
+  }
+
+  /**
+   * Calls a method as a local client would: params are checked as on the socket. Where the agent dies meanwhile, nobody knows what
+   * became of it.
+   */
+  async call<M extends Method>(method: M, params: ParamsInput<M>): Promise<Result<M>> {
+    const life = this.#alive();
+    const checked = checkParams(method, params);
+    const handler = life.handlers[method] as (params: unknown, connection: Connection) => Promise<Result<M>>;
+    return Promise.race([handler(checked, connectionTo(life.process)), life.death]);
+  }
+
+  #alive(): Life {
+    if (this.#life?.isReady !== true)
+      throw new AspenError('UNAVAILABLE', `${this.name} is down`, { outcome: 'not-applied' });
+    return this.#life;
+  }
+
+  async #boot(): Promise<void> {
+    const life = this.#newLife(await this.machine.boot());
+    this.#life = life;
+    try {
+      await life.daemon.start();
+    } catch (error) {
+      if (this.#life === life) this.#startFailed(error);
+      return;
+    }
+    if (this.#life !== life) return;
+    life.isReady = true;
+    this.#isMember = true;
+    this.#peerId = life.daemon.node.self;
+    this.#witness.started(this, life.daemon);
+  }
+
+  #newLife(boot: Boot): Life {
+    const death = Promise.withResolvers<never>();
+    death.promise.catch(() => undefined); // whoever waits for it is told; nobody may be waiting
+    boot.process.onCrash(() =>
+      death.reject(new AspenError('UNAVAILABLE', `${this.name} died`, { outcome: 'unknown' })),
+    );
+    const ticket = this.#isMember ? undefined : this.#ticket;
+    const daemon = new Daemon(
+      { platform: boot.platform, onFatal: (error) => this.#fatal(boot.process, error) },
+      { config: configOf(this.name, this.#voters), ...(ticket !== undefined && { ticket }) },
+    );
+    const handlers = createHandlers(daemon, { pid: 1, onStop: () => this.crash() });
+    return { ...boot, daemon, handlers, death: death.promise, isReady: false };
+  }
+
+  /** A mesh that cannot be reached at the first start is no fault of the agent: it is started again. */
+  #startFailed(error: unknown): void {
+    const life = this.#life;
+    this.crash();
+    const isWorthIt = error instanceof AspenError && error.retry !== 'never';
+    if (!isWorthIt || life === undefined) this.#witness.failed(this, error);
+    else this.machine.after(START_AGAIN_MS, () => this.start());
+  }
+
+  #fatal(process: SimProcess, error: unknown): void {
+    if (!process.isAlive) return;
+    this.crash();
+    this.#witness.failed(this, error);
+  }
+}
+
+function configOf(name: string, voters: 1 | 3 | 5 | 7) {
+  const flag = { name, voters, listen: ['/memory'], isMdnsEnabled: false, slots: 4 };
+  return resolveConfig({ flag, environment: {}, file: {} }, { cpuCount: 1, hostName: name });
+}
+
+function connectionTo(process: SimProcess): Connection {
+  const abort = new AbortController();
+  process.onCrash(() => abort.abort(new Error('the agent died')));
+  return {
+    id: 1,
+    signal: abort.signal,
+    notify: () => true,
+    drained: async () => undefined,
+    request: async () => {
+      throw new AspenError('UNAVAILABLE', 'this client answers nothing');
+    },
+  };
+}

@@ -1,0 +1,254 @@
+import type { Daemon, Platform } from '../../../src/agent/index.ts';
+import { type PeerId, SeededRandom } from '../../../src/base/index.ts';
+import { jobsModule } from '../../../src/jobs/index.ts';
+import type { MachineModule } from '../../../src/lease/machine/index.ts';
+import { MemoryNetwork } from '../../../src/mesh/index.ts';
+import type { ParamsInput, Result } from '../../../src/rpc/index.ts';
+import { allObservers, type Observation, type Observer } from '../check/index.ts';
+import {
+  CALM_LINKS,
+  LinkFaults,
+  Scheduler,
+  type SimClockOptions,
+  type SimDisk,
+  type SimDiskOptions,
+  Trace,
+} from '../ground/index.ts';
+import { CollectedLog } from './collected-log.ts';
+import { LawBroken, Stuck } from './outcome.ts';
+import { SimMachine } from './sim-machine.ts';
+import { type Method, SimNode } from './sim-node.ts';
+import { watchJobs } from './watched-jobs.ts';
+
+export interface WorldOptions {
+  /** @default 3 */
+  readonly nodeCount?: number;
+  /** @default 3 */
+  readonly voters?: 1 | 3 | 5 | 7;
+  readonly clocks?: Readonly<Record<string, SimClockOptions>>;
+  readonly disk?: SimDiskOptions;
+  readonly bug?: WorldBug;
+  readonly isPrinting?: boolean;
+}
+
+/** A fault planted from outside the agent. */
+export interface WorldBug {
+  readonly commitRule?: NonNullable<Platform['trial']>['commitRule'];
+  readonly jobs?: (module: MachineModule) => MachineModule;
+  readonly makeDisk?: (random: SeededRandom, options: SimDiskOptions) => SimDisk;
+}
+
+/** Virtual time a call of a story may take. Unit: ms. */
+const CALL_LIMIT_MS = 120_000;
+const MESH_READY_LIMIT_MS = 120_000;
+const STEP_MS = 100;
+
+/** Agents on simulated machines, joined to one mesh; everything that happens follows from the seed. */
+export class World {
+  readonly seed: number;
+  readonly scheduler: Scheduler;
+  readonly random: SeededRandom;
+  readonly links: LinkFaults;
+  readonly trace: Trace;
+  readonly log: CollectedLog;
+  readonly nodes: readonly SimNode[];
+  readonly #observers: readonly Observer[] = allObservers();
+  readonly #names = new Map<PeerId, string>();
+  readonly #isPrinting: boolean;
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(seed: number, options: WorldOptions = {}) {
+    const { nodeCount = 3, voters = 3, clocks = {}, disk = {}, bug = {}, isPrinting = false } = options;
+    this.seed = seed;
+    this.#isPrinting = isPrinting;
+    this.scheduler = new Scheduler(seed);
+    this.random = new SeededRandom(seed);
+    this.trace = new Trace();
+    this.links = new LinkFaults(this.random.fork(), CALM_LINKS);
+    this.log = new CollectedLog(this.scheduler, (line) => this.note(line));
+    const trial: Platform['trial'] = {
+      modules: [watchJobs(bug.jobs?.(jobsModule) ?? jobsModule, this.#jobMoves())],
+      ...(bug.commitRule !== undefined && { commitRule: bug.commitRule }),
+    };
+    const components = {
+      scheduler: this.scheduler,
+      wire: this.#wire(),
+      random: this.random.fork(),
+      neighbours: () => [...this.#names.keys()],
+      logger: this.log.of,
+      trial,
+      ...(bug.makeDisk !== undefined && { makeDisk: bug.makeDisk }),
+    };
+    const witness = {
+      started: (node: SimNode, daemon: Daemon) => this.#started(node, daemon),
+      failed: (node: SimNode, error: unknown) => this.fail(error, node.name),
+    };
+    this.nodes = Array.from({ length: nodeCount }, (_, at) => `n${at + 1}`).map(
+      (name) =>
+        new SimNode(
+          { machine: new SimMachine(components, { name, clock: clocks[name] ?? {}, disk }), witness },
+          { voters },
+        ),
+    );
+    this.scheduler.observeEvents(({ atMs, label }) => this.trace.note(`${atMs} ${label}`));
+  }
+
+  get nowMs(): number {
+    return this.scheduler.nowMs;
+  }
+
+  get names(): readonly string[] {
+    return this.nodes.map(({ name }) => name);
+  }
+
+  node(name: string): SimNode {
+    const node = this.nodes.find((candidate) => candidate.name === name);
+    if (node === undefined) throw new Error(`no node ${name}`);
+    return node;
+  }
+
+  /** The node with this peer id. */
+  nameOf(peerId: string): string {
+    return this.#names.get(peerId as PeerId) ?? peerId;
+  }
+
+  /** The first node founds, the others join by a ticket; returns when all are members and enough of them vote. */
+  async formMesh(): Promise<void> {
+    const [first, ...others] = this.nodes as readonly [SimNode, ...SimNode[]];
+    first.start();
+    await this.until(() => first.isReady, { limitMs: MESH_READY_LIMIT_MS, what: 'the mesh is founded' });
+    if (others.length === 0) return;
+    const { ticket } = await this.call(first.name, 'mesh.ticket', { uses: others.length });
+    for (const node of others) node.start(ticket);
+    const voterCount = this.nodes.length >= 3 ? 3 : 1;
+    await this.until(() => this.nodes.every(({ isReady }) => isReady) && this.votersAgreed(voterCount), {
+      limitMs: MESH_READY_LIMIT_MS,
+      what: `${this.nodes.length} members and ${voterCount} voters`,
+    });
+  }
+
+  /** Whether all nodes name the same leader and the same voters, at least so many. */
+  votersAgreed(atLeast = 1): boolean {
+    const views = this.nodes.map((node) => {
+      if (!node.isReady) return 'down';
+      const { leader, voters } = node.daemon.node.group.status();
+      return JSON.stringify({ leader, voters: [...voters].sort() });
+    });
+    const [first = 'down'] = views;
+    if (first === 'down' || views.some((view) => view !== first)) return false;
+    const { leader, voters } = JSON.parse(first) as { leader: string | null; voters: string[] };
+    return leader !== null && voters.length >= atLeast;
+  }
+
+  /** Calls a method on a node and lets the world run until the answer is there. */
+  async call<M extends Method>(name: string, method: M, params: ParamsInput<M>): Promise<Result<M>> {
+    return this.settled(this.node(name).call(method, params));
+  }
+
+  /** Lets the world run until `promise` settles. */
+  async settled<T>(promise: Promise<T>, limitMs = CALL_LIMIT_MS): Promise<T> {
+    let isSettled = false;
+    const settle = () => {
+      isSettled = true;
+    };
+    promise.then(settle, settle);
+    await this.until(() => isSettled, { limitMs, what: 'an answer' });
+    return promise;
+  }
+
+  async advance(forMs: number): Promise<void> {
+    await this.#run({ untilMs: this.nowMs + forMs });
+  }
+
+  /** @throws Stuck when it does not become true in time. */
+  async until(
+    isTrue: () => boolean,
+    { limitMs, what }: { readonly limitMs: number; readonly what: string },
+  ): Promise<void> {
+    const untilMs = this.nowMs + limitMs;
+    // A condition can be dear: it is asked ten times a virtual second, which also makes it part of the world's order.
+    for (;;) {
+      let isMet = isTrue();
+      if (isMet) return;
+      if (this.nowMs >= untilMs) throw new Stuck(`${what}: not within ${limitMs} ms of virtual time`);
+      await this.#run({
+        untilMs: this.nowMs + STEP_MS,
+        condition: () => {
+          isMet = this.#failure !== undefined;
+          return isMet;
+        },
+      });
+    }
+  }
+
+  observe(event: Observation): void {
+    this.note(`observed ${JSON.stringify(event)}`);
+    for (const observer of this.#observers) observer.observe(event);
+  }
+
+  /** @throws LawBroken with everything that broke. */
+  checkLaws(): void {
+    const broken = this.#observers.flatMap((observer) =>
+      observer.check().map((what) => `${observer.name}: ${what}`),
+    );
+    if (broken.length > 0) throw new LawBroken(broken);
+  }
+
+  note(line: string): void {
+    this.trace.note(line);
+    // biome-ignore lint/suspicious/noConsole: what `--trace` is for
+    if (this.#isPrinting) console.log(`${this.nowMs.toFixed(2).padStart(10)} ${line}`);
+  }
+
+  /** The run ends with this at the next opportunity. */
+  fail(error: unknown, where: string): void {
+    this.note(`${where} failed: ${error instanceof Error ? error.stack : String(error)}`);
+    this.#failure ??= { error };
+  }
+
+  async #run(limits: Parameters<Scheduler['run']>[0]): Promise<void> {
+    const end = await this.scheduler.run(limits);
+    if (this.#failure !== undefined) throw this.#failure.error;
+    if (end === 'events') throw new Error('too many events: something spins');
+  }
+
+  #wire(): MemoryNetwork {
+    const name = (peerId: PeerId) => this.#names.get(peerId) ?? 'stranger';
+    return new MemoryNetwork({
+      clock: {
+        monotonicMs: () => this.scheduler.nowMs,
+        wallMs: () => this.scheduler.nowMs,
+        setTimer: (afterMs, callback) => {
+          const { cancel } = this.scheduler.after(afterMs, callback, 'arrival');
+          return { cancel, [Symbol.dispose]: cancel };
+        },
+      },
+      policy: {
+        deliveries: (from, to, bytes) => this.links.deliveries(name(from), name(to), bytes),
+        isReachable: (from, to) => this.links.isReachable(name(from), name(to)),
+      },
+    });
+  }
+
+  #jobMoves() {
+    return {
+      assigned: (move: { job: string; token: number; position: number }) =>
+        this.observe({ type: 'assigned', ...move }),
+      completed: (move: { job: string; token: number; position: number }) =>
+        this.observe({ type: 'completed', ...move }),
+      ended: (move: { job: string; state: string }) => this.observe({ type: 'ended', ...move }),
+    };
+  }
+
+  #started(node: SimNode, { node: { self, group } }: Daemon): void {
+    this.#names.set(self, node.name);
+    this.note(`${node.name} is up as ${self}`);
+    group.onLeadership(({ term }) => {
+      this.observe({ type: 'leader', node: node.name, term });
+      return undefined;
+    });
+    group.onApplied(({ index, term, hash }) =>
+      this.observe({ type: 'applied', node: node.name, position: index, hash: `${term}/${hash}` }),
+    );
+  }
+}
