@@ -27,6 +27,10 @@ export class StoreGateMemory implements GateMemory {
     this.#put(REVOCATIONS + textKey(peerId), revocation);
   }
 
+  forgetCertificate(peerId: PeerId): void {
+    this.#store.write([{ type: 'delete', key: CERTIFICATES + textKey(peerId) }]).catch(this.#onFault);
+  }
+
   #values(prefix: Key): Uint8Array[] {
     return Array.from(this.#store.range({ from: prefix, to: prefixEnd(prefix) }), ([, value]) => value);
   }

@@ -29,8 +29,8 @@ import { StoreKnownPeersMemory } from './known-peers-memory.ts';
 import { LabelBook } from './label-book.ts';
 import type { Membership } from './membership.ts';
 import { MembershipClient } from './membership-client.ts';
+import { isRevocationOf, linkMembership, REVOCATIONS } from './membership-links.ts';
 import type { Platform } from './platform.ts';
-import { isRevocationOf, linkRevocations, REVOCATIONS } from './revocations.ts';
 
 export interface MeshNodeComponents {
   readonly platform: Platform;
@@ -193,7 +193,8 @@ export class MeshNode implements Startable {
     const { messenger } = this.mesh;
     this.#parts = [
       serveOutput({ messenger, store: this.outputs, clock }),
-      linkRevocations({
+      linkMembership({
+        self: this.self,
         gate: this.gate,
         registry: this.registry,
         group: this.group,

@@ -8,6 +8,7 @@ export interface GateMemory {
   load(): { readonly certificates: readonly Uint8Array[]; readonly revocations: readonly Uint8Array[] };
   saveCertificate(peerId: PeerId, certificate: Uint8Array): void;
   saveRevocation(peerId: PeerId, revocation: Uint8Array): void;
+  forgetCertificate(peerId: PeerId): void;
 }
 
 export interface GateComponents {
@@ -81,6 +82,13 @@ export class MembershipGate implements Gate {
     this.#memory.saveRevocation(verified.peerId, encodeRevocation(verified));
     this.#changes.emit(verified.peerId);
     return verified;
+  }
+
+  /** Drops a member that left of its own will. It is a stranger again; what it was given still proves it, should it come back. */
+  forget(peerId: PeerId): void {
+    if (!this.#certificates.delete(peerId)) return;
+    this.#memory.forgetCertificate(peerId);
+    this.#changes.emit(peerId);
   }
 
   /** @returns the certificate of a member; undefined for strangers and revoked peers. */
@@ -162,5 +170,9 @@ export class VolatileGateMemory implements GateMemory {
 
   saveRevocation(peerId: PeerId, revocation: Uint8Array): void {
     this.#revocations.set(peerId, revocation);
+  }
+
+  forgetCertificate(peerId: PeerId): void {
+    this.#certificates.delete(peerId);
   }
 }

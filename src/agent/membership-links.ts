@@ -6,7 +6,8 @@ import { type MembershipGate, type Transport, verifyRevocation } from '../mesh/i
 /** The kind of bulletin under which revocations travel; the key is the peer id. */
 export const REVOCATIONS = 'revocation';
 
-export interface RevocationParts {
+export interface MembershipLinkParts {
+  readonly self: PeerId;
   readonly gate: MembershipGate;
   readonly registry: Registry;
   readonly group: Pick<Group, 'onFacts'>;
@@ -14,13 +15,23 @@ export interface RevocationParts {
 }
 
 /**
- * Carries what the group has agreed about expelled members to every gate: a replica tells it as a bulletin, bulletins reach also those
- * who are cut off from the group, and each gate checks the root key's signature for itself.
+ * Carries what is agreed about members to this node's gate.
+ *
+ * - Who was admitted is known at every replica before it knocks.
+ * - A revocation is told as a bulletin, which reaches also those who are cut off from the group; each gate checks the root key's
+ *   signature for itself.
+ * - Who left is forgotten, by the group's word or by its own: it withdrew its profile.
  */
-export function linkRevocations({ gate, registry, group, transport }: RevocationParts): Disposable {
+export function linkMembership({ self, gate, registry, group, transport }: MembershipLinkParts): Disposable {
   const honour = (revocation: Uint8Array) => {
     const { peerId } = gate.revoke(revocation);
     transport.hangUp(peerId, 'revoked');
+    registry.forget(peerId);
+  };
+  const part = (peerId: PeerId) => {
+    if (peerId === self) return;
+    gate.forget(peerId);
+    transport.hangUp(peerId, 'left the mesh');
     registry.forget(peerId);
   };
   for (const { bytes } of registry.bulletins.all(REVOCATIONS)) honour(bytes);
@@ -30,8 +41,13 @@ export function linkRevocations({ gate, registry, group, transport }: Revocation
     }),
     group.onFacts((facts) => {
       for (const fact of facts) {
-        if (fact.module !== 'members' || fact.type !== 'revoked') continue;
-        registry.bulletins.add(REVOCATIONS, fact['peerId'] as PeerId, fact['revocation'] as Uint8Array);
+        if (fact.module !== 'members') continue;
+        const peerId = fact['peerId'] as PeerId;
+        if (fact.type === 'admitted' && gate.standingOf(peerId) !== 'refused')
+          gate.admit(fact['certificate'] as Uint8Array);
+        if (fact.type === 'revoked')
+          registry.bulletins.add(REVOCATIONS, peerId, fact['revocation'] as Uint8Array);
+        if (fact.type === 'left') part(peerId);
       }
     }),
   ];
