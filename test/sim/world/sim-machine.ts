@@ -62,6 +62,11 @@ export class SimMachine {
     this.#wallOffsetMs = clock.wallOffsetMs ?? 0;
   }
 
+  /** How far the wall clock is off. Unit: ms. */
+  get wallOffsetMs(): number {
+    return this.#wallOffsetMs;
+  }
+
   /** Somebody set the clock; the next boot finds it so. */
   jumpWall(byMs: number, running: SimClock | undefined): void {
     this.#wallOffsetMs += byMs;

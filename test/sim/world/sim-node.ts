@@ -89,6 +89,10 @@ export class SimNode {
     life?.process.crash();
   }
 
+  jumpWall(byMs: number): void {
+    this.machine.jumpWall(byMs, this.#life?.clock);
+  }
+
   /** Asks the agent to end, as SIGTERM does; resolves when it has. */
   async stop(): Promise<void> {
     const life = this.#alive();

@@ -1,5 +1,5 @@
 import type { Daemon, Platform } from '../../../src/agent/index.ts';
-import { type PeerId, SeededRandom } from '../../../src/base/index.ts';
+import { AspenError, type PeerId, SeededRandom } from '../../../src/base/index.ts';
 import { jobsModule } from '../../../src/jobs/index.ts';
 import type { MachineModule } from '../../../src/lease/machine/index.ts';
 import { MemoryNetwork } from '../../../src/mesh/index.ts';
@@ -8,6 +8,7 @@ import { allObservers, type Observation, type Observer } from '../check/index.ts
 import {
   CALM_LINKS,
   LinkFaults,
+  type NemesisTargets,
   Scheduler,
   type SimClockOptions,
   type SimDisk,
@@ -54,6 +55,9 @@ export class World {
   readonly nodes: readonly SimNode[];
   readonly #observers: readonly Observer[] = allObservers();
   readonly #names = new Map<PeerId, string>();
+  readonly #accepted = new Set<string>();
+  readonly #ended = new Set<string>();
+  readonly #breaches: string[] = [];
   readonly #isPrinting: boolean;
   #failure: { readonly error: unknown } | undefined;
 
@@ -163,14 +167,14 @@ export class World {
   /** @throws Stuck when it does not become true in time. */
   async until(
     isTrue: () => boolean,
-    { limitMs, what }: { readonly limitMs: number; readonly what: string },
+    { limitMs, what, detail }: { readonly limitMs: number; readonly what: string; detail?: () => string },
   ): Promise<void> {
     const untilMs = this.nowMs + limitMs;
     // A condition can be dear: it is asked ten times a virtual second, which also makes it part of the world's order.
     for (;;) {
       let isMet = isTrue();
       if (isMet) return;
-      if (this.nowMs >= untilMs) throw new Stuck(`${what}: not within ${limitMs} ms of virtual time`);
+      if (this.nowMs >= untilMs) throw new Stuck(`not within ${limitMs} ms: ${what} ${detail?.() ?? ''}`);
       await this.#run({
         untilMs: this.nowMs + STEP_MS,
         condition: () => {
@@ -181,8 +185,73 @@ export class World {
     }
   }
 
+  /** Virtual time passes for whoever waits; does not move the world. */
+  pause(forMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.scheduler.after(forMs, resolve, 'client');
+    });
+  }
+
+  /** What a plan can do to this world. */
+  get targets(): NemesisTargets {
+    return {
+      scheduler: this.scheduler,
+      links: this.links,
+      nodes: this.names,
+      crash: (name) => this.node(name).crash(),
+      restart: (name) => this.node(name).start(),
+      sleep: (name, forMs) => this.node(name).life?.clock.sleep(forMs),
+      fillDisk: (name) => this.node(name).machine.disk.fill(),
+      freeDisk: (name) => this.node(name).machine.disk.free(),
+      jumpWall: (name, byMs) => this.node(name).jumpWall(byMs),
+    };
+  }
+
+  /** Nothing goes wrong any more: links are good, machines run, clocks are set right. */
+  heal(): void {
+    this.links.calm();
+    for (const node of this.nodes) {
+      node.machine.disk.free();
+      node.jumpWall(-node.machine.wallOffsetMs);
+      node.start();
+    }
+  }
+
+  /** Accepted jobs that have not ended. */
+  openJobs(): readonly string[] {
+    return [...this.#accepted].filter((job) => !this.#ended.has(job));
+  }
+
+  registryDigests(): readonly string[] {
+    return this.nodes.map((node) => (node.isReady ? node.daemon.node.registry.digest() : 'down'));
+  }
+
+  registriesAgree(): boolean {
+    const [first, ...others] = this.registryDigests();
+    return first !== 'down' && others.every((digest) => digest === first);
+  }
+
+  observeRegistries(): void {
+    for (const { name, daemon } of this.nodes)
+      this.observe({ type: 'registry', node: name, digest: daemon.node.registry.digest() });
+  }
+
+  /** A law that no observer watches was broken. */
+  breach(what: string): void {
+    this.note(`breach: ${what}`);
+    this.#breaches.push(what);
+  }
+
+  /** Agents may refuse and fail to answer; they may not fail in ways of which callers are not told. */
+  expectRefusal(error: unknown): void {
+    if (error instanceof AspenError && error.code !== 'INTERNAL') return;
+    throw error;
+  }
+
   observe(event: Observation): void {
     this.note(`observed ${JSON.stringify(event)}`);
+    if (event.type === 'accepted') this.#accepted.add(event.job);
+    if (event.type === 'ended') this.#ended.add(event.job);
     for (const observer of this.#observers) observer.observe(event);
   }
 
@@ -191,6 +260,7 @@ export class World {
     const broken = this.#observers.flatMap((observer) =>
       observer.check().map((what) => `${observer.name}: ${what}`),
     );
+    broken.push(...this.#breaches);
     if (broken.length > 0) throw new LawBroken(broken);
   }
 

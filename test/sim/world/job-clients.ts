@@ -1,0 +1,119 @@
+import {
+  AspenError,
+  type Random,
+  randomChance,
+  randomFloat,
+  randomInt,
+  randomPick,
+} from '../../../src/base/index.ts';
+import type { World } from './world.ts';
+
+/** Longest pause of a client between two jobs. Unit: ms. */
+const LONGEST_PAUSE_MS = 1_500;
+const LONGEST_WORK_MS = 4_000;
+const TRIES_LIMIT = 5;
+const WAIT_MS = 5_000;
+
+interface Submission {
+  readonly id: string;
+  readonly idempotencyKey?: string;
+  readonly workMs: number;
+  readonly delayMs: number;
+}
+
+/**
+ * Clients that submit echo jobs through whichever node chance names. A submission with unknown outcome is sent again under the same id,
+ * through any node; a job is accepted as soon as one answer says so.
+ */
+export class JobClients {
+  readonly #world: World;
+  readonly #random: Random;
+  #lastJob = 0;
+
+  constructor(components: { readonly world: World; readonly random: Random }) {
+    this.#world = components.world;
+    this.#random = components.random;
+  }
+
+  async run(client: string, untilMs: number): Promise<void> {
+    while (this.#world.nowMs < untilMs) {
+      await this.#liveOfOneJob(client);
+      await this.#world.pause(randomFloat(this.#random) * LONGEST_PAUSE_MS);
+    }
+  }
+
+  async #liveOfOneJob(client: string): Promise<void> {
+    const submission = this.#draw(client);
+    const id = await this.#submit(submission);
+    if (id === undefined) return;
+    if (submission.idempotencyKey !== undefined) await this.#submitAgain(submission, id);
+    if (randomChance(this.#random, 0.2)) await this.#cancel(id);
+    if (randomChance(this.#random, 0.3)) await this.#wait(id);
+  }
+
+  #draw(client: string): Submission {
+    this.#lastJob += 1;
+    const id = `job_${client}-${this.#lastJob}`;
+    return {
+      id,
+      workMs: Math.floor(randomFloat(this.#random) ** 2 * LONGEST_WORK_MS),
+      delayMs: randomChance(this.#random, 0.2) ? randomInt(this.#random, { from: 1, to: 3_000 }) : 0,
+      ...(randomChance(this.#random, 0.25) && { idempotencyKey: `key-${id}` }),
+    };
+  }
+
+  /** @returns the id under which it was accepted; undefined when nobody accepted it for sure. */
+  async #submit(submission: Submission): Promise<string | undefined> {
+    for (let tries = 1; tries <= TRIES_LIMIT; tries += 1) {
+      const { answer, isWorthIt } = await this.#submitOnce(submission);
+      if (answer !== undefined) return answer;
+      if (!isWorthIt) return undefined;
+      await this.#world.pause(200);
+    }
+    return undefined;
+  }
+
+  async #submitOnce({ workMs, ...spec }: Submission): Promise<{ answer?: string; isWorthIt: boolean }> {
+    const payload = { delayMs: workMs };
+    const retry = { maxAttempts: 3, backoff: 'fixed' as const, delayMs: 100 };
+    try {
+      const { id } = await this.#someNode().call('job.submit', { type: 'echo', payload, retry, ...spec });
+      this.#world.observe({ type: 'accepted', job: id });
+      return { answer: id, isWorthIt: false };
+    } catch (error) {
+      this.#world.expectRefusal(error);
+      this.#world.note(`${spec.id} not submitted: ${String(error)}`);
+      return { isWorthIt: error instanceof AspenError && error.outcome === 'unknown' };
+    }
+  }
+
+  /** One key names one job, whichever node is asked and whatever id the second submission brings. */
+  async #submitAgain(submission: Submission, first: string): Promise<void> {
+    const { answer } = await this.#submitOnce({ ...submission, id: `${submission.id}-again` });
+    if (answer !== undefined && answer !== first)
+      this.#world.breach(`key ${submission.idempotencyKey} names ${first} and ${answer}`);
+  }
+
+  async #cancel(id: string): Promise<void> {
+    await this.#world.pause(randomFloat(this.#random) * 1_000);
+    try {
+      const { state } = await this.#someNode().call('job.cancel', { id, reason: 'chance' });
+      if (state === 'cancelled') this.#world.observe({ type: 'ended', job: id, state });
+    } catch (error) {
+      this.#world.expectRefusal(error);
+    }
+  }
+
+  async #wait(id: string): Promise<void> {
+    try {
+      const { state } = await this.#someNode().call('job.wait', { id, timeoutMs: WAIT_MS });
+      this.#world.observe({ type: 'ended', job: id, state });
+    } catch (error) {
+      this.#world.expectRefusal(error);
+    }
+  }
+
+  #someNode() {
+    return this.#world.node(randomPick(this.#random, this.#world.names) as string);
+  }
+}

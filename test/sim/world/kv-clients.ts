@@ -1,0 +1,178 @@
+import {
+  AspenError,
+  type Random,
+  randomChance,
+  randomFloat,
+  randomInt,
+  randomPick,
+} from '../../../src/base/index.ts';
+import type { Operation, RegisterInput, RegisterOutput } from '../check/index.ts';
+import type { World } from './world.ts';
+
+export const REGISTER_KEYS = ['r/a', 'r/b', 'r/c'];
+/** Keys that are written once, so that whatever was acknowledged can be looked for at the end. */
+export const SURVEYED_PREFIX = 'w/';
+/** Longest pause of a client between two calls. Unit: ms. */
+const LONGEST_PAUSE_MS = 600;
+const SCAN_PAGE = 100;
+
+type RecordedOperation = Operation<RegisterInput, RegisterOutput>;
+
+/**
+ * Clients of the key-value store on whichever node chance names, and the history of what they saw. A call whose outcome is unknown stays in
+ * the history without a result; one that was refused never happened.
+ */
+export class KvClients {
+  readonly #world: World;
+  readonly #random: Random;
+  readonly #history = new Set<RecordedOperation>();
+  #lastWrite = 0;
+
+  constructor(components: { readonly world: World; readonly random: Random }) {
+    this.#world = components.world;
+    this.#random = components.random;
+  }
+
+  get history(): readonly RecordedOperation[] {
+    return [...this.#history];
+  }
+
+  /** One client: one call after the other until `untilMs`. */
+  async run(client: string, untilMs: number): Promise<void> {
+    const world = this.#world;
+    while (world.nowMs < untilMs) {
+      const node = randomPick(this.#random, world.names) as string;
+      await this.#callSomething(client, node);
+      await world.pause(randomFloat(this.#random) * LONGEST_PAUSE_MS);
+    }
+  }
+
+  /** Reads every register through every node, and looks for all surveyed writes there. */
+  async surveyAll(): Promise<void> {
+    for (const name of this.#world.names) {
+      for (const key of REGISTER_KEYS) await this.#register(`survey ${name}`, name, { type: 'get', key });
+      const writes = await this.#surveyedKeys(name);
+      this.#world.observe({ type: 'surveyed', node: name, writes });
+    }
+  }
+
+  async #callSomething(client: string, node: string): Promise<void> {
+    const draw = randomFloat(this.#random);
+    if (draw < 0.2) return this.#writeOnce(node);
+    if (draw < 0.25) return this.#scan(client, node);
+    return this.#register(client, node, this.#drawInput());
+  }
+
+  #drawInput(): RegisterInput {
+    const key = randomPick(this.#random, REGISTER_KEYS) as string;
+    const type = randomPick(this.#random, [
+      'get',
+      'get',
+      'get',
+      'put',
+      'put',
+      'cas',
+      'cas',
+      'delete',
+    ] as const);
+    if (type === 'get' || type === 'delete') return { type, key };
+    const value = this.#freshValue();
+    if (type === 'put') return { type, key, value };
+    return { type: 'cas', key, value, expected: this.#drawExpected() };
+  }
+
+  /** Mostly the latest value or one before it, so that some succeed and some do not. */
+  #drawExpected(): string | null {
+    if (randomChance(this.#random, 0.2)) return null;
+    return `v${Math.max(1, this.#lastWrite - randomInt(this.#random, { from: 1, to: 5 }))}`;
+  }
+
+  #freshValue(): string {
+    this.#lastWrite += 1;
+    return `v${this.#lastWrite}`;
+  }
+
+  async #writeOnce(node: string): Promise<void> {
+    const key = `${SURVEYED_PREFIX}${this.#freshValue()}`;
+    try {
+      await this.#world.node(node).call('kv.put', { key, value: node });
+      this.#world.observe({ type: 'acknowledged', write: key });
+    } catch (error) {
+      this.#world.expectRefusal(error);
+    }
+  }
+
+  async #register(client: string, node: string, input: RegisterInput): Promise<void> {
+    const calledMs = this.#world.nowMs;
+    const unanswered: RecordedOperation = { client, input, calledMs };
+    this.#history.add(unanswered);
+    try {
+      const output = await this.#perform(node, input);
+      this.#history.delete(unanswered);
+      this.#history.add({ ...unanswered, result: { output, atMs: this.#world.nowMs } });
+      this.#world.note(`${client} on ${node}: ${JSON.stringify(input)} -> ${JSON.stringify(output)}`);
+    } catch (error) {
+      this.#world.expectRefusal(error);
+      this.#world.note(`${client} on ${node}: ${JSON.stringify(input)} -> ${String(error)}`);
+      const isUnknown = error instanceof AspenError && error.outcome === 'unknown';
+      if (!isUnknown || input.type === 'get') this.#history.delete(unanswered);
+    }
+  }
+
+  async #perform(name: string, input: RegisterInput): Promise<RegisterOutput> {
+    const node = this.#world.node(name);
+    const { key } = input;
+    switch (input.type) {
+      case 'get': {
+        const found = await node.call('kv.get', { key });
+        return found === null ? { value: null } : { value: found.value, revision: found.revision };
+      }
+      case 'put':
+        return node.call('kv.put', { key, value: input.value });
+      case 'delete': {
+        const { deleted, revision } = await node.call('kv.delete', { key });
+        return deleted ? { isDone: true, revision } : { isDone: false };
+      }
+      case 'cas': {
+        const { expected, value } = input;
+        const { swapped, revision } = await node.call('kv.cas', { key, expected, value });
+        return swapped ? { isDone: true, revision } : { isDone: false };
+      }
+      case 'casRevision':
+        throw new Error('no method compares revisions');
+    }
+  }
+
+  /** A scan reads all registers at one moment, so as a history each of them was read then. */
+  async #scan(client: string, node: string): Promise<void> {
+    const calledMs = this.#world.nowMs;
+    try {
+      const { entries } = await this.#world.node(node).call('kv.scan', { prefix: 'r/' });
+      const atMs = this.#world.nowMs;
+      for (const key of REGISTER_KEYS) {
+        const found = entries.find((entry) => entry.key === key);
+        const output =
+          found === undefined ? { value: null } : { value: found.value, revision: found.revision };
+        this.#history.add({ client, input: { type: 'get', key }, calledMs, result: { output, atMs } });
+      }
+    } catch (error) {
+      this.#world.expectRefusal(error);
+    }
+  }
+
+  async #surveyedKeys(name: string): Promise<Set<string>> {
+    const keys = new Set<string>();
+    for (let cursor: string | undefined; ; ) {
+      const page = await this.#world
+        .node(name)
+        .call('kv.scan', {
+          prefix: SURVEYED_PREFIX,
+          limit: SCAN_PAGE,
+          ...(cursor !== undefined && { cursor }),
+        });
+      for (const { key } of page.entries) keys.add(key);
+      cursor = page.cursor;
+      if (cursor === undefined) return keys;
+    }
+  }
+}
