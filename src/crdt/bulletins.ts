@@ -53,7 +53,7 @@ export class BulletinSet implements Space {
     if (current === undefined && this.#countOf(kind) >= BULLETINS_PER_KIND_LIMIT) return 'limit';
     if (this.#verifiers[kind]?.(key, bytes) !== true) return 'not-signed'; // C7
     if (current !== undefined && Buffer.compare(bytes, current) < 0) return 'known'; // C6
-    const bulletin = { kind, key, bytes: bytes.slice() };
+    const bulletin = { kind, key, bytes: Uint8Array.from(bytes) }; // not `slice`, which of a Buffer shares the memory
     this.#put(bulletin, current);
     this.#added.emit({ bulletin, via });
     return 'applied';
