@@ -11,7 +11,7 @@ export interface MembershipLinkParts {
   readonly gate: MembershipGate;
   readonly registry: Registry;
   readonly group: Pick<Group, 'onFacts'>;
-  readonly transport: Pick<Transport, 'hangUp'>;
+  readonly transport: Pick<Transport, 'hangUp' | 'isLinked' | 'onLink'>;
 }
 
 /**
@@ -20,7 +20,7 @@ export interface MembershipLinkParts {
  * - Who was admitted is known at every replica before it knocks.
  * - A revocation is told as a bulletin, which reaches also those who are cut off from the group; each gate checks the root key's
  *   signature for itself.
- * - Who left is forgotten, by the group's word or by its own: it withdrew its profile.
+ * - Who left is forgotten, once it has hung up.
  */
 export function linkMembership({ self, gate, registry, group, transport }: MembershipLinkParts): Disposable {
   const honour = (revocation: Uint8Array) => {
@@ -28,26 +28,36 @@ export function linkMembership({ self, gate, registry, group, transport }: Membe
     transport.hangUp(peerId, 'revoked');
     registry.forget(peerId);
   };
-  const part = (peerId: PeerId) => {
-    if (peerId === self) return;
+  const departing = new Set<PeerId>();
+  const forget = (peerId: PeerId) => {
+    departing.delete(peerId);
     gate.forget(peerId);
-    transport.hangUp(peerId, 'left the mesh');
     registry.forget(peerId);
+  };
+  /** It still has to hear that it is out: it is forgotten when it hangs up. */
+  const depart = (peerId: PeerId) => {
+    if (peerId === self) return;
+    if (transport.isLinked(peerId)) departing.add(peerId);
+    else forget(peerId);
   };
   for (const { bytes } of registry.bulletins.all(REVOCATIONS)) honour(bytes);
   const subscriptions = [
     registry.bulletins.onAdded(({ kind, bytes }) => {
       if (kind === REVOCATIONS) honour(bytes);
     }),
+    transport.onLink(({ peerId, type }) => {
+      if (type === 'closed' && departing.has(peerId)) forget(peerId);
+    }),
     group.onFacts((facts) => {
       for (const fact of facts) {
         if (fact.module !== 'members') continue;
         const peerId = fact['peerId'] as PeerId;
+        if (fact.type === 'admitted') departing.delete(peerId);
         if (fact.type === 'admitted' && gate.standingOf(peerId) !== 'refused')
           gate.admit(fact['certificate'] as Uint8Array);
         if (fact.type === 'revoked')
           registry.bulletins.add(REVOCATIONS, peerId, fact['revocation'] as Uint8Array);
-        if (fact.type === 'left') part(peerId);
+        if (fact.type === 'left') depart(peerId);
       }
     }),
   ];
