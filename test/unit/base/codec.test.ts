@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { AspenError, decode, encode } from '../../../src/base/index.ts';
+
+describe('codec', () => {
+  it('keeps plain data as it was', () => {
+    const plain = fc.letrec((tie) => ({
+      value: fc.oneof(
+        { maxDepth: 4 },
+        fc.constant(null),
+        fc.boolean(),
+        fc.maxSafeInteger(),
+        fc.double({ noNaN: true, noDefaultInfinity: true }).filter((each) => !Object.is(each, -0)),
+        fc.string({ unit: 'binary' }),
+        fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)),
+        fc.array(tie('value'), { maxLength: 5 }),
+        fc.dictionary(fc.string().filter(isOrdinaryKey), tie('value'), { maxKeys: 5, noNullPrototype: true }),
+      ),
+    })).value;
+    fc.assert(fc.property(plain, (value) => assert.deepEqual(decode(encode(value)), value)));
+  });
+
+  it('makes of foreign bytes plain data, or an INVALID_REQUEST, and nothing else', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => {
+        const value = decodeOrRefuse(bytes);
+        assert.ok(isPlain(value), `${Buffer.from(bytes).toString('hex')} became ${String(value)}`);
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
+  it('has no room for extensions: dates, records, errors, references', () => {
+    const starts = [0xc1, 0xc7, 0xc8, 0xc9, 0xd4, 0xd5, 0xd6, 0xd7, 0xd8];
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...starts),
+        fc.uint8Array({ minLength: 1, maxLength: 40 }),
+        (start, rest) => {
+          const value = decodeOrRefuse(Uint8Array.from([start, ...rest]));
+          assert.ok(
+            isPlain(value),
+            `${start.toString(16)} ${Buffer.from(rest).toString('hex')} became ${String(value)}`,
+          );
+        },
+      ),
+      { numRuns: 5_000 },
+    );
+  });
+
+  it('does not let foreign keys reach the prototype', () => {
+    const bytes = Buffer.concat([
+      Buffer.from([0x81, 0xa9]),
+      Buffer.from('__proto__'),
+      Buffer.from([0x81, 0xa1, 0x78, 0x01]),
+    ]);
+    const value = decodeOrRefuse(bytes) as { readonly x?: number };
+    assert.equal(value.x, undefined);
+    assert.equal(({} as { readonly x?: number }).x, undefined);
+  });
+
+  it('refuses more than one value, and half of one', () => {
+    assert.throws(() => decode(Buffer.concat([encode(1), encode(2)])), { code: 'INVALID_REQUEST' });
+    assert.throws(() => decode(encode('a longer text').subarray(0, 5)), { code: 'INVALID_REQUEST' });
+    assert.throws(() => decode(new Uint8Array()), { code: 'INVALID_REQUEST' });
+  });
+
+  it('returns bytes that do not change when the message they came in does', () => {
+    const message = Buffer.from(encode({ bytes: new Uint8Array([1, 2, 3]) }));
+    const { bytes } = decode(message) as { readonly bytes: Uint8Array };
+    message.fill(0);
+    assert.deepEqual([...bytes], [1, 2, 3]);
+  });
+});
+
+/** msgpackr renames it on purpose. */
+function isOrdinaryKey(key: string): boolean {
+  return key !== '__proto__';
+}
+
+function decodeOrRefuse(bytes: Uint8Array): unknown {
+  try {
+    return decode(bytes);
+  } catch (error) {
+    assert.ok(error instanceof AspenError, String(error));
+    assert.equal(error.code, 'INVALID_REQUEST');
+    return null;
+  }
+}
+
+function isPlain(value: unknown): boolean {
+  if (value === null || ['boolean', 'number', 'string'].includes(typeof value)) return true;
+  if (typeof value !== 'object') return false;
+  if (value instanceof Uint8Array) return true;
+  if (Array.isArray(value)) return value.every(isPlain);
+  return Object.getPrototypeOf(value) === Object.prototype && Object.values(value).every(isPlain);
+}
