@@ -4,8 +4,8 @@ import type { SimProcess } from './sim-process.ts';
 
 /** 2026-01-01T00:00Z, so that simulated wall times look like times. */
 const WORLD_EPOCH_MS = 1_767_225_600_000;
-/** Rounding of drifting clocks must not arm a timer again for nothing. Unit: ms. */
-const EARLY_MS = 1e-6;
+/** Added to every delay, so that rounding never lets a timer fire early: whoever then waits for the rest would wait for ever. Unit: ms. */
+const ROUNDING_MS = 1e-6;
 
 export interface SimClockOptions {
   /** How far the wall clock is off. Unit: ms. @default 0 */
@@ -51,7 +51,7 @@ export class SimClock implements Clock {
       scheduled = this.#process.after(this.#worldDelayMs(deadlineMs), fire, 'timer');
     };
     const fire = () => {
-      if (this.isAsleep || deadlineMs - this.monotonicMs() > EARLY_MS) arm();
+      if (this.isAsleep || this.monotonicMs() < deadlineMs) arm();
       else callback();
     };
     arm();
@@ -78,7 +78,7 @@ export class SimClock implements Clock {
   }
 
   #worldDelayMs(deadlineMs: number): number {
-    const restMs = Math.max(0, deadlineMs - this.monotonicMs()) / this.#rate;
-    return this.isAsleep ? restMs + Math.max(0, this.#wakesMs - this.#process.nowMs) + EARLY_MS : restMs;
+    const restMs = Math.max(0, deadlineMs - this.monotonicMs()) / this.#rate + ROUNDING_MS;
+    return this.isAsleep ? restMs + Math.max(0, this.#wakesMs - this.#process.nowMs) : restMs;
   }
 }
