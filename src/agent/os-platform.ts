@@ -11,6 +11,7 @@ import { OsRunner } from '../jobs/execution/os-runner.ts';
 import { Libp2pTransport } from '../mesh/libp2p-transport.ts';
 import { openLmdbStore } from '../storage/lmdb-store.ts';
 import { openOsDataDirectory } from '../storage/os-data-directory.ts';
+import { OsListenPorts } from './os-listen-ports.ts';
 import type { Platform } from './platform.ts';
 
 export interface OsPlatformOptions {
@@ -32,6 +33,7 @@ export async function createOsPlatform({
   const random = new OsRandom();
   const crypto = new OsCrypto();
   const directory = await openOsDataDirectory(dataDir, { random });
+  const ports = new OsListenPorts(directory);
   return {
     clock,
     random,
@@ -47,7 +49,7 @@ export async function createOsPlatform({
         await rm(directory.storePath + suffix, { recursive: true, force: true });
     },
     createTransport: ({ identity, gate, meshId, listen }) =>
-      new Libp2pTransport({ identity, gate, clock, crypto, random, log: logger }, { meshId, listen }),
+      new Libp2pTransport({ identity, gate, clock, crypto, random, log: logger }, { meshId, listen, ports }),
     createDiscovery: ({ meshId, transport }) => {
       if (!isMdnsEnabled) return [];
       const addresses = () => transport.addresses();

@@ -43,6 +43,8 @@ export interface Libp2pTransportOptions {
   readonly meshId: MeshId;
   /** Multiaddrs; port 0 takes any. @default every interface, IPv4 and IPv6 */
   readonly listen?: readonly string[];
+  /** Where the ports of earlier starts are remembered. @default nowhere: an open port is another one each time */
+  readonly ports?: ListenPorts;
   /** What is told to others instead of the addresses of the interfaces. */
   readonly announce?: readonly string[];
   /** Pause between pings on a channel. Unit: ms. @default 1_000 */
@@ -53,6 +55,13 @@ export interface Libp2pTransportOptions {
   readonly queueBytesLimit?: number;
   /** How long dialing may take, until the channel is open. Unit: ms. @default 8_000 */
   readonly dialTimeoutMs?: number;
+}
+
+/** Takes the same ports again, so that the addresses which others remember still hold. */
+export interface ListenPorts {
+  /** @returns the multiaddrs with open ports filled in where that is possible. */
+  recall(listen: readonly string[]): Promise<readonly string[]>;
+  remember(addresses: readonly string[]): Promise<void>;
 }
 
 type LinkEvent = { readonly peerId: PeerId; readonly type: 'opened' | 'closed' };
@@ -115,7 +124,8 @@ export class Libp2pTransport implements Transport {
   }
 
   async start(): Promise<void> {
-    const { listen = ['/ip4/0.0.0.0/tcp/0', '/ip6/::/tcp/0'] } = this.#options;
+    const { listen: wanted = ['/ip4/0.0.0.0/tcp/0', '/ip6/::/tcp/0'], ports } = this.#options;
+    const listen = (await ports?.recall(wanted)) ?? wanted;
     const parts = await createNode({ seed: this.#identity.seed, listen, gater: this.#gater() });
     this.#parts = parts;
     this.#watch = new ConnectionWatch(
@@ -158,6 +168,7 @@ export class Libp2pTransport implements Transport {
       await this.stop();
       throw new AspenError('UNAVAILABLE', `cannot listen on any of ${listen.join(', ')}`);
     }
+    if (listen.length > 0) await ports?.remember(this.addresses());
     this.#log.info({ addresses: this.addresses() }, 'transport listens');
   }
 
