@@ -99,6 +99,12 @@ export class SimDisk {
     for (const writes of batches.slice(0, kept)) this.persist(writes);
   }
 
+  /** The disk holds this instead of what it held. */
+  protected replaceTable(table: KeyTable): void {
+    this.#table = table;
+    this.#isShared = false;
+  }
+
   share(): KeyTable {
     this.#isShared = true;
     return this.#table;

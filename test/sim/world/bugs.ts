@@ -1,4 +1,43 @@
+import type { MachineModule } from '../../../src/lease/machine/index.ts';
+import { membersOf } from '../../../src/lease/raft/index.ts';
+import { textKey } from '../../../src/storage/index.ts';
+import { LyingDisk } from './lying-disk.ts';
 import type { WorldBug } from './world.ts';
 
+interface HeldRecord {
+  readonly running: { readonly attempt: number; readonly fencingToken: number } | null;
+}
+
+/** Takes whatever attempt reports for the one that holds the job. */
+function withoutFence(module: MachineModule): MachineModule {
+  const { complete } = module.commands;
+  if (complete === undefined) throw new Error('the jobs module completes nothing');
+  return {
+    ...module,
+    commands: {
+      ...module.commands,
+      complete: {
+        ...complete,
+        apply: (body, context) => {
+          const held = context.table<HeldRecord>('records').get(textKey(body.jobId))?.running;
+          return complete.apply(held ? { ...body, ...held } : body, context);
+        },
+      },
+    },
+  };
+}
+
 /** Known-bad agents, each wrong in one way, planted from outside: the simulated world must catch every one. */
-export const BUGS: Readonly<Record<string, WorldBug>> = {};
+export const BUGS: Readonly<Record<string, WorldBug>> = {
+  /** The leader commits what it alone has on disk. */
+  'ack-before-majority': {
+    commitRule: ({ configuration, term, commitIndex, matchOf, termAt }) => {
+      const own = Math.max(...membersOf(configuration).map(matchOf));
+      return own > commitIndex && termAt(own) === term ? own : commitIndex;
+    },
+  },
+  /** Disks acknowledge what they have not stored. */
+  'skip-sync': { makeDisk: (random, options) => new LyingDisk(random, options) },
+  /** A worker whose job was given away completes it all the same. */
+  'ignore-fence': { jobs: withoutFence },
+};

@@ -1,11 +1,4 @@
-import {
-  AspenError,
-  type Random,
-  randomChance,
-  randomFloat,
-  randomInt,
-  randomPick,
-} from '../../../src/base/index.ts';
+import { AspenError, type Random, randomChance, randomFloat, randomInt } from '../../../src/base/index.ts';
 import type { World } from './world.ts';
 
 /** Longest pause of a client between two jobs. Unit: ms. */
@@ -114,6 +107,6 @@ export class JobClients {
   }
 
   #someNode() {
-    return this.#world.node(randomPick(this.#random, this.#world.names) as string);
+    return this.#world.pickNode(this.#random);
   }
 }

@@ -41,7 +41,7 @@ export class KvClients {
   async run(client: string, untilMs: number): Promise<void> {
     const world = this.#world;
     while (world.nowMs < untilMs) {
-      const node = randomPick(this.#random, world.names) as string;
+      const node = world.pickNode(this.#random).name;
       await this.#callSomething(client, node);
       await world.pause(randomFloat(this.#random) * LONGEST_PAUSE_MS);
     }
@@ -163,13 +163,11 @@ export class KvClients {
   async #surveyedKeys(name: string): Promise<Set<string>> {
     const keys = new Set<string>();
     for (let cursor: string | undefined; ; ) {
-      const page = await this.#world
-        .node(name)
-        .call('kv.scan', {
-          prefix: SURVEYED_PREFIX,
-          limit: SCAN_PAGE,
-          ...(cursor !== undefined && { cursor }),
-        });
+      const page = await this.#world.node(name).call('kv.scan', {
+        prefix: SURVEYED_PREFIX,
+        limit: SCAN_PAGE,
+        ...(cursor !== undefined && { cursor }),
+      });
       for (const { key } of page.entries) keys.add(key);
       cursor = page.cursor;
       if (cursor === undefined) return keys;

@@ -1,4 +1,4 @@
-import { randomInt, SeededRandom } from '../../../src/base/index.ts';
+import { randomInt, randomPick, SeededRandom } from '../../../src/base/index.ts';
 import { checkLinearizable, registerModel, registerPartition } from '../check/index.ts';
 import { drawFaultPlan, type FaultPlan, forbidAmbient, scheduleNemesis } from '../ground/index.ts';
 import { BUGS } from './bugs.ts';
@@ -27,6 +27,9 @@ export interface Run {
 const FAULTS_MS = 25_000;
 /** In which all accepted work ends once nothing goes wrong any more. Unit: ms of virtual time. */
 const LIVENESS_MS = 90_000;
+/** Some runs have a fault now and then, others hardly a calm moment. */
+const MEAN_PAUSE_CHOICES_MS = [2_000, 4_000, 8_000];
+const LONGEST_FAULT_CHOICES_MS = [1_500, 4_000, 10_000];
 const KV_CLIENTS = 4;
 const JOB_CLIENTS = 3;
 const FAULT_TYPES = ['partition', 'partition', 'crash', 'crash', 'crashAll', 'jumpWall'] as const;
@@ -46,8 +49,8 @@ export async function simulate(
     nodes,
     calmAtMs: FAULTS_MS,
     types: FAULT_TYPES,
-    meanPauseMs: 2_500,
-    longestFaultMs: 10_000,
+    meanPauseMs: randomPick(random, MEAN_PAUSE_CHOICES_MS) as number,
+    longestFaultMs: randomPick(random, LONGEST_FAULT_CHOICES_MS) as number,
   });
   const world = new World(seed, { nodeCount, clocks: plan.clocks, disk: plan.disk, bug, isPrinting });
   let error: unknown = null;
@@ -60,7 +63,7 @@ export async function simulate(
     }
   }
   const { hash } = world.trace;
-  const summary = `${nodeCount} nodes, ${Math.round(world.nowMs)} ms, ${world.scheduler.eventsRun} events`;
+  const summary = `${nodeCount} nodes, ${Math.round(world.nowMs)} ms, ${world.tally}`;
   return { seed, outcome: outcomeOf(error), hash, summary, error, lastLines: world.trace.tail() };
 }
 
@@ -100,12 +103,12 @@ async function live(world: World, plan: FaultPlan, random: SeededRandom): Promis
     limitMs: LIVENESS_MS,
     what: 'all agree on leader and voters',
   });
+  await world.settled(kv.surveyAll());
   await world.until(() => world.registriesAgree(), {
     limitMs: LIVENESS_MS,
     what: 'registries converge',
     detail: () => world.registryDigests().join(' '),
   });
-  await world.settled(kv.surveyAll());
   world.observeRegistries();
   world.checkLaws();
   const verdict = checkLinearizable(kv.history, registerModel, { partitionOf: registerPartition });

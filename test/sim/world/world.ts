@@ -1,5 +1,5 @@
 import type { Daemon, Platform } from '../../../src/agent/index.ts';
-import { AspenError, type PeerId, SeededRandom } from '../../../src/base/index.ts';
+import { AspenError, type PeerId, type Random, randomPick, SeededRandom } from '../../../src/base/index.ts';
 import { jobsModule } from '../../../src/jobs/index.ts';
 import type { MachineModule } from '../../../src/lease/machine/index.ts';
 import { MemoryNetwork } from '../../../src/mesh/index.ts';
@@ -57,6 +57,7 @@ export class World {
   readonly #names = new Map<PeerId, string>();
   readonly #accepted = new Set<string>();
   readonly #ended = new Set<string>();
+  readonly #counts = new Map<string, number>();
   readonly #breaches: string[] = [];
   readonly #isPrinting: boolean;
   #failure: { readonly error: unknown } | undefined;
@@ -248,7 +249,20 @@ export class World {
     throw error;
   }
 
+  /** How much happened, for people. */
+  get tally(): string {
+    const counts = [...this.#counts].map(([type, count]) => `${count} ${type}`);
+    return [...counts, `${this.scheduler.eventsRun} events`].join(', ');
+  }
+
+  /** One of the nodes that answer, if any does. */
+  pickNode(random: Random): SimNode {
+    const ready = this.nodes.filter(({ isReady }) => isReady);
+    return randomPick(random, ready.length > 0 ? ready : this.nodes) as SimNode;
+  }
+
   observe(event: Observation): void {
+    this.#counts.set(event.type, (this.#counts.get(event.type) ?? 0) + 1);
     this.note(`observed ${JSON.stringify(event)}`);
     if (event.type === 'accepted') this.#accepted.add(event.job);
     if (event.type === 'ended') this.#ended.add(event.job);
