@@ -26,6 +26,10 @@ export class AgreedAttempts {
   readonly #byJob = new Map<string, HeldAttempt>();
   readonly #byNode = new Map<PeerId, Map<string, HeldAttempt>>();
 
+  get size(): number {
+    return this.#byJob.size;
+  }
+
   find(jobId: string): HeldAttempt | undefined {
     return this.#byJob.get(jobId);
   }

@@ -15,6 +15,7 @@ export class LocalAttempt {
   readonly #abort = new AbortController();
   #hold: GrantedHold;
   #stopReason: StopReason | null = null;
+  #isFenced = false;
 
   constructor(assignment: Assignment, hold: GrantedHold) {
     const { jobId, attempt, fencingToken } = assignment;
@@ -31,8 +32,9 @@ export class LocalAttempt {
     return this.#stopReason;
   }
 
-  get isStopping(): boolean {
-    return this.#stopReason !== null;
+  /** The leader said that the group knows nothing of it any more: nothing is to be reported. */
+  get isFenced(): boolean {
+    return this.#isFenced;
   }
 
   /** By the monotonic clock of this node. */
@@ -42,6 +44,11 @@ export class LocalAttempt {
 
   hold(granted: GrantedHold): void {
     if (granted.sentAtMs > this.#hold.sentAtMs) this.#hold = granted;
+  }
+
+  fence(): void {
+    this.#isFenced = true;
+    this.stop('lost');
   }
 
   stop(reason: StopReason): void {

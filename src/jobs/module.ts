@@ -55,7 +55,9 @@ export const jobsModule: MachineModule = {
     },
     lose: {
       since: 1,
-      parse: parseWith(z.object({ ...attemptRef, reason: z.string().max(512) })),
+      parse: parseWith(
+        z.object({ ...attemptRef, reason: z.string().max(512), isHandedOver: z.boolean().default(false) }),
+      ),
       apply: applyLose,
     },
     cancelled: { since: 1, parse: parseWith(z.object({ ...attemptRef, result })), apply: applyCancelled },
@@ -64,8 +66,18 @@ export const jobsModule: MachineModule = {
       parse: parseWith(jobName.extend({ reason: z.string().max(1_024).nullable() })),
       apply: applyCancel,
     },
-    release: { since: 1, isLeadersOnly: true, parse: () => null, apply: (_body, context) => applyRelease(context) },
-    purge: { since: 1, isLeadersOnly: true, parse: () => null, apply: (_body, context) => applyPurge(context) },
+    release: {
+      since: 1,
+      isLeadersOnly: true,
+      parse: () => null,
+      apply: (_body, context) => applyRelease(context),
+    },
+    purge: {
+      since: 1,
+      isLeadersOnly: true,
+      parse: () => null,
+      apply: (_body, context) => applyPurge(context),
+    },
   },
   queries: {
     get: { parse: parseWith(jobName), run: runGet },

@@ -1,5 +1,6 @@
 import { type ApplyContext, type Key, numberKey, type QueryContext, textKey } from './machine-port.ts';
 import { isFinal, type JobRecord } from './record.ts';
+import { checkMove } from './states.ts';
 
 /**
  * - J1 The indexes are a function of the records: each move writes the record and the difference of its index keys in one command.
@@ -49,6 +50,7 @@ export function findRecord(context: ApplyContext | QueryContext, id: string): Jo
 
 /** J1: writes a record and whatever its indexes differ from those of the record before it. */
 export function putRecord(context: ApplyContext, record: JobRecord, before: JobRecord | undefined): void {
+  checkMove(record.id, before?.state ?? null, record.state);
   context.table<JobRecord>(RECORDS).put(textKey(record.id), record);
   const stale = new Map(
     (before === undefined ? [] : indexKeysOf(before)).map((entry) => [entryName(entry), entry]),

@@ -62,13 +62,16 @@ export function applyFail(
   });
 }
 
-/** The attempt's node is gone or gave it back; the job is not to blame. */
-export function applyLose(body: AttemptRef & { readonly reason: string }, context: ApplyContext): Settlement {
+/** The attempt's node is gone, or gave it back in order, which does not count as a loss; the job is not to blame. */
+export function applyLose(
+  body: AttemptRef & { readonly reason: string; readonly isHandedOver: boolean },
+  context: ApplyContext,
+): Settlement {
   return settle(body, context, (record, running) => {
     const error: JobError = { code: 'LOST', message: body.reason, retryable: true };
     const after: JobRecord = {
       ...ended(record, running, context, 'lost', error),
-      lossCount: record.lossCount + 1,
+      lossCount: record.lossCount + (body.isHandedOver ? 0 : 1),
       error,
     };
     if (record.state === 'cancelling') return { ...after, ...finished(record, context), state: 'cancelled' };

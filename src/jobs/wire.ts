@@ -31,13 +31,15 @@ export const assignmentSchema = z.object({
 
 export type Assignment = z.output<typeof assignmentSchema>;
 
-export const abortReason = z.enum(['cancelled', 'lost']);
+const abortOrderSchema = z.object({ ...ref, reason: z.enum(['cancelled', 'lost']) });
+
+export type AbortOrder = z.output<typeof abortOrderSchema>;
 
 /** The leader's answer to a report. */
 export const ordersSchema = z.object({
   assign: z.array(assignmentSchema),
   /** `lost`: the group knows nothing of this attempt any more. */
-  abort: z.array(z.object({ ...ref, reason: abortReason })),
+  abort: z.array(abortOrderSchema),
   /** How long each attempt now survives the node's silence, from when the report was sent. */
   holds: z.array(z.object({ ...ref, holdMs: z.number() })),
 });
@@ -49,5 +51,5 @@ export const METHODS = { assign: 'jobs/assign', abort: 'jobs/abort' } as const;
 
 export const assignMessageSchema = z.object({ assignments: z.array(assignmentSchema).max(10_000) });
 export const abortMessageSchema = z.object({
-  attempts: z.array(z.object({ ...ref, reason: abortReason })).max(10_000),
+  attempts: z.array(abortOrderSchema).max(10_000),
 });

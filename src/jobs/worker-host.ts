@@ -11,12 +11,17 @@ import {
   Tasks,
 } from '../base/index.ts';
 import type { GroupClient, SessionHolder } from '../lease/index.ts';
+import { parseWith } from '../lease/machine/index.ts';
 import type { Messenger } from '../mesh/index.ts';
-import type { ExecutionResult, Executor, StopReason } from './execution/executor.ts';
+import { AttemptBook } from './attempt-book.ts';
+import { type ExecutionResult, type Executor, type StopReason, stoppedResult } from './execution/executor.ts';
 import type { OutputStore } from './execution/output-store.ts';
 import { HOLD_MARGIN_MS } from './holds.ts';
 import { LocalAttempt } from './local-attempt.ts';
+import { handedOver, lost, type Outcome, outcomeOf } from './outcome.ts';
+import { Slots } from './slots.ts';
 import {
+  type AbortOrder,
   type Assignment,
   abortMessageSchema,
   assignMessageSchema,
@@ -58,22 +63,30 @@ export interface WorkerHostOptions {
 }
 
 const WATCH_MS = 250;
+const STOP_LOOK_MS = 20;
 const SETTLE_TRY_MS = 10_000;
-/** After the drain, how long `stop` tries to hand over what it interrupted. */
+/** After the last execution has ended, how long `stop` tries to hand over what it interrupted. */
 const HAND_OVER_MS = 3_000;
+/** Longest wait of `stop` for executors that were asked to end. */
+const END_MOST_MS = 15_000;
+
+const parseAssign = parseWith(assignMessageSchema);
+const parseAbort = parseWith(abortMessageSchema);
 
 /**
  * Runs attempts on this node.
  *
  * - X1 An attempt is run only for an assignment from the leader, in this node's present session, and once.
- * - X2 An attempt is stopped by this node itself before the leader may give its job away (H1), and then reported no more.
+ * - X2 An attempt is stopped by this node itself before the leader may give its job away (H1); then it is only given back, never completed.
  * - X3 An outcome is proposed until it is agreed or refused for good; until then the attempt stays in the reports.
+ * - X4 No more attempts execute at once than this node has slots, whatever it is given.
  */
 export class WorkerHost implements Startable {
   readonly #components: WorkerHostComponents;
   readonly #options: Required<WorkerHostOptions>;
   readonly #executors: ReadonlyMap<string, Executor>;
-  readonly #attempts = new Map<string, LocalAttempt>();
+  readonly #attempts = new AttemptBook();
+  readonly #slots: Slots;
   readonly #tasks: Tasks;
   readonly #abandoned = new AbortController();
   #isDraining = false;
@@ -83,12 +96,13 @@ export class WorkerHost implements Startable {
     this.#components = components;
     this.#options = { drainMs: 10_000, ...options };
     this.#executors = new Map(components.executors.map((executor) => [executor.type, executor]));
+    this.#slots = new Slots(options.slots);
     this.#tasks = new Tasks(components.onFailure);
     components.session.setReporter(() => this.#report());
     components.session.onReply((orders, { sentAtMs }) => this.#obey(orders, sentAtMs));
   }
 
-  /** Attempts that run here now. */
+  /** Attempts that run here now, or whose outcome is not agreed yet. */
   get runningCount(): number {
     return this.#attempts.size;
   }
@@ -109,9 +123,10 @@ export class WorkerHost implements Startable {
   async stop(): Promise<void> {
     this.#isDraining = true;
     this.#components.session.poke();
-    await this.#untilIdle(this.#options.drainMs);
+    await this.#until(() => this.#attempts.size === 0, this.#options.drainMs);
     this.#stopAll('shutdown');
-    await this.#untilIdle(HAND_OVER_MS);
+    await this.#until(() => this.#slots.takenCount === 0, END_MOST_MS);
+    await this.#until(() => this.#attempts.size === 0, HAND_OVER_MS);
     this.#abandoned.abort(new Error('the worker stopped'));
     for (const part of this.#parts) part[Symbol.dispose]();
     await this.#tasks.stop();
@@ -123,24 +138,23 @@ export class WorkerHost implements Startable {
       types: [...this.#executors.keys()],
       slots: this.#options.slots,
       isDraining: this.#isDraining,
-      attempts: Array.from(this.#attempts.values(), ({ ref }) => ref),
+      attempts: this.#attempts.all().map(({ ref }) => ref),
     };
   }
 
   #obey(foreign: unknown, sentAtMs: number): void {
     const orders = ordersSchema.safeParse(foreign);
-    if (!orders.success) return;
-    for (const { jobId, fencingToken, holdMs } of orders.data.holds) {
-      this.#attempts.get(nameOf(jobId, fencingToken))?.hold({ sentAtMs, holdMs });
+    if (!orders.success) {
+      this.#components.log.warn({ issues: orders.error.issues.slice(0, 3) }, 'malformed orders');
+      return;
     }
-    for (const { jobId, fencingToken, reason } of orders.data.abort) {
-      this.#attempts.get(nameOf(jobId, fencingToken))?.stop(reason);
-    }
+    for (const { holdMs, ...ref } of orders.data.holds) this.#attempts.find(ref)?.hold({ sentAtMs, holdMs });
+    for (const order of orders.data.abort) this.#abort(order);
     for (const assignment of orders.data.assign) this.#accept(assignment, sentAtMs);
   }
 
   #onAssign(from: PeerId, body: unknown): null {
-    const { assignments } = assignMessageSchema.parse(body);
+    const { assignments } = parseAssign(body);
     const sentAtMs = this.#components.session.lastConfirmedSentMs;
     if (from === this.#components.leader() && sentAtMs !== null) {
       for (const assignment of assignments) this.#accept(assignment, sentAtMs);
@@ -149,45 +163,48 @@ export class WorkerHost implements Startable {
   }
 
   #onAbort(from: PeerId, body: unknown): null {
-    const { attempts } = abortMessageSchema.parse(body);
-    if (from !== this.#components.leader()) return null;
-    for (const { jobId, fencingToken, reason } of attempts)
-      this.#attempts.get(nameOf(jobId, fencingToken))?.stop(reason);
+    const { attempts } = parseAbort(body);
+    if (from === this.#components.leader()) for (const order of attempts) this.#abort(order);
     return null;
   }
 
-  /** X1 */
+  /** What is not held yet is not begun either when its assignment comes late. */
+  #abort({ reason, ...ref }: AbortOrder): void {
+    const attempt = this.#attempts.find(ref);
+    if (attempt === undefined) this.#attempts.end(ref);
+    else if (reason === 'lost') attempt.fence();
+    else attempt.stop(reason);
+  }
+
+  /** X1. An attempt that is over and assigned again was not agreed to be over: it is given back. */
   #accept(assignment: Assignment, sentAtMs: number): void {
-    const name = nameOf(assignment.jobId, assignment.fencingToken);
     const { session, log } = this.#components;
-    if (this.#attempts.has(name) || assignment.sessionId !== session.sessionId) return;
+    if (assignment.sessionId !== session.sessionId) return;
     const attempt = new LocalAttempt(assignment, { sentAtMs, holdMs: assignment.holdMs });
-    this.#attempts.set(name, attempt);
-    log.debug(
-      { jobId: assignment.jobId, attempt: assignment.attempt, type: assignment.type },
-      'attempt begins',
-    );
+    if (this.#attempts.find(attempt.ref) !== undefined) return;
+    const isOver = this.#attempts.isOver(attempt.ref);
+    if (!isOver) log.debug({ ...attempt.ref, type: assignment.type }, 'attempt begins');
+    this.#attempts.keep(attempt);
     this.#tasks.run(async () => {
       try {
-        await this.#run(attempt);
+        const outcome = isOver ? lost('its node has ended it') : await this.#run(attempt);
+        if (outcome !== null) await this.#settle(attempt, outcome);
       } finally {
-        this.#attempts.delete(name);
-        session.poke();
+        this.#attempts.end(attempt.ref);
       }
     });
   }
 
-  async #run(attempt: LocalAttempt): Promise<void> {
+  async #run(attempt: LocalAttempt): Promise<Outcome | null> {
     const executor = this.#executors.get(attempt.assignment.type);
-    if (executor === undefined || this.#isDraining) {
-      await this.#settle(attempt, 'lose', {
-        reason: this.#isDraining ? 'its node is stopping' : 'its node does not run this type',
-      });
-      return;
-    }
-    const result = await this.#execute(executor, attempt);
-    const { kind, body } = outcomeOf(attempt.stopReason, result);
-    if (kind !== null) await this.#settle(attempt, kind, body);
+    if (executor === undefined) return lost(`its node does not run jobs of type ${attempt.assignment.type}`);
+    if (this.#isDraining) return handedOver('its node is stopping');
+    using slot = await this.#slots.take(attempt.signal); // X4
+    const result =
+      slot === null
+        ? stoppedResult(attempt.stopReason ?? 'shutdown', null)
+        : await this.#execute(executor, attempt);
+    return outcomeOf(attempt, result);
   }
 
   async #execute(executor: Executor, attempt: LocalAttempt): Promise<ExecutionResult> {
@@ -224,16 +241,14 @@ export class WorkerHost implements Startable {
   }
 
   /** X3 */
-  async #settle(attempt: LocalAttempt, kind: string, body: object): Promise<void> {
-    const { group, clock, random, log, session } = this.#components;
+  async #settle(attempt: LocalAttempt, { kind, body }: Outcome): Promise<void> {
+    const { group, random, log, session } = this.#components;
     const { signal } = this.#abandoned;
-    for (let tries = 1; ; tries += 1) {
+    for (let tries = 1; !signal.aborted; tries += 1) {
       if (!session.checkSleep() && kind !== 'lose') return;
       try {
-        await group.propose(
-          { module: 'jobs', kind, body: { ...attempt.ref, ...body } },
-          { timeoutMs: SETTLE_TRY_MS, signal },
-        );
+        const command = { module: 'jobs', kind, body: { ...attempt.ref, ...body } };
+        await group.propose(command, { timeoutMs: SETTLE_TRY_MS, signal });
         return;
       } catch (error) {
         if (signal.aborted) return;
@@ -242,47 +257,37 @@ export class WorkerHost implements Startable {
           log.info({ err: error, ...attempt.ref, kind }, 'outcome refused');
           return;
         }
-        await sleep(clock, backoffMs(tries, random, { firstMs: 100, mostMs: 2_000 }), signal).catch(
-          () => undefined,
-        );
       }
+      await this.#pause(backoffMs(tries, random, { firstMs: 100, mostMs: 2_000 }));
     }
+  }
+
+  /** Ends early when the host stops. */
+  #pause(forMs: number): Promise<void> {
+    const { signal } = this.#abandoned;
+    return sleep(this.#components.clock, forMs, signal).catch((reason: unknown) => {
+      if (!signal.aborted) throw reason;
+    });
   }
 
   /** X2 */
   #watch(): void {
     if (!this.#components.session.checkSleep()) return;
     const nowMs = this.#components.clock.monotonicMs();
-    for (const attempt of this.#attempts.values()) {
-      if (nowMs < attempt.deadlineMs - HOLD_MARGIN_MS || attempt.isStopping) continue;
+    for (const attempt of this.#attempts.all()) {
+      if (nowMs < attempt.deadlineMs - HOLD_MARGIN_MS || attempt.stopReason !== null) continue;
       this.#components.log.warn({ ...attempt.ref }, 'the leader was silent past the hold, attempt stopped');
       attempt.stop('lost');
     }
   }
 
   #stopAll(reason: StopReason): void {
-    for (const attempt of this.#attempts.values()) attempt.stop(reason);
+    for (const attempt of this.#attempts.all()) attempt.stop(reason);
   }
 
-  async #untilIdle(withinMs: number): Promise<void> {
+  async #until(isReached: () => boolean, withinMs: number): Promise<void> {
     const { clock } = this.#components;
     const endMs = clock.monotonicMs() + withinMs;
-    while (this.#attempts.size > 0 && clock.monotonicMs() < endMs) await sleep(clock, 20);
+    while (!isReached() && clock.monotonicMs() < endMs) await sleep(clock, STOP_LOOK_MS);
   }
-}
-
-/** What is proposed about an attempt that has ended; null when nothing may be. */
-function outcomeOf(
-  stopReason: StopReason | null,
-  result: ExecutionResult,
-): { readonly kind: string | null; readonly body: object } {
-  if (stopReason === 'lost') return { kind: null, body: {} };
-  if (result.ok) return { kind: 'complete', body: { result: result.result } };
-  if (stopReason === 'cancelled') return { kind: 'cancelled', body: { result: result.result } };
-  if (stopReason === 'shutdown') return { kind: 'lose', body: { reason: 'its node is stopping' } };
-  return { kind: 'fail', body: { error: result.error, result: result.result } };
-}
-
-function nameOf(jobId: string, fencingToken: number): string {
-  return `${jobId}/${fencingToken}`;
 }

@@ -68,7 +68,7 @@ export class ShellExecutor implements Executor {
     child.onOutput((stream, bytes) => output.add(stream, bytes));
     let stopping: Promise<void> | null = null;
     const onAbort = () => {
-      stopping = child.stop(payload.graceMs);
+      stopping = child.stop(graceMs(payload, attempt.signal));
     };
     attempt.signal.addEventListener('abort', onAbort, { once: true });
     const exit = await child.exited;
@@ -86,6 +86,11 @@ export class ShellExecutor implements Executor {
       stopping === null ? null : attempt.signal,
     );
   }
+}
+
+/** The job is about to run elsewhere when the hold was lost: there is no time to be polite. */
+function graceMs(payload: ShellPayload, signal: AbortSignal): number {
+  return stopReasonOf(signal) === 'lost' ? 0 : payload.graceMs;
 }
 
 /** @param stoppedBy the signal whose abort ended the process; null when it ended before anybody asked. */

@@ -1,0 +1,40 @@
+import { type Clock, every, type Logger } from '../base/index.ts';
+import type { Leadership } from '../lease/index.ts';
+import { TICK_MS } from './holds.ts';
+import { nextDueMs, nextExpiryMs } from './upkeep.ts';
+
+const LOOK_EVERY_MS = 200;
+
+export interface UpkeepComponents {
+  readonly leadership: Leadership;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Whether any attempt runs, whose hold grows with group time. */
+  readonly isAnyRunning: () => boolean;
+}
+
+/**
+ * Proposes what group time has made due: scheduled jobs to queue, expired records to remove.
+ *
+ * - P5 While anything waits for group time or is measured by it, a command carries it on at least every TICK_MS, so that a later leader
+ *   begins where this one ended: a delay is not waited for twice, and holds do not shrink (H2).
+ */
+export function keepUp({ leadership, clock, log, isAnyRunning }: UpkeepComponents): Disposable {
+  return every(clock, LOOK_EVERY_MS, () => {
+    const nowMs = leadership.groupMs();
+    const { appliedMs, dueMs, expiryMs } = leadership.read(({ module }) => {
+      const jobs = module('jobs');
+      return { appliedMs: jobs.groupMs, dueMs: nextDueMs(jobs), expiryMs: nextExpiryMs(jobs) };
+    });
+    const isMeasured = dueMs !== null || isAnyRunning();
+    const isTickDue = isMeasured && nowMs - appliedMs >= TICK_MS; // P5
+    if (isTickDue || (dueMs !== null && dueMs <= nowMs)) propose('release');
+    if (expiryMs !== null && expiryMs <= nowMs) propose('purge');
+  });
+
+  function propose(kind: 'release' | 'purge'): void {
+    leadership
+      .propose({ module: 'jobs', kind, body: null })
+      .catch((err: unknown) => log.debug({ err, kind }, 'upkeep not agreed, will try again'));
+  }
+}
