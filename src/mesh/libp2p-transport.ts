@@ -430,7 +430,11 @@ export class Libp2pTransport implements Transport {
         await stream.close({ signal: over });
         return answer;
       } catch (error) {
-        throw asUnreachable(peerId, error);
+        throw speaksOtherMesh(error)
+          ? new AspenError('DENIED', `${peerId} answers, but not for mesh ${this.#options.meshId}`, {
+              cause: error,
+            })
+          : asUnreachable(peerId, error);
       }
     });
   }
@@ -508,6 +512,11 @@ function notAdmitted(gateOf: PeerId, stranger: PeerId): AspenError {
 
 function unreachable(peerId: PeerId, why: string): AspenError {
   return new AspenError('UNAVAILABLE', `cannot reach ${peerId}: ${why}`, NOT_APPLIED);
+}
+
+/** Every member of a mesh serves admission under the name of that mesh. */
+function speaksOtherMesh(error: unknown): boolean {
+  return error instanceof Error && error.name === 'UnsupportedProtocolError';
 }
 
 function asUnreachable(peerId: PeerId, error: unknown): unknown {
