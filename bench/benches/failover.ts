@@ -78,7 +78,7 @@ async function followerRound(agents: readonly Agent[]): Promise<number> {
   const spec = {
     type: 'shell',
     payload: { command: 'sh', args: ['-c', script] },
-    affinity: { node: { peerId: victim.peerId, mode: 'prefer' }, waitMs: 20_000 },
+    affinity: { node: { peerId: victim.peerId, mode: 'prefer' } },
   };
   const submitted = await Promise.all(
     Array.from({ length: JOBS }, () => leader.call<Submitted>('job.submit', spec)),

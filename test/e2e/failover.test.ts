@@ -103,7 +103,7 @@ async function submitPreferring(through: Agent, node: Agent, script: string): Pr
   const { id } = await through.submit({
     type: 'shell',
     payload: { command: 'sh', args: ['-c', script] },
-    affinity: { node: { peerId: node.peerId, mode: 'prefer' }, waitMs: 20_000 },
+    affinity: { node: { peerId: node.peerId, mode: 'prefer' } },
   });
   return id;
 }

@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { processesWith, signalProcess } from './processes.ts';
 import { type Ran, type RunOptions, runProgram, startProgram } from './program.ts';
@@ -176,6 +176,7 @@ export class Agent {
   }
 
   logTail(lineCount = 25): string {
+    if (!existsSync(this.logFile)) return '(never started)';
     return readFileSync(this.logFile, 'utf8').trimEnd().split('\n').slice(-lineCount).join('\n');
   }
 

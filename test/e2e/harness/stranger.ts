@@ -6,7 +6,6 @@ import { tcp } from '@libp2p/tcp';
 import { yamux } from '@libp2p/yamux';
 import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
-import { until } from './until.ts';
 
 export interface Knock {
   /** How the one at home ended it. */
@@ -38,18 +37,6 @@ export class Stranger implements AsyncDisposable {
       services: { identify: identify(), pubsub: gossipsub({ allowPublishToZeroTopicPeers: true }) },
     });
     return new Stranger(node);
-  }
-
-  /** Protocols that the agent at this address tells a stranger about. */
-  async protocolsAt(address: string): Promise<string[]> {
-    const connection = await this.#node.dial(multiaddr(address));
-    return await until(
-      async () => {
-        const { protocols } = await this.#node.peerStore.get(connection.remotePeer);
-        return protocols.length > 0 && protocols;
-      },
-      { what: 'the agent to identify itself' },
-    );
   }
 
   /** Opens a stream of this protocol, says something, and listens for what comes. */
