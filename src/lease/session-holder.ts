@@ -71,7 +71,7 @@ export class SessionHolder implements Startable {
     return this.#sessionId;
   }
 
-  /** H1: when the latest confirmed renewal of this session was sent, by the monotonic clock; null before the first. */
+  /** H1: when the latest confirmed renewal of it was sent, by the monotonic clock; null before the first. */
   get lastConfirmedSentMs(): number | null {
     return this.#lastConfirmedSentMs;
   }
