@@ -6,13 +6,10 @@ import type { MachineModule } from './machine-port.ts';
 import { listSchema, runGet, runList } from './queries.ts';
 import { INDEXES, RECORDS } from './record-index.ts';
 import { applyCancelled, applyComplete, applyFail, applyLose } from './settle.ts';
-import { resolvedSpecSchema } from './spec.ts';
+import { jobIdSchema, resolvedSpecSchema } from './spec.ts';
 import { applySubmit } from './submit.ts';
 import { applyPurge, applyRelease, nextDueMs, nextExpiryMs } from './upkeep.ts';
 
-const jobId = z
-  .string()
-  .regex(/^job_[0-9a-zA-Z_-]{1,64}$/, 'must be "job_" and up to 64 letters, digits, - or _');
 const jobName = z.object({ id: z.string().min(1).max(128) });
 const attemptRef = { jobId: z.string(), attempt: z.int().min(1), fencingToken: z.number() };
 const jobError = z.object({
@@ -31,7 +28,7 @@ export const jobsModule: MachineModule = {
     submit: {
       since: 1,
       parse: parseWith(
-        z.object({ jobs: z.array(z.object({ id: jobId, spec: resolvedSpecSchema })).max(10_000) }),
+        z.object({ jobs: z.array(z.object({ id: jobIdSchema, spec: resolvedSpecSchema })).max(10_000) }),
       ),
       apply: applySubmit,
     },

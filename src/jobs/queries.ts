@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { AspenError } from '../base/index.ts';
+import { AspenError, encode } from '../base/index.ts';
 import { type JobView, jobView } from './job-view.ts';
 import { type ApplyContext, type Key, type QueryContext, textKey } from './machine-port.ts';
 import type { JobRecord } from './record.ts';
@@ -9,6 +9,8 @@ export const LIST_LIMIT = 1_000;
 const LIST_DEFAULT = 100;
 /** Records looked at for one page; a page may come out short, with a cursor to go on from. */
 const SCAN_LIMIT = 20_000;
+/** A page ends with the job that exceeds it: an answer must fit a frame between nodes. Unit: bytes, encoded. */
+const PAGE_BYTES = 2 ** 19;
 
 const state = z.enum([
   'blocked',
@@ -56,13 +58,18 @@ export function runList(
 ): { jobs: JobView[]; cursor?: string } {
   const limit = Math.min(LIST_LIMIT, query.limit ?? LIST_DEFAULT);
   const jobs: JobView[] = [];
+  let bytes = 0;
   let looked = 0;
   let last: JobRecord | undefined;
   for (const record of newestFirst(query, context)) {
-    if (jobs.length === limit || looked === SCAN_LIMIT) return { jobs, cursor: cursorOf(last as JobRecord) };
-    if (matches(record, query)) jobs.push(jobView(record));
+    const isFull = jobs.length === limit || bytes >= PAGE_BYTES || looked === SCAN_LIMIT;
+    if (isFull) return { jobs, cursor: cursorOf(last as JobRecord) };
     looked += 1;
     last = record;
+    if (!matches(record, query)) continue;
+    const view = jobView(record);
+    jobs.push(view);
+    bytes += encode(view).length;
   }
   return { jobs };
 }

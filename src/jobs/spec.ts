@@ -50,20 +50,34 @@ export interface JobSpec {
 
 /** Payloads travel in the log and stay in memory while the job waits. Unit: bytes of JSON. */
 export const PAYLOAD_BYTES_LIMIT = 2 ** 20;
+/** Lists within lists, or objects within objects: what is nested deeper no stack is sure to hold. */
+export const PAYLOAD_DEPTH_LIMIT = 100;
 const KEY_BYTES_LIMIT = 1_024;
+const LABELS_LIMIT = 64;
 const WEEK_MS = 7 * 86_400_000;
 const PRIORITIES = { low: 2, normal: 5, high: 8, critical: 10 } as const;
 const HOLD_LEAST_MS = 4_000;
 
-const labels = z.record(z.string().min(1).max(128), z.string().max(256));
+/** Also the border of the module: what has no such id is refused before it is proposed. */
+export const jobIdSchema = z
+  .string()
+  .regex(/^job_[0-9a-zA-Z_-]{1,64}$/, 'must be "job_" and up to 64 letters, digits, - or _');
+const labels = z
+  .record(z.string().min(1).max(128), z.string().max(256))
+  .refine((given) => Object.keys(given).length <= LABELS_LIMIT, `at most ${LABELS_LIMIT} labels`);
+const idempotencyKey = z
+  .string()
+  .min(1)
+  .refine((key) => Buffer.byteLength(key) <= KEY_BYTES_LIMIT, `longer than ${KEY_BYTES_LIMIT} bytes`);
+const payload = z.unknown().refine(isShallow, `nested deeper than ${PAYLOAD_DEPTH_LIMIT}`);
 const waitMs = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 
 /** What a client may write; the socket's contract describes the same fields to people. */
 const inputSchema = z.strictObject({
   type: z.string().min(1).max(128),
-  payload: z.unknown().optional(),
-  id: z.string().optional(),
-  idempotencyKey: z.string().min(1).max(512).optional(),
+  payload: payload.optional(),
+  id: jobIdSchema.optional(),
+  idempotencyKey: idempotencyKey.optional(),
   queue: z.string().min(1).max(128).default('default'),
   priority: z
     .union([z.int().min(1).max(10), z.enum(['low', 'normal', 'high', 'critical'])])
@@ -86,7 +100,10 @@ const inputSchema = z.strictObject({
   affinity: z
     .strictObject({
       node: z
-        .strictObject({ peerId: z.string(), mode: z.enum(['require', 'prefer']).default('require') })
+        .strictObject({
+          peerId: z.string().min(1).max(128),
+          mode: z.enum(['require', 'prefer']).default('require'),
+        })
         .optional(),
       require: labels.default({}),
       prefer: labels.default({}),
@@ -134,7 +151,6 @@ export function resolveJobSpec(input: unknown): JobSpec {
     traceparent = null,
   } = parsed.data;
   checkPayload(payload);
-  checkKey(idempotencyKey);
   const { node = null, key = null, ...placement } = parsed.data.affinity;
   return Object.freeze({
     type,
@@ -181,9 +197,10 @@ function checkPayload(payload: unknown): void {
   );
 }
 
-function checkKey(key: string | null): void {
-  if (key === null || Buffer.byteLength(key, 'utf8') <= KEY_BYTES_LIMIT) return;
-  throw invalidSpec([{ path: 'idempotencyKey', message: `longer than ${KEY_BYTES_LIMIT} bytes` }]);
+function isShallow(value: unknown, depthLeft = PAYLOAD_DEPTH_LIMIT): boolean {
+  if (typeof value !== 'object' || value === null) return true;
+  if (depthLeft === 0) return false;
+  return Object.values(value).every((part) => isShallow(part, depthLeft - 1));
 }
 
 function invalidSpec(issues: readonly { readonly path: string; readonly message: string }[]): AspenError {
@@ -194,32 +211,32 @@ function invalidSpec(issues: readonly { readonly path: string; readonly message:
 /** A spec as it comes back from the log: the same fields, checked once more because bytes came from elsewhere. */
 export const resolvedSpecSchema: z.ZodType<JobSpec> = z.object({
   type: z.string().min(1).max(128),
-  payload: z.unknown(),
-  idempotencyKey: z.string().nullable(),
-  queue: z.string(),
+  payload,
+  idempotencyKey: idempotencyKey.nullable(),
+  queue: z.string().min(1).max(128),
   priority: z.int().min(1).max(10),
-  runAtMs: z.number().nullable(),
+  runAtMs: z.int().nullable(),
   delayMs: waitMs,
-  timeoutMs: z.number().nullable(),
+  timeoutMs: z.int().min(1).nullable(),
   retry: z.object({
     maxAttempts: z.int().min(1),
-    backoff: z.union([z.enum(['none', 'fixed', 'exponential']), z.array(waitMs)]),
+    backoff: z.union([z.enum(['none', 'fixed', 'exponential']), z.array(waitMs).min(1).max(100)]),
     delayMs: waitMs,
     maxDelayMs: waitMs,
     jitter: z.enum(['full', 'none']),
-    nonRetryableExitCodes: z.array(z.int()),
+    nonRetryableExitCodes: z.array(z.int()).max(256),
   }),
   affinity: z.object({
-    node: z.object({ peerId: z.string(), mode: z.enum(['require', 'prefer']) }).nullable(),
+    node: z.object({ peerId: z.string().max(128), mode: z.enum(['require', 'prefer']) }).nullable(),
     require: labels,
     prefer: labels,
     avoid: labels,
-    key: z.string().nullable(),
+    key: z.string().max(512).nullable(),
     strategy: z.enum(['least-loaded', 'round-robin', 'spread']),
     waitMs,
   }),
-  hold: z.union([z.number(), z.literal('auto'), z.literal('keep')]),
+  hold: z.union([waitMs, z.literal('auto'), z.literal('keep')]),
   labels,
-  traceparent: z.string().nullable(),
+  traceparent: z.string().max(256).nullable(),
   retentionMs: waitMs,
 });

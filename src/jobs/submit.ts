@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { AspenError, toWireError, type WireError } from '../base/index.ts';
 import { type ApplyContext, textKey } from './machine-port.ts';
 import type { JobRecord } from './record.ts';
@@ -66,7 +67,7 @@ function startDelayMs({ runAtMs, delayMs }: JobSpec, { wallMs }: ApplyContext): 
 }
 
 function sameJob({ id, spec: known, state }: JobRecord, spec: JobSpec): SubmitResult {
-  if (JSON.stringify(known) === JSON.stringify(spec)) return { id, duplicate: true };
+  if (isDeepStrictEqual(known, spec)) return { id, duplicate: true };
   throw new AspenError('CONFLICT', `${id} names another job already, with another spec`, {
     details: { current: { id, state } },
   });

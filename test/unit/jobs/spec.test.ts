@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { AspenError } from '../../../src/base/index.ts';
+import { resolveJobSpec } from '../../../src/jobs/index.ts';
+import { PAYLOAD_BYTES_LIMIT, PAYLOAD_DEPTH_LIMIT, resolvedSpecSchema } from '../../../src/jobs/spec.ts';
+
+function refusal(input: object): AspenError {
+  try {
+    resolveJobSpec(input);
+  } catch (error) {
+    if (error instanceof AspenError) return error;
+    throw error;
+  }
+  throw new assert.AssertionError({ message: 'the spec was not refused' });
+}
+
+function nested(depth: number): unknown {
+  let value: unknown = 1;
+  for (let level = 0; level < depth; level += 1) value = level % 2 === 0 ? [value] : { value };
+  return value;
+}
+
+describe('a job spec', () => {
+  const refused: [why: string, input: object, path: string][] = [
+    ['without a type', {}, 'type'],
+    ['with an unknown key', { type: 'echo', pritority: 3 }, ''],
+    ['with an id that is none', { type: 'echo', id: '7' }, 'id'],
+    ['with a priority out of bounds', { type: 'echo', priority: 11 }, 'priority'],
+    ['with a negative delay', { type: 'echo', delayMs: -1 }, 'delayMs'],
+    ['with no attempt at all', { type: 'echo', retry: { maxAttempts: 0 } }, 'retry.maxAttempts'],
+    [
+      'with an unknown key far inside',
+      { type: 'echo', affinity: { node: { peerId: 'p', mod: 1 } } },
+      'affinity.node',
+    ],
+    ['with a label that is no text', { type: 'echo', labels: { a: 1 } }, 'labels.a'],
+    [
+      'with too many labels',
+      { type: 'echo', labels: Object.fromEntries(Array.from({ length: 65 }, (_, at) => [`l${at}`, ''])) },
+      'labels',
+    ],
+    ['with an instant that is none', { type: 'echo', runAt: 'soon' }, 'runAt'],
+    [
+      'with an exit code that no process has',
+      { type: 'echo', retry: { nonRetryableExitCodes: [256] } },
+      'retry.nonRetryableExitCodes.0',
+    ],
+    [
+      'with a key longer than an index holds',
+      { type: 'echo', idempotencyKey: 'é'.repeat(600) },
+      'idempotencyKey',
+    ],
+    ['nested too deeply', { type: 'echo', payload: nested(PAYLOAD_DEPTH_LIMIT + 1) }, 'payload'],
+  ];
+  for (const [why, input, path] of refused) {
+    it(`${why} is refused, with the path`, () => {
+      const { code, details } = refusal(input);
+      assert.equal(code, 'INVALID_PARAMS');
+      assert.deepEqual(
+        details.issues?.map((issue) => issue.path),
+        [path],
+      );
+    });
+  }
+
+  it('with several faults names each', () => {
+    const { details } = refusal({ type: '', priority: 0, delayMs: 0.5 });
+    assert.deepEqual(
+      details.issues?.map(({ path }) => path),
+      ['type', 'priority', 'delayMs'],
+    );
+  });
+
+  it('with a payload over the limit is refused by the name of the limit, one at the limit is not', () => {
+    const fitting = 'x'.repeat(PAYLOAD_BYTES_LIMIT - 2);
+    assert.equal(resolveJobSpec({ type: 'echo', payload: fitting }).payload, fitting);
+    const { code, details } = refusal({ type: 'echo', payload: `${fitting}x` });
+    assert.deepEqual([code, details.limit], ['RESOURCE_EXHAUSTED', 'PAYLOAD_BYTES_LIMIT']);
+  });
+
+  const resolved: [why: string, input: object, field: string, value: unknown][] = [
+    ['a word for a priority', { priority: 'critical' }, 'priority', 10],
+    ['no priority', {}, 'priority', 5],
+    ['an instant as a date', { runAt: '1970-01-01T00:00:01Z' }, 'runAtMs', 1_000],
+    ['a hold shorter than the shortest', { offline: { holdMs: 1 } }, 'hold', 4_000],
+    ['"keep"', { offline: 'keep' }, 'hold', 'keep'],
+    ['{ running: "keep" }', { offline: { running: 'keep' } }, 'hold', 'keep'],
+    ['nothing about being offline', {}, 'hold', 'auto'],
+    ['no payload', {}, 'payload', null],
+  ];
+  for (const [why, input, field, value] of resolved) {
+    it(`resolves ${why} to ${field} ${JSON.stringify(value)}`, () => {
+      const spec: object = resolveJobSpec({ type: 'echo', ...input });
+      assert.equal((spec as Record<string, unknown>)[field], value);
+    });
+  }
+
+  it('comes through the log as it was resolved', () => {
+    const spec = resolveJobSpec({
+      type: 'echo',
+      payload: nested(PAYLOAD_DEPTH_LIMIT),
+      idempotencyKey: 'k',
+      affinity: { node: { peerId: 'p' }, key: 'k', avoid: { node: 'q' } },
+      retry: { backoff: [1, 2] },
+      labels: { a: 'b' },
+    });
+    assert.deepEqual(resolvedSpecSchema.parse(spec), spec);
+  });
+});
