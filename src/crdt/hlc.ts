@@ -30,6 +30,11 @@ export function compareTime(left: HlcTime, right: HlcTime): number {
   return left.wallMs - right.wallMs || left.counter - right.counter;
 }
 
+/** @returns one line of text that sorts like the stamp; for people and programs outside. */
+export function formatHlc({ wallMs, counter, peerId }: Hlc): string {
+  return `${String(wallMs).padStart(16, '0')}.${String(counter).padStart(5, '0')}@${peerId}`;
+}
+
 /** @returns whether both are whole numbers of the size that clocks make. */
 export function isHlcTime(wallMs: unknown, counter: unknown): boolean {
   return (

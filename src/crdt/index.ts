@@ -1,8 +1,8 @@
 export type { Bulletin, BulletinVerifier } from './bulletins.ts';
 export { moved, ORIGIN } from './coordinates.ts';
-export { AHEAD_LIMIT_MS, compareHlc, type Hlc, HybridClock } from './hlc.ts';
+export { AHEAD_LIMIT_MS, compareHlc, formatHlc, type Hlc, HybridClock } from './hlc.ts';
 export type { NodeEntry } from './node-book.ts';
-export type { NodeProfile } from './profile.ts';
+export type { NodeProfile, Progress } from './profile.ts';
 export type { JobProgress } from './progress-book.ts';
 export {
   type Bulletins,

@@ -36,12 +36,7 @@ const profileSchema = z.object({
 
 /** @throws AspenError INVALID_PARAMS when it is not a profile that others would accept. */
 export function encodeProfile(profile: NodeProfile): Uint8Array {
-  const checked = profileSchema.safeParse(profile);
-  if (checked.success) return encode(checked.data);
-  const issues = checked.error.issues.map(({ path, message }) => ({ path: path.join('.'), message }));
-  throw new AspenError('INVALID_PARAMS', `the node profile is not valid: ${issues[0]?.path}`, {
-    details: { issues },
-  });
+  return encode(checkedBy(profileSchema, profile, 'the node profile'));
 }
 
 /** @returns undefined when the bytes are no profile. */
@@ -77,23 +72,48 @@ export function decodeHeartbeat(bytes: Uint8Array): Heartbeat | undefined {
 }
 
 /** How far an attempt is, by its own account. */
+export interface Progress {
+  /** 0 to 100; null where the job cannot tell. */
+  readonly percent: number | null;
+  /** At most 1,024 characters. */
+  readonly message: string | null;
+  /** At most 64, with names of at most 64 characters. */
+  readonly counters: Readonly<Record<string, number>>;
+}
+
 export interface ProgressReport {
   /** The attempt's; a higher one is of a later attempt and wins. */
   readonly fencingToken: number;
-  /** Plain data. */
-  readonly progress: unknown;
+  readonly progress: Progress;
 }
 
+const progressSchema = z.object({
+  percent: z.number().min(0).max(100).nullable(),
+  message: z.string().max(1_024).nullable(),
+  counters: z
+    .record(z.string().max(64), z.number())
+    .refine((counters) => Object.keys(counters).length <= 64, 'at most 64 counters'),
+});
+const reportSchema = z.tuple([z.int().min(0), progressSchema]);
+
+/** @throws AspenError INVALID_PARAMS when it is not progress that others would show. */
 export function encodeProgress({ fencingToken, progress }: ProgressReport): Uint8Array {
-  return encode([fencingToken, progress ?? null]);
+  return encode(checkedBy(reportSchema, [fencingToken, progress], 'the progress'));
 }
 
 /** @returns undefined when the bytes are no report. */
 export function decodeProgress(bytes: Uint8Array): ProgressReport | undefined {
-  const foreign = decodeOrUndefined(bytes);
-  if (!Array.isArray(foreign) || foreign.length !== 2) return undefined;
-  const [fencingToken, progress] = foreign as unknown[];
-  return Number.isSafeInteger(fencingToken) ? { fencingToken: fencingToken as number, progress } : undefined;
+  const report = reportSchema.safeParse(decodeOrUndefined(bytes)).data;
+  return report === undefined ? undefined : { fencingToken: report[0], progress: report[1] };
+}
+
+function checkedBy<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+  const checked = schema.safeParse(value);
+  if (checked.success) return checked.data;
+  const issues = checked.error.issues.map(({ path, message }) => ({ path: path.join('.'), message }));
+  throw new AspenError('INVALID_PARAMS', `${what} is not valid: ${issues[0]?.path}: ${issues[0]?.message}`, {
+    details: { issues },
+  });
 }
 
 function decodeOrUndefined(bytes: Uint8Array): unknown {

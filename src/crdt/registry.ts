@@ -30,6 +30,7 @@ import {
   type Heartbeat,
   LONGEST_PERIOD_MS,
   type NodeProfile,
+  type Progress,
 } from './profile.ts';
 import { type JobProgress, ProgressBook } from './progress-book.ts';
 import { RegistryStore } from './registry-store.ts';
@@ -94,8 +95,11 @@ export interface Registry extends Startable {
   withdraw(): void;
   /** Drops what is known of a node that no longer belongs; `verify` must refuse it from now on. */
   forget(peerId: PeerId): void;
-  /** @param progress plain data, at most 4 KiB. @throws AspenError RESOURCE_EXHAUSTED when it is longer. */
-  publishProgress(jobId: string, fencingToken: number, progress: unknown): void;
+  /**
+   * Reports on an attempt that runs here; what an earlier attempt says after a later one has reported is dropped.
+   * @throws AspenError INVALID_PARAMS when it is not valid progress, RESOURCE_EXHAUSTED when it is over 4 KiB.
+   */
+  publishProgress(jobId: string, fencingToken: number, progress: Progress): void;
   progressOf(jobId: string): JobProgress | undefined;
   readonly bulletins: Bulletins;
   /** Where this node stands in the space of round trips. */
@@ -248,7 +252,7 @@ class ConvergingRegistry implements Registry {
     this.#book.forget(peerId);
   }
 
-  publishProgress(jobId: string, fencingToken: number, progress: unknown): void {
+  publishProgress(jobId: string, fencingToken: number, progress: Progress): void {
     const value = encodeProgress({ fencingToken, progress });
     if (!isText(jobId, KEY_LENGTH_LIMIT) || value.length + jobId.length > PROGRESS_BYTES_LIMIT) {
       throw new AspenError(
@@ -259,6 +263,7 @@ class ConvergingRegistry implements Registry {
         },
       );
     }
+    if (fencingToken < this.#progressBook.tokenOf(this.#components.self, jobId)) return; // a straggler
     this.#write(this.#progress, jobId, value);
   }
 

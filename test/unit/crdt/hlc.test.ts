@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { PeerId } from '../../../src/base/index.ts';
-import { AHEAD_LIMIT_MS, compareHlc, type Hlc, HybridClock } from '../../../src/crdt/index.ts';
+import { AHEAD_LIMIT_MS, compareHlc, formatHlc, type Hlc, HybridClock } from '../../../src/crdt/index.ts';
 
 const self = 'self' as PeerId;
 const other = 'other' as PeerId;
@@ -82,5 +82,21 @@ describe('hybrid logical clock', () => {
     clock.observe({ wallMs: 1_000_000, counter: 0, peerId: other });
     wall.ms -= 600_000;
     assert.deepEqual(clock.now(), { wallMs: 1_000_000, counter: 1, peerId: self });
+  });
+
+  it('stamps are ordered totally, and their texts like they are', () => {
+    const stamp: fc.Arbitrary<Hlc> = fc.record({
+      wallMs: fc.oneof(fc.nat(20), fc.constantFrom(999, 1_000, 1_800_000_000_000)),
+      counter: fc.constantFrom(0, 9, 10, 65_535),
+      peerId: fc.constantFrom(self, other),
+    });
+    fc.assert(
+      fc.property(stamp, stamp, (left, right) => {
+        const [first, second] = [formatHlc(left), formatHlc(right)];
+        const order = first < second ? -1 : first > second ? 1 : 0;
+        assert.equal(Math.sign(compareHlc(left, right)), order);
+        assert.equal(Math.sign(compareHlc(left, right)), -Math.sign(compareHlc(right, left)) + 0);
+      }),
+    );
   });
 });

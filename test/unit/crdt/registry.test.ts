@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { encode, type PeerId, SeededRandom } from '../../../src/base/index.ts';
-import type { RegistryChange } from '../../../src/crdt/index.ts';
+import type { Progress, RegistryChange } from '../../../src/crdt/index.ts';
 import { METHODS, TOPIC } from '../../../src/crdt/wire.ts';
 import { MemoryStore } from '../../../src/storage/index.ts';
 import { settle } from '../mesh/support.ts';
 import { aliveOf, type Node, namesOf, profileOf, World } from './support.ts';
+
+const saying = (message: string): Progress => ({ percent: null, message, counters: {} });
 
 describe('registry', () => {
   let world: World;
@@ -70,12 +72,12 @@ describe('registry', () => {
     const nodes = (await world.mesh(4)) as [Node, Node, Node, Node];
     world.isGossipLost = true;
     nodes[0].registry.announce(profileOf('renamed'));
-    nodes[1].registry.publishProgress('job_1', 7, { percent: 40 });
+    nodes[1].registry.publishProgress('job_1', 7, saying('40 of 100'));
     nodes[2].registry.bulletins.add('revocation', 'somebody', Buffer.from('revoke somebody'));
     await world.advance(40_000);
     for (const { registry } of nodes) {
       assert.equal(registry.node(nodes[0].peerId)?.profile.name, 'renamed');
-      assert.deepEqual(registry.progressOf('job_1')?.progress, { percent: 40 });
+      assert.equal(registry.progressOf('job_1')?.progress.message, '40 of 100');
       assert.equal(registry.bulletins.all('revocation').length, 1);
     }
     assertConverged();
@@ -88,20 +90,24 @@ describe('registry', () => {
     await world.advance(20_000);
     nodes[0].registry.announce(profileOf('changed-here'));
     nodes[2].registry.announce(profileOf('changed-there'));
-    nodes[2].registry.publishProgress('job_1', 1, 'half');
+    nodes[2].registry.publishProgress('job_1', 1, saying('half'));
     await world.advance(20_000);
     world.cut.clear();
     await world.linkAll();
     await world.advance(5_000);
     assertConverged();
     assert.deepEqual(namesOf(nodes[1]), ['changed-here', 'changed-there', 'node-2']);
-    assert.equal(nodes[0].registry.progressOf('job_1')?.progress, 'half');
+    assert.equal(nodes[0].registry.progressOf('job_1')?.progress.message, 'half');
   });
 
   it('catches up on more than fits one message', async () => {
     const first = await world.node(1);
+    const counters = Object.fromEntries(
+      Array.from({ length: 32 }, (_, at) => [`counter-${at}`.padEnd(60, '-'), at]),
+    );
+    const longest = { ...saying('x'.repeat(1_000)), counters };
     for (let at = 0; at < 300; at += 1) {
-      first.registry.publishProgress(`job_${at}`, 1, 'x'.repeat(3_500));
+      first.registry.publishProgress(`job_${at}`, 1, longest);
     }
     const second = await world.node(2);
     await world.linkAll();
@@ -118,7 +124,7 @@ describe('registry', () => {
     await world.linkAll();
     await world.advance(10_000);
     kept.registry.bulletins.add('revocation', 'x', Buffer.from('revoke x'));
-    kept.registry.publishProgress('job_1', 1, 'before');
+    kept.registry.publishProgress('job_1', 1, saying('before'));
     await world.advance(1_000);
     const stopping = kept.stop();
     await world.advance(100);
@@ -129,11 +135,11 @@ describe('registry', () => {
     assert.deepEqual(again.registry.node(first.peerId)?.profile.addresses, ['/memory/node-1']);
     assert.equal(again.registry.bulletins.all('revocation').length, 1);
     again.registry.announce(profileOf('came back'));
-    again.registry.publishProgress('job_1', 1, 'after');
+    again.registry.publishProgress('job_1', 1, saying('after'));
     await world.linkAll();
     await world.advance(3_000);
     assert.equal(first.registry.node(again.peerId)?.profile.name, 'came back');
-    assert.equal(first.registry.progressOf('job_1')?.progress, 'after');
+    assert.equal(first.registry.progressOf('job_1')?.progress.message, 'after');
   });
 
   it('a node that lost its disk overtakes what others remember of its earlier life', async () => {
@@ -167,7 +173,7 @@ describe('registry', () => {
   it('a node that was off for more than the horizon comes back, and what it held does not', async () => {
     const options = { horizonMs: 600_000 };
     const nodes = (await world.mesh(3, { options })) as [Node, Node, Node];
-    nodes[0].registry.publishProgress('job_1', 1, 'long ago');
+    nodes[0].registry.publishProgress('job_1', 1, saying('long ago'));
     await world.advance(1_000);
     world.cut.add(nodes[2].peerId);
     await world.advance(700_000);
@@ -183,24 +189,39 @@ describe('registry', () => {
   describe('progress', () => {
     it('a higher fencing token wins over a later report, and of one attempt the later report wins', async () => {
       const [first, second, third] = (await world.mesh(3)) as [Node, Node, Node];
-      second.registry.publishProgress('job_1', 20, 'second attempt');
+      second.registry.publishProgress('job_1', 20, saying('second attempt'));
       await world.advance(1_000);
-      first.registry.publishProgress('job_1', 10, 'a straggler');
+      first.registry.publishProgress('job_1', 10, saying('a straggler'));
       await world.advance(1_000);
       for (const { registry } of [first, second, third]) {
-        assert.equal(registry.progressOf('job_1')?.progress, 'second attempt');
+        assert.equal(registry.progressOf('job_1')?.progress.message, 'second attempt');
       }
-      second.registry.publishProgress('job_1', 20, 'further on');
+      second.registry.publishProgress('job_1', 20, saying('further on'));
       await world.advance(1_000);
-      assert.deepEqual(first.registry.progressOf('job_1')?.progress, 'further on');
+      assert.equal(first.registry.progressOf('job_1')?.progress.message, 'further on');
       assert.equal(first.registry.progressOf('job_1')?.fencingToken, 20);
       assert.equal(first.registry.progressOf('job_2'), undefined);
     });
 
+    it('what an earlier attempt on the same node says after a later one is dropped', async () => {
+      const [first, second] = (await world.mesh(2)) as [Node, Node];
+      first.registry.publishProgress('job_1', 20, saying('second attempt'));
+      first.registry.publishProgress('job_1', 10, saying('a straggler'));
+      await world.advance(1_000);
+      for (const { registry } of [first, second])
+        assert.equal(registry.progressOf('job_1')?.progress.message, 'second attempt');
+    });
+
     it('refuses what is too long to be told everybody', async () => {
       const node = await world.node(1);
-      assert.throws(() => node.registry.publishProgress('job_1', 1, 'x'.repeat(5_000)), {
+      const counters = Object.fromEntries(
+        Array.from({ length: 64 }, (_, at) => [`${at}`.padEnd(64, '-'), at]),
+      );
+      assert.throws(() => node.registry.publishProgress('job_1', 1, { ...saying('much'), counters }), {
         code: 'RESOURCE_EXHAUSTED',
+      });
+      assert.throws(() => node.registry.publishProgress('job_1', 1, saying('x'.repeat(5_000))), {
+        code: 'INVALID_PARAMS',
       });
     });
   });
@@ -239,9 +260,9 @@ describe('registry', () => {
       await world.advance(10_000);
       assert.deepEqual(namesOf(first), ['node-1', 'node-2']);
       assert.ok(first.registry.counts().refused.future > 0);
-      first.registry.publishProgress('job_1', 1, 'now');
+      first.registry.publishProgress('job_1', 1, saying('now'));
       await world.advance(1_000);
-      const stamp = second.registry.progressOf('job_1')?.hlc.wallMs ?? 0;
+      const stamp = Number.parseInt(second.registry.progressOf('job_1')?.hlc ?? '', 10);
       assert.ok(Math.abs(stamp - world.clock.wallMs()) < 2_000);
     });
 
