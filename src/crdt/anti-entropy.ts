@@ -26,6 +26,8 @@ export type Item = readonly [space: string, wire: unknown];
 export interface Plan {
   readonly wants: readonly Want[];
   readonly offers: readonly Want[];
+  /** There is more than one exchange may name. */
+  readonly isCut: boolean;
 }
 
 /** Most versions described in one comparison; one owner's are never divided. */
@@ -77,7 +79,8 @@ export function planExchange(spaces: readonly Space[], differences: readonly Dif
     }
     for (const key of ours.keys()) offers.push([name, owner, key]);
   }
-  return { wants: wants.slice(0, WANTS_LIMIT), offers: offers.slice(0, WANTS_LIMIT) };
+  const isCut = Math.max(wants.length, offers.length) > WANTS_LIMIT;
+  return { wants: wants.slice(0, WANTS_LIMIT), offers: offers.slice(0, WANTS_LIMIT), isCut };
 }
 
 /** @returns the versions named that are here and fit one message, in order, with how many names it got through. */

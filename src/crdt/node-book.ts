@@ -74,7 +74,12 @@ export class NodeBook {
     return this.#nodes.get(peerId)?.heartbeat?.coordinate;
   }
 
+  /** @param profile undefined when it was deleted, or cannot be read here. */
   describe(peerId: PeerId, profile: NodeProfile | undefined): void {
+    if (profile === undefined) {
+      this.forget(peerId); // else everybody who ever came by would keep a place
+      return;
+    }
     const known = this.#at(peerId);
     if (known === undefined) return;
     known.profile = profile;

@@ -2,6 +2,7 @@ import {
   AspenError,
   type Clock,
   type Coordinate,
+  estimateRttMs,
   Listeners,
   type Logger,
   type PeerId,
@@ -96,7 +97,8 @@ export interface Registry extends Startable {
   /** Drops what is known of a node that no longer belongs; `verify` must refuse it from now on. */
   forget(peerId: PeerId): void;
   /**
-   * Reports on an attempt that runs here; what an earlier attempt says after a later one has reported is dropped.
+   * Reports on an attempt that runs here; what an earlier attempt says after a later one has reported is dropped, and so is what comes while the
+   * registry is stopped.
    * @throws AspenError INVALID_PARAMS when it is not valid progress, RESOURCE_EXHAUSTED when it is over 4 KiB.
    */
   publishProgress(jobId: string, fencingToken: number, progress: Progress): void;
@@ -104,6 +106,8 @@ export interface Registry extends Startable {
   readonly bulletins: Bulletins;
   /** Where this node stands in the space of round trips. */
   readonly coordinate: Coordinate;
+  /** @returns the round trip to a node in ms: as measured where there is a link, else as the coordinates promise; undefined when neither is known. */
+  rttTo(peerId: PeerId): number | undefined;
   onChange(callback: (change: RegistryChange) => void): Disposable;
   /** Equal on replicas that hold the same; heartbeats are left out, since they never rest. */
   digest(): string;
@@ -263,6 +267,7 @@ class ConvergingRegistry implements Registry {
         },
       );
     }
+    if (!this.#isStarted) return; // no stamp before the clock is reserved (H1)
     if (fencingToken < this.#progressBook.tokenOf(this.#components.self, jobId)) return; // a straggler
     this.#write(this.#progress, jobId, value);
   }
@@ -282,6 +287,13 @@ class ConvergingRegistry implements Registry {
 
   get coordinate(): Coordinate {
     return this.#coordinate;
+  }
+
+  rttTo(peerId: PeerId): number | undefined {
+    const link = this.#components.links?.().find((candidate) => candidate.peerId === peerId);
+    if (link?.rttMs !== undefined) return link.rttMs;
+    const remote = this.#book.coordinateOf(peerId);
+    return remote === undefined ? undefined : estimateRttMs(this.#coordinate, remote);
   }
 
   onChange(callback: (change: RegistryChange) => void): Disposable {

@@ -83,6 +83,7 @@ export class Replicator implements Startable {
   readonly #refused = { malformed: 0, 'not-signed': 0, future: 0, expired: 0, limit: 0 };
   readonly #counts = { synced: 0, syncFailed: 0, applied: 0 };
   #subscriptions: readonly Disposable[] = [];
+  #isRunning = false;
   #gossipTimer: Timer | undefined;
 
   constructor(components: ReplicatorComponents, options: ReplicatorOptions = {}) {
@@ -102,6 +103,7 @@ export class Replicator implements Startable {
   }
 
   async start(): Promise<void> {
+    this.#isRunning = true;
     const { gossip, messenger } = this.#components;
     this.#subscriptions = [
       gossip.subscribe(TOPIC, (message) => this.#onGossip(message)),
@@ -116,13 +118,18 @@ export class Replicator implements Startable {
   }
 
   async stop(): Promise<void> {
+    this.#isRunning = false;
     for (const subscription of this.#subscriptions) subscription[Symbol.dispose]();
     this.#sendGossip();
     await this.#tasks.stop();
   }
 
-  /** Tells everybody about a fresh version, soon; a later one of the same key takes its place meanwhile. */
+  /**
+   * Tells everybody about a fresh version, soon; a later one of the same key takes its place meanwhile. While stopped nothing is told: whoever
+   * connects later finds it by anti-entropy.
+   */
   publish(space: Space, owner: string, key: string): void {
+    if (!this.#isRunning) return;
     const wire = space.wireOf(owner, key);
     const id = JSON.stringify([space.name, owner, key]);
     if (wire === undefined || (this.#pending.size >= PENDING_LIMIT && !this.#pending.has(id))) return;
@@ -143,12 +150,15 @@ export class Replicator implements Startable {
   async #syncRound(peerId: PeerId, signal?: AbortSignal): Promise<{ isMore: boolean; appliedCount: number }> {
     const { spaces } = this.#components;
     const comparison = readComparison(await this.#ask(peerId, METHODS.compare, digestOf(spaces), signal));
-    const { wants, offers } = planExchange(spaces, comparison.differences);
+    const { wants, offers, isCut: isPlanCut } = planExchange(spaces, comparison.differences);
     if (wants.length + offers.length === 0) return { isMore: comparison.isMore, appliedCount: 0 };
     const { items, isCut } = itemsOf(spaces, offers);
     const answer = readAnswer(await this.#ask(peerId, METHODS.exchange, { wants, items }, signal));
     const appliedCount = this.#takeAll(answer.items, 'exchange');
-    return { isMore: comparison.isMore || isCut || answer.isCut, appliedCount: appliedCount + items.length };
+    return {
+      isMore: comparison.isMore || isPlanCut || isCut || answer.isCut,
+      appliedCount: appliedCount + items.length,
+    };
   }
 
   #ask(peerId: PeerId, method: string, body: unknown, signal?: AbortSignal): Promise<unknown> {
