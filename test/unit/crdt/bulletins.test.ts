@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { BulletinSet } from '../../../src/crdt/bulletins.ts';
+import { BULLETINS_PER_KIND_LIMIT, BulletinSet } from '../../../src/crdt/bulletins.ts';
 
 const isEven = (_key: string, bytes: Uint8Array) => bytes.every((byte) => byte % 2 === 0);
 
@@ -42,5 +42,26 @@ describe('bulletins', () => {
         assert.equal(one.all('even').length, new Set(documents.map(([, key]) => key)).size);
       }),
     );
+  });
+
+  it('are no more than so many of one kind, and a full kind still takes a better one of a key it has', () => {
+    const set = new BulletinSet({ even: isEven });
+    const document = (key: string, ...bytes: number[]) => ({
+      kind: 'even',
+      key,
+      bytes: Uint8Array.from(bytes),
+    });
+    for (let at = 0; at < BULLETINS_PER_KIND_LIMIT; at += 1) set.add(document(`${at}`, 2), 'gossip');
+    assert.equal(set.add(document('one more', 2), 'gossip'), 'limit');
+    assert.equal(set.add(document('7', 4), 'gossip'), 'applied');
+    assert.equal(set.all('even').length, BULLETINS_PER_KIND_LIMIT);
+  });
+
+  it('are kept in memory of their own', () => {
+    const set = new BulletinSet({ even: isEven });
+    const bytes = Buffer.from([2]);
+    set.add({ kind: 'even', key: 'a', bytes }, 'self');
+    bytes[0] = 3;
+    assert.deepEqual([...(set.all('even')[0]?.bytes ?? [])], [2]);
   });
 });

@@ -29,6 +29,33 @@ describe('registry', () => {
     assertConverged();
   });
 
+  it('estimates the round trip to a node it has no link with', async () => {
+    const [first, second, third] = (await world.mesh(3)) as [Node, Node, Node];
+    await world.advance(300_000);
+    const measuredMs = first.transport.links().find(({ peerId }) => peerId === third.peerId)?.rttMs;
+    assert.equal(first.registry.rttTo(third.peerId), measuredMs);
+    first.transport.hangUp(third.peerId, 'to see what the coordinates say');
+    await world.advance(10);
+    assert.equal(first.transport.isLinked(third.peerId), false);
+    const estimatedMs = first.registry.rttTo(third.peerId) ?? Number.NaN;
+    assert.ok(Math.abs(estimatedMs - (measuredMs ?? 0)) < 1, `${estimatedMs} for ${measuredMs}`);
+    assert.ok((second.registry.rttTo(first.peerId) ?? 0) > 0);
+    assert.equal(first.registry.rttTo('nobody' as PeerId), undefined);
+  });
+
+  it('tells nothing while it is stopped, and everything once it is started', async () => {
+    const [first, second] = (await world.mesh(2)) as [Node, Node];
+    await first.registry.stop();
+    first.registry.publishProgress('job_1', 1, saying('unheard'));
+    first.registry.bulletins.add('revocation', 'x', Buffer.from('revoke x'));
+    await world.advance(1_000);
+    assert.equal(second.registry.bulletins.all('revocation').length, 0);
+    await first.registry.start();
+    await world.advance(10_000);
+    assert.equal(second.registry.bulletins.all('revocation').length, 1);
+    assert.equal(second.registry.progressOf('job_1'), undefined);
+  });
+
   it('a changed profile is everywhere within a moment', async () => {
     const [first, , third] = (await world.mesh(3)) as [Node, Node, Node];
     const changes: RegistryChange[] = [];
@@ -227,6 +254,16 @@ describe('registry', () => {
   });
 
   describe('bulletins', () => {
+    it('a newcomer has all of them at once, however many there are', async () => {
+      const first = await world.node(1);
+      for (let at = 0; at < 5_000; at += 1)
+        first.registry.bulletins.add('revocation', `${at}`, Buffer.from(`revoke ${at}`));
+      const second = await world.node(2);
+      await world.linkAll();
+      await world.advance(2_000);
+      assert.equal(second.registry.bulletins.all('revocation').length, 5_000);
+    });
+
     it('anyone may pass on a valid one; each node tells its listeners once; others are refused', async () => {
       const nodes = (await world.mesh(3)) as [Node, Node, Node];
       const heard: string[] = [];
