@@ -69,11 +69,12 @@ export class Progress {
 
   /**
    * @param hintIndex where the logs may agree, already compared with the leader's own terms.
-   * @returns false for an answer to something that was settled meanwhile.
+   * @returns false for an answer to something that was settled meanwhile. A peer that rejects what it once acknowledged has lost its disk's
+   *   word: it is asked again with the next heartbeat, not at once and for ever.
    */
   onRejected(rejectedIndex: number, hintIndex: number): boolean {
+    if (rejectedIndex <= this.matchIndex) return false;
     if (this.mode === 'replicate') {
-      if (rejectedIndex <= this.matchIndex) return false;
       this.probeFrom(this.matchIndex + 1);
     } else if (this.mode === 'snapshot' || this.nextIndex - 1 !== rejectedIndex) {
       return false;
