@@ -60,6 +60,7 @@ export class World {
   readonly #counts = new Map<string, number>();
   readonly #breaches: string[] = [];
   readonly #isPrinting: boolean;
+  #farthestAheadMs = 0;
   #failure: { readonly error: unknown } | undefined;
 
   constructor(seed: number, options: WorldOptions = {}) {
@@ -204,8 +205,13 @@ export class World {
       sleep: (name, forMs) => this.node(name).life?.clock.sleep(forMs),
       fillDisk: (name) => this.node(name).machine.disk.fill(),
       freeDisk: (name) => this.node(name).machine.disk.free(),
-      jumpWall: (name, byMs) => this.node(name).jumpWall(byMs),
+      jumpWall: (name, byMs) => this.#jumpWall(name, byMs),
     };
+  }
+
+  /** How far the wall clock of a machine was ahead at most. Unit: ms. */
+  get farthestAheadMs(): number {
+    return this.#farthestAheadMs;
   }
 
   /** Nothing goes wrong any more: links are good, machines run, clocks are set right. */
@@ -294,6 +300,12 @@ export class World {
     const end = await this.scheduler.run(limits);
     if (this.#failure !== undefined) throw this.#failure.error;
     if (end === 'events') throw new Error('too many events: something spins');
+  }
+
+  #jumpWall(name: string, byMs: number): void {
+    const node = this.node(name);
+    node.jumpWall(byMs);
+    this.#farthestAheadMs = Math.max(this.#farthestAheadMs, node.machine.wallOffsetMs);
   }
 
   #wire(): MemoryNetwork {
