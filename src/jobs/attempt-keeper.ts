@@ -1,8 +1,8 @@
-import type { Clock, Logger, PeerId } from '../base/index.ts';
+import { type Clock, encode, type Logger, type PeerId } from '../base/index.ts';
 import type { Leadership, SessionKeeper } from '../lease/index.ts';
 import type { Messenger } from '../mesh/index.ts';
 import { AgreedAttempts, type HeldAttempt } from './agreed-attempts.ts';
-import { holdMs, UNTOLD_GROUP_MS } from './holds.ts';
+import { holdMs } from './holds.ts';
 import type { JobRecord } from './record.ts';
 import { findRecord } from './record-index.ts';
 import type { AttemptRef } from './settle.ts';
@@ -18,6 +18,8 @@ export interface AttemptKeeperComponents {
 
 /** An assignment that was sent so recently may be on its way still. Unit: ms. */
 const RESEND_AFTER_MS = 250;
+/** A message of assignments ends with the one that exceeds it: with the largest payload it still fits a frame. Unit: bytes, encoded. */
+const PIECE_BYTES = 2 ** 19;
 
 /**
  * Watches over the attempts that the group has given to nodes, while this node leads.
@@ -48,6 +50,8 @@ export class AttemptKeeper {
   follow(record: JobRecord | undefined, jobId: string): void {
     const held = this.#agreed.find(jobId);
     this.#agreed.follow(record, jobId);
+    const now = this.#agreed.find(jobId);
+    if (now !== undefined && now !== held) now.grantedHoldMs = this.#holdNowMs(now);
     if (record?.state === 'cancelling' && held !== undefined) this.#sendAbort(held, 'cancelled');
   }
 
@@ -56,7 +60,10 @@ export class AttemptKeeper {
     const { messenger } = this.#components;
     const attempts = jobIds.flatMap((id) => this.#agreed.find(id) ?? []);
     for (const [node, given] of Map.groupBy(attempts, (attempt) => attempt.node)) {
-      messenger.send(node, METHODS.assign, { assignments: this.#assignmentsOf(given) }, 'control');
+      const assignments = given.flatMap((attempt) => this.#assignmentOf(attempt) ?? []);
+      for (const fitting of inPieces(assignments)) {
+        messenger.send(node, METHODS.assign, { assignments: fitting }, 'control');
+      }
     }
   }
 
@@ -65,18 +72,18 @@ export class AttemptKeeper {
     const nowMs = this.#components.clock.monotonicMs();
     const listed = new Map(report.attempts.map((ref) => [ref.jobId, ref]));
     const orders: Orders = { assign: [], abort: [], holds: [] };
+    const missing: HeldAttempt[] = [];
     for (const attempt of this.#agreed.of(peerId)) {
       if (listed.get(attempt.jobId)?.fencingToken === attempt.fencingToken) {
         listed.delete(attempt.jobId);
         orders.holds.push({ ...refOf(attempt), holdMs: this.#grant(attempt, nowMs) });
         if (attempt.isCancelling) orders.abort.push({ ...refOf(attempt), reason: 'cancelled' });
       } else if (attempt.sessionId !== sessionId) this.#lose(attempt, 'its node came back without it');
-      else if (nowMs - attempt.sentMs <= RESEND_AFTER_MS) continue;
-      else if (attempt.isCancelling) this.#lose(attempt, 'its node does not run it');
-      else orders.assign.push(...this.#assignmentsOf([attempt]));
+      else if (attempt.isCancelling) orders.abort.push({ ...refOf(attempt), reason: 'cancelled' });
+      else if (nowMs - attempt.sentMs > RESEND_AFTER_MS) missing.push(attempt);
     }
     for (const ref of listed.values()) orders.abort.push({ ...ref, reason: 'lost' });
-    return orders;
+    return { ...orders, assign: this.#thatFit(missing) };
   }
 
   /** P4 */
@@ -84,9 +91,7 @@ export class AttemptKeeper {
     const nowMs = this.#components.clock.monotonicMs();
     for (const attempt of this.#agreed.all()) {
       const heardMs = this.#heardMs(attempt);
-      const runMs = this.#runMs(attempt) - (nowMs - heardMs) + (isConfirmed(attempt) ? 0 : UNTOLD_GROUP_MS);
-      const hold = Math.max(attempt.grantedHoldMs, holdMs(attempt.hold, runMs));
-      if (nowMs - Math.max(heardMs, attempt.sentMs) >= hold) {
+      if (nowMs - Math.max(heardMs, attempt.sentMs) >= attempt.grantedHoldMs) {
         this.#lose(attempt, `its node was silent for ${Math.round(nowMs - heardMs)} ms`);
       }
     }
@@ -102,30 +107,40 @@ export class AttemptKeeper {
     return Math.max(renewedMs, confirmedMs, this.#startedMs);
   }
 
-  #runMs({ startedGroupMs }: HeldAttempt): number {
-    return this.#components.leadership.groupMs() - startedGroupMs;
-  }
-
   /** H1: what the node is told in the answer is what this leader keeps to. */
   #grant(attempt: HeldAttempt, nowMs: number): number {
-    attempt.grantedHoldMs = Math.max(attempt.grantedHoldMs, holdMs(attempt.hold, this.#runMs(attempt)));
+    attempt.grantedHoldMs = Math.max(attempt.grantedHoldMs, this.#holdNowMs(attempt));
     attempt.confirmedMs = nowMs;
     return attempt.grantedHoldMs;
   }
 
-  #assignmentsOf(attempts: readonly HeldAttempt[]): Assignment[] {
-    const nowMs = this.#components.clock.monotonicMs();
-    return attempts.flatMap((attempt) => {
-      const record = this.#record(attempt.jobId);
-      if (record === undefined) return [];
-      const { type, payload, timeoutMs, traceparent, hold } = record.spec;
-      const shortestMs = holdMs(hold, 0);
-      attempt.sentMs = nowMs;
-      attempt.grantedHoldMs = Math.max(attempt.grantedHoldMs, shortestMs);
-      const { sessionId } = attempt;
-      const given = { type, payload, timeoutMs, traceparent, holdMs: shortestMs };
-      return [{ ...refOf(attempt), sessionId, ...given }];
-    });
+  /** H2: by agreed group time, which every later leader begins with. */
+  #holdNowMs({ hold, startedGroupMs }: HeldAttempt): number {
+    const agreedMs = this.#components.leadership.read(({ module }) => module('jobs').groupMs);
+    return holdMs(hold, agreedMs - startedGroupMs);
+  }
+
+  /** What is sent again with one answer: as many as fit, at least one; the others with the next. */
+  #thatFit(attempts: readonly HeldAttempt[]): Assignment[] {
+    const assign: Assignment[] = [];
+    let bytes = 0;
+    for (const attempt of attempts) {
+      if (bytes >= PIECE_BYTES) break;
+      const assignment = this.#assignmentOf(attempt);
+      if (assignment === undefined) continue;
+      assign.push(assignment);
+      bytes += encode(assignment).length;
+    }
+    return assign;
+  }
+
+  #assignmentOf(attempt: HeldAttempt): Assignment | undefined {
+    const record = this.#record(attempt.jobId);
+    if (record === undefined) return undefined;
+    const { type, payload, timeoutMs, traceparent, hold } = record.spec;
+    attempt.sentMs = this.#components.clock.monotonicMs();
+    const { sessionId } = attempt;
+    return { ...refOf(attempt), sessionId, type, payload, timeoutMs, traceparent, holdMs: holdMs(hold, 0) };
   }
 
   #record(id: string): JobRecord | undefined {
@@ -154,6 +169,17 @@ function refOf({ jobId, attempt, fencingToken }: HeldAttempt): AttemptRef {
   return { jobId, attempt, fencingToken };
 }
 
-function isConfirmed({ confirmedMs }: HeldAttempt): boolean {
-  return confirmedMs > Number.NEGATIVE_INFINITY;
+/** Cuts what goes to one node into messages that fit a frame. */
+function inPieces(assignments: readonly Assignment[]): Assignment[][] {
+  const pieces: Assignment[][] = [];
+  let bytes = PIECE_BYTES;
+  for (const assignment of assignments) {
+    if (bytes >= PIECE_BYTES) {
+      pieces.push([]);
+      bytes = 0;
+    }
+    pieces.at(-1)?.push(assignment);
+    bytes += encode(assignment).length;
+  }
+  return pieces;
 }

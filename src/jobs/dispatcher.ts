@@ -87,7 +87,8 @@ export class Dispatcher implements Disposable {
 
   #onFacts(facts: readonly Fact[]): void {
     for (const fact of facts) {
-      if (fact.module === 'jobs') this.#onJob(fact['id'] as string, fact['before'] as JobRecord['state']);
+      if (fact.module === 'jobs')
+        this.#onJob(fact['record'] as JobRecord, fact['before'] as JobRecord['state'] | null);
       if (fact.module === 'members' && (fact.type === 'left' || fact.type === 'revoked')) {
         this.#keeper.loseAllOf(fact['peerId'] as PeerId, `its node is no member any more: ${fact.type}`);
       }
@@ -95,10 +96,9 @@ export class Dispatcher implements Disposable {
     this.#wantPlan();
   }
 
-  #onJob(id: string, before: JobRecord['state'] | null): void {
-    const record = this.#record(id);
+  #onJob(record: JobRecord, before: JobRecord['state'] | null): void {
+    const { id } = record;
     this.#keeper.follow(record, id);
-    if (record === undefined) return;
     const job = { id, key: readyKey(record) };
     if (record.state === 'queued') this.#lines.add(job, placementOf(record.spec));
     else if (before === 'queued') this.#lines.remove(job, placementOf(record.spec));

@@ -9,16 +9,14 @@ export const HOLD_MARGIN_MS = 500;
 /** Group time is written down at least so often while attempts run (P5). Unit: ms. */
 export const TICK_MS = 1_000;
 
-/** What an earlier leader may have measured and not written down: added to the run time of an attempt that no report has confirmed yet. */
-export const UNTOLD_GROUP_MS = 2 * TICK_MS;
-
 /**
  * How long an attempt stays with a node that has fallen silent. An hour of work is not thrown away for a moment without network.
  *
  * - H1 The leader computes a hold at the arrival of a renewal and grants it in the answer; the worker counts it from when it *sent* that
  *   renewal, less {@link HOLD_MARGIN_MS}. Sent is before arrived, so the worker stops before the leader gives the job away.
- * - H2 Run time is measured in group time, which never goes back and is written down every {@link TICK_MS}: a later leader computes at
- *   least what an earlier one granted, and counts from its own election, which is after every renewal that an earlier leader confirmed.
+ * - H2 Run time is measured in agreed group time, which never goes back and is written down every {@link TICK_MS}: a later leader begins
+ *   with at least what an earlier one knew, so it computes at least what that one granted, and it counts from its own election, which is
+ *   after every renewal that an earlier leader confirmed.
  *
  * @param runMs group time since the assignment, at the latest renewal.
  */

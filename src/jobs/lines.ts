@@ -16,20 +16,29 @@ export class Lines {
     return this.#lines.values();
   }
 
-  add(job: ReadyJob, placement: Placement): void {
-    const name = JSON.stringify(placement);
-    let line = this.#lines.get(name);
-    if (line === undefined) {
-      line = { placement, queue: new ReadyQueue(), preferredSinceMs: null };
-      this.#lines.set(name, line);
-    }
-    line.queue.add(job);
+  /** A job that was taken may be put back; one that waits already stays where it is. */
+  add(job: ReadyJob, { key: affinityKey, ...demands }: Placement): void {
+    const line = this.#lineOf(demands);
+    line.queue.add(affinityKey === undefined ? job : { ...job, affinityKey });
   }
 
-  remove(job: ReadyJob, placement: Placement): void {
-    const name = JSON.stringify(placement);
+  remove(job: ReadyJob, { key: _, ...demands }: Placement): void {
+    const name = nameOf(demands);
     const line = this.#lines.get(name);
     line?.queue.remove(job);
     if (line?.queue.size === 0) this.#lines.delete(name);
   }
+
+  #lineOf(demands: Placement): Line {
+    const name = nameOf(demands);
+    const known = this.#lines.get(name);
+    if (known !== undefined) return known;
+    const line: Line = { placement: demands, queue: new ReadyQueue(), preferredSinceMs: null };
+    this.#lines.set(name, line);
+    return line;
+  }
+}
+
+function nameOf(demands: Placement): string {
+  return JSON.stringify(demands);
 }

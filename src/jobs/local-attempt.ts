@@ -46,6 +46,11 @@ export class LocalAttempt {
     if (granted.sentAtMs > this.#hold.sentAtMs) this.#hold = granted;
   }
 
+  /** Part of the hold has passed unseen by the monotonic clock. */
+  shorten(byMs: number): void {
+    this.#hold = { ...this.#hold, holdMs: this.#hold.holdMs - byMs };
+  }
+
   fence(): void {
     this.#isFenced = true;
     this.stop('lost');

@@ -1,4 +1,4 @@
-import { encode } from '../base/index.ts';
+import { AspenError, encode } from '../base/index.ts';
 import type { ExecutionResult } from './execution/executor.ts';
 import type { LocalAttempt } from './local-attempt.ts';
 
@@ -34,14 +34,54 @@ export function handedOver(reason: string): Outcome {
   return { kind: 'lose', body: { reason, isHandedOver: true } };
 }
 
+/** The executor itself is at fault, or what it was given. */
+export function failedResult(error: unknown): ExecutionResult {
+  const message = error instanceof Error ? error.message : String(error);
+  const isOurs = error instanceof AspenError && error.retry === 'never';
+  const code = isOurs ? error.code : 'EXECUTOR_FAILED';
+  return { ok: false, error: { code, message, retryable: !isOurs }, result: null };
+}
+
+const SIZE_LIMITS: readonly unknown[] = ['COMMAND_BYTES_LIMIT', 'VALUE_BYTES_LIMIT'];
+
+/** Whether proposing the very same again can never help: a size stays what it is. */
+export function isRefusedForGood({ retry, details }: AspenError): boolean {
+  return retry === 'never' || SIZE_LIMITS.includes(details.limit);
+}
+
+/** Whether the attempt was over for the group already, so that there is nothing left to tell. */
+export function isOver({ code }: AspenError): boolean {
+  return code === 'FENCED' || code === 'NOT_FOUND' || code === 'CONFLICT';
+}
+
+/** What is told in place of an outcome that the group cannot take; running again would lead to the same. */
+export function refusedOutcome({ code, message }: AspenError): Outcome {
+  const error = { code: 'OUTCOME_REFUSED', message: `${code}: ${message}`.slice(0, 512), retryable: false };
+  return { kind: 'fail', body: { error, result: null } };
+}
+
 function withinLimits(executed: ExecutionResult): ExecutionResult {
-  const bytes = encode(executed.result ?? null).length;
+  const bytes = encodedBytes(executed.result ?? null);
+  if (bytes === undefined) return unfit('RESULT_INVALID', 'the result is not plain data');
   const isTooLarge = bytes > RESULT_BYTES_LIMIT;
-  if (executed.ok && !isTooLarge) return executed;
-  if (executed.ok) {
-    const message = `the result has ${bytes} bytes, the limit is ${RESULT_BYTES_LIMIT}`;
-    return { ok: false, error: { code: 'RESULT_TOO_LARGE', message, retryable: false }, result: null };
+  if (executed.ok && isTooLarge) {
+    return unfit('RESULT_TOO_LARGE', `the result has ${bytes} bytes, the limit is ${RESULT_BYTES_LIMIT}`);
   }
+  if (executed.ok) return { ok: true, result: executed.result ?? null };
   const error = { ...executed.error, message: executed.error.message.slice(0, MESSAGE_LENGTH_LIMIT) };
-  return { ok: false, error, result: isTooLarge ? null : executed.result };
+  return { ok: false, error, result: isTooLarge ? null : (executed.result ?? null) };
+}
+
+function unfit(code: string, message: string): ExecutionResult {
+  return { ok: false, error: { code, message, retryable: false }, result: null };
+}
+
+/** @returns undefined for what cannot be written down: nested deeper than the stack, or a circle. */
+function encodedBytes(result: unknown): number | undefined {
+  try {
+    return encode(result).length;
+  } catch (error) {
+    if (error instanceof RangeError || error instanceof TypeError) return undefined;
+    throw error;
+  }
 }

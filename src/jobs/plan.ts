@@ -1,9 +1,13 @@
 import { canEverFit, type NodeView, type Placement, rank } from '../affinity/index.ts';
 import type { PeerId } from '../base/index.ts';
+import type { Key } from './machine-port.ts';
 import type { ReadyJob, ReadyQueue } from './ready-queue.ts';
 import type { JobSpec } from './spec.ts';
 
-/** Jobs with equal demands wait in one line: when its first cannot be placed now, neither can the others. */
+/**
+ * Jobs with equal demands wait in one line: when its first cannot be placed now, neither can the others. What only ranks nodes (the
+ * rendezvous key) is no demand and stays with the job, so that a line for each key does not make a plan as long as the queue.
+ */
 export interface Line {
   readonly placement: Placement;
   readonly queue: ReadyQueue;
@@ -36,25 +40,26 @@ export function planAssignments(
   { limit, nowMs, seed }: PlanOptions,
 ): PlannedAssignment[] {
   const views = nodes.map((node) => ({ ...node }));
-  const open = [...lines].filter(({ queue }) => queue.size > 0);
+  let freeSlots = views.reduce(
+    (sum, view) => sum + (view.isSuspect || view.isDraining ? 0 : view.freeSlots),
+    0,
+  );
   const planned: PlannedAssignment[] = [];
-  while (planned.length < limit && open.length > 0 && views.some(({ freeSlots }) => freeSlots > 0)) {
-    const at = firstLine(open);
-    const line = open[at] as Line;
+  if (freeSlots === 0) return planned;
+  const open = [...lines].filter(({ queue }) => queue.size > 0).sort(byFirstJobLast);
+  for (let line = open.pop(); line !== undefined; line = open.pop()) {
     const peerId = chooseNode(line, views, nowMs, seed + planned.length);
-    if (peerId === undefined) {
-      open.splice(at, 1);
-      continue;
-    }
+    if (peerId === undefined) continue;
     planned.push({ job: line.queue.take() as ReadyJob, line, peerId });
-    const view = views.find((candidate) => candidate.peerId === peerId) as { freeSlots: number };
-    view.freeSlots -= 1;
-    if (line.queue.size === 0) open.splice(at, 1);
+    takeSlot(views, peerId);
+    freeSlots -= 1;
+    if (freeSlots === 0 || planned.length === limit) break;
+    if (line.queue.size > 0) putBack(open, line);
   }
   return planned;
 }
 
-/** Which demands a job has; jobs with equal ones share a line. */
+/** What a job asks of nodes. */
 export function placementOf({ type, affinity }: JobSpec): Placement {
   const { node, require, prefer, avoid, key, strategy, waitMs } = affinity;
   return {
@@ -69,30 +74,42 @@ export function placementOf({ type, affinity }: JobSpec): Placement {
   };
 }
 
-function firstLine(lines: readonly Line[]): number {
-  let first = 0;
-  for (let at = 1; at < lines.length; at += 1) {
-    if ((lines[at]?.queue.peek()?.key ?? '') < (lines[first]?.queue.peek()?.key ?? '')) first = at;
-  }
-  return first;
+function takeSlot(views: readonly { readonly peerId: PeerId; freeSlots: number }[], peerId: PeerId): void {
+  for (const view of views) if (view.peerId === peerId) view.freeSlots -= 1;
 }
 
-/** A preferred node that could take the job later is waited for, but not longer than `waitMs`. */
+/** The line whose first job comes first stands at the end, where it is taken from. */
+function byFirstJobLast(left: Line, right: Line): number {
+  return firstKey(left) < firstKey(right) ? 1 : -1;
+}
+
+function putBack(open: Line[], line: Line): void {
+  let low = 0;
+  let high = open.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (firstKey(open[middle] as Line) > firstKey(line)) low = middle + 1;
+    else high = middle;
+  }
+  open.splice(low, 0, line);
+}
+
+function firstKey({ queue }: Line): Key {
+  return queue.peek()?.key ?? '';
+}
+
+/** A preferred node that could take the job later, or is not here (it may be starting again), is waited for, but not longer than `waitMs`. */
 function chooseNode(line: Line, views: readonly NodeView[], nowMs: number, seed: number): PeerId | undefined {
-  const { placement } = line;
+  const key = line.queue.peek()?.affinityKey;
+  const placement = key === undefined ? line.placement : { ...line.placement, key };
   const best = rank(placement, views, seed)[0]?.peerId;
   const preferred = placement.node?.mode === 'prefer' ? placement.node.peerId : undefined;
   if (best === undefined || preferred === undefined || best === preferred) {
     line.preferredSinceMs = null;
     return best;
   }
-  if (
-    !canEverFit(
-      placement,
-      views.filter(({ peerId }) => peerId === preferred),
-    )
-  )
-    return best;
+  const ofPreferred = views.filter(({ peerId }) => peerId === preferred);
+  if (ofPreferred.length > 0 && !canEverFit(placement, ofPreferred)) return best;
   line.preferredSinceMs ??= nowMs;
   return nowMs - line.preferredSinceMs >= (placement.waitMs ?? 0) ? best : undefined;
 }

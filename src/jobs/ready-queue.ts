@@ -5,9 +5,11 @@ export interface ReadyJob {
   readonly id: string;
   /** Its key in the ready index: priority, then order of submission. */
   readonly key: Key;
+  /** Jobs of one affinity key meet on one node; it ranks nodes and rules none out. */
+  readonly affinityKey?: string;
 }
 
-/** Jobs with the same demands, in order. Taking from the front and adding at the end cost nothing; elsewhere a binary search. */
+/** Jobs with the same demands, in order. Taking and adding at either end cost nothing; elsewhere a binary search and a move of what follows. */
 export class ReadyQueue {
   #jobs: ReadyJob[] = [];
   #front = 0;
@@ -44,7 +46,12 @@ export class ReadyQueue {
 
   #insert(job: ReadyJob): void {
     const at = this.#place(job.key);
-    if (this.#jobs[at]?.key !== job.key) this.#jobs.splice(at, 0, job);
+    if (this.#jobs[at]?.key === job.key) return;
+    if (at > this.#front || at === 0) this.#jobs.splice(at, 0, job);
+    else {
+      this.#front -= 1; // what was taken from the front left its place free
+      this.#jobs[this.#front] = job;
+    }
   }
 
   #place(key: Key): number {

@@ -64,6 +64,7 @@ export function putRecord(context: ApplyContext, record: JobRecord, before: JobR
     id: record.id,
     state: record.state,
     before: before?.state ?? null,
+    record,
   });
 }
 

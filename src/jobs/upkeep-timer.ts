@@ -20,6 +20,7 @@ export interface UpkeepComponents {
  *   begins where this one ended: a delay is not waited for twice, and holds do not shrink (H2).
  */
 export function keepUp({ leadership, clock, log, isAnyRunning }: UpkeepComponents): Disposable {
+  const underWay = new Set<string>();
   return every(clock, LOOK_EVERY_MS, () => {
     const nowMs = leadership.groupMs();
     const { appliedMs, dueMs, expiryMs } = leadership.read(({ module }) => {
@@ -32,9 +33,20 @@ export function keepUp({ leadership, clock, log, isAnyRunning }: UpkeepComponent
     if (expiryMs !== null && expiryMs <= nowMs) propose('purge');
   });
 
+  /** One of each kind at a time; at once again while a command could not move all that was due. */
   function propose(kind: 'release' | 'purge'): void {
+    if (underWay.has(kind) || leadership.signal.aborted) return;
+    underWay.add(kind);
     leadership
-      .propose({ module: 'jobs', kind, body: null })
-      .catch((err: unknown) => log.debug({ err, kind }, 'upkeep not agreed, will try again'));
+      .propose<{ readonly isMore: boolean }>({ module: 'jobs', kind, body: null })
+      .then(({ isMore }) => isMore)
+      .catch((err: unknown) => {
+        log.debug({ err, kind }, 'upkeep not agreed, will try again');
+        return false;
+      })
+      .then((isMore) => {
+        underWay.delete(kind);
+        if (isMore) propose(kind);
+      });
   }
 }

@@ -5,23 +5,23 @@ import { deleteRecord, findRecord, idsBelow, putRecord } from './record-index.ts
 const BATCH_LIMIT = 1_000;
 
 /** Queues scheduled jobs whose time has come, in group time. */
-export function applyRelease(context: ApplyContext): { readonly released: number } {
+export function applyRelease(context: ApplyContext): { readonly released: number; readonly isMore: boolean } {
   const due = idsBelow(context, 'due', numberKey(context.groupMs + 1), BATCH_LIMIT);
   for (const id of due) {
     const record = findRecord(context, id);
     if (record !== undefined) putRecord(context, { ...record, state: 'queued', dueGroupMs: null }, record);
   }
-  return { released: due.length };
+  return { released: due.length, isMore: due.length === BATCH_LIMIT };
 }
 
 /** Removes final records that were kept for as long as they asked. */
-export function applyPurge(context: ApplyContext): { readonly purged: number } {
+export function applyPurge(context: ApplyContext): { readonly purged: number; readonly isMore: boolean } {
   const expired = idsBelow(context, 'expiring', numberKey(context.groupMs + 1), BATCH_LIMIT);
   for (const id of expired) {
     const record = findRecord(context, id);
     if (record !== undefined) deleteRecord(context, record);
   }
-  return { purged: expired.length };
+  return { purged: expired.length, isMore: expired.length === BATCH_LIMIT };
 }
 
 /** @returns group time at which the next scheduled job is due; null when none is. */

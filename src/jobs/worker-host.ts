@@ -18,7 +18,17 @@ import { type ExecutionResult, type Executor, type StopReason, stoppedResult } f
 import type { OutputStore } from './execution/output-store.ts';
 import { HOLD_MARGIN_MS } from './holds.ts';
 import { LocalAttempt } from './local-attempt.ts';
-import { handedOver, lost, type Outcome, outcomeOf } from './outcome.ts';
+import {
+  failedResult,
+  handedOver,
+  isOver,
+  isRefusedForGood,
+  lost,
+  type Outcome,
+  outcomeOf,
+  refusedOutcome,
+} from './outcome.ts';
+import type { AttemptRef } from './settle.ts';
 import { Slots } from './slots.ts';
 import {
   type AbortOrder,
@@ -64,10 +74,12 @@ export interface WorkerHostOptions {
 
 const WATCH_MS = 250;
 const STOP_LOOK_MS = 20;
+/** Clocks that differ by less were not asleep: reading them takes time and cuts fractions. */
+const SHORTEST_SLEEP_MS = 50;
 const SETTLE_TRY_MS = 10_000;
 /** After the last execution has ended, how long `stop` tries to hand over what it interrupted. */
 const HAND_OVER_MS = 3_000;
-/** Longest wait of `stop` for executors that were asked to end. */
+/** Longest wait of `stop` for executors that were asked to end; what they do later is nobody's any more. */
 const END_MOST_MS = 15_000;
 
 const parseAssign = parseWith(assignMessageSchema);
@@ -89,6 +101,7 @@ export class WorkerHost implements Startable {
   readonly #slots: Slots;
   readonly #tasks: Tasks;
   readonly #abandoned = new AbortController();
+  #wallAheadMs: number;
   #isDraining = false;
   #parts: readonly Disposable[] = [];
 
@@ -98,6 +111,7 @@ export class WorkerHost implements Startable {
     this.#executors = new Map(components.executors.map((executor) => [executor.type, executor]));
     this.#slots = new Slots(options.slots);
     this.#tasks = new Tasks(components.onFailure);
+    this.#wallAheadMs = components.clock.wallMs() - components.clock.monotonicMs();
     components.session.setReporter(() => this.#report());
     components.session.onReply((orders, { sentAtMs }) => this.#obey(orders, sentAtMs));
   }
@@ -168,12 +182,28 @@ export class WorkerHost implements Startable {
     return null;
   }
 
-  /** What is not held yet is not begun either when its assignment comes late. */
+  /** What is not held is not begun either when its assignment comes late; that is the proof a cancelled job waits for. */
   #abort({ reason, ...ref }: AbortOrder): void {
     const attempt = this.#attempts.find(ref);
-    if (attempt === undefined) this.#attempts.end(ref);
-    else if (reason === 'lost') attempt.fence();
+    if (attempt === undefined) {
+      this.#attempts.end(ref);
+      if (reason === 'cancelled') this.#disown(ref);
+    } else if (reason === 'lost') attempt.fence();
     else attempt.stop(reason);
+  }
+
+  /** Tried once: the leader asks again with its next answer. */
+  #disown(ref: AttemptRef): void {
+    const { group, log } = this.#components;
+    this.#tasks.run(async () => {
+      try {
+        const command = { module: 'jobs', kind: 'cancelled', body: { ...ref, result: null } };
+        await group.propose(command, { timeoutMs: SETTLE_TRY_MS, signal: this.#abandoned.signal });
+      } catch (error) {
+        if (!(error instanceof AspenError) && !this.#abandoned.signal.aborted) throw error;
+        log.debug({ err: error, ...ref }, 'cancelled before it began, not agreed yet');
+      }
+    });
   }
 
   /** X1. An attempt that is over and assigned again was not agreed to be over: it is given back. */
@@ -182,12 +212,12 @@ export class WorkerHost implements Startable {
     if (assignment.sessionId !== session.sessionId) return;
     const attempt = new LocalAttempt(assignment, { sentAtMs, holdMs: assignment.holdMs });
     if (this.#attempts.find(attempt.ref) !== undefined) return;
-    const isOver = this.#attempts.isOver(attempt.ref);
-    if (!isOver) log.debug({ ...attempt.ref, type: assignment.type }, 'attempt begins');
+    const hasEnded = this.#attempts.isOver(attempt.ref);
+    if (!hasEnded) log.debug({ ...attempt.ref, type: assignment.type }, 'attempt begins');
     this.#attempts.keep(attempt);
     this.#tasks.run(async () => {
       try {
-        const outcome = isOver ? lost('its node has ended it') : await this.#run(attempt);
+        const outcome = hasEnded ? lost('its node has ended it') : await this.#run(attempt);
         if (outcome !== null) await this.#settle(attempt, outcome);
       } finally {
         this.#attempts.end(attempt.ref);
@@ -213,7 +243,7 @@ export class WorkerHost implements Startable {
     const output = outputs.open(jobId, number);
     const timer = timeoutMs === null ? undefined : clock.setTimer(timeoutMs, () => attempt.stop('timeout'));
     try {
-      return await executor.execute({
+      const executing = executor.execute({
         jobId,
         attempt: number,
         fencingToken,
@@ -225,23 +255,29 @@ export class WorkerHost implements Startable {
         progress: ({ percent = null, message = null, counters = {} }) =>
           onProgress(jobId, fencingToken, { percent, message, counters }),
       });
+      return await this.#unlessAbandoned(executing);
     } catch (error) {
+      if (attempt.stopReason !== null) return stoppedResult(attempt.stopReason, null);
       log.warn({ err: error, jobId, type: executor.type }, 'executor failed');
-      const message = error instanceof Error ? error.message : String(error);
-      const isOurs = error instanceof AspenError && error.retry === 'never';
-      return {
-        ok: false,
-        error: { code: isOurs ? error.code : 'EXECUTOR_FAILED', message, retryable: !isOurs },
-        result: null,
-      };
+      return failedResult(error);
     } finally {
       timer?.cancel();
       output.end();
     }
   }
 
-  /** X3 */
-  async #settle(attempt: LocalAttempt, { kind, body }: Outcome): Promise<void> {
+  /** An executor that never ends must not keep the agent from ending. */
+  #unlessAbandoned(executing: Promise<ExecutionResult>): Promise<ExecutionResult> {
+    const { signal } = this.#abandoned;
+    return new Promise((resolve, reject) => {
+      const onAbandoned = () => resolve(stoppedResult('shutdown', null));
+      signal.addEventListener('abort', onAbandoned, { once: true });
+      executing.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbandoned));
+    });
+  }
+
+  /** X3. What the group can never take is told as a failure instead, once. */
+  async #settle(attempt: LocalAttempt, { kind, body }: Outcome, isSubstitute = false): Promise<void> {
     const { group, random, log, session } = this.#components;
     const { signal } = this.#abandoned;
     for (let tries = 1; !signal.aborted; tries += 1) {
@@ -253,8 +289,10 @@ export class WorkerHost implements Startable {
       } catch (error) {
         if (signal.aborted) return;
         if (!(error instanceof AspenError)) throw error;
-        if (error.retry === 'never') {
+        if (isRefusedForGood(error)) {
           log.info({ err: error, ...attempt.ref, kind }, 'outcome refused');
+          if (isOver(error) || isSubstitute) return;
+          await this.#settle(attempt, refusedOutcome(error), true);
           return;
         }
       }
@@ -272,13 +310,27 @@ export class WorkerHost implements Startable {
 
   /** X2 */
   #watch(): void {
-    if (!this.#components.session.checkSleep()) return;
-    const nowMs = this.#components.clock.monotonicMs();
+    const { session, clock } = this.#components;
+    this.#noteShortSleep();
+    if (!session.checkSleep()) {
+      this.#stopAll('lost');
+      return;
+    }
+    const nowMs = clock.monotonicMs();
     for (const attempt of this.#attempts.all()) {
       if (nowMs < attempt.deadlineMs - HOLD_MARGIN_MS || attempt.stopReason !== null) continue;
       this.#components.log.warn({ ...attempt.ref }, 'the leader was silent past the hold, attempt stopped');
       attempt.stop('lost');
     }
+  }
+
+  /** X2: a sleep too short to end the session still took its time from every hold. */
+  #noteShortSleep(): void {
+    const { clock } = this.#components;
+    const wallAheadMs = clock.wallMs() - clock.monotonicMs();
+    const sleptMs = wallAheadMs - this.#wallAheadMs;
+    this.#wallAheadMs = wallAheadMs;
+    if (sleptMs > SHORTEST_SLEEP_MS) for (const attempt of this.#attempts.all()) attempt.shorten(sleptMs);
   }
 
   #stopAll(reason: StopReason): void {

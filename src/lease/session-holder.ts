@@ -26,7 +26,8 @@ export interface SessionHolderComponents {
 }
 
 export interface LostSession {
-  readonly sessionId: string;
+  /** Null when the machine slept while no session was held: what was begun in an earlier one is over nevertheless. */
+  readonly sessionId: string | null;
   /** `slept`: the machine's clock shows a gap; `replaced`: the group knows another session, or none, of this node. */
   readonly reason: 'slept' | 'replaced';
 }
@@ -181,7 +182,7 @@ export class SessionHolder implements Startable {
     const sessionId = this.#sessionId;
     this.#sessionId = null;
     this.#lastConfirmedSentMs = null;
-    if (sessionId !== null) this.#lost.emit({ sessionId, reason });
+    if (sessionId !== null || reason === 'slept') this.#lost.emit({ sessionId, reason });
     this.#isPoked = true;
   }
 

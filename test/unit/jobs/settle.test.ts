@@ -263,8 +263,8 @@ describe('submitting', () => {
     const bench = new JobsBench();
     bench.submit(...Array.from({ length: 1_500 }, (_, at) => ({ id: `job_${at}`, delayMs: 5 })));
     bench.groupMs += 5;
-    assert.deepEqual(bench.do('release'), { ok: true, result: { released: 1_000 } });
-    assert.deepEqual(bench.do('release'), { ok: true, result: { released: 500 } });
+    assert.deepEqual(bench.do('release'), { ok: true, result: { released: 1_000, isMore: true } });
+    assert.deepEqual(bench.do('release'), { ok: true, result: { released: 500, isMore: false } });
     assert.equal(bench.index('ready').length, 1_500);
   });
 
