@@ -49,6 +49,8 @@ interface Call {
   mayBeApplied: boolean;
   readonly settle: (outcome: CommandOutcome) => void;
   readonly reject: (error: unknown) => void;
+  /** Ends the call's interest in the caller's signal, which may live as long as the node does. */
+  unfollow?: () => void;
 }
 
 const TRY_TIMEOUT_MS = 2_500;
@@ -181,7 +183,9 @@ export class LeaderClient implements GroupClient, Startable {
   }
 
   #followSignal(call: Call, signal: AbortSignal): void {
-    signal.addEventListener('abort', () => this.#fail(call, signal.reason), { once: true });
+    const onAbort = () => this.#fail(call, signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    call.unfollow = () => signal.removeEventListener('abort', onAbort);
   }
 
   #dispatch(call: Call): void {
@@ -304,11 +308,15 @@ export class LeaderClient implements GroupClient, Startable {
   }
 
   #settle(call: Call, outcome: CommandOutcome): void {
-    if (this.#calls.delete(call.sequence)) call.settle(outcome);
+    if (!this.#calls.delete(call.sequence)) return;
+    call.unfollow?.();
+    call.settle(outcome);
   }
 
   #fail(call: Call, error: unknown): void {
-    if (this.#calls.delete(call.sequence)) call.reject(error);
+    if (!this.#calls.delete(call.sequence)) return;
+    call.unfollow?.();
+    call.reject(error);
   }
 
   /** One sweep for all calls, instead of a timer each. */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { AspenError } from '../../../src/base/index.ts';
 import { createIdentity, secretHash } from '../../../src/mesh/index.ts';
 import { type Node, World } from './world.ts';
@@ -48,6 +49,17 @@ describe('a group of one', () => {
     await world.found(again);
     for (let at = 0; at < 20; at += 1) assert.equal(await valueAt(world, again, `k${at}`), `${at}`);
     assert.deepEqual(again.fatal, []);
+    await world.stop();
+  });
+
+  it('keeps nothing at the signal of a caller whose proposal is over', async () => {
+    const world = await meshOf(1);
+    const [node] = world.nodes as [Node];
+    const { signal } = new AbortController();
+    for (let at = 0; at < 5; at += 1) {
+      await world.clock.until(node.group.client.propose(put('a', `${at}`), { signal }));
+    }
+    assert.equal(getEventListeners(signal, 'abort').length, 0);
     await world.stop();
   });
 
