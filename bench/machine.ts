@@ -1,5 +1,5 @@
 import { closeSync, fdatasyncSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
-import { cpus, release, tmpdir, totalmem } from 'node:os';
+import { cpus, loadavg, release, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { quantile, round } from './statistics.ts';
 
@@ -13,6 +13,8 @@ export interface Machine {
   readonly fdatasyncP50Ms: number;
   readonly fdatasyncP99Ms: number;
   readonly fileSystem: string;
+  /** Processes that wanted a core before the bench began, mean of the last minute: other work makes every figure worse. */
+  readonly loadBefore: number;
 }
 
 const SYNC_COUNT = 500;
@@ -29,6 +31,7 @@ export function describeMachine(): Machine {
     fdatasyncP50Ms: round(quantile(syncs, 0.5)),
     fdatasyncP99Ms: round(quantile(syncs, 0.99)),
     fileSystem: fileSystemOf(tmpdir()),
+    loadBefore: round(loadavg()[0] ?? 0),
   };
 }
 

@@ -35,6 +35,7 @@ function machineLines(machine: Machine): string[] {
     `${machine.cpu}, ${machine.coreCount} cores, ${machine.memoryGiB} GiB of memory`,
     `${machine.kernel}, Node ${machine.node}, ${machine.fileSystem}`,
     `fdatasync after appending 300 bytes: p50 ${machine.fdatasyncP50Ms} ms, p99 ${machine.fdatasyncP99Ms} ms`,
+    `load of the machine by other work when the bench began: ${machine.loadBefore}`,
   ];
 }
 
