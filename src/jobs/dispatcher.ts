@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { NodeRole, NodeView } from '../affinity/index.ts';
-import { type Clock, every, type Logger, type PeerId, type Random } from '../base/index.ts';
+import { type Clock, every, type Logger, type PeerId, type Random, type Timer } from '../base/index.ts';
 import type { KeptSession, Leadership, SessionKeeper } from '../lease/index.ts';
 import { parseWith } from '../lease/machine/index.ts';
 import type { Messenger } from '../mesh/index.ts';
@@ -8,7 +8,7 @@ import type { AssignResult } from './assign.ts';
 import { AttemptKeeper } from './attempt-keeper.ts';
 import { explainJob, type JobExplanation } from './explain.ts';
 import { Lines } from './lines.ts';
-import type { Fact } from './machine-port.ts';
+import type { Fact, Key } from './machine-port.ts';
 import { type PlannedAssignment, placementOf, planAssignments } from './plan.ts';
 import { resolveRecord } from './queries.ts';
 import type { JobRecord } from './record.ts';
@@ -30,6 +30,8 @@ export interface DispatcherComponents {
 const SWEEP_MS = 250;
 /** Most assignments of one command. */
 const PLAN_LIMIT = 1_000;
+/** Waiting jobs that a new leader reads at one go. */
+const LOAD_LIMIT = 1_000;
 
 const parseReport = parseWith(reportSchema);
 const parseJobName = parseWith(z.object({ id: z.string().min(1).max(128) }));
@@ -40,6 +42,7 @@ const parseJobName = parseWith(z.object({ id: z.string().min(1).max(128) }));
  *
  * - P1 Nobody polls: facts and reports trigger a plan, a plan is one command, its outcome is pushed to the nodes at once.
  * - P2 A node is given no more attempts than the slots it reported, counted by the agreed attempts, and none while it is suspect.
+ * - P6 A new leader reads what waits in slices, the most urgent first, so that a long queue does not keep it from leading.
  */
 export class Dispatcher implements Disposable {
   readonly #components: DispatcherComponents;
@@ -47,6 +50,7 @@ export class Dispatcher implements Disposable {
   readonly #keeper: AttemptKeeper;
   readonly #reports = new Map<PeerId, WorkerReport & { readonly sessionId: string }>();
   readonly #parts: readonly Disposable[];
+  #loading: Timer | undefined;
   #isPlanning = false;
   #isPlanWanted = false;
 
@@ -54,7 +58,8 @@ export class Dispatcher implements Disposable {
     const { leadership, sessions, clock, log } = components;
     this.#components = components;
     this.#keeper = new AttemptKeeper(components);
-    this.#rebuild();
+    this.#followRunning();
+    this.#loadWaiting('');
     sessions.onReport((peerId, sessionId, report) => this.#onReport(peerId, sessionId, report));
     this.#parts = [
       leadership.serve('jobs/explain', ({ body }) => this.#explain(body)),
@@ -66,18 +71,35 @@ export class Dispatcher implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#loading?.cancel();
     for (const part of this.#parts) part[Symbol.dispose]();
   }
 
-  #rebuild(): void {
+  #followRunning(): void {
     this.#components.leadership.read(({ module }) => {
       const jobs = module('jobs');
-      for (const [key, id] of jobs.table<string>('ready').range({})) {
-        const record = findRecord(jobs, id);
-        if (record !== undefined) this.#lines.add({ id, key }, placementOf(record.spec));
-      }
       for (const [, id] of jobs.table<string>('running').range({}))
         this.#keeper.follow(findRecord(jobs, id), id);
+    });
+  }
+
+  /** P6. What changes meanwhile comes as facts; a job that is met both ways waits once. */
+  #loadWaiting(from: Key): void {
+    const { leadership, clock } = this.#components;
+    if (leadership.signal.aborted) return;
+    const rows = leadership.read(({ module }) => {
+      const jobs = module('jobs');
+      const range = jobs.table<string>('ready').range({ from, limit: LOAD_LIMIT });
+      return Array.from(range, ([key, id]) => ({ key, record: findRecord(jobs, id) }));
+    });
+    for (const { key, record } of rows) {
+      if (record !== undefined) this.#lines.add({ id: record.id, key }, placementOf(record.spec));
+    }
+    const last = rows.at(-1);
+    if (last === undefined || rows.length < LOAD_LIMIT) return;
+    this.#loading = clock.setTimer(0, () => {
+      this.#loadWaiting(`${last.key}\u0000`);
+      this.#wantPlan();
     });
   }
 

@@ -1,0 +1,418 @@
+import assert from 'node:assert/strict';
+import { AspenError, type PeerId, SeededRandom, silentLogger } from '../../../src/base/index.ts';
+import { Dispatcher, type JobView, serveWaiters } from '../../../src/jobs/index.ts';
+import type { AttemptRef } from '../../../src/jobs/settle.ts';
+import { type Assignment, METHODS, type Orders } from '../../../src/jobs/wire.ts';
+import { ManualClock } from '../lease/manual-clock.ts';
+import { FakeLeadership, FakeSessions, ToldBench } from './fake-leadership.ts';
+
+interface Sent {
+  readonly to: string;
+  readonly method: string;
+  readonly body: { readonly assignments?: readonly Assignment[]; readonly attempts?: readonly AttemptRef[] };
+}
+
+/** One dispatcher that leads, and nodes that the test speaks for. */
+class Mesh {
+  readonly clock = new ManualClock();
+  readonly bench = new ToldBench();
+  readonly sent: Sent[] = [];
+  leadership = new FakeLeadership(this.bench, this.clock);
+  sessions = new FakeSessions(this.clock);
+  dispatcher: Dispatcher | undefined;
+  readonly reports = new Map<string, object>();
+
+  lead(): this {
+    this.dispatcher = new Dispatcher({
+      leadership: this.leadership,
+      sessions: this.sessions,
+      messenger: {
+        send: (to, method, body) => {
+          this.sent.push({ to, method, body: body as Sent['body'] });
+          return true;
+        },
+      },
+      clock: this.clock,
+      random: new SeededRandom(1),
+      log: silentLogger,
+      roleOf: () => 'worker',
+    });
+    return this;
+  }
+
+  /** Another node leads: nothing is remembered but what was agreed. */
+  async changeLeader(): Promise<void> {
+    this.dispatcher?.[Symbol.dispose]();
+    this.leadership.end();
+    this.leadership = new FakeLeadership(this.bench, this.clock);
+    const before = this.sessions;
+    this.sessions = new FakeSessions(this.clock);
+    for (const name of this.reports.keys()) {
+      const session = before.find(name as PeerId);
+      if (session !== undefined) this.sessions.keep(name as PeerId, session.sessionId);
+    }
+    this.lead();
+    await this.settle();
+  }
+
+  /** A node opens a session and reports for the first time. */
+  async join(name: string, report: object = {}, sessionId = `ses_${name}`): Promise<void> {
+    this.bench.openSession(name, sessionId);
+    this.sessions.keep(name as PeerId, sessionId);
+    await this.report(name, [], report);
+  }
+
+  async report(
+    name: string,
+    attempts: readonly AttemptRef[] = [],
+    report: object = this.reports.get(name) ?? {},
+  ): Promise<Orders> {
+    this.reports.set(name, report);
+    const { sessionId } = this.sessions.find(name as PeerId) as { sessionId: string };
+    this.sessions.keep(name as PeerId, sessionId);
+    const full = { labels: {}, types: ['echo'], slots: 2, isDraining: false, attempts, ...report };
+    const orders = this.sessions.reporter(name as PeerId, sessionId, full) as Orders;
+    await this.settle();
+    return orders;
+  }
+
+  async settle(): Promise<void> {
+    await this.clock.advance(0);
+    await this.clock.advance(0);
+  }
+
+  /** Every attempt that was pushed, in order. */
+  given(): (Assignment & { readonly to: string })[] {
+    return this.sent.flatMap(({ to, method, body }) =>
+      method === METHODS.assign ? (body.assignments ?? []).map((assignment) => ({ ...assignment, to })) : [],
+    );
+  }
+
+  givenIds(): string[] {
+    return this.given().map(({ jobId, to }) => `${jobId} to ${to}`);
+  }
+
+  proposed(kind: string): number {
+    return this.bench.applied.filter((command) => command.kind === kind).length;
+  }
+}
+
+describe('the dispatcher', () => {
+  it('pushes a job to a free node at once, without the clock moving', async () => {
+    const mesh = new Mesh().lead();
+    await mesh.join('ann');
+    mesh.bench.submit({ id: 'job_1' });
+    await mesh.settle();
+    assert.deepEqual(mesh.givenIds(), ['job_1 to ann']);
+    assert.equal(mesh.clock.monotonicMs(), 0);
+  });
+
+  it('gives no more than the slots a node has, and the next as soon as one is free (P2)', async () => {
+    const mesh = new Mesh().lead();
+    await mesh.join('ann');
+    mesh.bench.submit({ id: 'job_1' }, { id: 'job_2' }, { id: 'job_3', priority: 'high' });
+    await mesh.settle();
+    assert.deepEqual(mesh.givenIds(), ['job_3 to ann', 'job_1 to ann']);
+    const [first] = mesh.given();
+    mesh.bench.do('complete', { ...refOf(first as Assignment), result: null });
+    await mesh.settle();
+    assert.deepEqual(mesh.givenIds().slice(2), ['job_2 to ann']);
+    assert.equal(mesh.clock.monotonicMs(), 0);
+  });
+
+  it('does nothing while nothing happens: no plan costs a command', async () => {
+    const mesh = new Mesh().lead();
+    await mesh.join('ann', { types: ['shell'] });
+    mesh.bench.submit({ id: 'job_1' });
+    await mesh.clock.advance(10_000);
+    assert.equal(mesh.proposed('assign'), 0);
+    assert.equal(mesh.sent.length, 0);
+  });
+
+  it('sends a lost assignment again with the next report, and only while it is missing (P3)', async () => {
+    const mesh = new Mesh().lead();
+    await mesh.join('ann');
+    mesh.bench.submit({ id: 'job_1' });
+    await mesh.settle();
+    assert.deepEqual((await mesh.report('ann')).assign, [], 'it may be on its way');
+    await mesh.clock.advance(500);
+    const orders = await mesh.report('ann');
+    assert.deepEqual(
+      orders.assign,
+      mesh.given().map(({ to: _, ...assignment }) => assignment),
+    );
+    await mesh.clock.advance(500);
+    const later = await mesh.report('ann', orders.assign.map(refOf));
+    assert.deepEqual([later.assign, later.holds.map(({ jobId }) => jobId)], [[], ['job_1']]);
+  });
+
+  it('cuts large assignments into messages and answers that fit a frame', async () => {
+    const mesh = new Mesh().lead();
+    const payload = 'x'.repeat(900_000);
+    for (let at = 0; at < 4; at += 1) mesh.bench.submit({ id: `job_${at}`, payload });
+    await mesh.join('ann', { slots: 10 });
+    assert.deepEqual(
+      mesh.sent.map(({ body }) => body.assignments?.length),
+      [1, 1, 1, 1],
+    );
+    await mesh.clock.advance(500);
+    assert.equal((await mesh.report('ann')).assign.length, 1);
+    assert.equal((await mesh.report('ann')).assign.length, 1);
+  });
+
+  it('tells a node to stop what is not agreed', async () => {
+    const mesh = new Mesh().lead();
+    await mesh.join('ann');
+    const stranger = { jobId: 'job_x', attempt: 1, fencingToken: 5 };
+    assert.deepEqual((await mesh.report('ann', [stranger])).abort, [{ ...stranger, reason: 'lost' }]);
+  });
+
+  it('gives nothing to a suspect, draining, closed or stopping node', async () => {
+    const mesh = new Mesh().lead();
+    await mesh.join('ann');
+    await mesh.join('bob', { isDraining: true });
+    await mesh.join('eve');
+    mesh.sessions.keep('ann' as PeerId, 'ses_ann', true);
+    mesh.sessions.forget('eve' as PeerId);
+    mesh.bench.submit({ id: 'job_1' });
+    await mesh.clock.advance(1_000);
+    assert.deepEqual(mesh.givenIds(), []);
+    await mesh.report('ann');
+    assert.deepEqual(mesh.givenIds(), ['job_1 to ann']);
+  });
+
+  it('takes the attempts of a node that came back without them at once', async () => {
+    const mesh = new Mesh().lead();
+    await mesh.join('ann');
+    mesh.bench.submit({ id: 'job_1' });
+    await mesh.settle();
+    await mesh.join('ann', {}, 'ses_ann_2');
+    assert.equal(mesh.proposed('lose'), 1);
+    assert.deepEqual(
+      mesh.given().map(({ attempt, sessionId }) => [attempt, sessionId]),
+      [
+        [1, 'ses_ann'],
+        [2, 'ses_ann_2'],
+      ],
+    );
+    assert.equal(mesh.clock.monotonicMs(), 0);
+  });
+
+  it('keeps the attempts that a node still holds over a new session of it', async () => {
+    const mesh = new Mesh().lead();
+    await mesh.join('ann');
+    mesh.bench.submit({ id: 'job_1' });
+    await mesh.settle();
+    mesh.bench.openSession('ann', 'ses_ann_2');
+    mesh.sessions.keep('ann' as PeerId, 'ses_ann_2');
+    await mesh.report('ann', mesh.given().map(refOf));
+    assert.equal(mesh.proposed('lose'), 0);
+  });
+
+  it('takes a job from a silent node when the hold has passed, and gives it to another (P4)', async () => {
+    const mesh = new Mesh().lead();
+    await mesh.join('ann');
+    mesh.bench.submit({ id: 'job_1' });
+    await mesh.settle();
+    await mesh.report('ann', mesh.given().map(refOf));
+    await mesh.join('bob');
+    mesh.sessions.keep('ann' as PeerId, 'ses_ann', true);
+    await mesh.clock.advance(3_900);
+    assert.equal(mesh.proposed('lose'), 0);
+    await mesh.report('bob');
+    await mesh.clock.advance(400);
+    assert.deepEqual(mesh.givenIds(), ['job_1 to ann', 'job_1 to bob']);
+  });
+
+  it('does not shorten a hold because the session of the silent node was closed', async () => {
+    const mesh = new Mesh().lead();
+    await mesh.clock.advance(1_000_000);
+    await mesh.join('ann');
+    mesh.bench.submit({ id: 'job_1', offline: { holdMs: 600_000 } });
+    await mesh.settle();
+    await mesh.report('ann', mesh.given().map(refOf));
+    await mesh.clock.advance(330_000);
+    mesh.sessions.forget('ann' as PeerId);
+    await mesh.clock.advance(260_000);
+    assert.equal(mesh.proposed('lose'), 0);
+    await mesh.clock.advance(10_500);
+    assert.equal(mesh.proposed('lose'), 1);
+  });
+
+  it('tells the worker of a cancel at once, and again until the attempt is over', async () => {
+    const mesh = new Mesh().lead();
+    await mesh.join('ann');
+    mesh.bench.submit({ id: 'job_1' });
+    await mesh.settle();
+    const refs = mesh.given().map(refOf);
+    mesh.bench.do('cancel', { id: 'job_1', reason: null });
+    await mesh.settle();
+    const abort = refs.map((ref) => ({ ...ref, reason: 'cancelled' }));
+    assert.deepEqual(mesh.sent.at(-1), { to: 'ann', method: METHODS.abort, body: { attempts: abort } });
+    assert.deepEqual((await mesh.report('ann', refs)).abort, abort);
+    assert.deepEqual((await mesh.report('ann', [])).abort, abort, 'its assignment may come still');
+    assert.equal(mesh.bench.get('job_1').state, 'cancelling');
+  });
+
+  it('waits for a preferred node that is busy, then gives it up', async () => {
+    const mesh = new Mesh().lead();
+    await mesh.join('ann', { slots: 1 });
+    mesh.bench.submit({ id: 'job_1' });
+    await mesh.settle();
+    await mesh.join('bob', { slots: 1 });
+    const affinity = { node: { peerId: 'ann', mode: 'prefer' as const }, waitMs: 1_000 };
+    mesh.bench.submit({ id: 'job_2', affinity });
+    await mesh.clock.advance(900);
+    assert.deepEqual(mesh.givenIds(), ['job_1 to ann']);
+    await mesh.clock.advance(400);
+    assert.deepEqual(mesh.givenIds(), ['job_1 to ann', 'job_2 to bob']);
+  });
+
+  it('gives a job to its preferred node when that becomes free in time', async () => {
+    const mesh = new Mesh().lead();
+    await mesh.join('ann', { slots: 1 });
+    mesh.bench.submit({ id: 'job_1' });
+    await mesh.settle();
+    await mesh.join('bob', { slots: 1 });
+    mesh.bench.submit({ id: 'job_2', affinity: { node: { peerId: 'ann', mode: 'prefer' } } });
+    await mesh.clock.advance(1_500);
+    mesh.bench.do('complete', { ...refOf(mesh.given()[0] as Assignment), result: null });
+    await mesh.settle();
+    assert.deepEqual(mesh.givenIds(), ['job_1 to ann', 'job_2 to ann']);
+  });
+
+  it('lets a job that no node can take block no other, whatever its priority', async () => {
+    const mesh = new Mesh().lead();
+    await mesh.join('ann');
+    mesh.bench.submit(
+      { id: 'job_1', type: 'nowhere', priority: 'critical' },
+      { id: 'job_2', affinity: { require: { gpu: 'yes' } } },
+      { id: 'job_3', priority: 'low' },
+    );
+    await mesh.settle();
+    assert.deepEqual(mesh.givenIds(), ['job_3 to ann']);
+    const explained = (await mesh.leadership.handlers.get('jobs/explain')?.({
+      from: 'ann' as PeerId,
+      body: { id: 'job_1' },
+    })) as { waitingFor: string; nodes: { reasons: string[] }[] };
+    assert.match(explained.waitingFor, /none of 1/);
+    assert.match(explained.nodes[0]?.reasons.join() ?? '', /nowhere/);
+  });
+
+  it('forgets no job whose assignment was refused or not agreed', async () => {
+    const mesh = new Mesh().lead();
+    mesh.leadership.refusal = new AspenError('NO_QUORUM', 'cut off');
+    await mesh.join('ann');
+    mesh.bench.submit({ id: 'job_1' }, { id: 'job_2' });
+    await mesh.clock.advance(600);
+    assert.deepEqual(mesh.givenIds(), []);
+    mesh.leadership.refusal = undefined;
+    mesh.bench.openSession('ann', 'ses_unheard'); // what is proposed with the session known here is refused
+    await mesh.clock.advance(600);
+    assert.deepEqual(mesh.givenIds(), []);
+    await mesh.join('ann', {}, 'ses_heard');
+    assert.deepEqual(mesh.givenIds(), ['job_1 to ann', 'job_2 to ann']);
+  });
+
+  it('goes on from what is agreed when it takes over: runs are kept, waiting jobs given', async () => {
+    const mesh = new Mesh().lead();
+    await mesh.join('ann');
+    mesh.bench.submit({ id: 'job_1' });
+    await mesh.settle();
+    await mesh.changeLeader();
+    mesh.bench.submit({ id: 'job_2' }, { id: 'job_3' });
+    await mesh.report('ann', mesh.given().map(refOf));
+    assert.deepEqual(mesh.givenIds(), ['job_1 to ann', 'job_2 to ann']);
+    await mesh.clock.advance(3_500);
+    assert.equal(mesh.proposed('lose'), 0);
+  });
+
+  it('queues scheduled jobs when they are due, thousands at once, and removes what has expired', async () => {
+    const mesh = new Mesh().lead();
+    mesh.bench.submit(
+      ...Array.from({ length: 2_500 }, (_, at) => ({ id: `job_${at}`, delayMs: 1_000, retentionMs: 1_000 })),
+    );
+    await mesh.clock.advance(900);
+    assert.equal(mesh.bench.index('ready').length, 0);
+    await mesh.clock.advance(300);
+    assert.equal(mesh.bench.index('ready').length, 2_500);
+    mesh.bench.do('cancel', { id: 'job_7', reason: null });
+    await mesh.clock.advance(1_400);
+    assert.equal(mesh.bench.record('job_7'), undefined);
+  });
+
+  it('reads a long queue in slices when it takes over, and plans without looking at all of it', async () => {
+    const mesh = new Mesh();
+    for (let at = 0; at < 10; at += 1) {
+      const jobs = Array.from({ length: 1_000 }, (_, of) => ({
+        id: `job_${at}_${of}`,
+        affinity: { key: `k${of}` },
+      }));
+      mesh.bench.submit(...jobs);
+    }
+    mesh.lead();
+    await mesh.join('ann', { slots: 1 });
+    for (let times = 1; times < 300; times += 1) {
+      const before = mesh.leadership.readCount;
+      mesh.bench.do('complete', { ...refOf(mesh.given().at(-1) as Assignment), result: null });
+      await mesh.settle();
+      if (times > 20) assert.ok(mesh.leadership.readCount - before < 10);
+    }
+    assert.deepEqual(mesh.givenIds().at(-1), 'job_0_299 to ann');
+    mesh.bench.do('complete', { ...refOf(mesh.given().at(-1) as Assignment), result: null });
+    await mesh.report('ann', [], { slots: 9_700 });
+    await mesh.settle();
+    assert.equal(new Set(mesh.givenIds()).size, 10_000);
+    assert.equal(mesh.given().length, 10_000);
+  });
+});
+
+describe('whoever waits for a job', () => {
+  async function waiting(): Promise<{ mesh: Mesh; ask: (waitMs: number) => Promise<JobView> }> {
+    const mesh = new Mesh();
+    serveWaiters(mesh.leadership, mesh.clock);
+    mesh.bench.submit({ id: 'job_1' });
+    const ask = (waitMs: number) =>
+      mesh.leadership.handlers.get('jobs/wait')?.({
+        from: 'p' as PeerId,
+        body: { id: 'job_1', waitMs },
+      }) as Promise<JobView>;
+    return { mesh, ask };
+  }
+
+  it('is told as soon as it is final', async () => {
+    const { mesh, ask } = await waiting();
+    const answer = ask(2_000);
+    await mesh.clock.advance(10);
+    mesh.bench.do('cancel', { id: 'job_1', reason: null });
+    assert.equal((await answer).state, 'cancelled');
+  });
+
+  it('is told how it is when the time is over', async () => {
+    const { mesh, ask } = await waiting();
+    const answer = ask(1_000);
+    await mesh.clock.advance(1_000);
+    assert.equal((await answer).state, 'queued');
+  });
+
+  it('is sent to the next leader when the leadership ends, and no timer goes off later', async () => {
+    const { mesh, ask } = await waiting();
+    const answer = assert.rejects(ask(1_000), (error: AspenError) => error.code === 'NOT_LEADER');
+    await mesh.clock.advance(10);
+    mesh.leadership.end();
+    await answer;
+    await mesh.clock.advance(2_000);
+  });
+
+  it('with a malformed question is refused', async () => {
+    const { ask } = await waiting();
+    await assert.rejects(
+      async () => ask(-1),
+      (error: AspenError) => error.code === 'INVALID_PARAMS',
+    );
+  });
+});
+
+function refOf({ jobId, attempt, fencingToken }: AttemptRef): AttemptRef {
+  return { jobId, attempt, fencingToken };
+}
