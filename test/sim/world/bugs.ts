@@ -35,9 +35,16 @@ export const BUGS: Readonly<Record<string, WorldBug>> = {
       const own = Math.max(...membersOf(configuration).map(matchOf));
       return own > commitIndex && termAt(own) === term ? own : commitIndex;
     },
+    weather: { types: ['partition'], meanPauseMs: 2_500, longestFaultMs: 8_000 },
   },
   /** Disks acknowledge what they have not stored. */
-  'skip-sync': { makeDisk: (random, options) => new LyingDisk(random, options) },
+  'skip-sync': {
+    makeDisk: (random, options) => new LyingDisk(random, options),
+    weather: { types: ['crash', 'crashAll'], meanPauseMs: 4_000, longestFaultMs: 1_500 },
+  },
   /** A worker whose job was given away completes it all the same. */
-  'ignore-fence': { jobs: withoutFence },
+  'ignore-fence': {
+    jobs: withoutFence,
+    weather: { types: ['partition'], meanPauseMs: 4_000, longestFaultMs: 10_000 },
+  },
 };

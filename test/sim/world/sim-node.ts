@@ -20,6 +20,12 @@ export interface NodeWitness {
   failed(node: SimNode, error: unknown): void;
 }
 
+export interface SimNodeOptions {
+  readonly voters: 1 | 3 | 5 | 7;
+  /** Attempts that may run at once. */
+  readonly slots: number;
+}
+
 interface Life extends Boot {
   readonly daemon: Daemon;
   readonly handlers: Handlers;
@@ -40,16 +46,17 @@ export class SimNode {
   #life: Life | undefined;
   #peerId: PeerId | undefined;
   #isMember = false;
-  #voters: 1 | 3 | 5 | 7;
+  #refusal: AspenError | undefined;
+  readonly #options: SimNodeOptions;
 
   constructor(
     components: { readonly machine: SimMachine; readonly witness: NodeWitness },
-    { voters }: { readonly voters: 1 | 3 | 5 | 7 },
+    options: SimNodeOptions,
   ) {
     this.name = components.machine.name;
     this.machine = components.machine;
     this.#witness = components.witness;
-    this.#voters = voters;
+    this.#options = options;
   }
 
   get isUp(): boolean {
@@ -65,6 +72,11 @@ export class SimNode {
   get peerId(): PeerId {
     if (this.#peerId === undefined) throw new Error(`${this.name} has no peer id yet`);
     return this.#peerId;
+  }
+
+  /** Why the mesh did not take it in. */
+  get refusal(): AspenError | undefined {
+    return this.#refusal;
   }
 
   get daemon(): Daemon {
@@ -143,7 +155,7 @@ export class SimNode {
     const ticket = this.#isMember ? undefined : this.#ticket;
     const daemon = new Daemon(
       { platform: boot.platform, onFatal: (error) => this.#fatal(boot.process, error) },
-      { config: configOf(this.name, this.#voters), ...(ticket !== undefined && { ticket }) },
+      { config: configOf(this.name, this.#options), ...(ticket !== undefined && { ticket }) },
     );
     const handlers = createHandlers(daemon, { pid: 1, onStop: () => this.crash() });
     return { ...boot, daemon, handlers, death: death.promise, isReady: false };
@@ -154,7 +166,9 @@ export class SimNode {
     const life = this.#life;
     this.crash();
     const isWorthIt = error instanceof AspenError && error.retry !== 'never';
-    if (!isWorthIt || life === undefined) this.#witness.failed(this, error);
+    if (life === undefined) return;
+    if (error instanceof AspenError && error.code === 'DENIED' && !this.#isMember) this.#refusal = error;
+    else if (!isWorthIt) this.#witness.failed(this, error);
     else this.machine.after(START_AGAIN_MS, () => this.start());
   }
 
@@ -165,8 +179,8 @@ export class SimNode {
   }
 }
 
-function configOf(name: string, voters: 1 | 3 | 5 | 7) {
-  const flag = { name, voters, listen: ['/memory'], isMdnsEnabled: false, slots: 4 };
+function configOf(name: string, options: SimNodeOptions) {
+  const flag = { name, listen: ['/memory'], isMdnsEnabled: false, ...options };
   return resolveConfig({ flag, environment: {}, file: {} }, { cpuCount: 1, hostName: name });
 }
 

@@ -4,9 +4,10 @@ import { jobsModule } from '../../../src/jobs/index.ts';
 import type { MachineModule } from '../../../src/lease/machine/index.ts';
 import { MemoryNetwork } from '../../../src/mesh/index.ts';
 import type { ParamsInput, Result } from '../../../src/rpc/index.ts';
-import { allObservers, type Observation, type Observer } from '../check/index.ts';
+import type { Observation } from '../check/index.ts';
 import {
   CALM_LINKS,
+  type FaultPlanOptions,
   LinkFaults,
   type NemesisTargets,
   Scheduler,
@@ -16,7 +17,8 @@ import {
   Trace,
 } from '../ground/index.ts';
 import { CollectedLog } from './collected-log.ts';
-import { LawBroken, Stuck } from './outcome.ts';
+import { Laws } from './laws.ts';
+import { Stuck } from './outcome.ts';
 import { SimMachine } from './sim-machine.ts';
 import { type Method, SimNode } from './sim-node.ts';
 import { watchJobs } from './watched-jobs.ts';
@@ -24,8 +26,10 @@ import { watchJobs } from './watched-jobs.ts';
 export interface WorldOptions {
   /** @default 3 */
   readonly nodeCount?: number;
-  /** @default 3 */
-  readonly voters?: 1 | 3 | 5 | 7;
+  /** How many of them form the mesh; the others are there to join later. @default all */
+  readonly memberCount?: number;
+  /** Attempts that may run on one node at once. @default 4 */
+  readonly slots?: number;
   readonly clocks?: Readonly<Record<string, SimClockOptions>>;
   readonly disk?: SimDiskOptions;
   readonly bug?: WorldBug;
@@ -37,6 +41,8 @@ export interface WorldBug {
   readonly commitRule?: NonNullable<Platform['trial']>['commitRule'];
   readonly jobs?: (module: MachineModule) => MachineModule;
   readonly makeDisk?: (random: SeededRandom, options: SimDiskOptions) => SimDisk;
+  /** The weather in which it shows. @default as in any run */
+  readonly weather?: Pick<FaultPlanOptions, 'types' | 'meanPauseMs' | 'longestFaultMs'>;
 }
 
 /** Virtual time a call of a story may take. Unit: ms. */
@@ -53,18 +59,23 @@ export class World {
   readonly trace: Trace;
   readonly log: CollectedLog;
   readonly nodes: readonly SimNode[];
-  readonly #observers: readonly Observer[] = allObservers();
+  readonly laws = new Laws();
   readonly #names = new Map<PeerId, string>();
-  readonly #accepted = new Set<string>();
-  readonly #ended = new Set<string>();
-  readonly #counts = new Map<string, number>();
-  readonly #breaches: string[] = [];
+  readonly #members: Set<SimNode>;
   readonly #isPrinting: boolean;
   #farthestAheadMs = 0;
   #failure: { readonly error: unknown } | undefined;
 
   constructor(seed: number, options: WorldOptions = {}) {
-    const { nodeCount = 3, voters = 3, clocks = {}, disk = {}, bug = {}, isPrinting = false } = options;
+    const {
+      nodeCount = 3,
+      memberCount = nodeCount,
+      slots = 4,
+      clocks = {},
+      disk = {},
+      bug = {},
+      isPrinting = false,
+    } = options;
     this.seed = seed;
     this.#isPrinting = isPrinting;
     this.scheduler = new Scheduler(seed);
@@ -93,14 +104,26 @@ export class World {
       (name) =>
         new SimNode(
           { machine: new SimMachine(components, { name, clock: clocks[name] ?? {}, disk }), witness },
-          { voters },
+          { voters: 3, slots },
         ),
     );
+    this.#members = new Set(this.nodes.slice(0, memberCount));
     this.scheduler.observeEvents(({ atMs, label }) => this.trace.note(`${atMs} ${label}`));
   }
 
   get nowMs(): number {
     return this.scheduler.nowMs;
+  }
+
+  /** The nodes that are expected to agree. */
+  get members(): readonly SimNode[] {
+    return [...this.#members];
+  }
+
+  /** Somebody joined or was expelled. */
+  expectMember(name: string, isMember: boolean): void {
+    if (isMember) this.#members.add(this.node(name));
+    else this.#members.delete(this.node(name));
   }
 
   get names(): readonly string[] {
@@ -120,22 +143,22 @@ export class World {
 
   /** The first node founds, the others join by a ticket; returns when all are members and enough of them vote. */
   async formMesh(): Promise<void> {
-    const [first, ...others] = this.nodes as readonly [SimNode, ...SimNode[]];
+    const [first, ...others] = this.members as readonly [SimNode, ...SimNode[]];
     first.start();
     await this.until(() => first.isReady, { limitMs: MESH_READY_LIMIT_MS, what: 'the mesh is founded' });
     if (others.length === 0) return;
     const { ticket } = await this.call(first.name, 'mesh.ticket', { uses: others.length });
     for (const node of others) node.start(ticket);
-    const voterCount = this.nodes.length >= 3 ? 3 : 1;
-    await this.until(() => this.nodes.every(({ isReady }) => isReady) && this.votersAgreed(voterCount), {
+    const voterCount = this.members.length >= 3 ? 3 : 1;
+    await this.until(() => this.members.every(({ isReady }) => isReady) && this.votersAgreed(voterCount), {
       limitMs: MESH_READY_LIMIT_MS,
-      what: `${this.nodes.length} members and ${voterCount} voters`,
+      what: `${this.members.length} members and ${voterCount} voters`,
     });
   }
 
   /** Whether all nodes name the same leader and the same voters, at least so many. */
   votersAgreed(atLeast = 1): boolean {
-    const views = this.nodes.map((node) => {
+    const views = this.members.map((node) => {
       if (!node.isReady) return 'down';
       const { leader, voters } = node.daemon.node.group.status();
       return JSON.stringify({ leader, voters: [...voters].sort() });
@@ -224,13 +247,8 @@ export class World {
     }
   }
 
-  /** Accepted jobs that have not ended. */
-  openJobs(): readonly string[] {
-    return [...this.#accepted].filter((job) => !this.#ended.has(job));
-  }
-
   registryDigests(): readonly string[] {
-    return this.nodes.map((node) => (node.isReady ? node.daemon.node.registry.digest() : 'down'));
+    return this.members.map((node) => (node.isReady ? node.daemon.node.registry.digest() : 'down'));
   }
 
   registriesAgree(): boolean {
@@ -239,26 +257,20 @@ export class World {
   }
 
   observeRegistries(): void {
-    for (const { name, daemon } of this.nodes)
+    for (const { name, daemon } of this.members)
       this.observe({ type: 'registry', node: name, digest: daemon.node.registry.digest() });
   }
 
   /** A law that no observer watches was broken. */
   breach(what: string): void {
     this.note(`breach: ${what}`);
-    this.#breaches.push(what);
+    this.laws.breach(what);
   }
 
   /** Agents may refuse and fail to answer; they may not fail in ways of which callers are not told. */
   expectRefusal(error: unknown): void {
     if (error instanceof AspenError && error.code !== 'INTERNAL') return;
     throw error;
-  }
-
-  /** How much happened, for people. */
-  get tally(): string {
-    const counts = [...this.#counts].map(([type, count]) => `${count} ${type}`);
-    return [...counts, `${this.scheduler.eventsRun} events`].join(', ');
   }
 
   /** One of the nodes that answer, if any does. */
@@ -268,20 +280,8 @@ export class World {
   }
 
   observe(event: Observation): void {
-    this.#counts.set(event.type, (this.#counts.get(event.type) ?? 0) + 1);
     this.note(`observed ${JSON.stringify(event)}`);
-    if (event.type === 'accepted') this.#accepted.add(event.job);
-    if (event.type === 'ended') this.#ended.add(event.job);
-    for (const observer of this.#observers) observer.observe(event);
-  }
-
-  /** @throws LawBroken with everything that broke. */
-  checkLaws(): void {
-    const broken = this.#observers.flatMap((observer) =>
-      observer.check().map((what) => `${observer.name}: ${what}`),
-    );
-    broken.push(...this.#breaches);
-    if (broken.length > 0) throw new LawBroken(broken);
+    this.laws.observe(event);
   }
 
   note(line: string): void {

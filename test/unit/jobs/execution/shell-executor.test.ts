@@ -86,6 +86,13 @@ describe('shell executor', () => {
     });
   }
 
+  it('kills at once what is lost, however long a grace the job asked for (X2)', async () => {
+    const stubborn = sh('trap "" TERM; echo begun; while :; do sleep 0.05; done', { graceMs: 600_000 });
+    const { outcome, result } = await execute(stubborn, 'lost');
+    assert.ok(!outcome.ok && outcome.error.code === 'LOST');
+    assert.equal(result.signal, 'SIGKILL');
+  });
+
   it("passes on a part of the agent's environment, the job's, and what names the attempt", async () => {
     const { result } = await execute({ command: 'env', env: { MINE: '1', ASPEN_JOB_ID: 'forged' } });
     const lines = result.stdout.split('\n');

@@ -1,0 +1,113 @@
+import { AspenError, type SeededRandom } from '../../../src/base/index.ts';
+import { checkLinearizable, registerModel, registerPartition } from '../check/index.ts';
+import { type FaultPlan, scheduleNemesis } from '../ground/index.ts';
+import { JobClients } from './job-clients.ts';
+import { KvClients } from './kv-clients.ts';
+import { LawBroken, Stuck } from './outcome.ts';
+import type { World } from './world.ts';
+
+/** In which everything that was begun ends once nothing goes wrong any more. Unit: ms of virtual time. */
+const LIVENESS_MS = 90_000;
+const KV_CLIENTS = 4;
+const JOB_CLIENTS = 3;
+
+export interface MeshLifeComponents {
+  readonly world: World;
+  readonly plan: FaultPlan;
+  readonly random: SeededRandom;
+}
+
+/** The phases of a run, in order: first safety under faults, then faults stop and all accepted work must finish. */
+export class MeshLife {
+  readonly #world: World;
+  readonly #plan: FaultPlan;
+  readonly #kv: KvClients;
+  readonly #jobs: JobClients;
+  #runningClients = 0;
+
+  constructor({ world, plan, random }: MeshLifeComponents) {
+    this.#world = world;
+    this.#plan = plan;
+    this.#kv = new KvClients({ world, random: random.fork() });
+    this.#jobs = new JobClients({ world, random: random.fork() });
+  }
+
+  async form(): Promise<void> {
+    await this.#world.formMesh();
+  }
+
+  async endureFaults(forMs: number): Promise<void> {
+    const world = this.#world;
+    const startMs = world.nowMs;
+    world.links.setProfile(this.#plan.links);
+    scheduleNemesis(
+      this.#plan.steps.map((step) => ({ ...step, atMs: startMs + step.atMs })),
+      world.targets,
+    );
+    for (let at = 1; at <= KV_CLIENTS; at += 1) this.#begin(this.#kv.run(`kv${at}`, startMs + forMs));
+    for (let at = 1; at <= JOB_CLIENTS; at += 1) this.#begin(this.#jobs.run(`c${at}`, startMs + forMs));
+    await world.advance(forMs);
+    world.note('faults stop');
+    world.heal();
+  }
+
+  async finishWork(): Promise<void> {
+    const world = this.#world;
+    try {
+      await this.#soon('all calls are answered', () => this.#runningClients === 0);
+      await this.#soon(
+        'all accepted jobs end',
+        () => world.laws.openJobs().length === 0,
+        () => world.laws.openJobs().join(' '),
+      );
+      await this.#soon('all agree on leader and voters', () => world.votersAgreed());
+    } catch (error) {
+      if (error instanceof Stuck) await this.#explainStuck();
+      throw error;
+    }
+  }
+
+  async bePutToTheLaw(): Promise<void> {
+    const world = this.#world;
+    await world.settled(this.#kv.surveyAll());
+    await this.#soon(
+      'registries converge',
+      () => world.registriesAgree(),
+      () => world.registryDigests().join(' '),
+      world.farthestAheadMs, // stamps of a clock that was ahead are refused until the others' clocks get there
+    );
+    world.observeRegistries();
+    world.laws.checkAll();
+    const verdict = checkLinearizable(this.#kv.history, registerModel, { partitionOf: registerPartition });
+    if (!verdict.isLinearizable)
+      throw new LawBroken([`the history of ${verdict.partition} is not linearizable`, ...verdict.story]);
+  }
+
+  #begin(client: Promise<void>): void {
+    this.#runningClients += 1;
+    client.then(
+      () => {
+        this.#runningClients -= 1;
+      },
+      (error) => this.#world.fail(error, 'a client'),
+    );
+  }
+
+  async #soon(what: string, isTrue: () => boolean, detail = () => '', extraMs = 0): Promise<void> {
+    await this.#world.until(isTrue, { limitMs: LIVENESS_MS + extraMs, what, detail });
+  }
+
+  /** What does not end may have been lost, which is worse. @throws LawBroken when a law was broken before. */
+  async #explainStuck(): Promise<void> {
+    const world = this.#world;
+    for (const id of world.laws.openJobs()) {
+      try {
+        await world.call(world.names[0] as string, 'job.get', { id });
+      } catch (error) {
+        if (error instanceof AspenError && error.code === 'NOT_FOUND')
+          world.breach(`${id} was accepted and is not known any more`);
+      }
+    }
+    world.laws.checkSafety();
+  }
+}

@@ -1,0 +1,83 @@
+import type { Job, ParamsInput } from '../../../src/rpc/index.ts';
+import type { SimNode } from './sim-node.ts';
+import { World } from './world.ts';
+
+const SETTLE_LIMIT_MS = 120_000;
+const PLACED_LIMIT_MS = 30_000;
+
+export type Spec = ParamsInput<'job.submit'>;
+
+/** A world with the words in which stories are told. */
+export class StoryWorld extends World {
+  /** Where those who tell the story submit and ask, unless they say otherwise. */
+  readonly home = 'n1';
+
+  readonly network = {
+    /** Nothing gets to or from this node. */
+    isolate: (name: string): void => {
+      const others = this.names.filter((other) => other !== name);
+      this.links.block([name], others);
+      this.links.block(others, [name]);
+    },
+    heal: (): void => this.links.calm(),
+  };
+
+  /** @returns the id of an accepted job. */
+  async submit(spec: Spec, on = this.home): Promise<string> {
+    const { id } = await this.call(on, 'job.submit', spec);
+    this.observe({ type: 'accepted', job: id });
+    return id;
+  }
+
+  async job(id: string, on = this.home): Promise<Job> {
+    return this.call(on, 'job.get', { id });
+  }
+
+  /** The node that leads the group. */
+  leader(): SimNode {
+    const leading = this.nodes
+      .filter(({ isReady }) => isReady)
+      .flatMap((node) => {
+        const term = node.daemon.node.group.leadership?.term;
+        return term === undefined ? [] : [{ node, term }];
+      })
+      .sort((left, right) => right.term - left.term);
+    const [first] = leading;
+    if (first === undefined) throw new Error('nobody leads');
+    return first.node;
+  }
+
+  /** A member that does not lead and is not where the story is told from. */
+  someFollower(): SimNode {
+    const follower = this.members.find((node) => node !== this.leader() && node.name !== this.home);
+    if (follower === undefined) throw new Error('nobody follows');
+    return follower;
+  }
+
+  /** Waits until the job runs. @returns on which node. */
+  async workerOf(id: string): Promise<SimNode> {
+    const endMs = this.nowMs + PLACED_LIMIT_MS;
+    for (;;) {
+      const { state, node } = await this.job(id);
+      if (state === 'running' && node !== null) return this.node(this.nameOf(node));
+      if (this.nowMs >= endMs) throw new Error(`${id} is ${state} and does not run`);
+      await this.advance(100);
+    }
+  }
+
+  /** What became of each attempt, oldest first. */
+  async outcomesOf(id: string): Promise<unknown[]> {
+    const { history } = await this.job(id);
+    return history.map(({ attempt, outcome }) => ({ attempt, outcome }));
+  }
+
+  /** Until everybody agrees and nothing accepted is open. */
+  async settle(): Promise<void> {
+    const soon = (what: string, isTrue: () => boolean) =>
+      this.until(isTrue, { limitMs: SETTLE_LIMIT_MS, what });
+    await soon('all members are up', () => this.members.every(({ isReady }) => isReady));
+    await soon('all agree on leader and voters', () => this.votersAgreed());
+    await soon('all accepted jobs end', () => this.laws.openJobs().length === 0);
+    await soon('registries converge', () => this.registriesAgree());
+  }
+}
