@@ -12,6 +12,7 @@ import {
 } from '../base/index.ts';
 import type { Messenger } from '../mesh/index.ts';
 import type { Store } from '../storage/index.ts';
+import { ClaimKeeper } from './claim-keeper.ts';
 import { LeaderClient } from './client.ts';
 import type { GroupClient, GroupStatus, Leadership } from './group.ts';
 import { MAIN_GROUP } from './group.ts';
@@ -19,9 +20,11 @@ import { serveGroup } from './group-server.ts';
 import { expireKeys } from './kv-expirer.ts';
 import { LeaderFinder } from './leader-finder.ts';
 import type { LeaderTerm } from './leader-term.ts';
+import { expireLeases } from './lease-expirer.ts';
 import {
   type Fact,
   kvModule,
+  leasesModule,
   listMembers,
   MACHINE_VERSION,
   type MachineModule,
@@ -51,7 +54,7 @@ export interface GroupComponents {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
-  /** Beside kv, sessions and members, which are always there. */
+  /** Beside kv, leases, sessions and members, which are always there. */
   readonly modules: readonly MachineModule[];
   /** Disk or machine can no longer be trusted: the process must end. */
   readonly onFatal: (error: unknown) => void;
@@ -144,7 +147,7 @@ class ComposedGroup implements Group {
     this.#components = components;
     this.#options = options;
     this.#group = options.group ?? MAIN_GROUP;
-    const modules = [kvModule, sessionsModule, membersModule, ...components.modules];
+    const modules = [kvModule, leasesModule, sessionsModule, membersModule, ...components.modules];
     this.#replica = new Replica({ ...components, modules }, { ...options.replica, group: this.#group });
     this.#finder = new LeaderFinder({ messenger, random, clock, replica: this.#replica }, this.#group);
     const run = Buffer.from(random.bytes(8)).toString('hex');
@@ -291,6 +294,8 @@ class ComposedGroup implements Group {
     );
     leading.hold(this.#sessions);
     leading.hold(expireKeys(leading, { clock, log }));
+    leading.hold(expireLeases(leading, { clock, log }));
+    leading.hold(new ClaimKeeper(leading, { clock, log: log.child({ part: 'claims' }) }));
     serveRegistrar(leading, { self, crypto, random, clock, replica, custody });
     const roleParts = {
       self,

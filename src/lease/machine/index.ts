@@ -10,8 +10,24 @@ export {
   REQUEST_ID_LIMIT,
 } from './batch.ts';
 export { fieldsOf, invalid, parseWith } from './checks.ts';
+export { CAPACITY_LIMIT, CLAIM_KINDS, type ClaimKind, RWLOCK_UNITS } from './claim-rules.ts';
+export { TAKE_UP_MS } from './claims.ts';
+export {
+  leaseIdSchema,
+  NAME_BYTES_LIMIT,
+} from './coordination-checks.ts';
 export { HOST_MODULE } from './host-module.ts';
 export { KV_KEY_BYTES_LIMIT, KV_SCAN_LIMIT, KV_VALUE_BYTES_LIMIT, type KvEntry, kvModule } from './kv.ts';
+export {
+  type ClaimView,
+  LEASE_PAGE_LIMIT,
+  type LeaseView,
+  type ResourceView,
+  viewClaim,
+  viewResource,
+} from './lease-queries.ts';
+export type { Claim } from './lease-records.ts';
+export { DROP_LIMIT, leasesModule } from './leases.ts';
 export {
   type AppliedEntry,
   MACHINE_VERSION,
@@ -24,6 +40,7 @@ export { listMembers, type Member, type MeshRecord, membersModule, requireRole }
 export type {
   ApplyContext,
   CommandKind,
+  Derived,
   Fact,
   MachineModule,
   QueryContext,
