@@ -1,4 +1,10 @@
 export {
+  ClaimClient,
+  type ClaimClientComponents,
+  type ClaimRequest,
+  type HeldClaim,
+} from './claim-client.ts';
+export {
   createGroup,
   type Founding,
   type Group,
