@@ -1,6 +1,7 @@
 export { whenAborted, withDeadline } from './abort.ts';
 export { InvariantError, invariant, unreachable } from './assert.ts';
 export { type BackoffOptions, backoffMs } from './backoff.ts';
+export { Batcher, type BatcherOptions } from './batcher.ts';
 export type { Brand, LogIndex, MeshId, PeerId, Term } from './brand.ts';
 export { type Clock, every, sleep, type Timer } from './clock.ts';
 export { decode, encode } from './codec.ts';

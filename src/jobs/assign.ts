@@ -1,7 +1,7 @@
 import { AspenError, type PeerId, toWireError, type WireError } from '../base/index.ts';
 import { type ApplyContext, textKey } from './machine-port.ts';
 import type { JobRecord, RunningAttempt } from './record.ts';
-import { findRecord, putRecord } from './record-index.ts';
+import { findRecord, putRecord } from './record-store.ts';
 
 export interface AssignItem {
   readonly jobId: string;

@@ -1,11 +1,11 @@
-import { type Clock, encode, type Logger, type PeerId } from '../base/index.ts';
+import { Batcher, type Clock, encode, type Logger, type PeerId } from '../base/index.ts';
 import type { Leadership, SessionKeeper } from '../lease/index.ts';
 import type { Messenger } from '../mesh/index.ts';
 import { AgreedAttempts, type HeldAttempt } from './agreed-attempts.ts';
 import { holdMs } from './holds.ts';
 import type { JobRecord } from './record.ts';
-import { findRecord } from './record-index.ts';
-import type { AttemptRef } from './settle.ts';
+import { findRecord } from './record-store.ts';
+import type { AttemptRef, SettleItem, SettleResult } from './settle.ts';
 import { type Assignment, METHODS, type Orders, type WorkerReport } from './wire.ts';
 
 export interface AttemptKeeperComponents {
@@ -20,6 +20,8 @@ export interface AttemptKeeperComponents {
 const RESEND_AFTER_MS = 250;
 /** A message of assignments ends with the one that exceeds it: with the largest payload it still fits a frame. Unit: bytes, encoded. */
 const PIECE_BYTES = 2 ** 19;
+/** About what one loss adds to a command. */
+const LOSS_BYTES = 512;
 
 /**
  * Watches over the attempts that the group has given to nodes, while this node leads.
@@ -32,10 +34,12 @@ export class AttemptKeeper {
   readonly #components: AttemptKeeperComponents;
   readonly #agreed = new AgreedAttempts();
   readonly #startedMs: number;
+  readonly #losses: Batcher<SettleItem, SettleResult>;
 
   constructor(components: AttemptKeeperComponents) {
     this.#components = components;
     this.#startedMs = components.clock.monotonicMs();
+    this.#losses = new Batcher((items) => this.#propose(items), { itemsLimit: 1_000, bytesLimit: 2 ** 19 });
   }
 
   get size(): number {
@@ -150,13 +154,20 @@ export class AttemptKeeper {
   #lose(attempt: HeldAttempt, reason: string): void {
     if (attempt.isLosing) return;
     attempt.isLosing = true;
-    const { leadership, log } = this.#components;
+    const { log } = this.#components;
     const ref = refOf(attempt);
     log.info({ ...ref, node: attempt.node, reason }, 'attempt is lost');
-    leadership.propose({ module: 'jobs', kind: 'lose', body: { ...ref, reason } }).catch((err: unknown) => {
+    const refused = (err: unknown) => {
       attempt.isLosing = false;
       log.debug({ err, ...ref }, 'attempt not given up, will try again');
-    });
+    };
+    this.#losses
+      .add({ kind: 'lose', ...ref, reason, isHandedOver: false }, LOSS_BYTES)
+      .then((result) => 'error' in result && refused(result.error), refused);
+  }
+
+  #propose(items: readonly SettleItem[]): Promise<readonly SettleResult[]> {
+    return this.#components.leadership.propose({ module: 'jobs', kind: 'settle', body: { items } });
   }
 
   #sendAbort(attempt: HeldAttempt, reason: 'cancelled' | 'lost'): void {

@@ -3,7 +3,7 @@ import { type JobView, jobView } from './job-view.ts';
 import type { ApplyContext } from './machine-port.ts';
 import { resolveRecord } from './queries.ts';
 import { isFinal, type JobRecord } from './record.ts';
-import { putRecord } from './record-index.ts';
+import { putRecord } from './record-store.ts';
 import { finished } from './settle.ts';
 
 /**

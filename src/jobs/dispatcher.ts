@@ -8,11 +8,12 @@ import type { AssignResult } from './assign.ts';
 import { AttemptKeeper } from './attempt-keeper.ts';
 import { explainJob, type JobExplanation } from './explain.ts';
 import { Lines } from './lines.ts';
+import { type LiveIndex, readyKey } from './live-index.ts';
 import type { Fact, Key } from './machine-port.ts';
 import { type PlannedAssignment, placementOf, planAssignments } from './plan.ts';
 import { resolveRecord } from './queries.ts';
 import type { JobRecord } from './record.ts';
-import { findRecord, readyKey } from './record-index.ts';
+import { findRecord } from './record-store.ts';
 import { keepUp } from './upkeep-timer.ts';
 import { type Orders, reportSchema, type WorkerReport } from './wire.ts';
 
@@ -78,8 +79,9 @@ export class Dispatcher implements Disposable {
   #followRunning(): void {
     this.#components.leadership.read(({ module }) => {
       const jobs = module('jobs');
-      for (const [, id] of jobs.table<string>('running').range({}))
-        this.#keeper.follow(findRecord(jobs, id), id);
+      const index = jobs.derived<LiveIndex>();
+      for (const state of ['running', 'cancelling'] as const)
+        for (const { id } of index.newestFirst(state)) this.#keeper.follow(findRecord(jobs, id), id);
     });
   }
 
@@ -89,8 +91,8 @@ export class Dispatcher implements Disposable {
     if (leadership.signal.aborted) return;
     const rows = leadership.read(({ module }) => {
       const jobs = module('jobs');
-      const range = jobs.table<string>('ready').range({ from, limit: LOAD_LIMIT });
-      return Array.from(range, ([key, id]) => ({ key, record: findRecord(jobs, id) }));
+      const waiting = jobs.derived<LiveIndex>().ready(from).take(LOAD_LIMIT);
+      return Array.from(waiting, ({ key, id }) => ({ key, record: findRecord(jobs, id) }));
     });
     for (const { key, record } of rows) {
       if (record !== undefined) this.#lines.add({ id: record.id, key }, placementOf(record.spec));
@@ -98,7 +100,7 @@ export class Dispatcher implements Disposable {
     const last = rows.at(-1);
     if (last === undefined || rows.length < LOAD_LIMIT) return;
     this.#loading = clock.setTimer(0, () => {
-      this.#loadWaiting(`${last.key}\u0000`);
+      this.#loadWaiting(`${last.key}\u00ff`);
       this.#wantPlan();
     });
   }

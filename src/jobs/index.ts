@@ -19,7 +19,7 @@ export { serveWaiters, WAIT_LIMIT_MS } from './job-waiters.ts';
 export { jobsModule } from './module.ts';
 export { isFinal, type JobState } from './record.ts';
 export { type JobSpec, type JobSpecInput, resolveJobSpec } from './spec.ts';
-export type { SubmitResult } from './submit.ts';
+export { type SubmitResult, submitBody } from './submit.ts';
 export {
   type Progress,
   WorkerHost,

@@ -6,7 +6,7 @@ import { type JobView, jobView } from './job-view.ts';
 import type { Fact } from './machine-port.ts';
 import { resolveRecord } from './queries.ts';
 import { isFinal } from './record.ts';
-import { findRecord } from './record-index.ts';
+import { findRecord } from './record-store.ts';
 
 /** Longest a question is kept open, within what a question to the leader may take; whoever waits longer asks again. Unit: ms. */
 export const WAIT_LIMIT_MS = 2_000;

@@ -2,13 +2,16 @@ import { z } from 'zod';
 import { parseWith } from '../lease/machine/index.ts';
 import { applyAssign } from './assign.ts';
 import { applyCancel } from './cancel.ts';
+import { LiveIndex } from './live-index.ts';
 import type { MachineModule } from './machine-port.ts';
 import { listSchema, runGet, runList } from './queries.ts';
-import { INDEXES, RECORDS } from './record-index.ts';
-import { applyCancelled, applyComplete, applyFail, applyLose } from './settle.ts';
-import { jobIdSchema, resolvedSpecSchema } from './spec.ts';
-import { applySubmit } from './submit.ts';
+import { liveRecords, TABLES } from './record-store.ts';
+import { applySettle } from './settle.ts';
+import { applySubmit, parseSubmit } from './submit.ts';
 import { applyPurge, applyRelease, nextDueMs, nextExpiryMs } from './upkeep.ts';
+
+/** Reports in one command. */
+const SETTLE_LIMIT = 10_000;
 
 const jobName = z.object({ id: z.string().min(1).max(128) });
 const attemptRef = { jobId: z.string(), attempt: z.int().min(1), fencingToken: z.number() };
@@ -19,17 +22,32 @@ const jobError = z.object({
   exitCode: z.int().optional(),
 });
 const result = z.unknown();
+const completion = { ...attemptRef, result };
+const failure = { ...attemptRef, error: jobError, result };
+const loss = { ...attemptRef, reason: z.string().max(512), isHandedOver: z.boolean().default(false) };
+const settleItem = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('complete'), ...completion }),
+  z.object({ kind: z.literal('fail'), ...failure }),
+  z.object({ kind: z.literal('lose'), ...loss }),
+  z.object({ kind: z.literal('cancelled'), ...completion }),
+]);
 
 /** Jobs, as the replicated machine knows them: each move is one command, and its indexes change with it. */
 export const jobsModule: MachineModule = {
   name: 'jobs',
-  tables: [RECORDS, ...INDEXES],
+  tables: TABLES,
+  derive: (tables) => {
+    const index = new LiveIndex();
+    for (const record of liveRecords(tables)) {
+      index.move(undefined, record);
+      index.commit();
+    }
+    return index;
+  },
   commands: {
     submit: {
       since: 1,
-      parse: parseWith(
-        z.object({ jobs: z.array(z.object({ id: jobIdSchema, spec: resolvedSpecSchema })).max(10_000) }),
-      ),
+      parse: parseSubmit,
       apply: applySubmit,
     },
     assign: {
@@ -44,20 +62,11 @@ export const jobsModule: MachineModule = {
       ),
       apply: applyAssign,
     },
-    complete: { since: 1, parse: parseWith(z.object({ ...attemptRef, result })), apply: applyComplete },
-    fail: {
+    settle: {
       since: 1,
-      parse: parseWith(z.object({ ...attemptRef, error: jobError, result })),
-      apply: applyFail,
+      parse: parseWith(z.object({ items: z.array(settleItem).min(1).max(SETTLE_LIMIT) })),
+      apply: applySettle,
     },
-    lose: {
-      since: 1,
-      parse: parseWith(
-        z.object({ ...attemptRef, reason: z.string().max(512), isHandedOver: z.boolean().default(false) }),
-      ),
-      apply: applyLose,
-    },
-    cancelled: { since: 1, parse: parseWith(z.object({ ...attemptRef, result })), apply: applyCancelled },
     cancel: {
       since: 1,
       parse: parseWith(jobName.extend({ reason: z.string().max(1_024).nullable() })),

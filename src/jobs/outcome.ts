@@ -10,28 +10,37 @@ const MESSAGE_LENGTH_LIMIT = 4_096;
 export interface Outcome {
   readonly kind: 'complete' | 'fail' | 'cancelled' | 'lose';
   readonly body: object;
+  /** About how long the command will be. */
+  readonly bytes: number;
 }
+
+/** What an outcome has beside its result. Unit: bytes. */
+const OUTCOME_BYTES = 256;
 
 /** @returns what is to be proposed; null when nothing may be. */
 export function outcomeOf(attempt: LocalAttempt, executed: ExecutionResult): Outcome | null {
   const { stopReason, isFenced } = attempt;
   if (isFenced) return null;
   if (stopReason === 'lost') return lost('its node stopped it: the leader was silent past the hold');
-  const result = withinLimits(executed);
-  if (result.ok) return { kind: 'complete', body: { result: result.result } };
-  if (stopReason === 'cancelled') return { kind: 'cancelled', body: { result: result.result } };
+  const { result, bytes } = withinLimits(executed);
+  if (result.ok) return { kind: 'complete', body: { result: result.result }, bytes };
+  if (stopReason === 'cancelled') return { kind: 'cancelled', body: { result: result.result }, bytes };
   if (stopReason === 'shutdown') return handedOver('its node is stopping');
-  return { kind: 'fail', body: { error: result.error, result: result.result } };
+  return {
+    kind: 'fail',
+    body: { error: result.error, result: result.result },
+    bytes: bytes + result.error.message.length,
+  };
 }
 
 /** It did not end by itself, and its node may be to blame. */
 export function lost(reason: string): Outcome {
-  return { kind: 'lose', body: { reason } };
+  return { kind: 'lose', body: { reason, isHandedOver: false }, bytes: OUTCOME_BYTES };
 }
 
 /** Its node gives it back in order: nobody is to blame. */
 export function handedOver(reason: string): Outcome {
-  return { kind: 'lose', body: { reason, isHandedOver: true } };
+  return { kind: 'lose', body: { reason, isHandedOver: true }, bytes: OUTCOME_BYTES };
 }
 
 /** The executor itself is at fault, or what it was given. */
@@ -57,11 +66,19 @@ export function isOver({ code }: AspenError): boolean {
 /** What is told in place of an outcome that the group cannot take; running again would lead to the same. */
 export function refusedOutcome({ code, message }: AspenError): Outcome {
   const error = { code: 'OUTCOME_REFUSED', message: `${code}: ${message}`.slice(0, 512), retryable: false };
-  return { kind: 'fail', body: { error, result: null } };
+  return { kind: 'fail', body: { error, result: null }, bytes: 4 * OUTCOME_BYTES };
 }
 
-function withinLimits(executed: ExecutionResult): ExecutionResult {
+function withinLimits(executed: ExecutionResult): {
+  readonly result: ExecutionResult;
+  readonly bytes: number;
+} {
   const bytes = encodedBytes(executed.result ?? null);
+  const result = limited(executed, bytes);
+  return { result, bytes: OUTCOME_BYTES + (result.result === null ? 0 : (bytes ?? 0)) };
+}
+
+function limited(executed: ExecutionResult, bytes: number | undefined): ExecutionResult {
   if (bytes === undefined) return unfit('RESULT_INVALID', 'the result is not plain data');
   const isTooLarge = bytes > RESULT_BYTES_LIMIT;
   if (executed.ok && isTooLarge) {

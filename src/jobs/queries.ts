@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { AspenError, encode } from '../base/index.ts';
 import { type JobView, jobView } from './job-view.ts';
-import { type ApplyContext, type Key, type QueryContext, textKey } from './machine-port.ts';
-import type { JobRecord } from './record.ts';
-import { findRecord, placeKey, RECORDS } from './record-index.ts';
+import { type LiveIndex, placeKey } from './live-index.ts';
+import { type ApplyContext, type Key, keyText, type QueryContext, textKey } from './machine-port.ts';
+import { isFinal, type JobRecord, type JobState } from './record.ts';
+import { endedPrefix, findRecord } from './record-store.ts';
 
 export const LIST_LIMIT = 1_000;
 const LIST_DEFAULT = 100;
@@ -78,14 +79,55 @@ function* newestFirst(
   { state, cursor }: z.output<typeof listSchema>,
   context: QueryContext,
 ): Iterable<JobRecord> {
-  const end = cursor === undefined ? undefined : keyOfCursor(cursor);
-  const isOneState = typeof state === 'string';
-  const prefix: Key = isOneState ? `${state}/` : '';
-  const range = { from: prefix, to: end === undefined ? `${prefix}\u00ff` : prefix + end, reverse: true };
-  for (const [, id] of context.table<string>(isOneState ? 'byState' : 'order').range(range)) {
+  const before = cursor === undefined ? '\u00ff' : keyOfCursor(cursor);
+  for (const id of state === undefined
+    ? allIds(context, before)
+    : idsOfStates(context, [state].flat(), before)) {
     const record = findRecord(context, id);
     if (record !== undefined) yield record;
   }
+}
+
+function* allIds(context: QueryContext, before: Key): Iterable<string> {
+  for (const [, id] of context.table<string>('order').range({ from: '', to: before, reverse: true }))
+    yield id;
+}
+
+interface Placed {
+  readonly place: Key;
+  readonly id: string;
+}
+
+/** One ordered line a state, merged: the newest of their heads comes next. */
+function* idsOfStates(context: QueryContext, states: readonly string[], before: Key): Iterable<string> {
+  const lines = [...new Set(states)].map((state) =>
+    idsOfState(context, state as JobState, before)[Symbol.iterator](),
+  );
+  const heads = lines.map((line) => line.next());
+  for (;;) {
+    let newest = -1;
+    let place: Key = '';
+    for (const [at, head] of heads.entries()) {
+      if (head.done === true || head.value.place < place) continue;
+      newest = at;
+      place = head.value.place;
+    }
+    const head = heads[newest];
+    if (head === undefined || head.done === true) return;
+    yield head.value.id;
+    heads[newest] = (lines[newest] as Iterator<Placed>).next();
+  }
+}
+
+function* idsOfState(context: QueryContext, state: JobState, before: Key): Iterable<Placed> {
+  if (!isFinal(state)) {
+    yield* context.derived<LiveIndex>().newestFirst(state, before);
+    return;
+  }
+  const prefix = endedPrefix(state);
+  const range = { from: prefix, to: prefix + before, reverse: true };
+  for (const [key, id] of context.table<string>('ended').range(range))
+    yield { place: key.slice(prefix.length), id };
 }
 
 function matches({ spec, state }: JobRecord, query: z.output<typeof listSchema>): boolean {
@@ -106,12 +148,11 @@ function lastRecord(context: ApplyContext | QueryContext): JobRecord | undefined
 function onlyWithPrefix(context: ApplyContext | QueryContext, prefix: string): JobRecord | undefined {
   if (prefix === '') return undefined;
   const range = { prefix: textKey(prefix), limit: 2 };
-  const found = Array.from(context.table<JobRecord>(RECORDS).range(range), ([, record]) => record);
-  if (found.length < 2) return found[0];
-  throw new AspenError(
-    'CONFLICT',
-    `several jobs begin with ${prefix}, among them ${found.map(({ id }) => id).join(' and ')}`,
-  );
+  const found = Array.from(context.table('specs').range(range), ([key]) => keyText(key));
+  const [first] = found;
+  if (first === undefined) return undefined;
+  if (found.length === 1) return findRecord(context, first);
+  throw new AspenError('CONFLICT', `several jobs begin with ${prefix}, among them ${found.join(' and ')}`);
 }
 
 function cursorOf(record: JobRecord): string {

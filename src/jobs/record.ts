@@ -36,7 +36,7 @@ export interface RunningAttempt {
   readonly startedGroupMs: number;
 }
 
-/** All the group knows about a job. Its indexes follow from it (`record-index.ts`). */
+/** All the group knows about a job. Its indexes follow from it (`record-store.ts`). */
 export interface JobRecord {
   readonly id: string;
   readonly spec: JobSpec;

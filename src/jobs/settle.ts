@@ -1,4 +1,4 @@
-import { AspenError } from '../base/index.ts';
+import { AspenError, toWireError, type WireError } from '../base/index.ts';
 import type { ApplyContext } from './machine-port.ts';
 import {
   type AttemptOutcome,
@@ -9,7 +9,7 @@ import {
   type JobRecord,
   type RunningAttempt,
 } from './record.ts';
-import { findRecord, putRecord } from './record-index.ts';
+import { findRecord, putRecord } from './record-store.ts';
 import { LOSSES_LIMIT, retryDelayMs, willRetry } from './retry.ts';
 
 /** Which attempt speaks. */
@@ -32,10 +32,7 @@ export interface Settlement {
  *   any other is refused FENCED.
  * - J3 A final job stays as it is.
  */
-export function applyComplete(
-  body: AttemptRef & { readonly result: unknown },
-  context: ApplyContext,
-): Settlement {
+function complete(body: AttemptRef & { readonly result: unknown }, context: ApplyContext): Settlement {
   return settle(body, context, (record, running) => ({
     ...ended(record, running, context, 'succeeded', null),
     ...finished(record, context),
@@ -45,7 +42,7 @@ export function applyComplete(
   }));
 }
 
-export function applyFail(
+function fail(
   body: AttemptRef & { readonly error: JobError; readonly result: unknown },
   context: ApplyContext,
 ): Settlement {
@@ -63,7 +60,7 @@ export function applyFail(
 }
 
 /** The attempt's node is gone, or gave it back in order, which does not count as a loss; the job is not to blame. */
-export function applyLose(
+function lose(
   body: AttemptRef & { readonly reason: string; readonly isHandedOver: boolean },
   context: ApplyContext,
 ): Settlement {
@@ -81,10 +78,7 @@ export function applyLose(
 }
 
 /** The worker has stopped the attempt because the job was cancelled. */
-export function applyCancelled(
-  body: AttemptRef & { readonly result: unknown },
-  context: ApplyContext,
-): Settlement {
+function cancelled(body: AttemptRef & { readonly result: unknown }, context: ApplyContext): Settlement {
   return settle(body, context, (record, running) => {
     if (record.state !== 'cancelling') {
       throw new AspenError('CONFLICT', `${record.id} is ${record.state}, nobody asked to cancel it`, {
@@ -98,6 +92,35 @@ export function applyCancelled(
       result: body.result,
     };
   });
+}
+
+/** One report, as many of them travel in one command. */
+export type SettleItem =
+  | ({ readonly kind: 'complete' | 'cancelled'; readonly result: unknown } & AttemptRef)
+  | ({ readonly kind: 'fail'; readonly error: JobError; readonly result: unknown } & AttemptRef)
+  | ({ readonly kind: 'lose'; readonly reason: string; readonly isHandedOver: boolean } & AttemptRef);
+
+export type SettleResult = Settlement | { readonly error: WireError };
+
+/** Many reports at once. Each has its own outcome: one that is refused harms no other. */
+export function applySettle(
+  { items }: { readonly items: readonly SettleItem[] },
+  context: ApplyContext,
+): readonly SettleResult[] {
+  return items.map((item) => {
+    try {
+      return settleOne(item, context);
+    } catch (error) {
+      if (error instanceof AspenError) return { error: toWireError(error) };
+      throw error;
+    }
+  });
+}
+
+function settleOne(item: SettleItem, context: ApplyContext): Settlement {
+  if (item.kind === 'complete') return complete(item, context);
+  if (item.kind === 'fail') return fail(item, context);
+  return item.kind === 'lose' ? lose(item, context) : cancelled(item, context);
 }
 
 /** @returns the record put back to wait: due after `delayMs`, or queued at once. */

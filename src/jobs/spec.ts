@@ -58,19 +58,42 @@ const WEEK_MS = 7 * 86_400_000;
 const PRIORITIES = { low: 2, normal: 5, high: 8, critical: 10 } as const;
 const HOLD_LEAST_MS = 4_000;
 
+/** What a spec has where nothing was said. Packed specs leave these out, so these values are for ever; a later default is written down. */
+export const SPEC_BASE = Object.freeze({
+  queue: 'default',
+  retry: Object.freeze({
+    maxAttempts: 3,
+    backoff: 'exponential',
+    delayMs: 1_000,
+    maxDelayMs: 300_000,
+    jitter: 'full',
+    nonRetryableExitCodes: Object.freeze([]),
+  }),
+  affinity: Object.freeze({
+    node: null,
+    require: Object.freeze({}),
+    prefer: Object.freeze({}),
+    avoid: Object.freeze({}),
+    key: null,
+    strategy: 'least-loaded',
+    waitMs: 2_000,
+  }),
+  labels: Object.freeze({}),
+}) satisfies Pick<JobSpec, 'queue' | 'retry' | 'affinity' | 'labels'>;
+
 /** Also the border of the module: what has no such id is refused before it is proposed. */
 export const jobIdSchema = z
   .string()
   .regex(/^job_[0-9a-zA-Z_-]{1,64}$/, 'must be "job_" and up to 64 letters, digits, - or _');
-const labels = z
+export const labels = z
   .record(z.string().min(1).max(128), z.string().max(256))
   .refine((given) => Object.keys(given).length <= LABELS_LIMIT, `at most ${LABELS_LIMIT} labels`);
-const idempotencyKey = z
+export const idempotencyKey = z
   .string()
   .min(1)
   .refine((key) => Buffer.byteLength(key) <= KEY_BYTES_LIMIT, `longer than ${KEY_BYTES_LIMIT} bytes`);
-const payload = z.unknown().refine(isShallow, `nested deeper than ${PAYLOAD_DEPTH_LIMIT}`);
-const waitMs = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
+export const payload = z.unknown().refine(isShallow, `nested deeper than ${PAYLOAD_DEPTH_LIMIT}`);
+export const waitMs = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 
 /** What a client may write; the socket's contract describes the same fields to people. */
 const inputSchema = z.strictObject({
@@ -152,6 +175,7 @@ export function resolveJobSpec(input: unknown): JobSpec {
   } = parsed.data;
   checkPayload(payload);
   const { node = null, key = null, ...placement } = parsed.data.affinity;
+  const given = (input ?? {}) as JobSpecInput;
   return Object.freeze({
     type,
     payload,
@@ -161,10 +185,10 @@ export function resolveJobSpec(input: unknown): JobSpec {
     runAtMs: resolveInstant(parsed.data.runAt),
     delayMs,
     timeoutMs,
-    retry,
-    affinity: { node, ...placement, key },
+    retry: given.retry === undefined ? SPEC_BASE.retry : retry,
+    affinity: given.affinity === undefined ? SPEC_BASE.affinity : { node, ...placement, key },
     hold: resolveHold(parsed.data.offline),
-    labels: parsed.data.labels,
+    labels: given.labels === undefined ? SPEC_BASE.labels : parsed.data.labels,
     traceparent,
     retentionMs,
   });
@@ -197,7 +221,7 @@ function checkPayload(payload: unknown): void {
   );
 }
 
-function isShallow(value: unknown, depthLeft = PAYLOAD_DEPTH_LIMIT): boolean {
+export function isShallow(value: unknown, depthLeft = PAYLOAD_DEPTH_LIMIT): boolean {
   if (typeof value !== 'object' || value === null) return true;
   if (depthLeft === 0) return false;
   return Object.values(value).every((part) => isShallow(part, depthLeft - 1));
@@ -207,36 +231,3 @@ function invalidSpec(issues: readonly { readonly path: string; readonly message:
   const told = issues.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
   return new AspenError('INVALID_PARAMS', `job spec: ${told}`, { details: { issues } });
 }
-
-/** A spec as it comes back from the log: the same fields, checked once more because bytes came from elsewhere. */
-export const resolvedSpecSchema: z.ZodType<JobSpec> = z.object({
-  type: z.string().min(1).max(128),
-  payload,
-  idempotencyKey: idempotencyKey.nullable(),
-  queue: z.string().min(1).max(128),
-  priority: z.int().min(1).max(10),
-  runAtMs: z.int().nullable(),
-  delayMs: waitMs,
-  timeoutMs: z.int().min(1).nullable(),
-  retry: z.object({
-    maxAttempts: z.int().min(1),
-    backoff: z.union([z.enum(['none', 'fixed', 'exponential']), z.array(waitMs).min(1).max(100)]),
-    delayMs: waitMs,
-    maxDelayMs: waitMs,
-    jitter: z.enum(['full', 'none']),
-    nonRetryableExitCodes: z.array(z.int()).max(256),
-  }),
-  affinity: z.object({
-    node: z.object({ peerId: z.string().max(128), mode: z.enum(['require', 'prefer']) }).nullable(),
-    require: labels,
-    prefer: labels,
-    avoid: labels,
-    key: z.string().max(512).nullable(),
-    strategy: z.enum(['least-loaded', 'round-robin', 'spread']),
-    waitMs,
-  }),
-  hold: z.union([waitMs, z.literal('auto'), z.literal('keep')]),
-  labels,
-  traceparent: z.string().max(256).nullable(),
-  retentionMs: waitMs,
-});

@@ -1,10 +1,14 @@
 import { isDeepStrictEqual } from 'node:util';
+import { z } from 'zod';
 import { AspenError, toWireError, type WireError } from '../base/index.ts';
+import { parseWith } from '../lease/machine/index.ts';
 import { type ApplyContext, textKey } from './machine-port.ts';
+import { type PackedSpec, packSpec } from './packing.ts';
 import type { JobRecord } from './record.ts';
-import { findRecord, putRecord } from './record-index.ts';
+import { findRecord, putRecord } from './record-store.ts';
 import { waiting } from './settle.ts';
-import type { JobSpec } from './spec.ts';
+import { type JobSpec, jobIdSchema } from './spec.ts';
+import { checkedSpec } from './spec-check.ts';
 
 export interface SubmitItem {
   readonly id: string;
@@ -14,6 +18,26 @@ export interface SubmitItem {
 export type SubmitResult =
   | { readonly id: string; readonly duplicate: boolean }
   | { readonly error: WireError };
+
+/** The body of a submit command, with specs packed: short in the log, and quick to read. */
+export interface SubmitBody {
+  readonly jobs: readonly (readonly [id: string, spec: PackedSpec])[];
+}
+
+/** Jobs of one command. */
+export const SUBMIT_LIMIT = 10_000;
+
+const parseJobs = parseWith(
+  z.object({ jobs: z.array(z.tuple([jobIdSchema, z.unknown()])).max(SUBMIT_LIMIT) }),
+);
+
+export function submitBody(jobs: readonly SubmitItem[]): SubmitBody {
+  return { jobs: jobs.map(({ id, spec }) => [id, packSpec(spec)]) };
+}
+
+export function parseSubmit(body: unknown): { readonly jobs: readonly SubmitItem[] } {
+  return { jobs: parseJobs(body).jobs.map(([id, packed]) => ({ id, spec: checkedSpec(packed) })) };
+}
 
 /** Each item has its own outcome; one that is refused harms no other. */
 export function applySubmit(

@@ -1,12 +1,13 @@
+import type { LiveIndex } from './live-index.ts';
 import { type ApplyContext, keyNumber, numberKey, type QueryContext } from './machine-port.ts';
-import { deleteRecord, findRecord, idsBelow, putRecord } from './record-index.ts';
+import { deleteRecord, findRecord, putRecord } from './record-store.ts';
 
 /** One command moves so many at most; the leader proposes again while more are due. */
 const BATCH_LIMIT = 1_000;
 
 /** Queues scheduled jobs whose time has come, in group time. */
 export function applyRelease(context: ApplyContext): { readonly released: number; readonly isMore: boolean } {
-  const due = idsBelow(context, 'due', numberKey(context.groupMs + 1), BATCH_LIMIT);
+  const due = context.derived<LiveIndex>().due(context.groupMs, BATCH_LIMIT);
   for (const id of due) {
     const record = findRecord(context, id);
     if (record !== undefined) putRecord(context, { ...record, state: 'queued', dueGroupMs: null }, record);
@@ -16,7 +17,8 @@ export function applyRelease(context: ApplyContext): { readonly released: number
 
 /** Removes final records that were kept for as long as they asked. */
 export function applyPurge(context: ApplyContext): { readonly purged: number; readonly isMore: boolean } {
-  const expired = idsBelow(context, 'expiring', numberKey(context.groupMs + 1), BATCH_LIMIT);
+  const range = { to: numberKey(context.groupMs + 1), limit: BATCH_LIMIT };
+  const expired = Array.from(context.table<string>('expiring').range(range), ([, id]) => id);
   for (const id of expired) {
     const record = findRecord(context, id);
     if (record !== undefined) deleteRecord(context, record);
@@ -26,8 +28,8 @@ export function applyPurge(context: ApplyContext): { readonly purged: number; re
 
 /** @returns group time at which the next scheduled job is due; null when none is. */
 export function nextDueMs(context: QueryContext): number | null {
-  for (const [key] of context.table<string>('due').range({ limit: 1 })) return keyNumber(key);
-  return null;
+  const first = context.derived<LiveIndex>().firstDue();
+  return first === undefined ? null : keyNumber(first);
 }
 
 /** @returns group time at which the next final record expires; null when none does. */

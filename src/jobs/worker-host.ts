@@ -1,8 +1,10 @@
 import {
   AspenError,
+  Batcher,
   backoffMs,
   type Clock,
   every,
+  fromWireError,
   type Logger,
   type PeerId,
   type Random,
@@ -28,7 +30,7 @@ import {
   outcomeOf,
   refusedOutcome,
 } from './outcome.ts';
-import type { AttemptRef } from './settle.ts';
+import type { AttemptRef, SettleItem, Settlement, SettleResult } from './settle.ts';
 import { Slots } from './slots.ts';
 import {
   type AbortOrder,
@@ -77,6 +79,8 @@ const STOP_LOOK_MS = 20;
 /** Clocks that differ by less were not asleep: reading them takes time and cuts fractions. */
 const SHORTEST_SLEEP_MS = 50;
 const SETTLE_TRY_MS = 10_000;
+/** Outcomes that travel in one command. */
+const OUTCOME_BATCH = { itemsLimit: 1_000, bytesLimit: 2 ** 19 };
 /** After the last execution has ended, how long `stop` tries to hand over what it interrupted. */
 const HAND_OVER_MS = 3_000;
 /** Longest wait of `stop` for executors that were asked to end; what they do later is nobody's any more. */
@@ -101,6 +105,7 @@ export class WorkerHost implements Startable {
   readonly #slots: Slots;
   readonly #tasks: Tasks;
   readonly #abandoned = new AbortController();
+  readonly #outcomes: Batcher<SettleItem, SettleResult>;
   #wallAheadMs: number;
   #isDraining = false;
   #parts: readonly Disposable[] = [];
@@ -111,6 +116,7 @@ export class WorkerHost implements Startable {
     this.#executors = new Map(components.executors.map((executor) => [executor.type, executor]));
     this.#slots = new Slots(options.slots);
     this.#tasks = new Tasks(components.onFailure);
+    this.#outcomes = new Batcher((items) => this.#propose(items), OUTCOME_BATCH);
     this.#wallAheadMs = components.clock.wallMs() - components.clock.monotonicMs();
     components.session.setReporter(() => this.#report());
     components.session.onReply((orders, { sentAtMs }) => this.#obey(orders, sentAtMs));
@@ -194,11 +200,10 @@ export class WorkerHost implements Startable {
 
   /** Tried once: the leader asks again with its next answer. */
   #disown(ref: AttemptRef): void {
-    const { group, log } = this.#components;
+    const { log } = this.#components;
     this.#tasks.run(async () => {
       try {
-        const command = { module: 'jobs', kind: 'cancelled', body: { ...ref, result: null } };
-        await group.propose(command, { timeoutMs: SETTLE_TRY_MS, signal: this.#abandoned.signal });
+        await this.#tell({ kind: 'cancelled', ...ref, result: null }, 0);
       } catch (error) {
         if (!(error instanceof AspenError) && !this.#abandoned.signal.aborted) throw error;
         log.debug({ err: error, ...ref }, 'cancelled before it began, not agreed yet');
@@ -277,14 +282,13 @@ export class WorkerHost implements Startable {
   }
 
   /** X3. What the group can never take is told as a failure instead, once. */
-  async #settle(attempt: LocalAttempt, { kind, body }: Outcome, isSubstitute = false): Promise<void> {
-    const { group, random, log, session } = this.#components;
+  async #settle(attempt: LocalAttempt, { kind, body, bytes }: Outcome, isSubstitute = false): Promise<void> {
+    const { random, log, session } = this.#components;
     const { signal } = this.#abandoned;
     for (let tries = 1; !signal.aborted; tries += 1) {
       if (!session.checkSleep() && kind !== 'lose') return;
       try {
-        const command = { module: 'jobs', kind, body: { ...attempt.ref, ...body } };
-        await group.propose(command, { timeoutMs: SETTLE_TRY_MS, signal });
+        await this.#tell({ kind, ...attempt.ref, ...body } as SettleItem, bytes);
         return;
       } catch (error) {
         if (signal.aborted) return;
@@ -298,6 +302,19 @@ export class WorkerHost implements Startable {
       }
       await this.#pause(backoffMs(tries, random, { firstMs: 100, mostMs: 2_000 }));
     }
+  }
+
+  /** @throws AspenError when this report was refused, or none could be agreed. */
+  async #tell(item: SettleItem, bytes: number): Promise<Settlement> {
+    const result = await this.#outcomes.add(item, bytes);
+    if ('error' in result) throw fromWireError(result.error);
+    return result;
+  }
+
+  #propose(items: readonly SettleItem[]): Promise<readonly SettleResult[]> {
+    const { signal } = this.#abandoned;
+    const command = { module: 'jobs', kind: 'settle', body: { items } };
+    return this.#components.group.propose(command, { timeoutMs: SETTLE_TRY_MS, signal });
   }
 
   /** Ends early when the host stops. */

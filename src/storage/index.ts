@@ -9,6 +9,7 @@ export { checkKeys, KEY_BYTES_LIMIT, KeyTable } from './key-table.ts';
 export { keyNumber, keyText, numberKey, prefixEnd, textKey } from './keys.ts';
 export { MemoryDirectoryDisk, openMemoryDataDirectory } from './memory-data-directory.ts';
 export { copied, MemoryStore, tableSnapshot } from './memory-store.ts';
+export { SortedKeys } from './sorted-keys.ts';
 export {
   type Key,
   type KeyRange,

@@ -1,4 +1,4 @@
-import { AspenError, fromWireError, newId } from '../../base/index.ts';
+import { AspenError, Batcher, fromWireError, newId } from '../../base/index.ts';
 import {
   isFinal,
   type JobSpec,
@@ -6,6 +6,7 @@ import {
   parseShellPayload,
   resolveJobSpec,
   type SubmitResult,
+  submitBody,
   WAIT_LIMIT_MS,
 } from '../../jobs/index.ts';
 import { type Connection, checkJobSpec, type Handlers, type Result, toRpcError } from '../../rpc/index.ts';
@@ -31,17 +32,26 @@ interface PreparedJob {
   readonly spec: JobSpec;
 }
 
+/** Jobs submitted in one turn travel in one command. */
+const SUBMIT_BATCH = { itemsLimit: 1_000, bytesLimit: 2 ** 19 };
+
 /** Slack for the answer of the leader beyond the time it was asked to wait. Unit: ms. */
 const WAIT_SLACK_MS = 5_000;
 
 /** Jobs, as the socket offers them. */
 export function jobHandlers(daemon: Daemon): JobHandlers {
   const logs = new LogSubscriptions(daemon);
+  const single = new Batcher<PreparedJob, SubmitResult>(
+    (jobs) => submit(daemon, jobs, undefined),
+    SUBMIT_BATCH,
+  );
   const query = <R>(kind: string, body: object): Promise<R> =>
     daemon.node.group.client.query<R>({ module: 'jobs', kind, body });
   return {
     'job.submit': async ({ requestId, ...spec }) => {
-      const [result] = await submit(daemon, [prepare(daemon, spec)], requestId);
+      const job = prepare(daemon, spec);
+      if (requestId === undefined) return accepted(await single.add(job, roughBytes(spec.payload)));
+      const [result] = await submit(daemon, [job], requestId);
       return accepted(result as SubmitResult);
     },
     'job.submitMany': async ({ jobs, requestId }) => ({ results: await submitMany(daemon, jobs, requestId) }),
@@ -78,6 +88,11 @@ function prepare({ platform }: Daemon, input: { readonly id?: string | undefined
   return { id: input.id ?? newId('job', platform), spec };
 }
 
+/** Where it is cheap to know; a batch may come out longer than its limit by the length of a spec. */
+function roughBytes(payload: unknown): number {
+  return typeof payload === 'object' ? JSON.stringify(payload).length : String(payload).length;
+}
+
 function submit(
   { node }: Daemon,
   jobs: readonly PreparedJob[],
@@ -86,7 +101,7 @@ function submit(
   return node.group.client.propose<readonly SubmitResult[]>({
     module: 'jobs',
     kind: 'submit',
-    body: { jobs },
+    body: submitBody(jobs),
     ...(requestId !== undefined && { requestId }),
   });
 }

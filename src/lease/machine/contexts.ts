@@ -1,6 +1,14 @@
 import { InvariantError, invariant } from '../../base/index.ts';
 import type { Key, StoreView } from '../../storage/index.ts';
-import type { ApplyContext, Fact, MachineModule, QueryContext, ReadonlyTable, Table } from './module.ts';
+import type {
+  ApplyContext,
+  Derived,
+  Fact,
+  MachineModule,
+  QueryContext,
+  ReadonlyTable,
+  Table,
+} from './module.ts';
 import { ReadTable, StoredTable, type TableStore, tablePrefix, type WriteHash } from './tables.ts';
 
 /** The moment that all contexts of one host share. */
@@ -56,6 +64,10 @@ export class ModuleContext implements ApplyContext {
     return table as Table<V>;
   }
 
+  derived<D extends Derived>(): D {
+    return this.#readers.derived<D>(this.#module);
+  }
+
   read<V>(module: string, table: string): ReadonlyTable<V> {
     return this.#readers.table<V>(module, table);
   }
@@ -71,6 +83,7 @@ export class TableReaders {
   readonly #space: Key;
   readonly #schema: Schema;
   readonly #made = new Map<string, ReadTable<unknown>>();
+  readonly #derived = new Map<string, Derived>();
 
   constructor(store: StoreView, space: Key, schema: Schema) {
     this.#store = store;
@@ -91,11 +104,23 @@ export class TableReaders {
     return table as ReadonlyTable<V>;
   }
 
+  /** Builds what the module derives from its tables as they are now. */
+  derive({ name, derive }: MachineModule): void {
+    if (derive !== undefined) this.#derived.set(name, derive({ table: (table) => this.table(name, table) }));
+  }
+
+  derived<D extends Derived>(module: string): D {
+    const derived = this.#derived.get(module);
+    invariant(derived !== undefined, () => `module ${module} derives nothing`);
+    return derived as D;
+  }
+
   query(module: string, moment: Pick<Moment, 'position' | 'groupMs'>): QueryContext {
     return {
       position: moment.position,
       groupMs: moment.groupMs,
       table: (name) => this.table(module, name),
+      derived: () => this.derived(module),
       read: (other, name) => this.table(other, name),
     };
   }

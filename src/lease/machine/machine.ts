@@ -5,7 +5,7 @@ import { type Batch, type Command, decodeBatch } from './batch.ts';
 import { ClientOutcomes } from './client-outcomes.ts';
 import { ModuleContext, type Moment, TableReaders } from './contexts.ts';
 import { hostModule } from './host-module.ts';
-import type { CommandKind, Fact, MachineModule, QueryContext, QueryKind } from './module.ts';
+import type { CommandKind, Derived, Fact, MachineModule, QueryContext, QueryKind } from './module.ts';
 import { accepted, type CommandOutcome, refused } from './outcome.ts';
 import { RequestIds } from './request-ids.ts';
 import { encodeState, type MachineState, positionOf, readState, stateKey } from './state.ts';
@@ -54,6 +54,7 @@ export class Machine {
   readonly #modules: ReadonlyMap<string, MachineModule>;
   readonly #contexts: ReadonlyMap<string, ModuleContext>;
   readonly #readers: TableReaders;
+  readonly #derived = new Map<string, Derived>();
   readonly #hash: WriteHash;
   readonly #state: MachineState;
   readonly #moment: Moment;
@@ -80,6 +81,10 @@ export class Machine {
     this.#contexts = new Map(
       all.map((module) => [module.name, new ModuleContext(module, parts, this.#moment, this.#readers)]),
     );
+    for (const module of modules) {
+      this.#readers.derive(module);
+      if (module.derive !== undefined) this.#derived.set(module.name, this.#readers.derived(module.name));
+    }
     this.#clients = new ClientOutcomes(store, space, this.#hash);
     this.#requestIds = new RequestIds(store, space, this.#hash);
   }
@@ -237,16 +242,20 @@ export class Machine {
   #applyOne({ module, kind, body }: Command, facts: Fact[]): CommandOutcome {
     const { parse, apply } = this.#kind(module, kind);
     const context = this.#contexts.get(module) as ModuleContext;
+    const derived = this.#derived.get(module);
     const hashBefore = this.#hash.value;
     this.#store.begin();
+    derived?.begin();
     try {
       const result = apply(parse(decode(body)), context);
       this.#store.commit();
+      derived?.commit();
       facts.push(...context.facts);
       return accepted(result);
     } catch (error) {
       if (!(error instanceof AspenError)) throw error;
       this.#store.rollback(); // A2
+      derived?.rollback();
       this.#hash.value = hashBefore;
       this.#hash.addText(error.code);
       return refused(error);

@@ -3,7 +3,8 @@ import type { Key } from '../../storage/index.ts';
 /** One table of a module, seen from inside `apply`: reads see the writes of this very command. Values are plain data. */
 export interface Table<V> {
   get(key: Key): V | undefined;
-  put(key: Key, value: V): void;
+  /** @returns the size of the stored value, in bytes. */
+  put(key: Key, value: V): number;
   delete(key: Key): void;
   /** In key order (or reverse). Do not write to this table while iterating: collect first. */
   range(range: TableRange): Iterable<readonly [Key, V]>;
@@ -27,6 +28,16 @@ export interface Fact {
   readonly [field: string]: unknown;
 }
 
+/**
+ * What a module keeps in memory beside its tables: a function of them, made anew when a replica starts or takes a snapshot in. The machine
+ * opens a scope before each command and takes back what a refused one changed.
+ */
+export interface Derived {
+  begin(): void;
+  commit(): void;
+  rollback(): void;
+}
+
 /** All that `apply` may know. The same on every replica; no clock, no randomness, no environment. */
 export interface ApplyContext {
   /** Epoch x 2^40 + number of the command in the group's whole history. Grows with every command and never repeats: tokens and revisions. */
@@ -36,6 +47,8 @@ export interface ApplyContext {
   /** Wall time the leader saw, for planned instants and for people. Unit: ms. */
   readonly wallMs: number;
   table<V>(name: string): Table<V>;
+  /** What the module derives from its tables. */
+  derived<D extends Derived>(): D;
   /** Tables of other modules, to read only. */
   read<V>(module: string, table: string): ReadonlyTable<V>;
   emit(fact: Omit<Fact, 'module'> & { readonly type: string }): void;
@@ -47,6 +60,7 @@ export interface QueryContext {
   readonly position: number;
   readonly groupMs: number;
   table<V>(name: string): ReadonlyTable<V>;
+  derived<D extends Derived>(): D;
   read<V>(module: string, table: string): ReadonlyTable<V>;
 }
 
@@ -73,6 +87,8 @@ export interface QueryKind<B = unknown, R = unknown> {
 export interface MachineModule {
   readonly name: string;
   readonly tables: readonly string[];
+  /** @param tables the module's own, as they are when a replica starts. */
+  readonly derive?: (tables: Pick<QueryContext, 'table'>) => Derived;
   // biome-ignore lint/suspicious/noExplicitAny: each kind has its own body type; `parse` is what proves it
   readonly commands: Readonly<Record<string, CommandKind<any, unknown>>>;
   // biome-ignore lint/suspicious/noExplicitAny: as above

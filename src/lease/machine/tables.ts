@@ -56,7 +56,7 @@ export class StoredTable<V> implements Table<V> {
   }
 
   /** @throws AspenError RESOURCE_EXHAUSTED, INVALID_PARAMS naming the limit: a refusal, the same on every replica. */
-  put(key: Key, value: V): void {
+  put(key: Key, value: V): number {
     const full = this.#prefix + key;
     if (full.length > KEY_BYTES_LIMIT) {
       throw new AspenError(
@@ -75,6 +75,7 @@ export class StoredTable<V> implements Table<V> {
     }
     this.#hash.add(full, bytes);
     this.#store.put(full, bytes);
+    return bytes.length;
   }
 
   delete(key: Key): void {

@@ -1,26 +1,25 @@
+import { findRecord } from '../../../src/jobs/record-store.ts';
 import type { MachineModule } from '../../../src/lease/machine/index.ts';
 import { membersOf } from '../../../src/lease/raft/index.ts';
-import { textKey } from '../../../src/storage/index.ts';
 import { LyingDisk } from './lying-disk.ts';
 import type { WorldBug } from './world.ts';
 
-interface HeldRecord {
-  readonly running: { readonly attempt: number; readonly fencingToken: number } | null;
-}
-
 /** Takes whatever attempt reports for the one that holds the job. */
 function withoutFence(module: MachineModule): MachineModule {
-  const { complete } = module.commands;
-  if (complete === undefined) throw new Error('the jobs module completes nothing');
+  const { settle } = module.commands;
+  if (settle === undefined) throw new Error('the jobs module settles nothing');
   return {
     ...module,
     commands: {
       ...module.commands,
-      complete: {
-        ...complete,
+      settle: {
+        ...settle,
         apply: (body, context) => {
-          const held = context.table<HeldRecord>('records').get(textKey(body.jobId))?.running;
-          return complete.apply(held ? { ...body, ...held } : body, context);
+          const items = (body as { items: readonly { jobId: string }[] }).items.map((item) => {
+            const held = findRecord(context, item.jobId)?.running;
+            return held ? { ...item, attempt: held.attempt, fencingToken: held.fencingToken } : item;
+          });
+          return settle.apply({ items }, context);
         },
       },
     },

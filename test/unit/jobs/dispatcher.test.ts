@@ -187,7 +187,7 @@ describe('the dispatcher', () => {
     mesh.bench.submit({ id: 'job_1' });
     await mesh.settle();
     await mesh.join('ann', {}, 'ses_ann_2');
-    assert.equal(mesh.proposed('lose'), 1);
+    assert.equal(mesh.proposed('settle'), 1);
     assert.deepEqual(
       mesh.given().map(({ attempt, sessionId }) => [attempt, sessionId]),
       [
@@ -206,7 +206,7 @@ describe('the dispatcher', () => {
     mesh.bench.openSession('ann', 'ses_ann_2');
     mesh.sessions.keep('ann' as PeerId, 'ses_ann_2');
     await mesh.report('ann', mesh.given().map(refOf));
-    assert.equal(mesh.proposed('lose'), 0);
+    assert.equal(mesh.proposed('settle'), 0);
   });
 
   it('takes a job from a silent node when the hold has passed, and gives it to another (P4)', async () => {
@@ -218,7 +218,7 @@ describe('the dispatcher', () => {
     await mesh.join('bob');
     mesh.sessions.keep('ann' as PeerId, 'ses_ann', true);
     await mesh.clock.advance(3_900);
-    assert.equal(mesh.proposed('lose'), 0);
+    assert.equal(mesh.proposed('settle'), 0);
     await mesh.report('bob');
     await mesh.clock.advance(400);
     assert.deepEqual(mesh.givenIds(), ['job_1 to ann', 'job_1 to bob']);
@@ -234,9 +234,9 @@ describe('the dispatcher', () => {
     await mesh.clock.advance(330_000);
     mesh.sessions.forget('ann' as PeerId);
     await mesh.clock.advance(260_000);
-    assert.equal(mesh.proposed('lose'), 0);
+    assert.equal(mesh.proposed('settle'), 0);
     await mesh.clock.advance(10_500);
-    assert.equal(mesh.proposed('lose'), 1);
+    assert.equal(mesh.proposed('settle'), 1);
   });
 
   it('tells the worker of a cancel at once, and again until the attempt is over', async () => {
@@ -324,7 +324,7 @@ describe('the dispatcher', () => {
     await mesh.report('ann', mesh.given().map(refOf));
     assert.deepEqual(mesh.givenIds(), ['job_1 to ann', 'job_2 to ann']);
     await mesh.clock.advance(3_500);
-    assert.equal(mesh.proposed('lose'), 0);
+    assert.equal(mesh.proposed('settle'), 0);
   });
 
   it('queues scheduled jobs when they are due, thousands at once, and removes what has expired', async () => {
@@ -333,9 +333,9 @@ describe('the dispatcher', () => {
       ...Array.from({ length: 2_500 }, (_, at) => ({ id: `job_${at}`, delayMs: 1_000, retentionMs: 1_000 })),
     );
     await mesh.clock.advance(900);
-    assert.equal(mesh.bench.index('ready').length, 0);
+    assert.equal(mesh.bench.waiting().length, 0);
     await mesh.clock.advance(300);
-    assert.equal(mesh.bench.index('ready').length, 2_500);
+    assert.equal(mesh.bench.waiting().length, 2_500);
     mesh.bench.do('cancel', { id: 'job_7', reason: null });
     await mesh.clock.advance(1_400);
     assert.equal(mesh.bench.record('job_7'), undefined);

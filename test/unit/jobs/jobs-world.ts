@@ -19,6 +19,7 @@ import {
   OutputStore,
   resolveJobSpec,
   serveWaiters,
+  submitBody,
   WorkerHost,
 } from '../../../src/jobs/index.ts';
 import { type CallOptions, type Proposal, SessionHolder, SessionKeeper } from '../../../src/lease/index.ts';
@@ -137,7 +138,7 @@ export class JobsWorld {
 
   async submit(spec: Partial<JobSpecInput> = {}, id = `job_${this.random.uint32()}`): Promise<string> {
     const jobs = [{ id, spec: resolveJobSpec({ type: 'work', ...spec }) }];
-    await this.propose({ module: 'jobs', kind: 'submit', body: { jobs } });
+    await this.propose({ module: 'jobs', kind: 'submit', body: submitBody(jobs) });
     return id;
   }
 

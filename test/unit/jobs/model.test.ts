@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { type JobSpec, submitBody } from '../../../src/jobs/index.ts';
 import { LOSSES_LIMIT } from '../../../src/jobs/retry.ts';
 import { codeOf } from '../lease/machine/support.ts';
 import { JobsBench, SOME_ERROR, specOf } from './jobs-bench.ts';
@@ -237,7 +238,7 @@ class Run {
   }
 
   #submit(jobs: readonly { readonly id: string; readonly spec: number }[]): void {
-    const body = { jobs: jobs.map(({ id: name, spec }) => ({ id: name, spec: SPECS[spec] })) };
+    const body = submitBody(jobs.map(({ id: name, spec }) => ({ id: name, spec: SPECS[spec] as JobSpec })));
     const outcome = this.bench.do('submit', body);
     assert.ok(outcome.ok);
     const told = (outcome.result as { id: string; duplicate: boolean; error?: { code: string } }[]).map(
@@ -327,7 +328,7 @@ class Run {
       (left, right) => right.spec.priority - left.spec.priority || left.bornAt - right.bornAt,
     );
     assert.deepEqual(
-      this.bench.index('ready').map(([, name]) => name),
+      this.bench.waiting(),
       inOrder.map(({ id: name }) => name),
     );
     const newestFirst = this.twin.jobs.toSorted((left, right) => right.bornAt - left.bornAt);

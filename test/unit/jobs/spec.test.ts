@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
-import { AspenError } from '../../../src/base/index.ts';
+import { AspenError, decode, encode } from '../../../src/base/index.ts';
 import { resolveJobSpec } from '../../../src/jobs/index.ts';
-import { PAYLOAD_BYTES_LIMIT, PAYLOAD_DEPTH_LIMIT, resolvedSpecSchema } from '../../../src/jobs/spec.ts';
+import { packSpec } from '../../../src/jobs/packing.ts';
+import { PAYLOAD_BYTES_LIMIT, PAYLOAD_DEPTH_LIMIT } from '../../../src/jobs/spec.ts';
+import { checkedSpec } from '../../../src/jobs/spec-check.ts';
 
 function refusal(input: object): AspenError {
   try {
@@ -103,6 +105,6 @@ describe('a job spec', () => {
       retry: { backoff: [1, 2] },
       labels: { a: 'b' },
     });
-    assert.deepEqual(resolvedSpecSchema.parse(spec), spec);
+    assert.deepEqual(checkedSpec(decode(encode(packSpec(spec)))), spec);
   });
 });

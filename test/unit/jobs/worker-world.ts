@@ -5,6 +5,7 @@ import {
   type PeerId,
   SeededRandom,
   silentLogger,
+  toWireError,
 } from '../../../src/base/index.ts';
 import {
   type AttemptContext,
@@ -122,10 +123,14 @@ export class WorkerWorld {
   async #propose({ kind, body }: Proposal): Promise<unknown> {
     await Promise.resolve();
     if (this.isCutOff) throw new AspenError('NO_QUORUM', 'cut off');
-    this.told.push({ kind, body: body as Told['body'] });
-    const refusal = this.refusals.shift();
-    if (refusal !== undefined) throw refusal;
-    return null;
+    if (kind !== 'settle') throw new Error(`a worker proposes no ${kind}`);
+    return (body as { items: (Told['body'] & { kind: string })[] }).items.map(({ kind, ...told }) => {
+      this.told.push({ kind, body: told });
+      const refusal = this.refusals.shift();
+      return refusal === undefined
+        ? { state: 'succeeded', outcome: 'succeeded' }
+        : { error: toWireError(refusal) };
+    });
   }
 
   assign(...assignments: Partial<Assignment>[]): void {

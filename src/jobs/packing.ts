@@ -1,0 +1,133 @@
+import { isDeepStrictEqual } from 'node:util';
+import { InvariantError, type PeerId } from '../base/index.ts';
+import type { AttemptRecord, JobRecord, JobState, RunningAttempt } from './record.ts';
+import { type Affinity, type JobSpec, type RetryPolicy, SPEC_BASE } from './spec.ts';
+
+/**
+ * Specs and records as lists of fields, for the log, the tables and the wire: names would make up most of a record. What equals the base
+ * is null. The order of the fields is for ever; new ones go to the end, and are absent from lists that were written before them.
+ */
+export type PackedSpec = readonly unknown[];
+export type PackedRecord = readonly unknown[];
+
+export function packSpec(spec: JobSpec): PackedSpec {
+  const { retry, affinity, labels } = spec;
+  return [
+    spec.type,
+    spec.payload,
+    spec.idempotencyKey,
+    spec.queue === SPEC_BASE.queue ? null : spec.queue,
+    spec.priority,
+    spec.runAtMs,
+    spec.delayMs,
+    spec.timeoutMs,
+    isSame(retry, SPEC_BASE.retry) ? null : retry,
+    isSame(affinity, SPEC_BASE.affinity) ? null : affinity,
+    spec.hold,
+    isSame(labels, SPEC_BASE.labels) ? null : labels,
+    spec.traceparent,
+    spec.retentionMs,
+  ];
+}
+
+/** The shape is not checked here: `checkedSpec` does so for what comes from elsewhere. */
+export function unpackSpec(packed: PackedSpec): JobSpec {
+  return {
+    type: packed[0] as string,
+    payload: packed[1],
+    idempotencyKey: packed[2] as string | null,
+    queue: (packed[3] as string | null) ?? SPEC_BASE.queue,
+    priority: packed[4] as number,
+    runAtMs: packed[5] as number | null,
+    delayMs: packed[6] as number,
+    timeoutMs: packed[7] as number | null,
+    retry: (packed[8] as RetryPolicy | null) ?? SPEC_BASE.retry,
+    affinity: (packed[9] as Affinity | null) ?? SPEC_BASE.affinity,
+    hold: packed[10] as JobSpec['hold'],
+    labels: (packed[11] as JobSpec['labels'] | null) ?? SPEC_BASE.labels,
+    traceparent: packed[12] as string | null,
+    retentionMs: packed[13] as number,
+  };
+}
+
+/** Everything but the id, which is the key, and the spec, which never changes and has a table of its own. */
+export function packRecord(record: JobRecord): PackedRecord {
+  return [
+    record.state,
+    record.position,
+    record.offset,
+    record.submittedAt,
+    record.attempt,
+    record.running === null ? null : packRunning(record.running),
+    record.dueGroupMs,
+    record.failureCount,
+    record.lossCount,
+    record.finishedAt,
+    record.expiresGroupMs,
+    record.result,
+    record.error,
+    record.cancelReason,
+    record.history.length === 0 ? null : record.history.map(packAttempt),
+  ];
+}
+
+/** @throws InvariantError: what is stored was written by this module. */
+export function unpackRecord(id: string, spec: JobSpec, packed: PackedRecord): JobRecord {
+  if (!Array.isArray(packed)) throw new InvariantError(`the record of ${id} is not a list`);
+  return {
+    id,
+    spec,
+    state: packed[0] as JobState,
+    position: packed[1] as number,
+    offset: packed[2] as number,
+    submittedAt: packed[3] as number,
+    attempt: packed[4] as number,
+    running: packed[5] === null ? null : unpackRunning(packed[5] as readonly unknown[]),
+    dueGroupMs: packed[6] as number | null,
+    failureCount: packed[7] as number,
+    lossCount: packed[8] as number,
+    finishedAt: packed[9] as number | null,
+    expiresGroupMs: packed[10] as number | null,
+    result: packed[11],
+    error: packed[12] as JobRecord['error'],
+    cancelReason: packed[13] as string | null,
+    history: ((packed[14] as readonly (readonly unknown[])[] | null) ?? []).map(unpackAttempt),
+  };
+}
+
+function packRunning(running: RunningAttempt): readonly unknown[] {
+  const { attempt, node, sessionId, fencingToken, startedAt, startedGroupMs } = running;
+  return [attempt, node, sessionId, fencingToken, startedAt, startedGroupMs];
+}
+
+function unpackRunning(packed: readonly unknown[]): RunningAttempt {
+  return {
+    attempt: packed[0] as number,
+    node: packed[1] as PeerId,
+    sessionId: packed[2] as string,
+    fencingToken: packed[3] as number,
+    startedAt: packed[4] as number,
+    startedGroupMs: packed[5] as number,
+  };
+}
+
+function packAttempt(past: AttemptRecord): readonly unknown[] {
+  const { attempt, node, fencingToken, startedAt, endedAt, outcome, error } = past;
+  return [attempt, node, fencingToken, startedAt, endedAt, outcome, error];
+}
+
+function unpackAttempt(packed: readonly unknown[]): AttemptRecord {
+  return {
+    attempt: packed[0] as number,
+    node: packed[1] as PeerId,
+    fencingToken: packed[2] as number,
+    startedAt: packed[3] as number,
+    endedAt: packed[4] as number,
+    outcome: packed[5] as AttemptRecord['outcome'],
+    error: packed[6] as AttemptRecord['error'],
+  };
+}
+
+function isSame(value: object, base: object): boolean {
+  return value === base || isDeepStrictEqual(value, base);
+}
