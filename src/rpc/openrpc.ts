@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { electionNotifications } from './methods/election.ts';
 import { jobNotifications } from './methods/job.ts';
 import { METHODS, type MethodName } from './methods/table.ts';
 
@@ -12,10 +13,12 @@ export function describeMethods({ version }: { readonly version: string }): Reco
       description: 'JSON-RPC 2.0 on agent.sock, one JSON value a line.',
     },
     methods: (Object.keys(METHODS) as MethodName[]).map(describeMethod),
-    'x-notifications': Object.entries(jobNotifications).map(([name, schema]) => ({
-      name,
-      params: toJsonSchema(schema, 'output'),
-    })),
+    'x-notifications': Object.entries({ ...jobNotifications, ...electionNotifications }).map(
+      ([name, schema]) => ({
+        name,
+        params: toJsonSchema(schema, 'output'),
+      }),
+    ),
   };
 }
 

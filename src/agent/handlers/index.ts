@@ -1,8 +1,11 @@
 import type { Handlers } from '../../rpc/index.ts';
 import type { Daemon } from '../daemon.ts';
 import { agentHandlers } from './agent.ts';
+import { electionHandlers } from './election.ts';
 import { jobHandlers } from './job.ts';
 import { kvHandlers } from './kv.ts';
+import { leaseHandlers } from './lease.ts';
+import { lockHandlers } from './lock.ts';
 import { meshHandlers } from './mesh.ts';
 import { nodeHandlers } from './node.ts';
 
@@ -20,5 +23,8 @@ export function createHandlers(daemon: Daemon, { pid, onStop }: HandlerOptions):
     ...nodeHandlers(daemon),
     ...jobHandlers(daemon),
     ...kvHandlers(() => daemon.node.group.client),
+    ...leaseHandlers(daemon),
+    ...lockHandlers(daemon),
+    ...electionHandlers(daemon),
   };
 }

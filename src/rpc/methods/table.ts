@@ -1,7 +1,10 @@
 import { z } from 'zod';
 import { agentMethods } from './agent.ts';
+import { electionMethods } from './election.ts';
 import { jobMethods } from './job.ts';
 import { kvMethods } from './kv.ts';
+import { leaseMethods } from './lease.ts';
+import { lockMethods } from './lock.ts';
 import { meshMethods } from './mesh.ts';
 import { nodeMethods } from './node.ts';
 import { exactObject, method } from './schema.ts';
@@ -12,6 +15,9 @@ export const METHODS = {
   ...meshMethods,
   ...jobMethods,
   ...kvMethods,
+  ...leaseMethods,
+  ...lockMethods,
+  ...electionMethods,
   ...nodeMethods,
   'rpc.discover': method({
     params: exactObject({}),

@@ -1,5 +1,10 @@
-import { AspenError } from '../../../src/base/index.ts';
+import { electionHandlers } from '../../../src/agent/handlers/election.ts';
+import { leaseHandlers } from '../../../src/agent/handlers/lease.ts';
+import { lockHandlers } from '../../../src/agent/handlers/lock.ts';
+import { AspenError, type PeerId } from '../../../src/base/index.ts';
+import { leasesModule } from '../../../src/lease/machine/index.ts';
 import type { Connection, Handlers, Job, JobState, NodeEntry } from '../../../src/rpc/index.ts';
+import { createFakeDaemon } from './fake-group.ts';
 
 const PEER_ID = `12D3KooW${'A'.repeat(44)}`;
 const OTHER_ID = `12D3KooW${'B'.repeat(44)}`;
@@ -133,7 +138,11 @@ export function createFakeAgent(): FakeAgent {
     connection.notify('job.logEnd', { subscription });
   };
 
+  const daemon = createFakeDaemon(PEER_ID as PeerId, [leasesModule]);
   const handlers: Handlers = {
+    ...leaseHandlers(daemon),
+    ...lockHandlers(daemon),
+    ...electionHandlers(daemon),
     'agent.status': async () => ({
       peerId: PEER_ID,
       name: 'fake',

@@ -1,0 +1,81 @@
+import type { Daemon } from '../../../src/agent/daemon.ts';
+import type { LogIndex, Term } from '../../../src/base/index.ts';
+import {
+  AspenError,
+  fromWireError,
+  type PeerId,
+  SeededRandom,
+  silentLogger,
+} from '../../../src/base/index.ts';
+import { OsClock } from '../../../src/base/os-clock.ts';
+import { ClaimKeeper } from '../../../src/lease/claim-keeper.ts';
+import type { GroupClient, LeaderRequest, Leadership } from '../../../src/lease/index.ts';
+import { expireLeases } from '../../../src/lease/lease-expirer.ts';
+import { encodeBatch, type Fact, Machine, type MachineModule } from '../../../src/lease/machine/index.ts';
+import { MemoryStore, WriteBuffer } from '../../../src/storage/index.ts';
+import { command } from '../lease/machine/support.ts';
+
+/** A group of one process that agrees with itself: the real machine, with nothing between caller and `apply`. */
+export function createFakeGroup(self: PeerId, modules: readonly MachineModule[]) {
+  const clock = new OsClock();
+  const startedMs = clock.monotonicMs();
+  const machine = new Machine({ store: new WriteBuffer(new MemoryStore()), space: 't0/', modules });
+  const handlers = new Map<string, (request: LeaderRequest) => unknown>();
+  const listeners = new Set<(facts: readonly Fact[]) => void>();
+  const groupMs = () => Math.floor(clock.monotonicMs() - startedMs);
+
+  const propose = async <R>({ module, kind, body, requestId }: Parameters<GroupClient['propose']>[0]) => {
+    const spec = { module, kind, body, ...(requestId !== undefined && { requestId }) };
+    const payload = encodeBatch({
+      epoch: 1,
+      version: 1,
+      groupMs: groupMs(),
+      wallMs: clock.wallMs(),
+      commands: [command(spec)],
+    });
+    const index = (machine.appliedIndex + 1) as LogIndex;
+    const { outcomes, facts } = machine.applyEntry({ term: 1 as Term, index, kind: 'command', payload });
+    for (const listener of [...listeners]) listener(facts);
+    const [outcome] = outcomes;
+    if (outcome?.ok !== true) throw fromWireError(outcome?.error);
+    return outcome.result as R;
+  };
+
+  const client: GroupClient = {
+    propose,
+    query: async <R>({ module, kind, body }: Parameters<GroupClient['query']>[0]) =>
+      machine.query(module, kind, body) as R,
+    askLeader: async <R>(method: string, body: unknown) => {
+      const handler = handlers.get(method);
+      if (handler === undefined) throw new AspenError('METHOD_NOT_FOUND', `the leader serves no ${method}`);
+      return (await handler({ from: self, body })) as R;
+    },
+  };
+  const leadership: Leadership = {
+    term: 1 as Term,
+    signal: new AbortController().signal,
+    groupMs,
+    propose,
+    read: (reader) => reader({ module: (name) => machine.read(name) }),
+    onFacts(callback) {
+      listeners.add(callback);
+      return { [Symbol.dispose]: () => void listeners.delete(callback) };
+    },
+    confirm: async () => undefined,
+    serve(method, handler) {
+      handlers.set(method, handler);
+      return { [Symbol.dispose]: () => void handlers.delete(method) };
+    },
+  };
+  return { client, leadership, clock };
+}
+
+/** As much of a daemon as the handlers of agreed state need. */
+export function createFakeDaemon(self: PeerId, modules: readonly MachineModule[]): Daemon {
+  const { client, leadership, clock } = createFakeGroup(self, modules);
+  const parts = { clock, log: silentLogger };
+  new ClaimKeeper(leadership, parts);
+  expireLeases(leadership, parts);
+  const platform = { clock, random: new SeededRandom(clock.wallMs()), logger: silentLogger };
+  return { clock, platform, node: { self, group: { client } } } as unknown as Daemon;
+}
