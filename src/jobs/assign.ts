@@ -23,10 +23,10 @@ export function applyAssign(
   { assignments }: { readonly assignments: readonly AssignItem[] },
   context: ApplyContext,
 ): readonly AssignResult[] {
-  const sessions = context.read<{ readonly sessionId: string }>('sessions', 'sessions');
+  const sessionOf = openSessions(context);
   return assignments.map((item) => {
     try {
-      if (sessions.get(textKey(item.peerId))?.sessionId !== item.sessionId) {
+      if (sessionOf(item.peerId) !== item.sessionId) {
         throw new AspenError('CONFLICT', `${item.peerId} holds no session ${item.sessionId}`); // J6
       }
       return { jobId: item.jobId, running: assignOne(item, context) };
@@ -35,6 +35,16 @@ export function applyAssign(
       throw error;
     }
   });
+}
+
+/** @returns a way to ask for the session of a node, each looked up once a command. */
+function openSessions(context: ApplyContext): (peerId: string) => string | undefined {
+  const sessions = context.read<{ readonly sessionId: string }>('sessions', 'sessions');
+  const known = new Map<string, string | undefined>();
+  return (peerId) => {
+    if (!known.has(peerId)) known.set(peerId, sessions.get(textKey(peerId))?.sessionId);
+    return known.get(peerId);
+  };
 }
 
 function assignOne({ jobId, peerId, sessionId }: AssignItem, context: ApplyContext): RunningAttempt {

@@ -1,9 +1,6 @@
 import { type Derived, type Key, numberKey, SortedKeys } from './machine-port.ts';
 import { isFinal, type JobRecord, type JobState } from './record.ts';
-
-/** Decoded records kept at hand: as many as these. A record that is not among them is read from its tables. */
-const CACHED_LIMIT = 20_000;
-const CACHED_BYTES_LIMIT = 32 * 2 ** 20;
+import { RecordCache } from './record-cache.ts';
 
 /** Bytes that stand before the id in the keys of each index. */
 const PLACE_BYTES = 16;
@@ -11,11 +8,6 @@ const READY_BYTES = 1 + PLACE_BYTES;
 const DUE_BYTES = 8;
 
 type Undo = readonly [keys: SortedKeys, key: Key, wasAdded: boolean];
-
-interface Cached {
-  readonly record: JobRecord;
-  readonly bytes: number;
-}
 
 /**
  * What is known of unfinished jobs without looking at the disk: which wait in which order, which are due when, which run. Finished jobs
@@ -28,8 +20,7 @@ export class LiveIndex implements Derived {
   readonly #ready = new SortedKeys();
   readonly #due = new SortedKeys();
   readonly #byState = new Map<JobState, SortedKeys>();
-  readonly #cache = new Map<string, Cached>();
-  #cachedBytes = 0;
+  readonly #cache = new RecordCache();
   #undo: Undo[] = [];
   #touched: string[] = [];
 
@@ -48,7 +39,7 @@ export class LiveIndex implements Derived {
       if (wasAdded) keys.remove(key);
       else keys.add(key);
     }
-    for (const id of this.#touched) this.#forget(id);
+    for (const id of this.#touched) this.#cache.drop(id);
     this.begin();
   }
 
@@ -60,23 +51,17 @@ export class LiveIndex implements Derived {
   }
 
   cached(id: string): JobRecord | undefined {
-    return this.#cache.get(id)?.record;
+    return this.#cache.find(id);
   }
 
   /** @param bytes about how much memory it takes. */
   keep(record: JobRecord, bytes: number): void {
-    this.#forget(record.id);
     this.#touched.push(record.id);
-    this.#cache.set(record.id, { record, bytes });
-    this.#cachedBytes += bytes;
-    for (const id of this.#cache.keys()) {
-      if (this.#cache.size <= CACHED_LIMIT && this.#cachedBytes <= CACHED_BYTES_LIMIT) return;
-      this.#forget(id);
-    }
+    this.#cache.keep(record, bytes);
   }
 
   drop(id: string): void {
-    this.#forget(id);
+    this.#cache.drop(id);
   }
 
   /** Waiting jobs from `from` on, the most urgent first. */
@@ -149,13 +134,6 @@ export class LiveIndex implements Derived {
     const keys = new SortedKeys();
     this.#byState.set(state, keys);
     return keys;
-  }
-
-  #forget(id: string): void {
-    const cached = this.#cache.get(id);
-    if (cached === undefined) return;
-    this.#cache.delete(id);
-    this.#cachedBytes -= cached.bytes;
   }
 }
 

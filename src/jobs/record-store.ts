@@ -51,9 +51,10 @@ export function findRecord(context: Context, id: string): JobRecord | undefined 
   const cached = index.cached(id);
   if (cached !== undefined) return cached;
   const key = textKey(id);
+  const spec = context.table<PackedSpec>('specs').get(key);
+  if (spec === undefined) return undefined;
   const packed = context.table<PackedRecord>('live').get(key) ?? context.table<PackedRecord>('done').get(key);
-  if (packed === undefined) return undefined;
-  return unpackRecord(id, unpackSpec(context.table<PackedSpec>('specs').get(key) as PackedSpec), packed);
+  return unpackRecord(id, unpackSpec(spec), packed as PackedRecord);
 }
 
 /** J1. @param before the record as it was found; undefined for a new job. */
