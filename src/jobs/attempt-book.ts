@@ -1,11 +1,10 @@
 import type { LocalAttempt } from './local-attempt.ts';
-import type { AttemptRef } from './settle.ts';
 
 /** Ended attempts that are remembered at least; at most twice as many are. */
 const REMEMBERED = 10_000;
 
 /**
- * The attempts of this node: those that are held, and the names of those that are over, so that an assignment that comes twice or late
+ * The attempts of this node by name: those that are held, and the names of those that are over, so that an assignment that comes twice or late
  * begins nothing (X1). The oldest names are forgotten a generation at a time.
  */
 export class AttemptBook {
@@ -17,8 +16,8 @@ export class AttemptBook {
     return this.#held.size;
   }
 
-  find(ref: AttemptRef): LocalAttempt | undefined {
-    return this.#held.get(nameOf(ref));
+  find(name: string): LocalAttempt | undefined {
+    return this.#held.get(name);
   }
 
   all(): readonly LocalAttempt[] {
@@ -26,11 +25,10 @@ export class AttemptBook {
   }
 
   keep(attempt: LocalAttempt): void {
-    this.#held.set(nameOf(attempt.ref), attempt);
+    this.#held.set(attempt.name, attempt);
   }
 
-  end(ref: AttemptRef): void {
-    const name = nameOf(ref);
+  end(name: string): void {
     this.#held.delete(name);
     this.#over.add(name);
     if (this.#over.size < REMEMBERED) return;
@@ -38,12 +36,7 @@ export class AttemptBook {
     this.#over = new Set();
   }
 
-  isOver(ref: AttemptRef): boolean {
-    const name = nameOf(ref);
+  isOver(name: string): boolean {
     return this.#over.has(name) || this.#longOver.has(name);
   }
-}
-
-function nameOf({ jobId, attempt, fencingToken }: AttemptRef): string {
-  return `${jobId}/${attempt}/${fencingToken}`;
 }

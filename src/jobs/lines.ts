@@ -17,28 +17,37 @@ export class Lines {
   }
 
   /** A job that was taken may be put back; one that waits already stays where it is. */
-  add(job: ReadyJob, { key: affinityKey, ...demands }: Placement): void {
-    const line = this.#lineOf(demands);
-    line.queue.add(affinityKey === undefined ? job : { ...job, affinityKey });
+  add(job: ReadyJob, placement: Placement): void {
+    const { key } = placement;
+    this.#lineOf(placement).queue.add(key === undefined ? job : { ...job, affinityKey: key });
   }
 
-  remove(job: ReadyJob, { key: _, ...demands }: Placement): void {
-    const name = nameOf(demands);
+  remove(job: ReadyJob, placement: Placement): void {
+    const name = nameOf(placement);
     const line = this.#lines.get(name);
     line?.queue.remove(job);
     if (line?.queue.size === 0) this.#lines.delete(name);
   }
 
-  #lineOf(demands: Placement): Line {
-    const name = nameOf(demands);
+  #lineOf(placement: Placement): Line {
+    const name = nameOf(placement);
     const known = this.#lines.get(name);
     if (known !== undefined) return known;
+    const { key: _, ...demands } = placement;
     const line: Line = { placement: demands, queue: new ReadyQueue(), preferredSinceMs: null };
     this.#lines.set(name, line);
     return line;
   }
 }
 
-function nameOf(demands: Placement): string {
-  return JSON.stringify(demands);
+/** Names of placements that many jobs share, which is most of them. */
+const names = new WeakMap<Placement, string>();
+
+function nameOf(placement: Placement): string {
+  const known = names.get(placement);
+  if (known !== undefined) return known;
+  const { key: _, ...demands } = placement;
+  const name = JSON.stringify(demands);
+  names.set(placement, name);
+  return name;
 }

@@ -12,6 +12,7 @@ export interface GrantedHold {
 export class LocalAttempt {
   readonly assignment: Assignment;
   readonly ref: AttemptRef;
+  readonly name: string;
   readonly #abort = new AbortController();
   #hold: GrantedHold;
   #stopReason: StopReason | null = null;
@@ -21,6 +22,7 @@ export class LocalAttempt {
     const { jobId, attempt, fencingToken } = assignment;
     this.assignment = assignment;
     this.ref = { jobId, attempt, fencingToken };
+    this.name = nameOf(this.ref);
     this.#hold = hold;
   }
 
@@ -61,4 +63,9 @@ export class LocalAttempt {
     this.#stopReason = reason;
     this.#abort.abort(reason);
   }
+}
+
+/** @returns what an attempt is called on its node: unlike any other's, of any job. */
+export function nameOf({ jobId, attempt, fencingToken }: AttemptRef): string {
+  return `${jobId}/${attempt}/${fencingToken}`;
 }

@@ -2,7 +2,7 @@ import { canEverFit, type NodeView, type Placement, rank } from '../affinity/ind
 import type { PeerId } from '../base/index.ts';
 import type { Key } from './machine-port.ts';
 import type { ReadyJob, ReadyQueue } from './ready-queue.ts';
-import type { JobSpec } from './spec.ts';
+import { type Affinity, type JobSpec, SPEC_BASE } from './spec.ts';
 
 /**
  * Jobs with equal demands wait in one line: when its first cannot be placed now, neither can the others. What only ranks nodes (the
@@ -59,8 +59,21 @@ export function planAssignments(
   return planned;
 }
 
+/** Placements of jobs that ask for nothing but their type, made once a type. */
+const plainPlacements = new Map<string, Placement>();
+const PLAIN_LIMIT = 1_000;
+
 /** What a job asks of nodes. */
-export function placementOf({ type, affinity }: JobSpec): Placement {
+export function placementOf({ type, affinity }: Pick<JobSpec, 'type' | 'affinity'>): Placement {
+  if (affinity !== SPEC_BASE.affinity) return makePlacement(type, affinity);
+  const known = plainPlacements.get(type);
+  if (known !== undefined) return known;
+  const placement = makePlacement(type, affinity);
+  if (plainPlacements.size < PLAIN_LIMIT) plainPlacements.set(type, placement);
+  return placement;
+}
+
+function makePlacement(type: string, affinity: Affinity): Placement {
   const { node, require, prefer, avoid, key, strategy, waitMs } = affinity;
   return {
     type,

@@ -19,7 +19,7 @@ import { AttemptBook } from './attempt-book.ts';
 import { type ExecutionResult, type Executor, type StopReason, stoppedResult } from './execution/executor.ts';
 import type { OutputStore } from './execution/output-store.ts';
 import { HOLD_MARGIN_MS } from './holds.ts';
-import { LocalAttempt } from './local-attempt.ts';
+import { LocalAttempt, nameOf } from './local-attempt.ts';
 import {
   failedResult,
   handedOver,
@@ -105,6 +105,8 @@ export class WorkerHost implements Startable {
   readonly #slots: Slots;
   readonly #tasks: Tasks;
   readonly #abandoned = new AbortController();
+  /** Ends the wait for each executor at work. */
+  readonly #executing = new Set<(result: ExecutionResult) => void>();
   readonly #outcomes: Batcher<SettleItem, SettleResult>;
   #wallAheadMs: number;
   #isDraining = false;
@@ -148,6 +150,7 @@ export class WorkerHost implements Startable {
     await this.#until(() => this.#slots.takenCount === 0, END_MOST_MS);
     await this.#until(() => this.#attempts.size === 0, HAND_OVER_MS);
     this.#abandoned.abort(new Error('the worker stopped'));
+    for (const abandon of this.#executing) abandon(stoppedResult('shutdown', null));
     for (const part of this.#parts) part[Symbol.dispose]();
     await this.#tasks.stop();
   }
@@ -168,7 +171,8 @@ export class WorkerHost implements Startable {
       this.#components.log.warn({ issues: orders.error.issues.slice(0, 3) }, 'malformed orders');
       return;
     }
-    for (const { holdMs, ...ref } of orders.data.holds) this.#attempts.find(ref)?.hold({ sentAtMs, holdMs });
+    for (const { holdMs, ...ref } of orders.data.holds)
+      this.#attempts.find(nameOf(ref))?.hold({ sentAtMs, holdMs });
     for (const order of orders.data.abort) this.#abort(order);
     for (const assignment of orders.data.assign) this.#accept(assignment, sentAtMs);
   }
@@ -190,9 +194,10 @@ export class WorkerHost implements Startable {
 
   /** What is not held is not begun either when its assignment comes late; that is the proof a cancelled job waits for. */
   #abort({ reason, ...ref }: AbortOrder): void {
-    const attempt = this.#attempts.find(ref);
+    const name = nameOf(ref);
+    const attempt = this.#attempts.find(name);
     if (attempt === undefined) {
-      this.#attempts.end(ref);
+      this.#attempts.end(name);
       if (reason === 'cancelled') this.#disown(ref);
     } else if (reason === 'lost') attempt.fence();
     else attempt.stop(reason);
@@ -216,8 +221,8 @@ export class WorkerHost implements Startable {
     const { session, log } = this.#components;
     if (assignment.sessionId !== session.sessionId) return;
     const attempt = new LocalAttempt(assignment, { sentAtMs, holdMs: assignment.holdMs });
-    if (this.#attempts.find(attempt.ref) !== undefined) return;
-    const hasEnded = this.#attempts.isOver(attempt.ref);
+    if (this.#attempts.find(attempt.name) !== undefined) return;
+    const hasEnded = this.#attempts.isOver(attempt.name);
     if (!hasEnded) log.debug({ ...attempt.ref, type: assignment.type }, 'attempt begins');
     this.#attempts.keep(attempt);
     this.#tasks.run(async () => {
@@ -225,7 +230,7 @@ export class WorkerHost implements Startable {
         const outcome = hasEnded ? lost('its node has ended it') : await this.#run(attempt);
         if (outcome !== null) await this.#settle(attempt, outcome);
       } finally {
-        this.#attempts.end(attempt.ref);
+        this.#attempts.end(attempt.name);
       }
     });
   }
@@ -273,11 +278,9 @@ export class WorkerHost implements Startable {
 
   /** An executor that never ends must not keep the agent from ending. */
   #unlessAbandoned(executing: Promise<ExecutionResult>): Promise<ExecutionResult> {
-    const { signal } = this.#abandoned;
     return new Promise((resolve, reject) => {
-      const onAbandoned = () => resolve(stoppedResult('shutdown', null));
-      signal.addEventListener('abort', onAbandoned, { once: true });
-      executing.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbandoned));
+      this.#executing.add(resolve);
+      executing.then(resolve, reject).finally(() => this.#executing.delete(resolve));
     });
   }
 

@@ -19,6 +19,7 @@ import { otherSpace, putHardState, putSpace } from './disk-layout.ts';
 import type { GroupStatus } from './group.ts';
 import { LeaderTerm } from './leader-term.ts';
 import {
+  type Batch,
   type CommandOutcome,
   encodeBatch,
   type Fact,
@@ -89,6 +90,8 @@ const FULL_DISK_RETRY_MS = 5_000;
 
 interface Waiters {
   readonly term: Term;
+  /** What the entry holds, as it was proposed here. */
+  readonly batch: Batch;
   readonly submissions: readonly Submission[];
 }
 
@@ -375,21 +378,22 @@ export class Replica implements Startable {
   #proposeBatch(leading: LeaderTerm): boolean {
     const gathered = this.#queue.take();
     const { machine, raft } = this.#state;
-    const payload = encodeBatch({
+    const batch: Batch = {
       epoch: machine.epoch,
       version: gathered.version,
       groupMs: leading.groupMs(),
       wallMs: this.#components.clock.wallMs(),
       commands: gathered.submissions.map(({ command }) => command),
-    });
-    const proposed = raft.propose([payload]);
+    };
+    const proposed = raft.propose([encodeBatch(batch)]);
     if ('refused' in proposed) {
       if (proposed.refused === 'not-leader') {
         for (const { onFailure } of gathered.submissions) onFailure(notLeader(this.#otherLeader()));
       } else this.#queue.putBack(gathered);
       return false;
     }
-    this.#waiters.set(proposed.firstIndex, { term: proposed.term, submissions: gathered.submissions });
+    const { submissions } = gathered;
+    this.#waiters.set(proposed.firstIndex, { term: proposed.term, batch, submissions });
     return raft.hasReady() && this.#performNow();
   }
 
@@ -473,7 +477,7 @@ export class Replica implements Startable {
     let outcomes: readonly CommandOutcome[];
     let facts: readonly Fact[];
     try {
-      ({ outcomes, facts } = this.#state.machine.applyEntry(entry));
+      ({ outcomes, facts } = this.#state.machine.applyEntry(entry, waiters?.batch));
     } catch (error) {
       if (!(error instanceof NotUnderstood)) throw error;
       this.#halt(error.message);

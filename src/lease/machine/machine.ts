@@ -60,6 +60,8 @@ export class Machine {
   readonly #moment: Moment;
   readonly #clients: ClientOutcomes;
   readonly #requestIds: RequestIds;
+  /** What was parsed when a command was admitted here, so that a leader does not read its own commands twice. */
+  readonly #parsed = new WeakMap<Uint8Array, { readonly value: unknown }>();
   #isStateSaved = true;
 
   constructor({ store, space, modules }: MachineComponents) {
@@ -124,10 +126,11 @@ export class Machine {
 
   /**
    * Applies the next entry.
+   * @param proposed the entry's batch where this very replica proposed it; otherwise it is read from the entry.
    * @throws NotUnderstood, and then the machine is as it was before the entry; InvariantError when a module is broken.
    */
-  applyEntry(entry: Entry): AppliedEntry {
-    const batch = entry.kind === 'command' ? decodeBatch(entry.payload) : undefined;
+  applyEntry(entry: Entry, proposed?: Batch): AppliedEntry {
+    const batch = entry.kind === 'command' ? (proposed ?? decodeBatch(entry.payload)) : undefined;
     if (batch !== undefined) this.#requireUnderstood(batch);
     const applied = batch === undefined ? NOTHING : this.#applyBatch(batch, entry.index);
     this.#state.index = entry.index;
@@ -161,7 +164,7 @@ export class Machine {
         { details: { current: this.#state.version } },
       );
     }
-    parse(decode(body));
+    this.#parsed.set(body, { value: parse(decode(body)) });
     return since;
   }
 
@@ -247,7 +250,8 @@ export class Machine {
     this.#store.begin();
     derived?.begin();
     try {
-      const result = apply(parse(decode(body)), context);
+      const parsed = this.#parsed.get(body);
+      const result = apply(parsed === undefined ? parse(decode(body)) : parsed.value, context);
       this.#store.commit();
       derived?.commit();
       facts.push(...context.facts);
