@@ -4,6 +4,7 @@ import { addAgentCommands } from './commands/agent.ts';
 import { addDevCommand } from './commands/dev.ts';
 import { addJobCommands } from './commands/job.ts';
 import { addKvCommands } from './commands/kv.ts';
+import { addLockCommands } from './commands/lock.ts';
 import { addNodeCommands } from './commands/node.ts';
 import { addRunCommand } from './commands/run.ts';
 import { addTicketCommands } from './commands/ticket.ts';
@@ -50,6 +51,7 @@ export function createProgram(io: CliIo, exit: ExitSlot, { version }: CliOptions
   addRunCommand(program, io, exit);
   addJobCommands(program, io, exit);
   addKvCommands(program, io, exit);
+  addLockCommands(program, io, exit);
   addNodeCommands(program, io, exit);
   addDevCommand(program, io, exit);
   define(program, io, exit, {

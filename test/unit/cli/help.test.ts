@@ -9,6 +9,7 @@ const COMMANDS = [
   ...['create', 'list', 'inspect', 'revoke'].map((verb) => `ticket ${verb}`),
   ...['submit', 'get', 'list', 'wait', 'logs', 'cancel', 'explain', 'result'].map((verb) => `job ${verb}`),
   ...['get', 'put', 'delete', 'cas', 'scan'].map((verb) => `kv ${verb}`),
+  ...['run', 'acquire', 'renew', 'release', 'get', 'list'].map((verb) => `lock ${verb}`),
   ...['list', 'label', 'revoke'].map((verb) => `node ${verb}`),
 ];
 
