@@ -1,13 +1,19 @@
 import type { LogsOptions } from '../sdk/index.ts';
 import type { CommandContext } from './command.ts';
 
+/** A character that is not whole yet waits for its other bytes, up to three in each stream, while the other stream goes on. */
+const HELD_BACK_BYTES = 6;
+
 /** How many bytes of each stream were shown. */
 export interface Copied {
   readonly stdout: number;
   readonly stderr: number;
 }
 
-/** Copies a job's output as it comes, stdout to stdout and stderr to stderr; with `-o json` or `jsonl` one JSON line a piece. */
+/**
+ * Copies a job's output as it comes, stdout to stdout and stderr to stderr; with `-o json` or `jsonl` one JSON line a piece.
+ * Output that nobody keeps any more is told of on stderr, also with `--quiet`: what was copied is not the whole then.
+ */
 export async function copyLogs(
   { io, flags, connect }: CommandContext,
   id: string,
@@ -15,8 +21,15 @@ export async function copyLogs(
 ): Promise<Copied> {
   const client = await connect();
   const copied = { stdout: 0, stderr: 0 };
+  const losses = new Losses(options.fromOffset ?? 0);
+  const tellLoss = (lostBytes: number) => {
+    if (lostBytes > 0)
+      io.stderr.write(`aspen-agent: ${lostBytes} bytes of the output of ${id} are lost here\n`);
+  };
   const isJson = flags.output === 'json' || flags.output === 'jsonl';
   for await (const { stream, offset, data } of client.logs(id, options)) {
+    losses.count(offset, data.length);
+    tellLoss(losses.take(HELD_BACK_BYTES));
     copied[stream] += data.length;
     if (isJson) {
       const line = { schema: 'aspen.job.logs/v1', id, stream, offset, data: data.toString('utf8') };
@@ -25,5 +38,32 @@ export async function copyLogs(
       io[stream].write(data);
     }
   }
+  tellLoss(losses.take(0));
   return copied;
+}
+
+/** Both streams share one space of offsets: bytes between the last one and those that came are missing. */
+class Losses {
+  readonly #from: number;
+  #end: number;
+  #received = 0;
+  #told = 0;
+
+  constructor(fromOffset: number) {
+    this.#from = fromOffset;
+    this.#end = fromOffset;
+  }
+
+  count(offset: number, byteCount: number): void {
+    this.#received += byteCount;
+    this.#end = Math.max(this.#end, offset + byteCount);
+  }
+
+  /** @returns how many bytes are missing that were not told of, or 0 where they are so few that they may still come. */
+  take(mayStillCome: number): number {
+    const missing = this.#end - this.#from - this.#received - this.#told;
+    if (missing <= mayStillCome) return 0;
+    this.#told += missing;
+    return missing;
+  }
 }

@@ -96,7 +96,9 @@ function showWhatWasNotStreamed({ io }: CommandContext, job: Job, copied: Copied
 
 function reportEnd({ io, tell }: CommandContext, job: Job): number {
   const code = exitCodeOfJob(job);
-  const isOwnExit = (job.result as { readonly exitCode?: unknown } | null)?.exitCode === code;
+  const isOwnExit =
+    job.error?.code !== 'SPAWN_FAILED' &&
+    (job.result as { readonly exitCode?: unknown } | null)?.exitCode === code;
   if (job.state === 'cancelled') tell(`aspen-agent: ${job.id} was cancelled`);
   else if (job.error !== null && !isOwnExit) {
     io.stderr.write(`aspen-agent: ${job.id} ${job.state}: ${job.error.message}\n`);

@@ -55,6 +55,21 @@ describe('run', () => {
     assert.match(ran.stderr, /spawn nope ENOENT/);
   });
 
+  it('says so where a program could not be started and ends with the code a shell would give', async () => {
+    const error = { code: 'SPAWN_FAILED', message: 'nope cannot be started', retryable: false };
+    world.agent.programs.set('nope', { state: 'dead', error, result: shell(127) });
+    const ran = await world.run(['run', '--', 'nope']);
+    assert.deepEqual([ran.code, ran.stdout], [127, '']);
+    assert.match(ran.stderr, /nope cannot be started/);
+  });
+
+  it('says how much of the output is lost', async () => {
+    world.agent.programs.set('flood', { lostBytes: 70, output: [['stdout', 'rest\n']], result: shell(0) });
+    const ran = await world.run(['run', '--quiet', '--', 'flood']);
+    assert.deepEqual([ran.code, ran.stdout], [0, 'rest\n']);
+    assert.match(ran.stderr, /70 bytes of the output of job_\w+ are lost here/);
+  });
+
   it('shows the output that the record kept where the stream broke', async () => {
     world.agent.programs.set('lost', { streamBreaks: true, result: shell(0, null, 'kept\n') });
     const ran = await world.run(['run', '--', 'lost']);

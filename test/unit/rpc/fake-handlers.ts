@@ -45,6 +45,8 @@ export interface FakeProgram {
   readonly state?: JobState;
   readonly error?: Job['error'];
   readonly runsUntilTold?: boolean;
+  /** So many of its first bytes are kept no more. */
+  readonly lostBytes?: number;
   /** The stream of output breaks instead of ending. */
   readonly streamBreaks?: boolean;
 }
@@ -125,7 +127,7 @@ export function createFakeAgent(): FakeAgent {
 
   const stream = async (id: string, subscription: string, follow: boolean, connection: Connection) => {
     const program = programOf(getJob(id));
-    let offset = 0;
+    let offset = program?.lostBytes ?? 0;
     for (const [name, data] of program?.output ?? []) {
       connection.notify('job.log', { subscription, stream: name, offset, data });
       offset += Buffer.byteLength(data);
