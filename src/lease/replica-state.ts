@@ -7,7 +7,10 @@ import { type CommitRule, type Persist, Raft } from './raft/index.ts';
 
 /** All that one run over the store holds in memory. Thrown away and opened again when the disk fell behind it. */
 export interface ReplicaState {
+  /** Log and hard state on their way to the disk: durable before anything is said. */
   readonly buffer: WriteBuffer;
+  /** Applied tables on their way to the disk: later, since the log can lead to them again. */
+  tables: WriteBuffer;
   readonly log: LogStore;
   readonly raft: Raft;
   space: Space;
@@ -28,7 +31,8 @@ export function openReplicaState(components: OpenComponents): ReplicaState {
   const buffer = new WriteBuffer(store);
   const log = new LogStore(buffer);
   const space = readSpace(buffer);
-  const machine = new Machine({ store: buffer, space, modules });
+  const tables = new WriteBuffer(store);
+  const machine = new Machine({ store: tables, space, modules });
   const raft = new Raft(
     { self },
     { random, log, ...(commitRule !== undefined && { commitRule }) },
@@ -38,7 +42,7 @@ export function openReplicaState(components: OpenComponents): ReplicaState {
       appliedIndex: machine.appliedIndex,
     },
   );
-  return { buffer, log, raft, space, machine };
+  return { buffer, tables, log, raft, space, machine };
 }
 
 /** Puts what raft wants durable into the buffer; the next flush carries it. */
@@ -49,6 +53,21 @@ export function stagePersist(
   if (truncateFrom !== null) log.truncate(truncateFrom);
   log.append(entries);
   if (hardState !== null) putHardState(buffer, hardState);
+}
+
+/** Tables are taken to disk when so much was written to them; at every tick otherwise. */
+const TABLE_WRITES = 4_000;
+const TABLE_BYTES = 4 * 2 ** 20;
+/** Beyond so many times of it the log waits for the tables, so that memory stays bounded on a slow disk. */
+const FAR_BEHIND = 8;
+
+/** Whether the tables have waited long enough: what changes again soon is written once. */
+export function areTablesDue({ tables }: ReplicaState, times = 1): boolean {
+  return tables.openCount >= TABLE_WRITES * times || tables.openBytes >= TABLE_BYTES * times;
+}
+
+export function areTablesFarBehind(state: ReplicaState): boolean {
+  return areTablesDue(state, FAR_BEHIND);
 }
 
 export interface CompactionOptions {

@@ -14,7 +14,7 @@ import {
   type Term,
 } from '../base/index.ts';
 import type { Messenger } from '../mesh/index.ts';
-import { StorageFault, type Store } from '../storage/index.ts';
+import { StorageFault, type Store, WriteBuffer } from '../storage/index.ts';
 import { otherSpace, putHardState, putSpace } from './disk-layout.ts';
 import type { GroupStatus } from './group.ts';
 import { LeaderTerm } from './leader-term.ts';
@@ -44,6 +44,8 @@ import type {
 } from './raft/index.ts';
 import { RaftChannel } from './raft-channel.ts';
 import {
+  areTablesDue,
+  areTablesFarBehind,
   type CompactionOptions,
   compactionTarget,
   openReplicaState,
@@ -98,11 +100,12 @@ interface Waiters {
 /**
  * Drives one member of the group: ticks and messages go into raft, its duties go to disk, network and machine.
  *
- * - P1 One batch on disk per Ready: entries, hard state, and the tables applied so far with the index they stand for.
+ * - P1 One batch on disk per Ready: entries and hard state. The applied tables follow in batches of their own, each with the index it
+ *   stands for; they are never ahead of the durable log, which leads to them again after a crash.
  * - P2 A command is acknowledged when its entry is committed, durable here, and applied here.
  * - P3 After a failed sync nothing more is said or written: the process ends. After a full disk memory is thrown away and read anew.
  * - P4 A leadership begins when every entry of earlier terms is applied, and never outlives what raft says.
- * - P5 One flush at a time: a batch that failed for want of room is never followed by a later one that builds on it.
+ * - P5 One flush of the log at a time, and one of the tables: a batch that failed for want of room is never followed by a later one that builds on it.
  */
 export class Replica implements Startable {
   readonly #components: ReplicaComponents;
@@ -123,6 +126,7 @@ export class Replica implements Startable {
   #electedTerm: Term | undefined;
   #leading: LeaderTerm | undefined;
   #flushing: Promise<void> | undefined;
+  #flushingTables: Promise<void> | undefined;
   /** Readies whose writes are in the buffer and wait for the next flush. */
   #staged: Ready[] = [];
   #flushedIndex: LogIndex;
@@ -166,6 +170,7 @@ export class Replica implements Startable {
     for (const part of this.#upkeep.splice(0)) part[Symbol.dispose]();
     await this.#tasks.stop();
     await this.#flushing;
+    await this.#flushingTables;
   }
 
   get raftState(): RaftState {
@@ -432,20 +437,42 @@ export class Replica implements Startable {
   #flush(): void {
     if (this.#flushing !== undefined || this.#mode !== 'running') return;
     const state = this.#state;
+    if (areTablesDue(state)) this.#flushTables();
+    if (this.#flushingTables !== undefined && areTablesFarBehind(state)) return;
     const staged = this.#staged;
     this.#staged = [];
-    state.machine.saveState();
-    const appliedIndex = state.machine.appliedIndex;
     this.#flushing = state.buffer.flush().then(
       () => {
         if (this.#state !== state) return;
         this.#flushing = undefined;
-        this.#flushedIndex = appliedIndex;
         this.#onFlushed(staged);
       },
       (error) => {
         if (this.#state !== state) return;
         this.#flushing = undefined;
+        this.#onStorageFault(error);
+      },
+    );
+  }
+
+  /** P1: the tables and the index they stand for, in one batch. */
+  #flushTables(): void {
+    if (this.#flushingTables !== undefined || this.#mode !== 'running') return;
+    const state = this.#state;
+    const { machine, tables } = state;
+    machine.saveState();
+    const { appliedIndex } = machine;
+    this.#flushingTables = tables.flush().then(
+      () => {
+        if (this.#state !== state) return;
+        this.#flushingTables = undefined;
+        if (state.tables !== tables) return;
+        this.#flushedIndex = appliedIndex;
+        if (this.#staged.length > 0) this.#flush();
+      },
+      (error) => {
+        if (this.#state !== state) return;
+        this.#flushingTables = undefined;
         this.#onStorageFault(error);
       },
     );
@@ -463,10 +490,12 @@ export class Replica implements Startable {
 
   /** Drops the old end of the log, and takes tables to disk that no entry carried there. */
   #upkeepOfDisk(): void {
+    if (this.#flushedIndex < this.#state.machine.appliedIndex) this.#flushTables();
     if (this.#flushing !== undefined) return;
     const target = compactionTarget(this.#state.log, this.#flushedIndex, this.#options);
-    if (target !== undefined) this.#state.log.compact(target);
-    if (target !== undefined || this.#flushedIndex < this.#state.machine.appliedIndex) this.#flush();
+    if (target === undefined) return;
+    this.#state.log.compact(target);
+    this.#flush();
   }
 
   // ---- applying
@@ -582,6 +611,7 @@ export class Replica implements Startable {
   #reopen(): void {
     this.#state = openReplicaState(this.#components);
     this.#flushing = undefined;
+    this.#flushingTables = undefined;
     this.#staged = [];
     this.#flushedIndex = this.#state.machine.appliedIndex;
   }
@@ -625,7 +655,7 @@ export class Replica implements Startable {
     const { raft, log, buffer } = state;
     if (this.#mode !== 'running' || !raft.beginSnapshot(meta)) return;
     while (raft.hasReady()) this.#perform(raft.takeReady());
-    while (this.#flushing !== undefined) await this.#flushing;
+    await this.#allFlushed();
     if (this.#state !== state || this.#mode !== 'running') return;
     const space = otherSpace(state.space);
     log.restart(meta);
@@ -635,11 +665,20 @@ export class Replica implements Startable {
     if (this.#state !== state || this.#mode !== 'running') return;
     const oldSpace = state.space;
     state.space = space;
-    state.machine = new Machine({ store: buffer, space, modules: this.#components.modules });
+    state.tables = new WriteBuffer(this.#components.store);
+    state.machine = new Machine({ store: state.tables, space, modules: this.#components.modules });
     this.#flushedIndex = state.machine.appliedIndex;
     raft.installSnapshot(meta);
     this.#log.info({ index: meta.index }, 'snapshot installed');
     this.#schedule();
+    await this.#allFlushed();
     await clearSpace(this.#components.store, oldSpace);
+  }
+
+  async #allFlushed(): Promise<void> {
+    while (this.#flushing !== undefined || this.#flushingTables !== undefined) {
+      await this.#flushing;
+      await this.#flushingTables;
+    }
   }
 }

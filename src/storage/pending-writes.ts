@@ -22,6 +22,17 @@ export class PendingWrites {
   /** Every key of `#values` once a range was asked for, and possibly more: an undone key stays until the batch is gone. */
   readonly #sorted = new SortedKeys();
   #unsorted: Key[] = [];
+  #putBytes = 0;
+
+  /** Keys put or deleted one by one. */
+  get size(): number {
+    return this.#values.size;
+  }
+
+  /** Of all values put, those included that were put again. */
+  get putBytes(): number {
+    return this.#putBytes;
+  }
 
   get isEmpty(): boolean {
     return this.#values.size === 0 && this.#deleted.length === 0;
@@ -34,6 +45,7 @@ export class PendingWrites {
     }
     const sizeBefore = this.#values.size;
     this.#values.set(key, value);
+    if (value !== undefined) this.#putBytes += value.length;
     if (this.#values.size !== sizeBefore) this.#unsorted.push(key);
   }
 

@@ -27,6 +27,16 @@ export class WriteBuffer implements StoreView {
     this.#store = store;
   }
 
+  /** Keys written since the last flush. */
+  get openCount(): number {
+    return this.#open.size;
+  }
+
+  /** About how much memory they take. */
+  get openBytes(): number {
+    return this.#open.putBytes;
+  }
+
   put(key: Key, value: Uint8Array): void {
     this.#open.set(key, value, this.#undo);
   }
