@@ -1,3 +1,5 @@
+export { CheckedStore, type CheckedStoreComponents } from './checked-store.ts';
+export { CHECK_BYTES, isSealed, openValue, readableKey, sealValue } from './checked-value.ts';
 export {
   checkFileName,
   type DataDirectory,
