@@ -38,7 +38,6 @@ export function addLockCommands(program: Command, io: CliIo, exit: ExitSlot): vo
     ],
     configure: (command) => {
       command
-        .passThroughOptions()
         .option(
           '--ttl <duration>',
           'how soon others may have it when this machine is lost (default 15s)',

@@ -10,7 +10,7 @@ export interface HeldProgramRequest {
 }
 
 /** Whole seconds only: what every `sleep` understands. */
-const WATCHDOG = 'read -r _; kill -TERM -- "-$1"; sleep "$2"; kill -KILL -- "-$1"';
+const WATCHDOG = 'read -r _; kill -s TERM -- "-$1"; sleep "$2"; kill -s KILL -- "-$1"';
 
 /**
  * Starts a program on the terminal of this process, as the leader of a group of its own, so that all that it starts can be ended with it.
