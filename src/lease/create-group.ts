@@ -22,6 +22,7 @@ import { LeaderFinder } from './leader-finder.ts';
 import type { LeaderTerm } from './leader-term.ts';
 import { expireLeases } from './lease-expirer.ts';
 import {
+  countersModule,
   type Fact,
   kvModule,
   leasesModule,
@@ -29,6 +30,7 @@ import {
   MACHINE_VERSION,
   type MachineModule,
   membersModule,
+  rateLimitsModule,
   sessionsModule,
 } from './machine/index.ts';
 import { ConnectionWatch } from './observe-members.ts';
@@ -54,7 +56,7 @@ export interface GroupComponents {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
-  /** Beside kv, leases, sessions and members, which are always there. */
+  /** Beside kv, leases, counters, rate limits, sessions and members, which are always there. */
   readonly modules: readonly MachineModule[];
   /** Disk or machine can no longer be trusted: the process must end. */
   readonly onFatal: (error: unknown) => void;
@@ -147,7 +149,15 @@ class ComposedGroup implements Group {
     this.#components = components;
     this.#options = options;
     this.#group = options.group ?? MAIN_GROUP;
-    const modules = [kvModule, leasesModule, sessionsModule, membersModule, ...components.modules];
+    const modules = [
+      kvModule,
+      leasesModule,
+      countersModule,
+      rateLimitsModule,
+      sessionsModule,
+      membersModule,
+      ...components.modules,
+    ];
     this.#replica = new Replica({ ...components, modules }, { ...options.replica, group: this.#group });
     this.#finder = new LeaderFinder({ messenger, random, clock, replica: this.#replica }, this.#group);
     const run = Buffer.from(random.bytes(8)).toString('hex');

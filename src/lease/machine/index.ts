@@ -16,6 +16,7 @@ export {
   leaseIdSchema,
   NAME_BYTES_LIMIT,
 } from './coordination-checks.ts';
+export { COUNTER_PAGE_LIMIT, type Counter, countersModule } from './counters.ts';
 export { HOST_MODULE } from './host-module.ts';
 export { KV_KEY_BYTES_LIMIT, KV_SCAN_LIMIT, KV_VALUE_BYTES_LIMIT, type KvEntry, kvModule } from './kv.ts';
 export {
@@ -56,6 +57,7 @@ export {
   toWireOutcome,
   type WireOutcome,
 } from './outcome.ts';
+export { rateLimitsModule, type Taken } from './rate-limits.ts';
 export { type Session, sessionsModule } from './sessions.ts';
 export { type MachineState, positionOf, readState } from './state.ts';
 export { type TicketRecord, ticketRefusal } from './ticket-rules.ts';
