@@ -9,7 +9,7 @@ import {
 } from '../base/index.ts';
 import { ASK_LIMIT_MS } from './claim-keeper.ts';
 import type { GroupClient } from './group.ts';
-import type { Claim, ClaimKind, ClaimView, ResourceView } from './machine/index.ts';
+import type { Claim, ClaimKind, ClaimView, ResourceView, ServiceView } from './machine/index.ts';
 
 export interface ClaimClientComponents {
   readonly self: PeerId;
@@ -83,15 +83,28 @@ export class ClaimClient {
   /**
    * The holders of a name, now and after each change, until the signal aborts. Changes that follow each other closely may be told as one.
    */
-  async *observe(
+  observe(
     kind: ClaimKind,
     name: string,
     signal: AbortSignal,
   ): AsyncGenerator<ResourceView | null, void, undefined> {
+    return this.#changes<ResourceView>(kind, name, signal);
+  }
+
+  /** The endpoints of a service, as {@link observe} tells of holders; null while it has none. */
+  watchService(name: string, signal: AbortSignal): AsyncGenerator<ServiceView | null, void, undefined> {
+    return this.#changes<ServiceView>('service', name, signal);
+  }
+
+  async *#changes<V extends { readonly revision: number }>(
+    kind: string,
+    name: string,
+    signal: AbortSignal,
+  ): AsyncGenerator<V | null, void, undefined> {
     let since: number | null | undefined;
     while (!signal.aborted) {
       const body = { kind, name, since: since ?? null, waitMs: since === undefined ? 0 : ASK_LIMIT_MS };
-      const view = await this.#question<ResourceView | null>('leases/observe', body, signal);
+      const view = await this.#question<V | null>('leases/observe', body, signal);
       if (view === undefined) continue;
       const revision = view?.revision ?? null;
       if (revision !== since) yield view;

@@ -4,15 +4,16 @@ import type { LeaderRequest, Leadership } from './group.ts';
 import {
   CLAIM_KINDS,
   type Claim,
-  type ClaimKind,
   type ClaimView,
   DROP_LIMIT,
   type Fact,
   leaseIdSchema,
   parseWith,
   type ResourceView,
+  type ServiceView,
   viewClaim,
   viewResource,
+  viewService,
 } from './machine/index.ts';
 
 /** Longest a question is kept open, within what a question to the leader may take; whoever waits longer asks again. Unit: ms. */
@@ -27,12 +28,14 @@ const waitSchema = z.number().min(0).max(ASK_LIMIT_MS);
 const parseAwait = parseWith(z.object({ leaseId: leaseIdSchema, waitMs: waitSchema }));
 const parseObserve = parseWith(
   z.object({
-    kind: z.enum(CLAIM_KINDS),
+    kind: z.enum([...CLAIM_KINDS, 'service']),
     name: z.string().min(1).max(1_024),
     since: z.number().nullable(),
     waitMs: waitSchema,
   }),
 );
+
+type Observed = ResourceView | ServiceView | null;
 
 interface Question {
   readonly topic: string;
@@ -95,12 +98,15 @@ export class ClaimKeeper implements Disposable {
     return view;
   }
 
-  /** The holders as soon as they are no longer those of revision `since` (null: nobody), or as they are when the time is over. */
-  async #observe({ body }: LeaderRequest): Promise<ResourceView | null> {
+  /** Holders, or endpoints of a service, as soon as they are no longer those of revision `since` (null: nobody), or as they are when the time is over. */
+  async #observe({ body }: LeaderRequest): Promise<Observed> {
     const { kind, name, since, waitMs } = parseObserve(body);
     await this.#leadership.confirm(); // W1
-    const read = () => this.#leadership.read(({ module }) => viewResource(module('leases'), kind, name));
-    const isSettled = (view: ResourceView | null) => (view?.revision ?? null) !== since;
+    const read = (): Observed =>
+      this.#leadership.read(({ module }) =>
+        kind === 'service' ? viewService(module('leases'), name) : viewResource(module('leases'), kind, name),
+      );
+    const isSettled = (view: Observed) => (view?.revision ?? null) !== since;
     return this.#whenTold(topicOf(kind, name), { waitMs, read, isSettled });
   }
 
@@ -139,7 +145,7 @@ export class ClaimKeeper implements Disposable {
       else if (type === 'admitted' || type === 'claimEnded') {
         this.#heardMs.delete(leaseId as string);
         this.#tell(`claim/${leaseId}`);
-      } else if (type === 'changed') this.#tell(topicOf(kind as ClaimKind, name as string));
+      } else if (type === 'changed') this.#tell(topicOf(kind as string, name as string));
     }
   }
 
@@ -178,6 +184,6 @@ export class ClaimKeeper implements Disposable {
   }
 }
 
-function topicOf(kind: ClaimKind, name: string): string {
+function topicOf(kind: string, name: string): string {
   return `${kind}/${name}`;
 }

@@ -35,6 +35,13 @@ export const MUTATING_METHODS: ReadonlySet<MethodName> = new Set<MethodName>([
   'election.renew',
   'election.proclaim',
   'election.resign',
+  'counter.add',
+  'counter.cas',
+  'counter.delete',
+  'sequence.next',
+  'ratelimit.take',
+  'service.register',
+  'service.deregister',
   'node.label',
   'node.revoke',
 ]);

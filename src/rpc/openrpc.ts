@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { electionNotifications } from './methods/election.ts';
 import { jobNotifications } from './methods/job.ts';
+import { serviceNotifications } from './methods/service.ts';
 import { METHODS, type MethodName } from './methods/table.ts';
 
 /** @returns the OpenRPC 1.3 document, made of the very schemas that check the params. */
@@ -13,12 +14,14 @@ export function describeMethods({ version }: { readonly version: string }): Reco
       description: 'JSON-RPC 2.0 on agent.sock, one JSON value a line.',
     },
     methods: (Object.keys(METHODS) as MethodName[]).map(describeMethod),
-    'x-notifications': Object.entries({ ...jobNotifications, ...electionNotifications }).map(
-      ([name, schema]) => ({
-        name,
-        params: toJsonSchema(schema, 'output'),
-      }),
-    ),
+    'x-notifications': Object.entries({
+      ...jobNotifications,
+      ...electionNotifications,
+      ...serviceNotifications,
+    }).map(([name, schema]) => ({
+      name,
+      params: toJsonSchema(schema, 'output'),
+    })),
   };
 }
 

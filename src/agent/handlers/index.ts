@@ -1,6 +1,7 @@
 import type { Handlers } from '../../rpc/index.ts';
 import type { Daemon } from '../daemon.ts';
 import { agentHandlers } from './agent.ts';
+import { counterHandlers } from './counter.ts';
 import { electionHandlers } from './election.ts';
 import { jobHandlers } from './job.ts';
 import { kvHandlers } from './kv.ts';
@@ -8,6 +9,7 @@ import { leaseHandlers } from './lease.ts';
 import { lockHandlers } from './lock.ts';
 import { meshHandlers } from './mesh.ts';
 import { nodeHandlers } from './node.ts';
+import { serviceHandlers } from './service.ts';
 
 export interface HandlerOptions {
   readonly pid: number;
@@ -26,5 +28,7 @@ export function createHandlers(daemon: Daemon, { pid, onStop }: HandlerOptions):
     ...leaseHandlers(daemon),
     ...lockHandlers(daemon),
     ...electionHandlers(daemon),
+    ...counterHandlers(() => daemon.node.group.client),
+    ...serviceHandlers(daemon),
   };
 }

@@ -58,6 +58,7 @@ export {
   type WireOutcome,
 } from './outcome.ts';
 export { rateLimitsModule, type Taken } from './rate-limits.ts';
+export { type Endpoint, SERVICE_PAGE_LIMIT, type ServiceView, viewService } from './services.ts';
 export { type Session, sessionsModule } from './sessions.ts';
 export { type MachineState, positionOf, readState } from './state.ts';
 export { type TicketRecord, ticketRefusal } from './ticket-rules.ts';

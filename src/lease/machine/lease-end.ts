@@ -2,6 +2,7 @@ import { removeClaim } from './claims.ts';
 import { removeLease } from './lease-life.ts';
 import { type Claim, countDown, findClaim, findLease, type Lease } from './lease-records.ts';
 import type { ApplyContext } from './module.ts';
+import { removeEndpointsOf } from './services.ts';
 
 /**
  * Everything that hangs on a lease ends with it, in the same command.
@@ -13,6 +14,7 @@ export function endLease(context: ApplyContext, lease: Lease): void {
   removeLease(context, lease);
   const claim = findClaim(context, lease.leaseId);
   if (claim !== undefined) removeClaim(claim, context);
+  removeEndpointsOf(context, lease.leaseId);
   countDown(context, 'leases');
 }
 

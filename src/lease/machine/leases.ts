@@ -24,6 +24,13 @@ import {
   WAITERS_LIMIT,
 } from './lease-records.ts';
 import type { ApplyContext, MachineModule } from './module.ts';
+import {
+  parseEndpointRef,
+  removeEndpoint,
+  requireEndpoint,
+  serviceCommands,
+  serviceQueries,
+} from './services.ts';
 
 /** Leases that one `expire` ends at most. */
 const EXPIRE_LIMIT = 1_000;
@@ -54,7 +61,7 @@ const claimSchema = heldRef
 const proclaimSchema = leaseRef.extend({ name: nameSchema, value: valueSchema });
 const dropSchema = z.object({ leaseIds: z.array(leaseIdSchema).max(DROP_LIMIT) });
 
-/** Leases, and what is held by them: locks, elections, semaphores, read-write locks, barriers. */
+/** Leases, and what is held by them: locks, elections, semaphores, read-write locks, barriers; and services offered under them. */
 export const leasesModule: MachineModule = {
   name: 'leases',
   tables: LEASE_TABLES,
@@ -66,6 +73,8 @@ export const leasesModule: MachineModule = {
     renew: { since: 1, parse: parseWith(heldRef), apply: applyRenewClaim },
     release: { since: 1, parse: parseWith(heldRef), apply: applyRelease },
     proclaim: { since: 1, parse: parseWith(proclaimSchema), apply: applyProclaim },
+    ...serviceCommands,
+    deregister: { since: 1, parse: parseEndpointRef, apply: applyDeregister },
     /** Gives a claim up, waiting or held; nothing happens when it is gone. */
     leave: {
       since: 1,
@@ -83,6 +92,7 @@ export const leasesModule: MachineModule = {
   },
   queries: {
     ...leaseQueries,
+    ...serviceQueries,
     nextDeadline: { parse: () => null, run: (_body, context) => nextDeadlineMs(context) },
   },
 };
@@ -113,6 +123,16 @@ function applyRevoke({ leaseId }: z.infer<typeof leaseRef>, context: ApplyContex
 function applyRelease(body: z.infer<typeof heldRef>, context: ApplyContext): { readonly released: true } {
   endLease(context, requireHeld(body, context).lease);
   return { released: true };
+}
+
+function applyDeregister(
+  body: { readonly name: string; readonly leaseId: string },
+  context: ApplyContext,
+): { readonly deregistered: true } {
+  const { hasOwnLease, leaseId } = requireEndpoint(context, body);
+  if (hasOwnLease) endLease(context, requireLease(leaseId, context));
+  else removeEndpoint(context, body);
+  return { deregistered: true };
 }
 
 function applyDrop({ leaseIds }: z.infer<typeof dropSchema>, context: ApplyContext): { dropped: number } {

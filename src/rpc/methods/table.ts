@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { agentMethods } from './agent.ts';
+import { counterMethods } from './counter.ts';
 import { electionMethods } from './election.ts';
 import { jobMethods } from './job.ts';
 import { kvMethods } from './kv.ts';
@@ -8,6 +9,7 @@ import { lockMethods } from './lock.ts';
 import { meshMethods } from './mesh.ts';
 import { nodeMethods } from './node.ts';
 import { exactObject, method } from './schema.ts';
+import { serviceMethods } from './service.ts';
 
 /** Every method of the socket: one row is its contract, its check, its types, and its entry in `rpc.discover`. */
 export const METHODS = {
@@ -18,6 +20,8 @@ export const METHODS = {
   ...leaseMethods,
   ...lockMethods,
   ...electionMethods,
+  ...counterMethods,
+  ...serviceMethods,
   ...nodeMethods,
   'rpc.discover': method({
     params: exactObject({}),

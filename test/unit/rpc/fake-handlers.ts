@@ -1,8 +1,10 @@
+import { counterHandlers } from '../../../src/agent/handlers/counter.ts';
 import { electionHandlers } from '../../../src/agent/handlers/election.ts';
 import { leaseHandlers } from '../../../src/agent/handlers/lease.ts';
 import { lockHandlers } from '../../../src/agent/handlers/lock.ts';
+import { serviceHandlers } from '../../../src/agent/handlers/service.ts';
 import { AspenError, type PeerId } from '../../../src/base/index.ts';
-import { leasesModule } from '../../../src/lease/machine/index.ts';
+import { countersModule, leasesModule, rateLimitsModule } from '../../../src/lease/machine/index.ts';
 import type { Connection, Handlers, Job, JobState, NodeEntry } from '../../../src/rpc/index.ts';
 import { createFakeDaemon } from './fake-group.ts';
 
@@ -140,11 +142,13 @@ export function createFakeAgent(): FakeAgent {
     connection.notify('job.logEnd', { subscription });
   };
 
-  const daemon = createFakeDaemon(PEER_ID as PeerId, [leasesModule]);
+  const daemon = createFakeDaemon(PEER_ID as PeerId, [leasesModule, countersModule, rateLimitsModule]);
   const handlers: Handlers = {
     ...leaseHandlers(daemon),
     ...lockHandlers(daemon),
     ...electionHandlers(daemon),
+    ...counterHandlers(() => daemon.node.group.client),
+    ...serviceHandlers(daemon),
     'agent.status': async () => ({
       peerId: PEER_ID,
       name: 'fake',

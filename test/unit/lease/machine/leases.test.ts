@@ -277,6 +277,40 @@ describe('leases and claims', () => {
     assert.equal(codeOf(bench.apply(claim(2_001, { waits: false }))), 'CONFLICT');
   });
 
+  it('list where a service can be had exactly while the lease of each endpoint lives', () => {
+    const bench = new Bench([leasesModule]);
+    const register = (lease: number, overrides: object = {}) => {
+      const body = { name: 's', leaseId: idOf(lease), address: `at ${lease}`, labels: {}, ttlMs: 1_000 };
+      return bench.apply(leases('register', { ...body, owner: 'me', ...overrides }));
+    };
+    const addresses = (name = 's') =>
+      (
+        bench.query('leases', 'service', { name }) as { endpoints: { address: string }[] } | null
+      )?.endpoints.map(({ address }) => address);
+    for (const lease of [1, 2]) resultOf(register(lease));
+    resultOf(bench.apply(leases('grant', { leaseId: idOf(3), ttlMs: 5_000, owner: 'me' })));
+    for (const name of ['s', 's/2']) resultOf(register(3, { name, ttlMs: null }));
+    resultOf(register(3, { ttlMs: null, address: 'moved' }));
+    assert.deepEqual(addresses(), ['at 1', 'at 2', 'moved']);
+    assert.equal(codeOf(register(1)), 'CONFLICT');
+    assert.equal(codeOf(register(9, { ttlMs: null })), 'NOT_FOUND');
+    const deregister = (lease: number) =>
+      bench.apply(leases('deregister', { name: 's', leaseId: idOf(lease) }));
+    resultOf(deregister(1));
+    assert.equal(codeOf(deregister(1)), 'FENCED');
+    assert.equal(codeOf(bench.apply(leases('keepAlive', { leaseId: idOf(1) }))), 'NOT_FOUND');
+    bench.groupMs = 1_000;
+    resultOf(bench.apply(leases('expire')));
+    assert.deepEqual(addresses(), ['moved']);
+    resultOf(deregister(3));
+    assert.equal(addresses(), undefined);
+    assert.deepEqual(addresses('s/2'), ['at 3']);
+    resultOf(bench.apply(leases('revoke', { leaseId: idOf(3) })));
+    for (const table of ['leases', 'expiry', 'endpoints', 'endpoints-of', 'services']) {
+      assert.deepEqual([...bench.machine.read('leases').table(table).range({})], [], table);
+    }
+  });
+
   it('lets nobody but the leader drop and expire', () => {
     assert.equal(leasesModule.commands['drop']?.isLeadersOnly, true);
     assert.equal(leasesModule.commands['expire']?.isLeadersOnly, true);
