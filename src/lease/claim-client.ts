@@ -168,7 +168,8 @@ export class ClaimClient {
   ): Promise<R | undefined> {
     const { client, clock } = this.#components;
     try {
-      return await client.askLeader<R>(method, body, { timeoutMs: body.waitMs + ANSWER_SLACK_MS, signal });
+      const timeoutMs = body.waitMs + ANSWER_SLACK_MS;
+      return await orAborted(client.askLeader<R>(method, body, { timeoutMs, signal }), signal);
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof AspenError) || error.retry === 'never') throw error;
@@ -198,4 +199,15 @@ export class ClaimClient {
   #validMs(ttlMs: number, sinceMs: number): number {
     return Math.max(0, Math.floor(ttlMs - (this.#components.clock.monotonicMs() - sinceMs)));
   }
+}
+
+/** Where this node leads, nothing between here and the answer hears of the signal. */
+function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    const end = () => signal.removeEventListener('abort', onAbort);
+    work.finally(end).then(resolve, reject);
+  });
 }
