@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AspenError } from '../base/index.ts';
 import type { AgentStatus } from '../rpc/index.ts';
@@ -17,6 +17,8 @@ const LOG_TAIL_LINES = 15;
 export interface SpawnedAgent {
   readonly child: ChildProcess;
   readonly dataDir: string;
+  /** Where its part of the log begins. Unit: bytes. */
+  readonly logStart: number;
 }
 
 /** Starts an agent in a process of its own that outlives this one; its log goes to a file in the data directory. */
@@ -25,15 +27,16 @@ export function spawnAgent(
   options: Omit<AgentStartOptions, 'onReady'>,
 ): SpawnedAgent {
   const { dataDir } = options;
-  mkdirSync(dataDir, { recursive: true, mode: OWNER_ONLY_DIRECTORY });
+  makeDirectory(dataDir);
   const log = openSync(join(dataDir, LOG_FILE), 'a', OWNER_ONLY_FILE);
+  const logStart = fstatSync(log).size;
   try {
     const [command = process.execPath, ...rest] = self;
     const child = spawn(command, [...rest, ...startArguments(options)], {
       detached: true,
       stdio: ['ignore', log, log],
     });
-    return { child, dataDir };
+    return { child, dataDir, logStart };
   } finally {
     closeSync(log);
   }
@@ -44,7 +47,7 @@ export function spawnAgent(
  * @throws AspenError when it ended first (with the exit code it had) or does not answer in time.
  */
 export async function whenAnswering(
-  { child, dataDir }: SpawnedAgent,
+  { child, dataDir, logStart }: SpawnedAgent,
   timeoutMs: number,
 ): Promise<AgentStatus> {
   const deadlineMs = performance.now() + timeoutMs;
@@ -66,7 +69,7 @@ export async function whenAnswering(
       const pause = new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), POLL_MS));
       const end = await Promise.race([ended, pause]);
       if (end?.error !== undefined) throw end.error;
-      if (end !== undefined) throw new EndedEarly(end.code ?? 1, logTail(dataDir));
+      if (end !== undefined) throw new EndedEarly(end.code ?? 1, logTail(dataDir, logStart));
     }
   } finally {
     stopWatching.abort();
@@ -95,8 +98,21 @@ async function statusOf(dataDir: string): Promise<AgentStatus | undefined> {
   }
 }
 
-function logTail(dataDir: string): string {
-  return readFileSync(join(dataDir, LOG_FILE), 'utf8')
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: OWNER_ONLY_DIRECTORY });
+  } catch (cause) {
+    throw new AspenError('DENIED', `cannot make the data directory ${path}: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+}
+
+/** What this agent wrote last: lines of earlier ones would tell of failures that are over. */
+function logTail(dataDir: string, logStart: number): string {
+  return readFileSync(join(dataDir, LOG_FILE))
+    .subarray(logStart)
+    .toString('utf8')
     .trimEnd()
     .split('\n')
     .slice(-LOG_TAIL_LINES)

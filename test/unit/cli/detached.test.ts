@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -44,6 +44,22 @@ describe('an agent in a process of its own', () => {
       spawned.child.kill('SIGKILL');
       await rm(directory, { recursive: true });
     }
+  });
+
+  it('that ends early is told by its own last words, not by those of an earlier one', async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'aspen-detached-'));
+    writeFileSync(join(dataDir, 'agent.log'), 'an old failure\n');
+    const spawned = spawnAgent(['/bin/sh', '-c', 'echo a new failure; exit 7'], { dataDir });
+    await assert.rejects(whenAnswering(spawned, 15_000), { exitCode: 7, message: 'a new failure' });
+    await rm(dataDir, { recursive: true });
+  });
+
+  it('is refused a data directory that is a file, by its name', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'aspen-detached-'));
+    const dataDir = join(directory, 'file');
+    writeFileSync(dataDir, '');
+    assert.throws(() => spawnAgent(FAKE, { dataDir }), { code: 'DENIED', message: new RegExp(dataDir) });
+    await rm(directory, { recursive: true });
   });
 
   it('that cannot be started at all is an error, not a wait', async () => {
