@@ -4,7 +4,7 @@ import type { Store } from '../storage/index.ts';
 import type { ResolvedConfig } from './config.ts';
 import { foundMesh } from './founding.ts';
 import { redeemTicket } from './joining.ts';
-import { decodeMembership, encodeMembership, type Membership } from './membership.ts';
+import { encodeMembership, type Membership, ownMembership } from './membership.ts';
 import { MeshNode } from './mesh-node.ts';
 import type { Platform } from './platform.ts';
 
@@ -160,7 +160,9 @@ export class Daemon {
 
   async #readMembership(): Promise<Membership | undefined> {
     const file = await this.#platform.directory.readFile(MEMBERSHIP_FILE);
-    return file === undefined ? undefined : decodeMembership(file);
+    if (file === undefined) return undefined;
+    const { crypto, directory } = this.#platform;
+    return ownMembership(crypto, { file, seed: directory.seed });
   }
 
   async #writeMembership(membership: Membership): Promise<void> {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { decode, encode, type MeshId } from '../base/index.ts';
+import { AspenError, type Crypto, decode, encode, type MeshId, type PeerId } from '../base/index.ts';
+import { createIdentity, verifyCertificate } from '../mesh/index.ts';
 
 /**
  * What a node keeps about the mesh it belongs to, in its own file: enough to come back without a ticket.
@@ -30,6 +31,29 @@ const membershipSchema = z.object({
 
 export function encodeMembership(membership: Membership): Uint8Array {
   return encode({ version: 1, ...membership });
+}
+
+/**
+ * @param file what was kept.
+ * @param seed of this node's identity.
+ * @throws AspenError INTERNAL when the file cannot be read or tells of another node: one whose identity was lost must not come back as a stranger.
+ */
+export function ownMembership(
+  crypto: Crypto,
+  { file, seed }: { readonly file: Uint8Array; readonly seed: Uint8Array },
+): Membership {
+  const way = 'restore the data directory from a backup, or join again from an empty one';
+  let membership: Membership;
+  let owner: PeerId;
+  try {
+    membership = decodeMembership(file);
+    owner = verifyCertificate({ crypto, meshId: membership.meshId }, membership.certificate).peerId;
+  } catch (cause) {
+    throw new AspenError('INTERNAL', `the file mesh is damaged (${file.length} bytes): ${way}`, { cause });
+  }
+  const { peerId } = createIdentity(crypto, seed);
+  if (owner === peerId) return membership;
+  throw new AspenError('INTERNAL', `the file mesh is of node ${owner}, and this one is ${peerId}: ${way}`);
 }
 
 /** @throws AspenError or ZodError when the file is not a membership this version can read. */
