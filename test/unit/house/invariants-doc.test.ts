@@ -7,6 +7,7 @@ const root = new URL('../../../', import.meta.url);
 const PARTS: Readonly<Record<string, readonly string[]>> = {
   raft: ['src/lease/raft'],
   lease: ['src/lease'],
+  coordination: ['src/lease', 'src/cli/held'],
   jobs: ['src/jobs'],
   mesh: ['src/mesh', 'src/discovery'],
   crdt: ['src/crdt'],
