@@ -9,6 +9,7 @@ import {
   type Random,
   type Startable,
   sleep,
+  Tasks,
 } from '../base/index.ts';
 import type { Messenger } from '../mesh/index.ts';
 import type { Store } from '../storage/index.ts';
@@ -35,6 +36,7 @@ import {
 } from './machine/index.ts';
 import { ConnectionWatch } from './observe-members.ts';
 import type { CommitRule } from './raft/index.ts';
+import { serveReadmissions, untilReadmitted } from './readmission.ts';
 import { serveRegistrar } from './registrar.ts';
 import { type AppliedEvent, Replica, type ReplicaOptions } from './replica.ts';
 import { bestSuccessor, keepRoles } from './role-keeper.ts';
@@ -60,6 +62,11 @@ export interface GroupComponents {
   readonly modules: readonly MachineModule[];
   /** Disk or machine can no longer be trusted: the process must end. */
   readonly onFatal: (error: unknown) => void;
+  /**
+   * Given when this node's disk was lost: it says nothing to the group until a configuration without it is committed (Q1). Called then,
+   * before it takes part again.
+   */
+  readonly onReadmitted?: () => Promise<void>;
   /** Failure domain of a peer. @default nobody's is known */
   readonly zoneOf?: (peerId: PeerId) => string | null;
   /** Whether a peer may take part in the group at all. @default everybody who is connected */
@@ -143,11 +150,13 @@ class ComposedGroup implements Group {
   readonly #parts = new Set<LeadingPart>();
   #sessions: SessionKeeper | undefined;
   #upkeep: Disposable[] = [];
+  readonly #tasks: Tasks;
 
   constructor(components: GroupComponents, options: GroupOptions) {
     const { self, messenger, clock, random, log, incarnation, onFatal } = components;
     this.#components = components;
     this.#options = options;
+    this.#tasks = new Tasks(onFatal);
     this.#group = options.group ?? MAIN_GROUP;
     const modules = [
       kvModule,
@@ -204,11 +213,24 @@ class ComposedGroup implements Group {
       }),
     ];
     await this.#client.start();
-    await this.#replica.start();
+    const { onReadmitted } = this.#components;
+    if (onReadmitted === undefined) await this.#replica.start();
+    else this.#tasks.run((signal) => this.#startAgain(onReadmitted, signal));
     await this.session.start();
   }
 
+  /** Q1 */
+  async #startAgain(onReadmitted: () => Promise<void>, signal: AbortSignal): Promise<void> {
+    const { clock, incarnation, log } = this.#components;
+    await untilReadmitted({ client: this.#client, clock, log, incarnation }, signal);
+    await onReadmitted();
+    if (signal.aborted) return;
+    log.info({}, 'the group counts on this node no longer: it comes back as a learner');
+    await this.#replica.start();
+  }
+
   async stop(): Promise<void> {
+    await this.#tasks.stop();
     await this.session.stop();
     await this.#client.stop();
     await this.#replica.stop();
@@ -306,6 +328,7 @@ class ComposedGroup implements Group {
     leading.hold(expireKeys(leading, { clock, log }));
     leading.hold(expireLeases(leading, { clock, log }));
     leading.hold(new ClaimKeeper(leading, { clock, log: log.child({ part: 'claims' }) }));
+    const readmissions = serveReadmissions(leading, () => replica.raftState);
     serveRegistrar(leading, { self, crypto, random, clock, replica, custody });
     const roleParts = {
       self,
@@ -314,6 +337,7 @@ class ComposedGroup implements Group {
       clock,
       log: log.child({ part: 'roles' }),
       observe: this.#observe,
+      forgetful: () => readmissions.waiting,
     };
     leading.hold(keepRoles(leading, roleParts, this.#options.roles ?? {}));
     for (const part of this.#parts) this.#begin(part, leading);

@@ -1,7 +1,7 @@
 import { AspenError, type Clock, every, type Logger, type LogIndex, type PeerId } from '../base/index.ts';
 import type { Leadership } from './group.ts';
 import { listMembers, MACHINE_VERSION } from './machine/index.ts';
-import type { RaftState } from './raft/index.ts';
+import type { ConfigurationChange, RaftState } from './raft/index.ts';
 import type { Replica } from './replica.ts';
 import { decideRoles, type MemberObservation, type RolesOptions } from './roles.ts';
 import type { RootCustody } from './root-custody.ts';
@@ -13,6 +13,8 @@ export interface RoleKeeperComponents {
   readonly clock: Clock;
   readonly log: Logger;
   readonly observe: () => readonly MemberObservation[];
+  /** Members whose disk was lost: each is taken out before it may come back. */
+  readonly forgetful: () => ReadonlySet<PeerId>;
 }
 
 const LOOK_EVERY_MS = 1_000;
@@ -52,7 +54,14 @@ async function look(
     return;
   }
   const { configuration } = state;
-  const change = decideRoles({ self, members, configuration, caughtUp: caughtUpPeers(state) }, options);
+  const forgetful = components.forgetful();
+  // Not to be taken in before it has heard that it was out, and not to be given up either.
+  const present = members.map((member) =>
+    forgetful.has(member.peerId) ? { ...member, isConnected: false, stateForMs: 0 } : member,
+  );
+  const change =
+    removalOf(forgetful, state, self) ??
+    decideRoles({ self, members: present, configuration, caughtUp: caughtUpPeers(state) }, options);
   if (change === null) {
     await agreeOnVersion(leadership, replica, state);
     return;
@@ -62,6 +71,17 @@ async function look(
   const proposed = replica.proposeConfiguration(change);
   if ('refused' in proposed) throw new AspenError('UNAVAILABLE', `roles: ${proposed.refused}`);
   log.info({ change }, 'changes who votes and stands by');
+}
+
+/** @returns undefined when none of them is counted on, or another change is under way. */
+function removalOf(
+  forgetful: ReadonlySet<PeerId>,
+  { configuration: { voters, outgoing, learners } }: RaftState,
+  self: PeerId,
+): ConfigurationChange | undefined {
+  if (outgoing.length > 0) return undefined;
+  const remove = [...voters, ...learners].filter((peer) => peer !== self && forgetful.has(peer));
+  return remove.length === 0 ? undefined : { remove };
 }
 
 /** @returns learners and voters whose log is close to the leader's. */

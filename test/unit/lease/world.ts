@@ -1,6 +1,11 @@
 import { type Logger, type PeerId, SeededRandom, silentLogger } from '../../../src/base/index.ts';
 import { OsCrypto } from '../../../src/base/os-crypto.ts';
-import { createGroup, type Group, type GroupOptions } from '../../../src/lease/index.ts';
+import {
+  createGroup,
+  type Group,
+  type GroupComponents,
+  type GroupOptions,
+} from '../../../src/lease/index.ts';
 import type { MachineModule } from '../../../src/lease/machine/index.ts';
 import {
   createIdentity,
@@ -78,6 +83,12 @@ export class World {
     return this.#start(node.identity, node.store);
   }
 
+  /** As a node whose disk was lost: the same identity, a new incarnation, nothing remembered. */
+  async forget(node: Node, onReadmitted: () => Promise<void> = async () => undefined): Promise<Node> {
+    this.nodes.splice(this.nodes.indexOf(node), 1);
+    return this.#start(node.identity, new MemoryStore(), { incarnation: 'again', onReadmitted });
+  }
+
   /** Ends without a word. */
   async kill(node: Node): Promise<void> {
     node.transport.crash();
@@ -148,7 +159,11 @@ export class World {
     }
   }
 
-  async #start(identity: Identity, store: Store): Promise<Node> {
+  async #start(
+    identity: Identity,
+    store: Store,
+    memory: Partial<Pick<GroupComponents, 'incarnation' | 'onReadmitted'>> = {},
+  ): Promise<Node> {
     const { clock, crypto } = this;
     const random = this.random.fork();
     const transport = new MemoryTransport(
@@ -173,6 +188,7 @@ export class World {
         modules: this.#modules,
         meshId: this.meshId,
         onFatal: (error) => void fatal.push(error),
+        ...memory,
       },
       this.#options,
     );
