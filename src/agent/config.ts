@@ -3,7 +3,7 @@ import { AspenError } from '../base/index.ts';
 
 /**
  * What the owner of a machine decides about its agent. Every setting may come from a flag, the environment, `aspen.yaml` in the
- * data directory, or the default, in that order.
+ * data directory, a flag of an earlier start, or the default, in that order.
  */
 export interface AgentConfig {
   /** Shown to people; the peer id is the name that counts. */
@@ -21,7 +21,7 @@ export interface AgentConfig {
   readonly voters: 1 | 3 | 5 | 7;
 }
 
-export type ConfigOrigin = 'flag' | 'environment' | 'file' | 'default';
+export type ConfigOrigin = 'flag' | 'environment' | 'file' | 'earlier flag' | 'default';
 
 export interface ConfigSetting {
   readonly key: keyof AgentConfig;
@@ -75,6 +75,8 @@ export interface ConfigLayers {
   readonly flag: ConfigLayer;
   readonly environment: ConfigLayer;
   readonly file: ConfigLayer;
+  /** Flags of an earlier start. */
+  readonly remembered?: ConfigLayer;
 }
 
 /**
@@ -99,6 +101,7 @@ export function resolveConfig(
     ['flag', layers.flag],
     ['environment', layers.environment],
     ['file', layers.file],
+    ['earlier flag', layers.remembered ?? {}],
     ['default', defaults],
   ];
   const settings = CONFIG_KEYS.map((key) => {

@@ -10,6 +10,7 @@ import {
   type ResolvedConfig,
   resolveConfig,
 } from './config.ts';
+import { parseRemembered, REMEMBERED_FILE } from './remembered-flags.ts';
 
 export const CONFIG_FILE = 'aspen.yaml';
 
@@ -20,22 +21,33 @@ export async function loadConfig(dataDir: string, flags: ConfigLayer): Promise<R
       flag: flags,
       environment: environmentLayer(process.env),
       file: fileLayer(await readConfigFile(dataDir)),
+      remembered: await readRemembered(dataDir),
     },
     { cpuCount: availableParallelism(), hostName: hostname() },
   );
 }
 
-async function readConfigFile(dataDir: string): Promise<unknown> {
-  const path = join(dataDir, CONFIG_FILE);
-  let text: string;
+/** The flags of earlier starts. */
+export async function readRemembered(dataDir: string): Promise<ConfigLayer> {
+  return parseRemembered(await readIfThere(join(dataDir, REMEMBERED_FILE)));
+}
+
+async function readIfThere(path: string): Promise<Uint8Array | undefined> {
   try {
-    text = await readFile(path, 'utf8');
+    return await readFile(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
     throw new AspenError('DENIED', `cannot read ${path}`, { cause: error });
   }
+}
+
+async function readConfigFile(dataDir: string): Promise<unknown> {
+  const path = join(dataDir, CONFIG_FILE);
+  const bytes = await readIfThere(path);
+  if (bytes === undefined) return undefined;
   try {
-    return parse(text);
+    return parse(Buffer.from(bytes).toString('utf8'));
   } catch (cause) {
     throw new AspenError('INVALID_PARAMS', `${path} is not YAML: ${(cause as Error).message}`, { cause });
   }

@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
 import { z } from 'zod';
-import { decode, encode } from '../base/index.ts';
+import { AspenError, decode, encode } from '../base/index.ts';
 import type { DataDirectory } from '../storage/index.ts';
 
 const FILE = 'ports';
@@ -49,7 +49,18 @@ export class OsListenPorts {
 
   async #load(): Promise<z.infer<typeof portsSchema>> {
     const file = await this.#directory.readFile(FILE);
-    return file === undefined ? {} : portsSchema.parse(decode(file));
+    return file === undefined ? {} : readPorts(file);
+  }
+}
+
+/** What is no such file is as good as none: any port will do. */
+function readPorts(file: Uint8Array): z.infer<typeof portsSchema> {
+  try {
+    const ports = portsSchema.safeParse(decode(file));
+    return ports.success ? ports.data : {};
+  } catch (error) {
+    if (error instanceof AspenError) return {};
+    throw error;
   }
 }
 

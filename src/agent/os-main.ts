@@ -6,8 +6,9 @@ import { createRpcServer } from '../rpc/index.ts';
 import { OsSocketListener } from '../rpc/os-socket.ts';
 import { Daemon } from './daemon.ts';
 import { createHandlers } from './handlers/index.ts';
-import { loadConfig } from './os-config.ts';
+import { loadConfig, readRemembered } from './os-config.ts';
 import { createOsPlatform } from './os-platform.ts';
+import { REMEMBERED_FILE, remember } from './remembered-flags.ts';
 
 /** What the command line decides; the same shape as it declares. */
 export interface AgentRun {
@@ -40,6 +41,8 @@ export async function runAgent({ dataDir, ticket, abandon, onReady, ...flags }: 
   const config = await loadConfig(dataDir, flags);
   const logger = createOsLogger({ level: config.config.logLevel });
   const platform = await createOsPlatform({ dataDir, isMdnsEnabled: config.config.isMdnsEnabled, logger });
+  const flagsFile = remember(await readRemembered(dataDir), flags);
+  if (flagsFile !== undefined) await platform.directory.writeFileAtomic(REMEMBERED_FILE, flagsFile);
   const stopped = Promise.withResolvers<void>();
   const daemon = new Daemon(
     { platform, onFatal: (error) => endProcess(error, logger) },

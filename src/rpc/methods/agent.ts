@@ -23,7 +23,7 @@ export const agentStatusSchema = z.looseObject({
 const configEntrySchema = z.object({
   key: z.string(),
   value: z.unknown(),
-  origin: z.enum(['flag', 'environment', 'file', 'default']),
+  origin: z.enum(['flag', 'environment', 'file', 'earlier flag', 'default']),
 });
 
 export const agentMethods = {

@@ -25,6 +25,14 @@ describe('the ports a node listens on', () => {
     assert.deepEqual(await new OsListenPorts(memoryDirectory()).recall(OPEN), OPEN);
   });
 
+  it('are open when what was remembered is no list of ports', async () => {
+    const directory = memoryDirectory();
+    for (const garbage of ['no ports', '', '\u0093\u0001\u0002\u0003']) {
+      await directory.writeFileAtomic('ports', Buffer.from(garbage, 'latin1'));
+      assert.deepEqual(await new OsListenPorts(directory).recall(OPEN), OPEN);
+    }
+  });
+
   it('are taken again after a restart', async () => {
     const directory = memoryDirectory();
     const { port, leave } = await occupy();
