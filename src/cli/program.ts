@@ -1,12 +1,15 @@
 import { Command, CommanderError } from 'commander';
 import { define, type ExitSlot, exitCodeOf } from './command.ts';
 import { addAgentCommands } from './commands/agent.ts';
+import { addCounterCommands } from './commands/counter.ts';
 import { addDevCommand } from './commands/dev.ts';
+import { addElectionCommands } from './commands/election.ts';
 import { addJobCommands } from './commands/job.ts';
 import { addKvCommands } from './commands/kv.ts';
 import { addLockCommands } from './commands/lock.ts';
 import { addNodeCommands } from './commands/node.ts';
 import { addRunCommand } from './commands/run.ts';
+import { addServiceCommands } from './commands/service.ts';
 import { addTicketCommands } from './commands/ticket.ts';
 import { addUpCommands } from './commands/up.ts';
 import { addGlobalFlags } from './flags.ts';
@@ -52,6 +55,9 @@ export function createProgram(io: CliIo, exit: ExitSlot, { version }: CliOptions
   addJobCommands(program, io, exit);
   addKvCommands(program, io, exit);
   addLockCommands(program, io, exit);
+  addElectionCommands(program, io, exit);
+  addCounterCommands(program, io, exit);
+  addServiceCommands(program, io, exit);
   addNodeCommands(program, io, exit);
   addDevCommand(program, io, exit);
   define(program, io, exit, {

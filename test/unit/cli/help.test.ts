@@ -9,7 +9,14 @@ const COMMANDS = [
   ...['create', 'list', 'inspect', 'revoke'].map((verb) => `ticket ${verb}`),
   ...['submit', 'get', 'list', 'wait', 'logs', 'cancel', 'explain', 'result'].map((verb) => `job ${verb}`),
   ...['get', 'put', 'delete', 'cas', 'scan'].map((verb) => `kv ${verb}`),
-  ...['run', 'acquire', 'renew', 'release', 'get', 'list'].map((verb) => `lock ${verb}`),
+  ...['lock', 'semaphore'].flatMap((noun) =>
+    ['run', 'acquire', 'renew', 'release', 'get', 'list'].map((verb) => `${noun} ${verb}`),
+  ),
+  ...['run', 'campaign', 'renew', 'proclaim', 'resign', 'leader', 'list'].map((verb) => `election ${verb}`),
+  ...['get', 'add', 'cas', 'delete', 'list'].map((verb) => `counter ${verb}`),
+  'sequence next',
+  ...['register', 'deregister', 'get', 'list'].map((verb) => `service ${verb}`),
+  ...['grant', 'keep-alive', 'revoke', 'get', 'list'].map((verb) => `lease ${verb}`),
   ...['list', 'label', 'revoke'].map((verb) => `node ${verb}`),
 ];
 
