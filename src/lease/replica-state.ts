@@ -79,20 +79,26 @@ export interface CompactionOptions {
   readonly dropEntries?: number;
 }
 
+/** A follower that is catching up holds the log back until it is so many times as long as it should be; then it needs a snapshot. */
+const HOLD_BACK = 8;
+
 /**
  * @param durableIndex what the tables on disk stand for.
+ * @param neededAfter entries after it are wanted by a follower that is catching up. @default no such follower
  * @returns the index up to which the log may be dropped now; undefined when there is nothing worth it.
  */
 export function compactionTarget(
   log: LogStore,
-  durableIndex: LogIndex,
+  { durableIndex, neededAfter = durableIndex }: { durableIndex: LogIndex; neededAfter?: LogIndex },
   { keepEntries = 10_000, keepBytes = 64 * 2 ** 20, dropEntries = 1_000 }: CompactionOptions = {},
 ): LogIndex | undefined {
   const before = log.firstIndex() - 1;
+  const isHeldBack = log.length < keepEntries * HOLD_BACK && log.bytes < keepBytes * HOLD_BACK;
+  const limit = isHeldBack ? Math.min(durableIndex, neededAfter) : durableIndex;
   const byCount = log.lastIndex() - keepEntries;
   const overBytes = log.bytes - keepBytes;
   const byBytes = overBytes > keepBytes / 8 ? before + log.countForBytes(overBytes) : 0;
-  const target = Math.min(Math.max(byCount, byBytes), durableIndex);
+  const target = Math.min(Math.max(byCount, byBytes), limit);
   const isWorthIt = target - before >= dropEntries || (byBytes > 0 && target > before);
   return isWorthIt ? (Math.min(target, before + dropEntries) as LogIndex) : undefined;
 }

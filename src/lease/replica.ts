@@ -14,7 +14,7 @@ import {
   type Term,
 } from '../base/index.ts';
 import type { Messenger } from '../mesh/index.ts';
-import { StorageFault, type Store, WriteBuffer } from '../storage/index.ts';
+import { StorageFault, type Store, type Write, WriteBuffer } from '../storage/index.ts';
 import { otherSpace, putHardState, putSpace } from './disk-layout.ts';
 import type { GroupStatus } from './group.ts';
 import { LeaderTerm } from './leader-term.ts';
@@ -52,9 +52,10 @@ import {
   type ReplicaState,
   stagePersist,
 } from './replica-state.ts';
-import { clearSpace, SnapshotReceiver } from './snapshot-receiver.ts';
-import { sendSnapshot } from './snapshot-sender.ts';
-import { parseChunk } from './snapshot-wire.ts';
+import { SnapshotReceiver } from './snapshot-receiver.ts';
+import { SnapshotSender } from './snapshot-sender.ts';
+import { FORGET_STAGING } from './snapshot-staging.ts';
+import { parseSnapshotRequest, type SnapshotPosition } from './snapshot-wire.ts';
 import { leadershipLost, notLeader, type Submission } from './submission.ts';
 
 export interface ReplicaComponents {
@@ -114,6 +115,7 @@ export class Replica implements Startable {
   readonly #queue: ProposalQueue;
   readonly #reads = new PendingReads();
   readonly #receiver: SnapshotReceiver;
+  readonly #sender: SnapshotSender;
   readonly #tasks: Tasks;
   readonly #waiters = new Map<LogIndex, Waiters>();
   readonly #facts = new Listeners<readonly Fact[]>();
@@ -141,6 +143,7 @@ export class Replica implements Startable {
     this.#log = components.log.child({ part: 'replica' });
     this.#queue = new ProposalQueue(options);
     this.#receiver = new SnapshotReceiver(components.store);
+    this.#sender = new SnapshotSender(components, this.#snapshotMethod);
     this.#tasks = new Tasks((error) => this.#fail(error));
     this.#state = openReplicaState(components);
     this.#flushedIndex = this.#state.machine.appliedIndex;
@@ -159,6 +162,7 @@ export class Replica implements Startable {
       every(clock, tickMs, () => this.#tick()),
     ];
     log.debug({ appliedIndex: this.#state.machine.appliedIndex }, 'replica started');
+    this.#tidyStaging();
     if (this.#isAlone()) this.campaign();
   }
 
@@ -169,6 +173,7 @@ export class Replica implements Startable {
     this.#dropWork(() => new AspenError('UNAVAILABLE', 'this node is stopping'));
     for (const part of this.#upkeep.splice(0)) part[Symbol.dispose]();
     await this.#tasks.stop();
+    this.#sender[Symbol.dispose]();
     await this.#flushing;
     await this.#flushingTables;
   }
@@ -336,6 +341,8 @@ export class Replica implements Startable {
     if (this.#mode !== 'running') return;
     this.#state.raft.tick();
     this.#upkeepOfDisk();
+    this.#sender.tick();
+    if (this.#receiver.isOvertaken(this.#state.machine.appliedIndex)) this.#tidyStaging();
     this.#schedule();
   }
 
@@ -436,12 +443,16 @@ export class Replica implements Startable {
    */
   #flush(): void {
     if (this.#flushing !== undefined || this.#mode !== 'running') return;
+    if (areTablesDue(this.#state)) this.#flushTables();
+    if (this.#flushingTables !== undefined && areTablesFarBehind(this.#state)) return;
+    this.#flushLog();
+  }
+
+  #flushLog(extra: readonly Write[] = []): void {
     const state = this.#state;
-    if (areTablesDue(state)) this.#flushTables();
-    if (this.#flushingTables !== undefined && areTablesFarBehind(state)) return;
     const staged = this.#staged;
     this.#staged = [];
-    this.#flushing = state.buffer.flush().then(
+    this.#flushing = state.buffer.flush(extra).then(
       () => {
         if (this.#state !== state) return;
         this.#flushing = undefined;
@@ -492,10 +503,26 @@ export class Replica implements Startable {
   #upkeepOfDisk(): void {
     if (this.#flushedIndex < this.#state.machine.appliedIndex) this.#flushTables();
     if (this.#flushing !== undefined) return;
-    const target = compactionTarget(this.#state.log, this.#flushedIndex, this.#options);
+    const target = compactionTarget(
+      this.#state.log,
+      { durableIndex: this.#flushedIndex, neededAfter: this.#neededAfter() },
+      this.#options,
+    );
     if (target === undefined) return;
     this.#state.log.compact(target);
     this.#flush();
+  }
+
+  /** Followers that are catching up need the log after this index, whoever receives a snapshot included. */
+  #neededAfter(): LogIndex {
+    const { raft, log, machine } = this.#state;
+    const before = log.firstIndex() - 1;
+    let needed = Math.min(this.#sender.oldestIndex ?? machine.appliedIndex, machine.appliedIndex);
+    for (const { isRecentlyActive, mode, matchIndex, nextIndex } of raft.state.progress.values()) {
+      const has = mode === 'probe' ? nextIndex - 1 : matchIndex;
+      if (isRecentlyActive && mode !== 'snapshot' && has >= before) needed = Math.min(needed, has);
+    }
+    return needed as LogIndex;
   }
 
   // ---- applying
@@ -619,9 +646,9 @@ export class Replica implements Startable {
   // ---- snapshots
 
   async #sendSnapshot(peer: PeerId, signal: AbortSignal): Promise<void> {
-    const { raft } = this.#state;
+    const { raft, log } = this.#state;
     try {
-      const index = await sendSnapshot(this.#components, { to: peer, method: this.#snapshotMethod, signal });
+      const index = await this.#sender.send(peer, log.firstIndex(), signal);
       this.#log.info({ peer, index }, 'snapshot sent');
       raft.reportSnapshot(peer, { index });
     } catch (err) {
@@ -632,38 +659,52 @@ export class Replica implements Startable {
     this.#schedule();
   }
 
-  async #receiveSnapshot(from: PeerId, body: unknown): Promise<{ readonly received: true }> {
-    const chunk = parseChunk(body);
-    if (chunk === undefined) throw new AspenError('INVALID_REQUEST', 'not a chunk of a snapshot');
+  async #receiveSnapshot(from: PeerId, body: unknown): Promise<SnapshotPosition> {
+    const request = parseSnapshotRequest(body);
+    if (request === undefined) throw new AspenError('INVALID_REQUEST', 'not a part of a snapshot');
     const { raft, space } = this.#state;
     if (this.#mode !== 'running' || raft.state.leader !== from) {
       throw new AspenError('CONFLICT', `${from} does not lead the group as this node knows it`);
     }
+    if (request.type === 'inquiry') return this.#receiver.position(from, request.transfer);
     try {
-      const meta = await this.#receiver.receive(from, chunk, otherSpace(space));
-      if (meta !== undefined) await this.#install(meta);
+      const install = (meta: SnapshotMeta) => this.#install(meta);
+      return await this.#receiver.receive(request, { from, space: otherSpace(space), install });
     } catch (error) {
       if (error instanceof StorageFault) this.#onStorageFault(error);
       throw error;
+    } finally {
+      if (this.#state.space !== space) this.#tidyStaging();
     }
-    return { received: true };
   }
 
-  /** The other space becomes the current one and the log begins anew after it, in one batch. */
-  async #install(meta: SnapshotMeta): Promise<void> {
+  /** Empties the space that is not in use, unless a snapshot is on its way into it. */
+  #tidyStaging(): void {
+    this.#tasks.run(async (signal) => {
+      await this.#oneFlushed();
+      const { space, machine } = this.#state;
+      await this.#receiver.tidy(otherSpace(space), machine.appliedIndex, signal);
+    });
+  }
+
+  /**
+   * The other space becomes the current one and the log begins anew after it, in one batch.
+   * @returns false when the log holds as much already.
+   */
+  async #install(meta: SnapshotMeta): Promise<boolean> {
     const state = this.#state;
     const { raft, log, buffer } = state;
-    if (this.#mode !== 'running' || !raft.beginSnapshot(meta)) return;
+    if (this.#mode !== 'running') throw notInstalled();
+    if (!raft.beginSnapshot(meta)) return false;
     while (raft.hasReady()) this.#perform(raft.takeReady());
-    await this.#allFlushed();
-    if (this.#state !== state || this.#mode !== 'running') return;
+    while (this.#flushing !== undefined || this.#flushingTables !== undefined) await this.#oneFlushed();
+    if (this.#state !== state || this.#mode !== 'running') throw notInstalled();
     const space = otherSpace(state.space);
     log.restart(meta);
     putSpace(buffer, space);
-    this.#flush();
+    this.#flushLog([FORGET_STAGING]);
     await this.#flushing;
-    if (this.#state !== state || this.#mode !== 'running') return;
-    const oldSpace = state.space;
+    if (this.#state !== state || this.#mode !== 'running') throw notInstalled();
     state.space = space;
     state.tables = new WriteBuffer(this.#components.store);
     state.machine = new Machine({ store: state.tables, space, modules: this.#components.modules });
@@ -671,14 +712,15 @@ export class Replica implements Startable {
     raft.installSnapshot(meta);
     this.#log.info({ index: meta.index }, 'snapshot installed');
     this.#schedule();
-    await this.#allFlushed();
-    await clearSpace(this.#components.store, oldSpace);
+    return true;
   }
 
-  async #allFlushed(): Promise<void> {
-    while (this.#flushing !== undefined || this.#flushingTables !== undefined) {
-      await this.#flushing;
-      await this.#flushingTables;
-    }
+  async #oneFlushed(): Promise<void> {
+    await this.#flushing;
+    await this.#flushingTables;
   }
+}
+
+function notInstalled(): AspenError {
+  return new AspenError('CONFLICT', 'the snapshot was not put in place: this node cannot write now');
 }
