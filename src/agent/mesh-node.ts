@@ -149,7 +149,7 @@ export class MeshNode implements Startable {
     );
     this.members = new MembershipClient({ group: this.group.client, crypto, random });
 
-    this.outputs = new OutputStore();
+    this.outputs = new OutputStore({ clock });
     this.worker = new WorkerHost(
       {
         self: this.self,

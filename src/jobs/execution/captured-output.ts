@@ -45,6 +45,11 @@ export class CapturedOutput {
     this.#sink.write(stream, kept);
   }
 
+  /** A promise while the command should write no more; undefined when it may. */
+  whenRoom(): Promise<void> | undefined {
+    return this.#sink.whenRoom?.();
+  }
+
   facts(): OutputFacts {
     const { stdout, stderr } = this.#texts;
     return {

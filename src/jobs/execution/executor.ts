@@ -6,6 +6,8 @@ export type StopReason = 'cancelled' | 'timeout' | 'lost' | 'shutdown';
 /** Where an attempt's output goes, in the order in which it arrives. Never blocks: what cannot be kept is dropped by the sink. */
 export interface OutputSink {
   write(stream: 'stdout' | 'stderr', bytes: Uint8Array): void;
+  /** A promise while the writer is far ahead of who follows, which resolves when it may go on; undefined when it may write. */
+  whenRoom?(): Promise<void> | undefined;
 }
 
 export interface AttemptProgress {

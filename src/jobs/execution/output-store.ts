@@ -7,6 +7,8 @@ import type { OutputStream } from './runner.ts';
  *
  * - O1 An attempt has one offset space: bytes of both streams in order of arrival, from 0.
  * - O2 Memory is bounded: an attempt keeps its latest bytes; of ended attempts the latest are kept. A reader is told the first kept offset.
+ * - O4 Who follows an attempt gets all of it: a writer that is half a ring ahead is held up, but not by a follower that stands still, and
+ *   only at its beginning by nobody at all, since followers come a moment later.
  * - O3 What was read never changes: chunks hold copies, and a page may begin and end within one.
  */
 export interface OutputChunk {
@@ -23,6 +25,8 @@ export interface OutputStoreOptions {
   readonly endedLimit?: number;
   /** Kept of all ended attempts together. Unit: bytes. @default 64 MiB */
   readonly endedLimitBytes?: number;
+  /** Without a clock nobody is held up. */
+  readonly clock?: Clock;
 }
 
 export interface AttemptName {
@@ -50,34 +54,43 @@ export interface AttemptOutput extends OutputSink {
   end(): void;
 }
 
-const DEFAULTS: Required<OutputStoreOptions> = {
+const DEFAULTS = {
   attemptLimitBytes: 1024 * 1024,
   endedLimit: 256,
   endedLimitBytes: 64 * 1024 * 1024,
-};
+} as const;
+
+/** How long a writer waits for its first follower. Unit: ms. */
+const START_PATIENCE_MS = 500;
+/** How long a writer waits for a follower that does not read on. Unit: ms. */
+const FOLLOWER_PATIENCE_MS = 10_000;
 
 /** Small writes are joined into one chunk up to this, so that a chunk's overhead is bounded too. Unit: bytes. */
 const JOINED_CHUNK_BYTES = 4 * 1024;
 
 export class OutputStore {
-  readonly #options: Required<OutputStoreOptions>;
+  readonly #options: Required<Omit<OutputStoreOptions, 'clock'>>;
+  readonly #clock: Clock | undefined;
   readonly #attempts = new Map<string, AttemptRing>();
   /** Names of ended attempts, the first to end first. */
   readonly #ended = new Map<string, AttemptRing>();
   #endedBytes = 0;
 
   constructor(options: OutputStoreOptions = {}) {
-    this.#options = { ...DEFAULTS, ...options };
+    const { clock, ...limits } = options;
+    this.#options = { ...DEFAULTS, ...limits };
+    this.#clock = clock;
   }
 
   /** Opening an attempt again begins it anew. */
   open(jobId: string, attempt: number): AttemptOutput {
     const name = nameOf({ jobId, attempt });
     this.#forget(name);
-    const ring = new AttemptRing(this.#options.attemptLimitBytes);
+    const ring = new AttemptRing(this.#options.attemptLimitBytes, this.#clock);
     this.#attempts.set(name, ring);
     return {
       write: (stream, bytes) => ring.write(stream, bytes),
+      whenRoom: () => ring.whenRoom(),
       end: () => this.#end(name, ring),
     };
   }
@@ -98,7 +111,9 @@ export class OutputStore {
     if (ring === undefined) return null;
     const isReady = () => ring.isEnded || ring.nextOffset > request.fromOffset;
     if (!isReady() && request.waitMs > 0) await ring.changed(request.waitMs, clock, signal);
-    return ring.read(request.fromOffset, request.bytesLimit);
+    const page = ring.read(request.fromOffset, request.bytesLimit);
+    if (request.waitMs > 0) ring.followed(page.nextOffset);
+    return page;
   }
 
   #end(name: string, ring: AttemptRing): void {
@@ -132,14 +147,22 @@ const nameOf = ({ jobId, attempt }: AttemptName) => `${jobId}/${attempt}`;
 
 class AttemptRing {
   readonly #limitBytes: number;
+  readonly #clock: Clock | undefined;
+  readonly #startedMs: number;
+  /** When a follower last read on; null before the first. */
+  #followedMs: number | null = null;
+  #followedTo = 0;
+  readonly #reads = new Listeners<void>();
   readonly #changes = new Listeners<void>();
   #chunks: OutputChunk[] = [];
   isEnded = false;
   nextOffset = 0;
   firstOffset = 0;
 
-  constructor(limitBytes: number) {
+  constructor(limitBytes: number, clock: Clock | undefined) {
     this.#limitBytes = limitBytes;
+    this.#clock = clock;
+    this.#startedMs = clock?.monotonicMs() ?? 0;
   }
 
   get keptBytes(): number {
@@ -189,6 +212,44 @@ class AttemptRing {
       const timer = clock.setTimer(waitMs, () => end(resolve));
       signal?.addEventListener('abort', onAbort, { once: true });
     });
+  }
+
+  /** O4 */
+  followed(to: number): void {
+    if (to > this.#followedTo || this.#followedMs === null)
+      this.#followedMs = this.#clock?.monotonicMs() ?? 0;
+    this.#followedTo = Math.max(this.#followedTo, to);
+    this.#reads.emit();
+  }
+
+  /** O4 */
+  whenRoom(): Promise<void> | undefined {
+    const waitMs = this.#patienceMs();
+    return this.#clock === undefined || waitMs <= 0 ? undefined : this.#untilRoom(this.#clock, waitMs);
+  }
+
+  async #untilRoom(clock: Clock, waitMs: number): Promise<void> {
+    for (let leftMs = waitMs; leftMs > 0; leftMs = this.#patienceMs()) {
+      await new Promise<void>((resolve) => {
+        const end = () => {
+          timer.cancel();
+          for (const part of parts) part[Symbol.dispose]();
+          resolve();
+        };
+        const timer = clock.setTimer(leftMs, end);
+        const parts = [this.#reads.add(end), this.#changes.add(() => this.isEnded && end())];
+      });
+    }
+  }
+
+  /** @returns how much longer a writer should wait; 0 when it may go on. Unit: ms. */
+  #patienceMs(): number {
+    if (this.isEnded || this.nextOffset - this.#followedTo < this.#limitBytes / 2) return 0;
+    const untilMs =
+      this.#followedMs === null
+        ? this.#startedMs + START_PATIENCE_MS
+        : this.#followedMs + FOLLOWER_PATIENCE_MS;
+    return untilMs - (this.#clock?.monotonicMs() ?? untilMs);
   }
 
   /** O2. Drops whole chunks, and cuts the one that would leave more than the limit. */

@@ -65,7 +65,18 @@ export class ShellExecutor implements Executor {
       ...(payload.cwd === undefined ? {} : { cwd: payload.cwd }),
       ...(payload.stdin === undefined ? {} : { stdin: new TextEncoder().encode(payload.stdin) }),
     });
-    child.onOutput((stream, bytes) => output.add(stream, bytes));
+    let isHeld = false;
+    child.onOutput((stream, bytes) => {
+      output.add(stream, bytes);
+      const room = isHeld ? undefined : output.whenRoom();
+      if (room === undefined) return;
+      isHeld = true;
+      child.pause?.();
+      void room.then(() => {
+        isHeld = false;
+        child.resume?.();
+      });
+    });
     let stopping: Promise<void> | null = null;
     const onAbort = () => {
       stopping = child.stop(graceMs(payload, attempt.signal));

@@ -45,6 +45,75 @@ describe('output store', () => {
     );
   });
 
+  describe('holds a writer up that is far ahead (O4)', () => {
+    function opened() {
+      const clock = new ManualClock();
+      const store = new OutputStore({ attemptLimitBytes: 10, clock });
+      const output = store.open('j', 1);
+      const follow = (fromOffset: number) =>
+        store.waitForMore({ jobId: 'j', attempt: 1, fromOffset, bytesLimit: 4, waitMs: 1 }, clock);
+      /** How long the writer is held up from now on, looking every 100 ms. */
+      const heldMs = async () => {
+        const startMs = clock.monotonicMs();
+        let isOver = false;
+        void output.whenRoom?.()?.then(() => {
+          isOver = true;
+        });
+        if (output.whenRoom?.() === undefined) return 0;
+        while (!isOver) await clock.advance(100);
+        return clock.monotonicMs() - startMs;
+      };
+      return { clock, output, follow, heldMs };
+    }
+
+    it('only shortly at its beginning where nobody follows', async () => {
+      const { output, heldMs } = opened();
+      output.write('stdout', bytes('0123'));
+      assert.equal(output.whenRoom?.(), undefined);
+      output.write('stdout', bytes('4567'));
+      assert.equal(await heldMs(), 500);
+      output.write('stdout', bytes('89abcdef'));
+      assert.equal(await heldMs(), 0);
+    });
+
+    it('until the follower has read on', async () => {
+      const { clock, output, follow } = opened();
+      output.write('stdout', bytes('01234567'));
+      assert.equal((await follow(0))?.nextOffset, 4);
+      assert.equal(output.whenRoom?.(), undefined);
+      output.write('stdout', bytes('89'));
+      let isOver = false;
+      void output.whenRoom?.()?.then(() => {
+        isOver = true;
+      });
+      await clock.advance(2_000);
+      assert.equal(isOver, false);
+      await follow(4);
+      await clock.advance(0);
+      assert.equal(isOver, true);
+    });
+
+    it('not for ever by a follower that stands still', async () => {
+      const { output, follow, heldMs } = opened();
+      output.write('stdout', bytes('0123'));
+      await follow(0);
+      output.write('stdout', bytes('456789'));
+      assert.equal(await heldMs(), 10_000);
+    });
+
+    it('no longer when the attempt has ended', async () => {
+      const { clock, output, follow } = opened();
+      output.write('stdout', bytes('0123'));
+      await follow(0);
+      output.write('stdout', bytes('456789'));
+      const room = output.whenRoom?.();
+      output.end();
+      await clock.advance(0);
+      await room;
+      assert.equal(output.whenRoom?.(), undefined);
+    });
+  });
+
   it('keeps the latest ended attempts only, by count and by size, and never drops one that runs', () => {
     const store = new OutputStore({ endedLimit: 3, endedLimitBytes: 10 });
     const running = store.open('running', 1);
