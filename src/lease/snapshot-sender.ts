@@ -65,9 +65,11 @@ export class SnapshotSender implements Disposable {
    * @returns the index that the snapshot stands for. Rejects with what the receiver or the channel said.
    */
   async send(peer: PeerId, firstIndex: LogIndex, signal: AbortSignal): Promise<LogIndex> {
-    const transfer = this.#resumable(peer, firstIndex) ?? this.#begin(peer);
+    const resumed = this.#resumable(peer, firstIndex);
+    const transfer = resumed ?? this.#begin(peer);
     transfer.isRunning = true;
     try {
+      if (resumed !== undefined) await this.#align(peer, transfer, signal);
       await this.#run(peer, transfer, signal);
     } catch (error) {
       transfer.isRunning = false;
@@ -124,7 +126,6 @@ export class SnapshotSender implements Disposable {
   }
 
   async #run(peer: PeerId, transfer: Transfer, signal: AbortSignal): Promise<void> {
-    if (transfer.position.number > 0) await this.#align(peer, transfer, signal);
     for (;;) {
       const { chunk, after } = nextChunk(transfer);
       await this.#ask(peer, chunk, signal);
