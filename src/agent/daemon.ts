@@ -1,12 +1,13 @@
 import { AspenError, type Clock, type MeshId } from '../base/index.ts';
 import { decodeTicket, type Ticket } from '../mesh/index.ts';
-import type { Store } from '../storage/index.ts';
+import { StorageFault, type Store } from '../storage/index.ts';
 import type { ResolvedConfig } from './config.ts';
 import { foundMesh } from './founding.ts';
 import { redeemTicket } from './joining.ts';
 import { encodeMembership, type Membership, ownMembership } from './membership.ts';
 import { MeshNode } from './mesh-node.ts';
 import type { Platform } from './platform.ts';
+import { type DiskLoss, StoreKeeper } from './store-keeper.ts';
 
 const MEMBERSHIP_FILE = 'mesh';
 
@@ -44,12 +45,21 @@ export class Daemon {
   readonly #startedAtMs: number;
   #current: { readonly node: MeshNode; readonly store: Store } | undefined;
   #change: Promise<unknown> = Promise.resolve();
+  readonly #keeper: StoreKeeper;
+  #loss: DiskLoss | undefined;
+  #isDamaged = false;
 
   constructor({ platform, onFatal }: DaemonComponents, options: DaemonOptions) {
     this.#platform = platform;
     this.#onFatal = onFatal;
     this.#options = options;
     this.#startedAtMs = platform.clock.monotonicMs();
+    this.#keeper = new StoreKeeper(platform, (fault) => this.#endDamaged(fault));
+  }
+
+  /** Set from the moment a lost store was replaced by an empty one until the group has taken this node in again. */
+  get diskLoss(): DiskLoss | undefined {
+    return this.#loss;
   }
 
   get platform(): Platform {
@@ -132,14 +142,22 @@ export class Daemon {
   }
 
   async #enter(membership: Membership): Promise<void> {
+    await this.#keeper.reset();
     await this.#writeMembership(membership); // B1
-    await this.#run(membership);
+    await this.#run(membership, { isNew: true });
   }
 
-  async #run(membership: Membership): Promise<void> {
-    const store = await this.#platform.openStore();
+  async #run(membership: Membership, { isNew = false }: { readonly isNew?: boolean } = {}): Promise<void> {
+    const { store, loss } = await this.#keeper.open({ isNew: isNew || membership.foundingRootSeed !== null });
+    this.#loss = loss;
     const node = new MeshNode(
-      { platform: this.#platform, store, onFatal: this.#onFatal },
+      {
+        platform: this.#platform,
+        store,
+        onFatal: (error) => this.#onFailure(error),
+        onCopies: (copies) => this.#keeper.noteCopies(copies),
+        ...(loss !== undefined && { onReadmitted: () => this.#settle(store) }),
+      },
       { config: this.#options.config.config, membership },
     );
     await node.start();
@@ -148,6 +166,31 @@ export class Daemon {
       await this.#writeMembership({ ...membership, foundingRootSeed: null });
     }
     this.#current = { node, store };
+  }
+
+  async #settle(store: Store): Promise<void> {
+    await this.#keeper.settle(store);
+    this.#loss = undefined;
+  }
+
+  #onFailure(error: unknown): void {
+    if (error instanceof StorageFault && error.kind === 'damaged') this.#endDamaged(error);
+    else this.#onFatal(error);
+  }
+
+  /** A process that met damage serves nothing more; its next start sets the store aside. */
+  #endDamaged(fault: StorageFault): void {
+    if (this.#isDamaged) return;
+    this.#isDamaged = true;
+    const told = new StorageFault(
+      'damaged',
+      `${fault.message}; start the agent again: it sets the store aside and comes back as a learner`,
+      { cause: fault },
+    );
+    this.#keeper.note(fault).then(
+      () => this.#onFatal(told),
+      (error) => this.#onFatal(error),
+    );
   }
 
   async #halt(): Promise<void> {

@@ -1,4 +1,4 @@
-import { every, type PeerId, type Startable } from '../base/index.ts';
+import { AspenError, every, type PeerId, type Startable } from '../base/index.ts';
 import { createRegistry, type Registry } from '../crdt/index.ts';
 import { KnownPeers, TicketSource } from '../discovery/index.ts';
 import {
@@ -36,6 +36,13 @@ export interface MeshNodeComponents {
   readonly platform: Platform;
   readonly store: Store;
   readonly onFatal: (error: unknown) => void;
+  /** Told who holds the agreed state, when that changes and this node is one of them. */
+  readonly onCopies?: (copies: {
+    readonly voters: readonly PeerId[];
+    readonly standbys: readonly PeerId[];
+  }) => Promise<void>;
+  /** Given when this node lost its memory; called when the group takes it in again. */
+  readonly onReadmitted?: () => Promise<void>;
 }
 
 export interface MeshNodeOptions {
@@ -70,12 +77,20 @@ export class MeshNode implements Startable {
   readonly #config: AgentConfig;
   #parts: readonly Disposable[] = [];
   #upkeep: readonly Disposable[] = [];
+  readonly #onCopies: NonNullable<MeshNodeComponents['onCopies']>;
+  readonly #onFatal: (error: unknown) => void;
   #announced = '';
+  #copies = '';
 
-  constructor({ platform, store, onFatal }: MeshNodeComponents, { config, membership }: MeshNodeOptions) {
+  constructor(
+    { platform, store, onFatal, onCopies, onReadmitted }: MeshNodeComponents,
+    { config, membership }: MeshNodeOptions,
+  ) {
     const { clock, random, crypto, logger, directory } = platform;
     const { meshId } = membership;
     this.platform = platform;
+    this.#onCopies = onCopies ?? (async () => undefined);
+    this.#onFatal = onFatal;
     this.membership = membership;
     this.#config = config;
     this.#identity = createIdentity(crypto, directory.seed);
@@ -143,6 +158,7 @@ export class MeshNode implements Startable {
         modules: [jobsModule],
         onFatal,
         zoneOf: (peerId) => this.registry.node(peerId)?.profile.labels['zone'] ?? null,
+        ...(onReadmitted !== undefined && { onReadmitted }),
         ...platform.trial,
       },
       { roles: { voters: config.voters } },
@@ -284,7 +300,20 @@ export class MeshNode implements Startable {
     return isRevocationOf({ crypto: this.platform.crypto, meshId: this.membership.meshId }, key, bytes);
   }
 
+  /** Outside of the store, so that it is known what is lost when the store is. */
+  #noteCopies(): void {
+    const { role, voters, standbys } = this.group.status();
+    const text = JSON.stringify([voters, standbys]);
+    if (role === 'spare' || text === this.#copies) return;
+    this.#copies = text;
+    this.#onCopies({ voters, standbys }).catch((error: unknown) => {
+      if (error instanceof AspenError && error.code === 'RESOURCE_EXHAUSTED') this.#copies = '';
+      else this.#onFatal(error);
+    });
+  }
+
   #announce(): void {
+    this.#noteCopies();
     const profile = {
       name: this.#config.name,
       labels: { ...this.labels.all() },

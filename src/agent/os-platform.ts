@@ -9,8 +9,13 @@ import { Libp2pMdnsSource } from '../discovery/libp2p-mdns-source.ts';
 import { readNetworkFacts } from '../discovery/os-network-facts.ts';
 import { OsRunner } from '../jobs/execution/os-runner.ts';
 import { Libp2pTransport } from '../mesh/libp2p-transport.ts';
+import { type DataDirectory, DIRECTORY_FILES, isSealed, migrateDirectory } from '../storage/index.ts';
+import { checkStoreFile } from '../storage/lmdb-check.ts';
 import { openLmdbStore } from '../storage/lmdb-store.ts';
 import { openOsDataDirectory } from '../storage/os-data-directory.ts';
+import { OsFileBox } from '../storage/os-files.ts';
+import { osMigrations } from '../storage/os-migrations.ts';
+import { moveAside } from '../storage/os-quarantine.ts';
 import { OsListenPorts } from './os-listen-ports.ts';
 import type { Platform } from './platform.ts';
 
@@ -33,6 +38,7 @@ export async function createOsPlatform({
   const random = new OsRandom();
   const crypto = new OsCrypto();
   const directory = await openOsDataDirectory(dataDir, { random });
+  await migrateOs(directory, logger);
   const ports = new OsListenPorts(directory);
   return {
     clock,
@@ -43,7 +49,18 @@ export async function createOsPlatform({
     version: readVersion(),
     runner: new OsRunner(),
     environment: env,
-    openStore: async () => openLmdbStore(directory.storePath),
+    openStore: async () => {
+      const checked = checkStoreFile(directory.storePath, { isGenuine: isSealed });
+      logger.debug({ ...checked }, 'store checked');
+      return openLmdbStore(directory.storePath);
+    },
+    quarantineStore: (reason) =>
+      moveAside({
+        directory: directory.path,
+        names: [DIRECTORY_FILES.store, `${DIRECTORY_FILES.store}-lock`],
+        reason,
+        wallMs: clock.wallMs(),
+      }),
     eraseStore: async () => {
       for (const suffix of ['', '-lock'])
         await rm(directory.storePath + suffix, { recursive: true, force: true });
@@ -61,6 +78,17 @@ export async function createOsPlatform({
       ];
     },
   };
+}
+
+/** @throws AspenError or StorageFault when it cannot be finished now; the directory is given back then. */
+async function migrateOs(directory: DataDirectory, log: Logger): Promise<void> {
+  try {
+    const { path } = directory;
+    await migrateDirectory({ files: new OsFileBox(path), path, log, steps: osMigrations({ path, log }) });
+  } catch (error) {
+    await directory[Symbol.asyncDispose]();
+    throw error;
+  }
 }
 
 function readVersion(): string {

@@ -29,6 +29,8 @@ export interface Platform {
   /** What executors may pass on of the agent's own environment (an allow-list is theirs). */
   readonly environment: Readonly<Record<string, string | undefined>>;
   openStore(): Promise<Store>;
+  /** Moves the (closed) store aside, to be looked at. @returns where it is; null when there was none. */
+  quarantineStore(reason: string): Promise<string | null>;
   /** Removes the contents of the (closed) store for good. */
   eraseStore(): Promise<void>;
   createTransport(request: TransportRequest): Transport;

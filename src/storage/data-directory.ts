@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { AspenError, type Random } from '../base/index.ts';
 
 /** What this version writes. A directory with a newer one is left alone. */
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 
 /** Names that belong to the directory itself. */
 export const DIRECTORY_FILES = {
@@ -39,6 +39,10 @@ export interface DataDirectory extends AsyncDisposable {
   readonly incarnation: string;
   /** 1 at the first open. */
   readonly bootCount: number;
+  /** What the files are written in; below {@link FORMAT_VERSION} until they are migrated. */
+  readonly formatVersion: number;
+  /** For a node that lost its memory: nobody takes it for the one that had it. @returns the new incarnation. */
+  renewIncarnation(): Promise<string>;
   /** @returns undefined when there is no such file. @throws AspenError DENIED when it cannot be read. */
   readFile(name: string): Promise<Uint8Array | undefined>;
   /** Durable when it resolves. */
@@ -66,9 +70,10 @@ export interface Boot {
   readonly seed: Uint8Array;
   readonly incarnation: string;
   readonly bootCount: number;
+  readonly formatVersion: number;
 }
 
-const formatSchema = z.object({ formatVersion: z.int().min(1) });
+const formatSchema = z.object({ formatVersion: z.int().min(1), isPrepared: z.boolean().optional() });
 const nodeSchema = z.object({
   incarnation: z.string().regex(/^[0-9a-f]{32}$/),
   bootCount: z.int().min(1),
@@ -81,13 +86,31 @@ type NodeRecord = z.infer<typeof nodeSchema>;
  * @throws AspenError CONFLICT for a newer format, INTERNAL for a damaged file; nothing is changed then.
  */
 export async function bootDirectory({ files, random, machine, path }: BootComponents): Promise<Boot> {
-  const isNew = await checkFormat(files, path);
+  const format = await readFormat(files, path);
   const previous = await readJson(files, path, DIRECTORY_FILES.node, nodeSchema);
-  if (isNew) await writeJson(files, DIRECTORY_FILES.format, { formatVersion: FORMAT_VERSION });
+  if (format === undefined) await writeJson(files, DIRECTORY_FILES.format, { formatVersion: FORMAT_VERSION });
   const seed = await readOrDrawSeed(files, path, random);
   const record = nextBoot(previous, { machine, random });
   await writeJson(files, DIRECTORY_FILES.node, record);
-  return { seed, incarnation: record.incarnation, bootCount: record.bootCount };
+  return {
+    seed,
+    incarnation: record.incarnation,
+    bootCount: record.bootCount,
+    formatVersion: format?.formatVersion ?? FORMAT_VERSION,
+  };
+}
+
+/** Draws the incarnation anew in a directory that was opened already. */
+export async function redrawIncarnation({
+  files,
+  random,
+  path,
+}: Omit<BootComponents, 'machine'>): Promise<string> {
+  const record = await readJson(files, path, DIRECTORY_FILES.node, nodeSchema);
+  if (record === undefined) throw new AspenError('INTERNAL', `${path}/${DIRECTORY_FILES.node} is gone`);
+  const incarnation = drawIncarnation(random);
+  await writeJson(files, DIRECTORY_FILES.node, { ...record, incarnation });
+  return incarnation;
 }
 
 /** The record of this start, from that of the last one. */
@@ -97,10 +120,14 @@ export function nextBoot(
 ): NodeRecord {
   const isSame = previous?.machine === machine;
   return {
-    incarnation: isSame ? previous.incarnation : Buffer.from(random.bytes(INCARNATION_BYTES)).toString('hex'),
+    incarnation: isSame ? previous.incarnation : drawIncarnation(random),
     bootCount: (previous?.bootCount ?? 0) + 1,
     machine,
   };
+}
+
+function drawIncarnation(random: Random): string {
+  return Buffer.from(random.bytes(INCARNATION_BYTES)).toString('hex');
 }
 
 /** @throws AspenError INVALID_PARAMS for a name that could leave the directory or belongs to it. */
@@ -128,19 +155,27 @@ export function defaultDataDirectoryPath({ platform, homeDirectory, environment 
   return `${environment['XDG_DATA_HOME'] || `${homeDirectory}/.local/share`}/aspen`;
 }
 
-/** @returns whether the directory has no format yet. */
-async function checkFormat(files: FileBox, path: string): Promise<boolean> {
+/** How far a migration has come; steps are recorded here, so that a crash in the middle of one is gone on from. */
+export interface FormatRecord {
+  readonly formatVersion: number;
+  /** The step from this version has prepared everything, and only its end is missing. */
+  readonly isPrepared?: boolean | undefined;
+}
+
+/** @returns undefined when the directory has no format yet. @throws AspenError CONFLICT when a newer agent wrote it. */
+export async function readFormat(files: FileBox, path: string): Promise<FormatRecord | undefined> {
   const format = await readJson(files, path, DIRECTORY_FILES.format, formatSchema);
-  if (format === undefined) return true;
+  if (format === undefined || format.formatVersion <= FORMAT_VERSION) return format;
   const { formatVersion } = format;
-  if (formatVersion > FORMAT_VERSION) {
-    throw new AspenError(
-      'CONFLICT',
-      `${path} has format version ${formatVersion}, and this agent knows versions up to ${FORMAT_VERSION}: start the newer agent that wrote it, or choose another data directory`,
-      { details: { current: { formatVersion, knownVersion: FORMAT_VERSION } } },
-    );
-  }
-  return false;
+  throw new AspenError(
+    'CONFLICT',
+    `${path} has format version ${formatVersion}, and this agent knows versions up to ${FORMAT_VERSION}: start the newer agent that wrote it, or choose another data directory`,
+    { details: { current: { formatVersion, knownVersion: FORMAT_VERSION } } },
+  );
+}
+
+export function writeFormat(files: FileBox, record: FormatRecord): Promise<void> {
+  return writeJson(files, DIRECTORY_FILES.format, record);
 }
 
 async function readOrDrawSeed(files: FileBox, path: string, random: Random): Promise<Uint8Array> {

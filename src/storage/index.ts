@@ -1,3 +1,4 @@
+export { BIRTH_KEY } from './birth.ts';
 export { CheckedStore, type CheckedStoreComponents } from './checked-store.ts';
 export { CHECK_BYTES, isSealed, openValue, readableKey, sealValue } from './checked-value.ts';
 export {
@@ -11,6 +12,7 @@ export { checkKeys, KEY_BYTES_LIMIT, KeyTable } from './key-table.ts';
 export { keyNumber, keyText, numberKey, prefixEnd, textKey } from './keys.ts';
 export { MemoryDirectoryDisk, openMemoryDataDirectory } from './memory-data-directory.ts';
 export { copied, MemoryStore, tableSnapshot } from './memory-store.ts';
+export { type MigrationComponents, type MigrationStep, migrateDirectory } from './migration.ts';
 export { SortedKeys } from './sorted-keys.ts';
 export {
   type Key,

@@ -164,10 +164,12 @@ class FileWalk {
       this.#claim(number, 1);
       const kind = level === tree.depth ? 'leaf' : 'branch';
       const nodes = pageKind(page) === kind ? readNodes(page, kind) : undefined;
-      if (nodes === undefined || nodes.length === 0) return this.#damaged(`page ${number} is not a ${kind}`);
-      if (kind === 'leaf') return visitLeaf(nodes);
-      found.branchPages += 1;
-      for (const { child } of nodes) visit(child, level + 1);
+      if (nodes === undefined || nodes.length === 0) this.#damaged(`page ${number} is not a ${kind}`);
+      if (kind === 'leaf') visitLeaf(nodes);
+      else {
+        found.branchPages += 1;
+        for (const { child } of nodes) visit(child, level + 1);
+      }
     };
     if (tree.root !== undefined) visit(tree.root, 1);
     if (this.#isWhole || tree !== this.#meta.main) this.#compare(tree, found);

@@ -1,5 +1,11 @@
 import { AspenError, type Random } from '../base/index.ts';
-import { bootDirectory, checkFileName, type DataDirectory, type FileBox } from './data-directory.ts';
+import {
+  bootDirectory,
+  checkFileName,
+  type DataDirectory,
+  type FileBox,
+  redrawIncarnation,
+} from './data-directory.ts';
 
 /** A directory that outlives the simulated process using it. */
 export class MemoryDirectoryDisk implements FileBox {
@@ -43,11 +49,19 @@ export async function openMemoryDataDirectory(
   try {
     const { path, machine } = disk;
     const boot = await bootDirectory({ files: disk, random, machine, path });
+    let { incarnation } = boot;
     return {
       ...boot,
+      get incarnation() {
+        return incarnation;
+      },
       path,
       socketPath: `${path}/agent.sock`,
       storePath: `${path}/store`,
+      renewIncarnation: async () => {
+        incarnation = await redrawIncarnation({ files: disk, random, path });
+        return incarnation;
+      },
       readFile: async (name) => {
         checkFileName(name);
         return disk.read(name);

@@ -9,6 +9,7 @@ import {
   type DataDirectory,
   DIRECTORY_FILES,
   defaultDataDirectoryPath,
+  redrawIncarnation,
 } from './data-directory.ts';
 import { LONGEST_LOCK_NAME, lockDirectory, lockWithPipe } from './os-directory-lock.ts';
 import { OsFileBox, prepareOwnDirectory } from './os-files.ts';
@@ -48,7 +49,7 @@ export async function openOsDataDirectory(
     await files.clearLeftovers();
     const machine = await machineFingerprint(directory);
     const boot = await bootDirectory({ files, random, machine, path: directory });
-    return new OsDataDirectory({ path: directory, boot, files, lock });
+    return new OsDataDirectory({ path: directory, boot, files, lock, random });
   } catch (error) {
     await lock[Symbol.asyncDispose]();
     throw error;
@@ -57,8 +58,9 @@ export async function openOsDataDirectory(
 
 interface OsDataDirectoryComponents {
   readonly path: string;
-  readonly boot: Pick<DataDirectory, 'seed' | 'incarnation' | 'bootCount'>;
+  readonly boot: Pick<DataDirectory, 'seed' | 'incarnation' | 'bootCount' | 'formatVersion'>;
   readonly files: OsFileBox;
+  readonly random: Random;
   readonly lock: AsyncDisposable;
 }
 
@@ -67,20 +69,29 @@ class OsDataDirectory implements DataDirectory {
   readonly socketPath: string;
   readonly storePath: string;
   readonly seed: Uint8Array;
-  readonly incarnation: string;
+  incarnation: string;
   readonly bootCount: number;
+  readonly formatVersion: number;
+  readonly #random: Random;
   readonly #files: OsFileBox;
   readonly #lock: AsyncDisposable;
 
-  constructor({ path, boot, files, lock }: OsDataDirectoryComponents) {
+  constructor({ path, boot, files, lock, random }: OsDataDirectoryComponents) {
     this.path = path;
     this.socketPath = process.platform === 'win32' ? pipePath(path) : join(path, DIRECTORY_FILES.socket);
     this.storePath = join(path, DIRECTORY_FILES.store);
     this.seed = boot.seed;
     this.incarnation = boot.incarnation;
     this.bootCount = boot.bootCount;
+    this.formatVersion = boot.formatVersion;
+    this.#random = random;
     this.#files = files;
     this.#lock = lock;
+  }
+
+  async renewIncarnation(): Promise<string> {
+    this.incarnation = await redrawIncarnation({ files: this.#files, random: this.#random, path: this.path });
+    return this.incarnation;
   }
 
   async readFile(name: string): Promise<Uint8Array | undefined> {

@@ -99,6 +99,10 @@ export class SimMachine {
       runner: new MemoryRunner({ clock }),
       environment: {},
       openStore: async () => this.disk.open(process),
+      quarantineStore: async () => {
+        this.disk.persist([{ type: 'deleteRange', from: '', to: '\uffff' }]);
+        return null;
+      },
       eraseStore: async () => this.disk.persist([{ type: 'deleteRange', from: '', to: '\uffff' }]),
       createTransport: (request) => makeTransport(network, process, request),
       createDiscovery: ({ transport }) => [
@@ -129,6 +133,10 @@ function mortalDirectory(directory: DataDirectory, process: SimProcess): DataDir
     process.isAlive ? work() : new Promise<T>(() => undefined);
   return {
     ...directory,
+    get incarnation() {
+      return directory.incarnation;
+    },
+    renewIncarnation: () => whileAlive(() => directory.renewIncarnation()),
     readFile: (name) => whileAlive(() => directory.readFile(name)),
     writeFileAtomic: (name, bytes) => whileAlive(() => directory.writeFileAtomic(name, bytes)),
     removeFile: (name) => whileAlive(() => directory.removeFile(name)),

@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict';
+import {
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { type Agent, agreement, Cluster, leaderAndFollowers, until, Writer } from './harness/index.ts';
+import { reportFailures, STORY_CAP_MS } from './harness/mocha.ts';
+
+const PAGE_BYTES = 4_096;
+
+describe('damage to a disk', function () {
+  this.timeout(STORY_CAP_MS);
+  let cluster: Cluster;
+  reportFailures(() => cluster);
+  beforeEach(() => {
+    cluster = new Cluster();
+  });
+  afterEach(() => cluster[Symbol.asyncDispose]());
+
+  it('of one voter is noticed at its start: it comes back as a learner, then votes, and has everything', async () => {
+    const agents = await cluster.mesh(['a', 'b', 'c']);
+    const { leader, followers } = await leaderAndFollowers(agents);
+    const [victim, other] = followers as [Agent, Agent];
+    const writer = new Writer(leader, 'damage/');
+    try {
+      await writer.more(100);
+      const { peerId } = victim;
+      await victim.stop();
+      assert.ok(flipBytes(join(victim.dataDir, 'store'), 5) > 0);
+      await victim.up();
+      assert.equal(victim.peerId, peerId, 'it is who it was');
+      const [name] = readdirSync(join(victim.dataDir, 'quarantine'));
+      assert.match(String(name), /^20\d\d-.*Z-[a-z]/);
+      assert.match(
+        readFileSync(join(victim.dataDir, 'quarantine', String(name), 'reason.txt'), 'utf8'),
+        /damaged|match/,
+      );
+      await writer.more(50);
+      await until(() => !existsSync(join(victim.dataDir, 'disk-loss')), { what: 'the loss to be settled' });
+      await until(async () => (await victim.status()).group.role === 'voter', {
+        what: 'it to vote again',
+        timeoutMs: 60_000,
+      });
+      await agreement(agents);
+    } finally {
+      await writer.stop();
+    }
+    for (const agent of [victim, other, leader]) assert.deepEqual(await writer.missingAt(agent), []);
+    await leader.kill9();
+    await until(
+      async () =>
+        (await victim.status()).group.hasQuorum && (await other.status()).group.leader !== leader.peerId,
+      {
+        what: 'another leader',
+      },
+    );
+    assert.deepEqual(await writer.missingAt(victim), [], 'with the damaged one as half of the majority');
+    await leader.up();
+    await agreement(agents);
+    await victim.stop();
+    await victim.up();
+    await agreement(agents, 'a whole store is kept');
+    assert.equal(readdirSync(join(victim.dataDir, 'quarantine')).length, 1);
+  });
+
+  it('of the only copy ends the agent with a way out, at every start, and what was there is kept', async () => {
+    const [alone] = (await cluster.mesh(['a'])) as [Agent];
+    await alone.call('kv.put', { key: 'k', value: 'v' });
+    await until(() => existsSync(join(alone.dataDir, 'copies')), { what: 'the copies to be noted' });
+    await alone.stop();
+    flipBytes(join(alone.dataDir, 'store'), 5);
+    for (let start = 0; start < 2; start += 1) {
+      const ran = await alone.cli(['up', '--foreground']);
+      assert.notEqual(ran.code, 0);
+      for (const way of [/only copy/, /quarantine/, /restore FILE/, /group recover/])
+        assert.match(ran.stderr, way);
+    }
+    assert.equal(readdirSync(join(alone.dataDir, 'quarantine')).length, 1);
+    assert.ok(!existsSync(join(alone.dataDir, 'store')));
+  });
+
+  it('that took the whole store away is treated as damage, not as a beginning', async () => {
+    const agents = await cluster.mesh(['a', 'b', 'c']);
+    const { leader, followers } = await leaderAndFollowers(agents);
+    const [victim] = followers as [Agent];
+    await leader.call('kv.put', { key: 'k', value: 'v' });
+    await victim.stop();
+    for (const name of ['store', 'store-lock']) rmSync(join(victim.dataDir, name), { force: true });
+    await victim.up();
+    await until(
+      async () =>
+        !existsSync(join(victim.dataDir, 'disk-loss')) && (await victim.status()).group.role === 'voter',
+      {
+        what: 'it to vote again',
+        timeoutMs: 60_000,
+      },
+    );
+    await agreement(agents);
+    const value = await victim.call<{ value: string } | null>('kv.get', { key: 'k', consistency: 'stale' });
+    assert.equal(value?.value, 'v');
+  });
+});
+
+/** Changes one byte in each of `count` pages that the engine uses, in a closed store. @returns how many. */
+function flipBytes(path: string, count: number): number {
+  const file = openSync(path, 'r+');
+  const pages = Math.floor(statSync(path).size / PAGE_BYTES);
+  const page = Buffer.alloc(PAGE_BYTES);
+  let done = 0;
+  for (let number = pages - 1; number > 1 && done < count; number -= 1) {
+    readSync(file, page, 0, PAGE_BYTES, number * PAGE_BYTES);
+    const isLeaf = page.readUInt16LE(18) === 2;
+    if (!isLeaf) continue;
+    const at = page.readUInt16LE(24) + 24 + 10;
+    writeSync(file, Buffer.from([page.readUInt8(at) ^ 0x41]), 0, 1, number * PAGE_BYTES + at);
+    done += 1;
+  }
+  return done;
+}
