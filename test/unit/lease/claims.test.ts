@@ -191,6 +191,25 @@ describe('a lock', () => {
     await world.stop();
   });
 
+  it('passes over a node that died together with the leader', async () => {
+    const world = await meshOf(3, { spares: 1 });
+    const leader = world.leader();
+    const [one, spare] = [world.nodes.find((node) => node !== leader), world.nodes[3]] as [Node, Node];
+    await world.clock.until(new Wanter(world, one, { ttlMs: 120_000 }).done);
+    const dead = new Wanter(world, spare);
+    await world.clock.advance(500);
+    for (const node of [leader, spare]) {
+      await world.kill(node);
+      world.nodes.splice(world.nodes.indexOf(node), 1);
+    }
+    await world.clock.advance(9_000);
+    assert.equal((await viewAt(world, one))?.waiterCount, 1);
+    await world.clock.advance(10_000);
+    assert.equal((await viewAt(world, one))?.waiterCount, 0);
+    assert.equal(dead.held, undefined);
+    await world.stop();
+  });
+
   it('keeps its queue when the leader dies, and everybody in it is served in turn', async () => {
     const world = await meshOf(3, { spares: 1 });
     const leader = world.leader();
