@@ -1,6 +1,7 @@
 import { type Command, CommanderError } from 'commander';
 import { AspenError } from '../base/index.ts';
 import type { MethodName, ParamsInput, Result } from '../rpc/index.ts';
+import { MUTATING_METHODS } from '../rpc/mutating-methods.ts';
 import type { AspenClient, CallOptions } from '../sdk/index.ts';
 import { EXIT_WRONG_USAGE, reportFailure } from './failure.ts';
 import { addGlobalFlags, type GlobalFlags, resolveGlobalFlags } from './flags.ts';
@@ -48,6 +49,7 @@ export function define(parent: Command, io: CliIo, exit: ExitSlot, definition: C
   configure?.(command);
   addGlobalFlags(command, { ownTimeout });
   const title = examples.length === 1 ? 'Example' : 'Examples';
+  addNounExample(parent, examples[0]);
   command.addHelpText('after', `\n${title}:\n${examples.map((example) => `  ${example}\n`).join('')}`);
   command.action(async () => {
     const root = rootOf(command).opts();
@@ -57,6 +59,15 @@ export function define(parent: Command, io: CliIo, exit: ExitSlot, definition: C
     exit.code = await runCommand({ io, flags, options, args: command.args, run });
   });
   return command;
+}
+
+const withExample = new WeakSet<Command>();
+
+/** The help of a noun shows how its first verb is used. */
+function addNounExample(noun: Command, example: string): void {
+  if (noun.parent === null || withExample.has(noun)) return;
+  withExample.add(noun);
+  noun.addHelpText('after', `\nExample:\n  ${example}\n`);
 }
 
 async function runCommand({
@@ -105,13 +116,22 @@ function createSession(flags: GlobalFlags): Pick<CommandContext, 'connect' | 'ca
     for (;;) {
       try {
         return await connected.call(method, params, options);
-      } catch (error) {
+      } catch (caught) {
+        const error = MUTATING_METHODS.has(method) ? caught : ofRead(caught);
         if (!isWithoutQuorum(error) || performance.now() + QUORUM_PAUSE_MS > deadlineMs) throw error;
         await new Promise((resolve) => setTimeout(resolve, QUORUM_PAUSE_MS));
       }
     }
   };
   return { connect, call, close: () => client?.close() };
+}
+
+/** A question changes nothing, whatever became of it. */
+function ofRead(error: unknown): unknown {
+  if (!(error instanceof AspenError) || error.outcome !== 'unknown') return error;
+  const { code, message, details } = error;
+  const said = message.replace('; it may still take effect', '');
+  return new AspenError(code, said, { details, outcome: 'not-applied', cause: error });
 }
 
 /** Refused before anything changed: asking again is safe. */

@@ -20,7 +20,7 @@ export interface GlobalFlags {
 
 /** `ownTimeout`: the command has a `--timeout` of its own. */
 export function addGlobalFlags(command: Command, { ownTimeout = false } = {}): void {
-  command.option('--data-dir <dir>', 'data directory of the agent (env ASPEN_DATA_DIR)');
+  command.option('--data-dir <dir>', 'data directory of the agent (env ASPEN_DATA_DIR)', someText);
   command.addOption(new Option('-o, --output <format>', 'how results are shown').choices(OUTPUT_FORMATS));
   command.option('--json', 'the same as -o json');
   if (!ownTimeout)
@@ -64,6 +64,12 @@ export function defaultDataDir(
     return join(nonEmpty(env['LOCALAPPDATA']) ?? join(home, 'AppData', 'Local'), 'Aspen');
   if (platform === 'darwin') return join(home, 'Library', 'Application Support', 'Aspen');
   return join(nonEmpty(env['XDG_DATA_HOME']) ?? join(home, '.local', 'share'), 'aspen');
+}
+
+/** For commander: a text that says something; a variable that was not set would otherwise mean the current directory. */
+function someText(text: string): string {
+  if (text === '') throw new InvalidArgumentError('it is empty');
+  return text;
 }
 
 /** For commander: `30s` becomes ms. */

@@ -138,8 +138,9 @@ const inputSchema = z.strictObject({
     .prefault({}),
   offline: z
     .union([
-      z.literal('keep'),
+      z.enum(['wait', 'keep']),
       z.strictObject({
+        submit: z.literal('wait').optional(),
         running: z.enum(['hold', 'keep']).optional(),
         holdMs: z.union([waitMs, z.literal('auto')]).optional(),
       }),
@@ -195,7 +196,7 @@ export function resolveJobSpec(input: unknown): JobSpec {
 }
 
 function resolveHold(offline: z.output<typeof inputSchema>['offline']): JobSpec['hold'] {
-  if (offline === undefined) return 'auto';
+  if (offline === undefined || offline === 'wait') return 'auto';
   if (offline === 'keep' || offline.running === 'keep') return 'keep';
   return typeof offline.holdMs === 'number' ? Math.max(HOLD_LEAST_MS, offline.holdMs) : 'auto';
 }

@@ -12,6 +12,7 @@ import { addSpecFlags, readTextFrom, specFromFlags } from '../spec-flags.ts';
 import { submittedOutput, waitUntilFinal } from './job.ts';
 
 const EXIT_INTERRUPTED = 130;
+const EXPLAIN_AFTER_MS = 2_000;
 
 /** `run -- PROGRAM ARG...`: a shell job that feels like a local program. */
 export function addRunCommand(program: Command, io: CliIo, exit: ExitSlot): void {
@@ -50,6 +51,7 @@ async function runProgram(context: CommandContext): Promise<Output | number> {
     const job = await finalJob(context, submitted.id);
     return { ...jobOutput('aspen.job.run/v1', job), exitCode: exitCodeOfJob(job) };
   }
+  using _waiting = explainAfterAWhile(context, submitted.id);
   const copied = await followOutput(context, submitted.id);
   const job = await finalJob(context, submitted.id);
   showWhatWasNotStreamed(context, job, copied);
@@ -67,6 +69,20 @@ async function shellPayload(context: CommandContext) {
     ...(options['cwd'] === undefined ? {} : { cwd: options['cwd'] as string }),
     ...(stdin === undefined ? {} : { stdin: await readTextFrom(context, stdin) }),
   };
+}
+
+/** Who sees nothing happen wants to know why. Said once. */
+function explainAfterAWhile({ call, tell }: CommandContext, id: string): Disposable {
+  const timer = setTimeout(() => {
+    call('job.explain', { id }).then(
+      ({ state, waitingFor }) => {
+        if (state !== 'queued') return;
+        tell(`aspen-agent: ${id} waits for ${waitingFor}; more: aspen-agent job explain ${id}`);
+      },
+      (error: Error) => tell(`aspen-agent: ${id} has not begun: ${error.message}`),
+    );
+  }, EXPLAIN_AFTER_MS);
+  return { [Symbol.dispose]: () => clearTimeout(timer) };
 }
 
 /** The output may end early, when the node that runs the job is lost; what became of the job is then still to be told. */

@@ -88,15 +88,28 @@ function ticketsOutput({ tickets }: Result<'mesh.tickets'>): Output {
     ids: tickets.map(({ id }) => id),
     text: () =>
       formatTable(
-        ['id', 'role', 'uses', 'expires'],
+        ['id', 'role', 'used', 'expires', 'state'],
         tickets.map((ticket) => [
           ticket.id,
           ticket.role,
-          `${ticket.uses}`,
+          `${usedOf(ticket)} of ${ticket.uses}`,
           formatWhen(ticket.expiresAt, Date.now(), formatDuration),
+          stateOf(ticket),
         ]),
       ),
   };
+}
+
+type ListedTicket = Result<'mesh.tickets'>['tickets'][number];
+
+function usedOf({ redeemedBy }: ListedTicket): number {
+  return Array.isArray(redeemedBy) ? redeemedBy.length : 0;
+}
+
+function stateOf(ticket: ListedTicket): string {
+  if (ticket['revokedAt'] !== null && ticket['revokedAt'] !== undefined) return 'revoked';
+  if (ticket.expiresAt < Date.now()) return 'expired';
+  return usedOf(ticket) >= ticket.uses ? 'used up' : 'open';
 }
 
 function inspectOutput(ticket: Result<'mesh.ticketInspect'>): Output {

@@ -1,4 +1,4 @@
-import { AspenError, type PeerId } from '../../base/index.ts';
+import { AspenError, formatDuration, type PeerId } from '../../base/index.ts';
 import type { Role } from '../../mesh/index.ts';
 
 /** What the group keeps of a ticket; never its secret. */
@@ -45,7 +45,7 @@ function refusalReason(
   if (!isSecretRight) return { name: 'wrong-secret', text: 'its secret is wrong' };
   if (ticket.revokedAtMs !== null) return { name: 'revoked', text: 'it was revoked' };
   if (wallMs > ticket.expiresAtMs) {
-    return { name: 'expired', text: `it expired at ${ticket.expiresAtMs}, it is ${wallMs} now` };
+    return { name: 'expired', text: `it expired ${formatDuration(wallMs - ticket.expiresAtMs)} ago` };
   }
   if (ticket.redeemedBy.length >= ticket.uses) {
     return { name: 'used-up', text: `it is used up, ${ticket.redeemedBy.length} of ${ticket.uses} uses` };

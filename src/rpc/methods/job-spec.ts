@@ -28,16 +28,18 @@ const retrySchema = exactObject({
   nonRetryableExitCodes: z.array(z.number().int().min(0).max(255)).max(256).optional(),
 });
 
+/** Work on a node's own authority comes with a later version. */
+const runSchema = z.literal('run').refine(() => false, '"run" is not supported yet by this version');
+
 const offlineSchema = z
   .union([
-    z.literal('keep'),
-    exactObject(
-      {
-        running: z.enum(['hold', 'keep']).optional(),
-        holdMs: z.union([durationMsSchema, z.literal('auto')]).optional(),
-      },
-      { later: ['submit'] },
-    ),
+    z.enum(['wait', 'keep']),
+    runSchema,
+    exactObject({
+      submit: z.union([z.literal('wait'), runSchema]).optional(),
+      running: z.enum(['hold', 'keep']).optional(),
+      holdMs: z.union([durationMsSchema, z.literal('auto')]).optional(),
+    }),
   ])
   .describe('What becomes of a running attempt whose node is cut off from the group.');
 
