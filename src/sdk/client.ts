@@ -28,6 +28,9 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What `observeElection` tells. */
+export type ElectionChange = Result<'election.leader'> & { readonly name: string };
+
 export interface LogsOptions {
   /** Go on until the job is final. @default false */
   readonly follow?: boolean;
@@ -139,6 +142,16 @@ export class AspenClient implements Disposable {
     }
   }
 
+  /** The leader of an election and what it proclaims: now, and after each change. Ending the loop early ends the subscription. */
+  observeElection(name: string, signal?: AbortSignal): AsyncGenerator<ElectionChange, void, undefined> {
+    return this.#notes<ElectionChange>(['election.observe', 'election.observeStop'], { name }, signal);
+  }
+
+  /** The endpoints of a service: now, and after each change. Ending the loop early ends the subscription. */
+  watchService(name: string, signal?: AbortSignal): AsyncGenerator<Result<'service.get'>, void, undefined> {
+    return this.#notes<Result<'service.get'>>(['service.watch', 'service.watchStop'], { name }, signal);
+  }
+
   readonly kv = {
     get: (key: string, options: Omit<ParamsInput<'kv.get'>, 'key'> = {}) =>
       this.call('kv.get', { key, ...options }),
@@ -164,6 +177,24 @@ export class AspenClient implements Disposable {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  async *#notes<N>(
+    [method, stopMethod]: readonly [MethodName, MethodName],
+    params: object,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<N, void, undefined> {
+    const connection = await this.#connected();
+    const answer = (await connection.peer.request(method, params)) as { readonly subscription: string };
+    const { subscription } = answer;
+    const stream = connection.claimNotes(subscription);
+    using _ = keepAlive();
+    try {
+      yield* stream.read(signal) as AsyncGenerator<N, void, undefined>;
+    } finally {
+      connection.releaseNotes(subscription);
+      connection.peer.request(stopMethod, { subscription }).catch(() => undefined); // closed or ended already: both are fine
+    }
   }
 
   /** The first try fails at once when no agent answers; once a connection broke, the agent has time to come back. */

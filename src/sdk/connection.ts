@@ -2,6 +2,7 @@ import { silentLogger } from '../base/index.ts';
 import type { JobLog, JobLogEnd } from '../rpc/index.ts';
 import { type LineDuplex, RpcPeer } from '../rpc/os-client.ts';
 import { LogStream } from './log-stream.ts';
+import { NoteStream } from './note-stream.ts';
 
 /** Subscriptions whose output came before the answer that names them. */
 const UNCLAIMED_LIMIT = 64;
@@ -10,6 +11,10 @@ const UNCLAIMED_LIMIT = 64;
 export class AgentConnection {
   readonly peer: RpcPeer;
   readonly #streams = new Map<string, LogStream>();
+  /** Subscriptions of changes, by id. */
+  readonly #notes = new Map<string, NoteStream>();
+  /** Of those, whose notes came before the answer that names them was taken up; the oldest make room. */
+  readonly #unclaimedNotes = new Set<string>();
   readonly #unclaimed = new Set<string>();
   #pressedCount = 0;
 
@@ -39,6 +44,19 @@ export class AgentConnection {
     this.#streams.delete(subscription);
   }
 
+  /** @returns the notifications of a subscription, until `releaseNotes`. */
+  claimNotes(subscription: string): NoteStream {
+    this.#unclaimedNotes.delete(subscription);
+    const stream = this.#notes.get(subscription) ?? new NoteStream();
+    this.#notes.set(subscription, stream);
+    if (this.isClosed) stream.end('the connection has closed');
+    return stream;
+  }
+
+  releaseNotes(subscription: string): void {
+    this.#notes.delete(subscription);
+  }
+
   async #take(method: string, params: unknown): Promise<null> {
     if (method === 'job.log') {
       const log = params as JobLog;
@@ -46,8 +64,28 @@ export class AgentConnection {
     } else if (method === 'job.logEnd') {
       const { subscription, reason } = params as JobLogEnd;
       this.#arrived(subscription)?.end(reason);
-    }
+    } else this.#takeNote(method, params);
     return null;
+  }
+
+  #takeNote(method: string, params: unknown): void {
+    const { subscription, ...note } = (params ?? {}) as Readonly<Record<string, unknown>>;
+    if (typeof subscription !== 'string') return;
+    const stream = this.#notes.get(subscription) ?? this.#unclaimedStream(subscription);
+    if (method.endsWith('End')) stream.end(note['reason'] as string | undefined);
+    else stream.push(note);
+  }
+
+  #unclaimedStream(subscription: string): NoteStream {
+    for (const oldest of this.#unclaimedNotes) {
+      if (this.#unclaimedNotes.size < UNCLAIMED_LIMIT) break;
+      this.#unclaimedNotes.delete(oldest);
+      this.#notes.delete(oldest);
+    }
+    const stream = new NoteStream();
+    this.#unclaimedNotes.add(subscription);
+    this.#notes.set(subscription, stream);
+    return stream;
   }
 
   #arrived(subscription: string): LogStream | undefined {
@@ -70,5 +108,6 @@ export class AgentConnection {
 
   #endStreams(): void {
     for (const stream of this.#streams.values()) stream.end('the connection has closed');
+    for (const stream of this.#notes.values()) stream.end('the connection has closed');
   }
 }

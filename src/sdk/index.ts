@@ -10,5 +10,11 @@ export type {
   ParamsInput,
   Result,
 } from '../rpc/index.ts';
-export { AspenClient, type CallOptions, type ConnectOptions, type LogsOptions } from './client.ts';
+export {
+  AspenClient,
+  type CallOptions,
+  type ConnectOptions,
+  type ElectionChange,
+  type LogsOptions,
+} from './client.ts';
 export type { LogChunk } from './log-stream.ts';

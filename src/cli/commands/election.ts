@@ -14,9 +14,9 @@ import {
 import type { CliIo } from '../io.ts';
 import type { Output } from '../output.ts';
 import { resourcesOutput } from '../resource-output.ts';
-import { formatFields } from '../table.ts';
+import { formatFields, printable } from '../table.ts';
 
-/** `election run|campaign|renew|proclaim|resign|leader|list`. */
+/** `election run|campaign|renew|proclaim|resign|leader|observe|list`. */
 export function addElectionCommands(program: Command, io: CliIo, exit: ExitSlot): void {
   const election = program.command('election').description('one leader among programs that could all lead');
   define(election, io, exit, {
@@ -71,6 +71,12 @@ export function addElectionCommands(program: Command, io: CliIo, exit: ExitSlot)
     run: showLeader,
   });
   define(election, io, exit, {
+    usage: 'observe <name>',
+    summary: 'print what the leader proclaims, now and after each change, until interrupted',
+    examples: ['aspen-agent election observe web', 'aspen-agent election observe web -o jsonl'],
+    run: observe,
+  });
+  define(election, io, exit, {
     usage: 'list [prefix]',
     summary: 'elections that somebody leads or stands for',
     examples: ['aspen-agent election list'],
@@ -105,6 +111,19 @@ function runElected(context: CommandContext): Promise<number> {
     },
     program,
   );
+}
+
+async function observe({ args: [name = ''], flags, io, connect }: CommandContext): Promise<number> {
+  const abort = new AbortController();
+  using _ = io.onInterrupt(() => abort.abort());
+  const client = await connect();
+  for await (const change of client.observeElection(name, abort.signal)) {
+    const line = flags.isOutputChosen
+      ? JSON.stringify({ schema: 'aspen.election.observe/v1', ...change })
+      : printable(change.leader?.value ?? '(nobody leads)');
+    io.stdout.write(`${line}\n`);
+  }
+  return 0;
 }
 
 async function showLeader({ args: [name = ''], call }: CommandContext): Promise<Output> {

@@ -7,7 +7,7 @@ import { DEFAULT_TTL_MS } from '../held/held-command.ts';
 import { addPageFlags, endedOutput, pageOf, prolongedOutput } from '../held-flags.ts';
 import type { CliIo } from '../io.ts';
 import type { Output } from '../output.ts';
-import { formatTable } from '../table.ts';
+import { formatTable, printable } from '../table.ts';
 
 /** `service register|deregister|get|list` and `lease grant|keep-alive|revoke|get|list`. */
 export function addServiceCommands(program: Command, io: CliIo, exit: ExitSlot): void {
@@ -49,6 +49,12 @@ export function addServiceCommands(program: Command, io: CliIo, exit: ExitSlot):
     configure: (command) =>
       command.option('--label <k=v>', 'only those that carry it (repeatable)', keyValues),
     run: showService,
+  });
+  define(service, io, exit, {
+    usage: 'watch <name>',
+    summary: 'print the addresses of a service, now and after each change, until interrupted',
+    examples: ['aspen-agent service watch web', 'aspen-agent service watch web -o jsonl'],
+    run: watchService,
   });
   define(service, io, exit, {
     usage: 'list [prefix]',
@@ -149,6 +155,19 @@ async function showService({ args: [name = ''], options, call }: CommandContext)
         ]),
       ),
   };
+}
+
+async function watchService({ args: [name = ''], flags, io, connect }: CommandContext): Promise<number> {
+  const abort = new AbortController();
+  using _ = io.onInterrupt(() => abort.abort());
+  const client = await connect();
+  for await (const change of client.watchService(name, abort.signal)) {
+    const line = flags.isOutputChosen
+      ? JSON.stringify({ schema: 'aspen.service.watch/v1', ...change })
+      : printable(change.endpoints.map(({ address }) => address).join(' ') || '(nobody offers it)');
+    io.stdout.write(`${line}\n`);
+  }
+  return 0;
 }
 
 async function listServices({ args, options, call, tell }: CommandContext): Promise<Output> {

@@ -78,6 +78,33 @@ describe('coordination on the command line', () => {
     assert.equal(ran.code, 0, ran.stderr);
   });
 
+  it('prints each leader and each change of a service until it is interrupted', async () => {
+    let seen = '';
+    const lines = async (count: number) => {
+      while (seen.split('\n').length <= count) await new Promise((resolve) => setImmediate(resolve));
+    };
+    const onStdout = (text: string) => {
+      seen = text;
+    };
+    const observing = world.run(['election', 'observe', 'web'], { onStdout });
+    await lines(1);
+    const interrupt = world.interruptOf();
+    await json('election', 'campaign', 'web', 'one');
+    await lines(2);
+    interrupt();
+    assert.equal((await observing).stdout, '(nobody leads)\none\n');
+    seen = '';
+    const watching = world.run(['service', 'watch', 'web', '-o', 'jsonl'], { onStdout });
+    await lines(1);
+    const interruptWatch = world.interruptOf();
+    await json('service', 'register', 'web', 'a:1');
+    await lines(2);
+    interruptWatch();
+    const notes = (await watching).stdout.trimEnd().split('\n');
+    const counts = notes.map((line) => (JSON.parse(line) as { endpoints: unknown[] }).endpoints.length);
+    assert.deepEqual(counts, [0, 1]);
+  });
+
   it('counts, and hands numbers out', async () => {
     assert.equal((await world.run(['counter', 'add', 'c'])).stdout, '1\n');
     assert.equal((await world.run(['counter', 'add', 'c', '--', '-5'])).stdout, '-4\n');

@@ -60,6 +60,11 @@ export class CliWorld implements AsyncDisposable {
     });
   }
 
+  /** @returns what presses Ctrl-C at the command that listens for it now, however many are run after it. */
+  interruptOf(): () => void {
+    return this.#interrupt;
+  }
+
   /** Presses Ctrl-C. */
   interrupt(): void {
     this.#interrupt();

@@ -12,10 +12,12 @@ const COMMANDS = [
   ...['lock', 'semaphore'].flatMap((noun) =>
     ['run', 'acquire', 'renew', 'release', 'get', 'list'].map((verb) => `${noun} ${verb}`),
   ),
-  ...['run', 'campaign', 'renew', 'proclaim', 'resign', 'leader', 'list'].map((verb) => `election ${verb}`),
+  ...['run', 'campaign', 'renew', 'proclaim', 'resign', 'leader', 'observe', 'list'].map(
+    (verb) => `election ${verb}`,
+  ),
   ...['get', 'add', 'cas', 'delete', 'list'].map((verb) => `counter ${verb}`),
   'sequence next',
-  ...['register', 'deregister', 'get', 'list'].map((verb) => `service ${verb}`),
+  ...['register', 'deregister', 'get', 'watch', 'list'].map((verb) => `service ${verb}`),
   ...['grant', 'keep-alive', 'revoke', 'get', 'list'].map((verb) => `lease ${verb}`),
   ...['list', 'label', 'revoke'].map((verb) => `node ${verb}`),
 ];
