@@ -16,6 +16,8 @@ export interface Explanation {
 
 export interface RankedNode {
   readonly peerId: PeerId;
+  /** As in its view; null where a node is viewed as a whole. */
+  readonly pool: string | null;
   /** The more, the better; comparable within one ranking only. */
   readonly score: number;
   readonly reasons: readonly string[];
@@ -42,7 +44,7 @@ export function rank(placement: Placement, nodes: readonly NodeView[], seed: num
     .map((node) => {
       const shares = sharesOf(node, field);
       const score = shares.reduce((sum, share) => sum + share.score, 0);
-      return { peerId: node.peerId, score, reasons: shares.map(({ reason }) => reason) };
+      return { peerId: node.peerId, pool: node.pool ?? null, score, reasons: shares.map(({ reason }) => reason) };
     })
     .sort((left, right) => right.score - left.score || byLot(left, right, seed));
 }

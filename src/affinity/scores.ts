@@ -83,8 +83,8 @@ const STRATEGIES: Readonly<Record<Strategy, (node: NodeView, field: Field) => Sh
     score: 1 / (1 + totalSlots - freeSlots),
     reason: `runs ${totalSlots - freeSlots} jobs`,
   }),
-  'round-robin': ({ peerId }, { nodes, seed }) => {
-    const at = nodes.findIndex((node) => node.peerId === peerId);
+  'round-robin': (node, { nodes, seed }) => {
+    const at = nodes.indexOf(node);
     const turn = (((at - seed) % nodes.length) + nodes.length) % nodes.length;
     return { score: 1 - turn / nodes.length, reason: turn === 0 ? 'it is its turn' : `${turn} turns away` };
   },

@@ -8,6 +8,8 @@ export type Strategy = 'least-loaded' | 'round-robin' | 'spread';
 /** All that placing a job needs to know of a node, as of one moment. */
 export interface NodeView {
   readonly peerId: PeerId;
+  /** The part of the node that this is a view of, where it offers several: an attached worker. */
+  readonly pool?: string | null | undefined;
   readonly role: NodeRole;
   readonly labels: Readonly<Record<string, string>>;
   /** Job types it is willing to run. */

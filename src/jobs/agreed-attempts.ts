@@ -9,6 +9,7 @@ export interface HeldAttempt {
   readonly fencingToken: number;
   readonly node: PeerId;
   readonly sessionId: string;
+  readonly pool: string | null;
   readonly startedGroupMs: number;
   readonly hold: JobSpec['hold'];
   isCancelling: boolean;
@@ -21,10 +22,14 @@ export interface HeldAttempt {
   sentMs: number;
 }
 
-/** Follows the running attempts of all jobs, by job and by node. */
+/** The part of a node that an attempt occupies: one of its attached workers, or null for what the node runs itself. */
+type Pool = string | null;
+
+/** Follows the running attempts of all jobs, by job and by node, and counts them by node and pool. */
 export class AgreedAttempts {
   readonly #byJob = new Map<string, HeldAttempt>();
   readonly #byNode = new Map<PeerId, Map<string, HeldAttempt>>();
+  readonly #counts = new Map<PeerId, Map<Pool, number>>();
 
   get size(): number {
     return this.#byJob.size;
@@ -42,8 +47,8 @@ export class AgreedAttempts {
     return [...(this.#byNode.get(node)?.values() ?? [])];
   }
 
-  countOf(node: PeerId): number {
-    return this.#byNode.get(node)?.size ?? 0;
+  countOf(node: PeerId, pool: Pool): number {
+    return this.#counts.get(node)?.get(pool) ?? 0;
   }
 
   /** Takes over what the record says now. */
@@ -56,13 +61,14 @@ export class AgreedAttempts {
     }
     if (known !== undefined) this.#forget(known);
     if (record === undefined || running === null) return;
-    const { attempt, fencingToken, node, sessionId, startedGroupMs } = running;
+    const { attempt, fencingToken, node, sessionId, pool, startedGroupMs } = running;
     this.#keep({
       jobId,
       attempt,
       fencingToken,
       node,
       sessionId,
+      pool,
       startedGroupMs,
       hold: record.spec.hold,
       isCancelling: record.state === 'cancelling',
@@ -77,12 +83,24 @@ export class AgreedAttempts {
     this.#byJob.set(attempt.jobId, attempt);
     const ofNode = this.#byNode.get(attempt.node) ?? new Map<string, HeldAttempt>();
     this.#byNode.set(attempt.node, ofNode.set(attempt.jobId, attempt));
+    this.#count(attempt, 1);
   }
 
-  #forget({ jobId, node }: HeldAttempt): void {
+  #forget(attempt: HeldAttempt): void {
+    const { jobId, node } = attempt;
     this.#byJob.delete(jobId);
     const ofNode = this.#byNode.get(node);
     ofNode?.delete(jobId);
     if (ofNode?.size === 0) this.#byNode.delete(node);
+    this.#count(attempt, -1);
+  }
+
+  #count({ node, pool }: HeldAttempt, by: 1 | -1): void {
+    const ofNode = this.#counts.get(node) ?? new Map<Pool, number>();
+    const count = (ofNode.get(pool) ?? 0) + by;
+    if (count === 0) ofNode.delete(pool);
+    else ofNode.set(pool, count);
+    if (ofNode.size === 0) this.#counts.delete(node);
+    else this.#counts.set(node, ofNode);
   }
 }

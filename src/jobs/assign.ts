@@ -7,6 +7,8 @@ export interface AssignItem {
   readonly jobId: string;
   readonly peerId: string;
   readonly sessionId: string;
+  /** The attached worker of that node; null for what the node runs itself. */
+  readonly pool: string | null;
 }
 
 export type AssignResult =
@@ -47,7 +49,7 @@ function openSessions(context: ApplyContext): (peerId: string) => string | undef
   };
 }
 
-function assignOne({ jobId, peerId, sessionId }: AssignItem, context: ApplyContext): RunningAttempt {
+function assignOne({ jobId, peerId, sessionId, pool }: AssignItem, context: ApplyContext): RunningAttempt {
   const record = findRecord(context, jobId);
   if (record === undefined) throw new AspenError('NOT_FOUND', `no job ${jobId}`);
   if (record.state !== 'queued') {
@@ -59,6 +61,7 @@ function assignOne({ jobId, peerId, sessionId }: AssignItem, context: ApplyConte
     attempt: record.attempt + 1,
     node: peerId as PeerId,
     sessionId,
+    pool,
     fencingToken: context.position, // J5
     startedAt: context.wallMs,
     startedGroupMs: context.groupMs,

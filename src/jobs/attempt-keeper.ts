@@ -46,8 +46,9 @@ export class AttemptKeeper {
     return this.#agreed.size;
   }
 
-  countOf(node: PeerId): number {
-    return this.#agreed.countOf(node);
+  /** @param pool an attached worker of the node; null for what the node runs itself. */
+  countOf(node: PeerId, pool: string | null): number {
+    return this.#agreed.countOf(node, pool);
   }
 
   /** Takes over what the record of a job says now. */
@@ -143,8 +144,9 @@ export class AttemptKeeper {
     if (record === undefined) return undefined;
     const { type, payload, timeoutMs, traceparent, hold } = record.spec;
     attempt.sentMs = this.#components.clock.monotonicMs();
-    const { sessionId } = attempt;
-    return { ...refOf(attempt), sessionId, type, payload, timeoutMs, traceparent, holdMs: holdMs(hold, 0) };
+    const { sessionId, pool } = attempt;
+    const what = { sessionId, pool, type, payload, timeoutMs, traceparent };
+    return { ...refOf(attempt), ...what, holdMs: holdMs(hold, 0) };
   }
 
   #record(id: string): JobRecord | undefined {

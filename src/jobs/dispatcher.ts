@@ -43,6 +43,8 @@ const parseJobName = parseWith(z.object({ id: z.string().min(1).max(128) }));
  *
  * - P1 Nobody polls: facts and reports trigger a plan, a plan is one command, its outcome is pushed to the nodes at once.
  * - P2 A node is given no more attempts than the slots it reported, counted by the agreed attempts, and none while it is suspect.
+ * - P7 A node offers pools: what it runs itself, and each attached worker. Slots and agreed attempts are counted for each pool, and an
+ *   assignment names one.
  * - P6 A new leader reads what waits in slices, the most urgent first, so that a long queue does not keep it from leading.
  */
 export class Dispatcher implements Disposable {
@@ -179,36 +181,32 @@ export class Dispatcher implements Disposable {
     });
   }
 
-  /** P2 */
+  /** P2, P7: the pools of a node stand together, what it runs itself first. */
   #nodeViews(): NodeView[] {
     const { sessions, clock, roleOf } = this.#components;
     const views: NodeView[] = [];
-    for (const [peerId, report] of this.#reports) {
+    for (const [peerId, report] of [...this.#reports].sort(byPeerId)) {
       const session = sessions.find(peerId);
       const role = roleOf(peerId);
       if (session === undefined || role === undefined) continue;
-      views.push({
-        peerId,
-        role,
-        labels: report.labels,
-        types: report.types,
-        totalSlots: report.slots,
-        freeSlots: Math.max(0, report.slots - this.#keeper.countOf(peerId)),
-        isSuspect: session.isSuspect || session.sessionId !== report.sessionId,
-        silentForMs: clock.monotonicMs() - session.lastRenewalMs,
-        isDraining: report.isDraining,
-      });
+      const isSuspect = session.isSuspect || session.sessionId !== report.sessionId;
+      const silentForMs = clock.monotonicMs() - session.lastRenewalMs;
+      for (const pool of poolsOf(report)) {
+        const freeSlots = Math.max(0, pool.totalSlots - this.#keeper.countOf(peerId, pool.pool));
+        views.push({ ...pool, peerId, role, freeSlots, isSuspect, silentForMs });
+      }
     }
-    return views.sort((left, right) => (left.peerId < right.peerId ? -1 : 1));
+    return views;
   }
 
   /** What is not agreed waits again, whatever kept it from being agreed. */
   async #assign(planned: readonly PlannedAssignment[]): Promise<void> {
     const { leadership, log } = this.#components;
-    const assignments = planned.map(({ job, peerId }) => ({
+    const assignments = planned.map(({ job, peerId, pool }) => ({
       jobId: job.id,
       peerId,
       sessionId: this.#reports.get(peerId)?.sessionId ?? '',
+      pool,
     }));
     const command = { module: 'jobs', kind: 'assign', body: { assignments } };
     let results: readonly AssignResult[];
@@ -232,4 +230,21 @@ export class Dispatcher implements Disposable {
     const record = this.#components.leadership.read(({ module }) => resolveRecord(module('jobs'), id));
     return explainJob(record, this.#nodeViews());
   }
+}
+
+function byPeerId([left]: readonly [PeerId, unknown], [right]: readonly [PeerId, unknown]): number {
+  return left < right ? -1 : 1;
+}
+
+/** What a node offers, pool by pool. The labels of an attached worker add to those of its node, and win over them. */
+function poolsOf({ types, labels, slots, isDraining, pools }: WorkerReport) {
+  const own = { pool: null, types, labels, totalSlots: slots, isDraining };
+  const attached = pools.map((pool) => ({
+    pool: pool.id,
+    types: pool.types,
+    labels: { ...labels, ...pool.labels },
+    totalSlots: pool.slots,
+    isDraining: isDraining || pool.isDraining,
+  }));
+  return [own, ...attached];
 }

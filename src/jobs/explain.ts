@@ -1,4 +1,4 @@
-import { explain, type NodeView } from '../affinity/index.ts';
+import { type Explanation, explain, type NodeView } from '../affinity/index.ts';
 import { placementOf } from './plan.ts';
 import { isFinal, type JobRecord } from './record.ts';
 
@@ -11,13 +11,50 @@ export interface JobExplanation {
   readonly nodes: { readonly peerId: string; readonly fits: boolean; readonly reasons: string[] }[];
 }
 
+/** @param views one for each pool of a node. */
 export function explainJob(record: JobRecord, views: readonly NodeView[]): JobExplanation {
-  const explained = explain(placementOf(record.spec), views);
+  const nodes = [...Map.groupBy(views, ({ peerId }) => peerId).values()];
+  const explained = nodes.map((pools) => explainNode(record, pools));
   return {
     state: record.state,
     waitingFor: waitingFor(record, explained),
     nodes: explained.map(({ peerId, fits, reasons }) => ({ peerId, fits, reasons: [...reasons] })),
   };
+}
+
+/**
+ * One answer for all pools of a node: it fits when one of them does. Otherwise those that offer the type speak, each for itself, and
+ * where none does, the node as a whole.
+ */
+function explainNode(record: JobRecord, pools: readonly NodeView[]): Explanation {
+  const placement = placementOf(record.spec);
+  const offering = pools.filter(({ types }) => types.includes(placement.type));
+  if (offering.length === 0) return explain(placement, [asOne(pools)])[0] as Explanation;
+  const explained = explain(placement, offering);
+  return {
+    peerId: (pools[0] as NodeView).peerId,
+    fits: explained.some(({ fits }) => fits),
+    isEligible: explained.some(({ isEligible }) => isEligible),
+    reasons: explained.some(({ fits }) => fits)
+      ? []
+      : explained.flatMap(({ reasons }, at) => reasons.map((reason) => inNameOf(offering[at], reason))),
+  };
+}
+
+function asOne(pools: readonly NodeView[]): NodeView {
+  const [own] = pools as readonly [NodeView];
+  const sum = (slots: (view: NodeView) => number) => pools.reduce((total, view) => total + slots(view), 0);
+  return {
+    ...own,
+    types: [...new Set(pools.flatMap(({ types }) => types))],
+    totalSlots: sum(({ totalSlots }) => totalSlots),
+    freeSlots: sum(({ freeSlots }) => freeSlots),
+  };
+}
+
+function inNameOf(view: NodeView | undefined, reason: string): string {
+  const pool = view?.pool ?? null;
+  return pool === null ? reason : `attached worker ${pool}: ${reason}`;
 }
 
 function waitingFor(

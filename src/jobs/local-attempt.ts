@@ -13,7 +13,8 @@ export class LocalAttempt {
   readonly assignment: Assignment;
   readonly ref: AttemptRef;
   readonly name: string;
-  readonly #abort = new AbortController();
+  /** Made when somebody first asks for the signal: most attempts end without one. */
+  #abort: AbortController | undefined;
   #hold: GrantedHold;
   #stopReason: StopReason | null = null;
   #isFenced = false;
@@ -27,6 +28,10 @@ export class LocalAttempt {
   }
 
   get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      if (this.#stopReason !== null) this.#abort.abort(this.#stopReason);
+    }
     return this.#abort.signal;
   }
 
@@ -61,7 +66,7 @@ export class LocalAttempt {
   stop(reason: StopReason): void {
     if (this.#stopReason !== null) return;
     this.#stopReason = reason;
-    this.#abort.abort(reason);
+    this.#abort?.abort(reason);
   }
 }
 

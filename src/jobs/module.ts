@@ -56,7 +56,14 @@ export const jobsModule: MachineModule = {
       parse: parseWith(
         z.object({
           assignments: z
-            .array(z.object({ jobId: z.string(), peerId: z.string(), sessionId: z.string() }))
+            .array(
+              z.object({
+                jobId: z.string(),
+                peerId: z.string(),
+                sessionId: z.string(),
+                pool: z.string().max(64).nullable().default(null),
+              }),
+            )
             .max(10_000),
         }),
       ),

@@ -14,6 +14,11 @@ export interface Outcome {
   readonly bytes: number;
 }
 
+/** Nobody can say any more how an attempt ends: its worker has gone, or does not answer. */
+export class AttemptGone extends Error {
+  override readonly name = 'AttemptGone';
+}
+
 /** What an outcome has beside its result. Unit: bytes. */
 const OUTCOME_BYTES = 256;
 

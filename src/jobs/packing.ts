@@ -96,8 +96,9 @@ export function unpackRecord(id: string, spec: JobSpec, packed: PackedRecord): J
 }
 
 function packRunning(running: RunningAttempt): readonly unknown[] {
-  const { attempt, node, sessionId, fencingToken, startedAt, startedGroupMs } = running;
-  return [attempt, node, sessionId, fencingToken, startedAt, startedGroupMs];
+  const { attempt, node, sessionId, fencingToken, startedAt, startedGroupMs, pool } = running;
+  const fields = [attempt, node, sessionId, fencingToken, startedAt, startedGroupMs];
+  return pool === null ? fields : [...fields, pool];
 }
 
 function unpackRunning(packed: readonly unknown[]): RunningAttempt {
@@ -108,6 +109,7 @@ function unpackRunning(packed: readonly unknown[]): RunningAttempt {
     fencingToken: packed[3] as number,
     startedAt: packed[4] as number,
     startedGroupMs: packed[5] as number,
+    pool: (packed[6] as string | undefined) ?? null,
   };
 }
 

@@ -19,6 +19,8 @@ export interface PlannedAssignment {
   readonly job: ReadyJob;
   readonly line: Line;
   readonly peerId: PeerId;
+  /** The attached worker of that node; null for what the node runs itself. */
+  readonly pool: string | null;
 }
 
 export interface PlanOptions {
@@ -29,10 +31,16 @@ export interface PlanOptions {
   readonly seed: number;
 }
 
+/** Where a job goes. */
+type Place = Pick<PlannedAssignment, 'peerId' | 'pool'>;
+
+/** A view on which the slots that this plan gives away are counted down. */
+type OpenView = { freeSlots: number } & NodeView;
+
 /**
  * Gives the jobs at the front of their lines to the best nodes with a free slot, in the order of the lines' first jobs. What it
  * takes is taken from the queues; the caller puts back what is refused.
- * @param nodes as of now; `freeSlots` is counted down here, on copies.
+ * @param nodes as of now, one view for each pool of a node; `freeSlots` is counted down here, on copies.
  */
 export function planAssignments(
   lines: Iterable<Line>,
@@ -48,10 +56,10 @@ export function planAssignments(
   if (freeSlots === 0) return planned;
   const open = [...lines].filter(({ queue }) => queue.size > 0).sort(byFirstJobLast);
   for (let line = open.pop(); line !== undefined; line = open.pop()) {
-    const peerId = chooseNode(line, views, nowMs, seed + planned.length);
-    if (peerId === undefined) continue;
-    planned.push({ job: line.queue.take() as ReadyJob, line, peerId });
-    takeSlot(views, peerId);
+    const place = choosePlace(line, views, nowMs, seed + planned.length);
+    if (place === undefined) continue;
+    planned.push({ job: line.queue.take() as ReadyJob, line, ...place });
+    takeSlot(views, place);
     freeSlots -= 1;
     if (freeSlots === 0 || planned.length === limit) break;
     if (line.queue.size > 0) putBack(open, line);
@@ -87,8 +95,9 @@ function makePlacement(type: string, affinity: Affinity): Placement {
   };
 }
 
-function takeSlot(views: readonly { readonly peerId: PeerId; freeSlots: number }[], peerId: PeerId): void {
-  for (const view of views) if (view.peerId === peerId) view.freeSlots -= 1;
+function takeSlot(views: readonly OpenView[], { peerId, pool }: Place): void {
+  const view = views.find((one) => one.peerId === peerId && (one.pool ?? null) === pool);
+  if (view !== undefined) view.freeSlots -= 1;
 }
 
 /** The line whose first job comes first stands at the end, where it is taken from. */
@@ -112,12 +121,13 @@ function firstKey({ queue }: Line): Key {
 }
 
 /** A preferred node that could take the job later, or is not here (it may be starting again), is waited for, but not longer than `waitMs`. */
-function chooseNode(line: Line, views: readonly NodeView[], nowMs: number, seed: number): PeerId | undefined {
+function choosePlace(line: Line, views: readonly OpenView[], nowMs: number, seed: number): Place | undefined {
   const key = line.queue.peek()?.affinityKey;
   const placement = key === undefined ? line.placement : { ...line.placement, key };
-  const best = rank(placement, views, seed)[0]?.peerId;
+  const [ranked] = rank(placement, views, seed);
+  const best = ranked && { peerId: ranked.peerId, pool: ranked.pool };
   const preferred = placement.node?.mode === 'prefer' ? placement.node.peerId : undefined;
-  if (best === undefined || preferred === undefined || best === preferred) {
+  if (best === undefined || preferred === undefined || best.peerId === preferred) {
     line.preferredSinceMs = null;
     return best;
   }

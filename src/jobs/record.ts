@@ -29,6 +29,8 @@ export interface RunningAttempt {
   readonly attempt: number;
   readonly node: PeerId;
   readonly sessionId: string;
+  /** The attached worker on that node to which it was given; null for what the node runs itself. */
+  readonly pool: string | null;
   /** Position of the assignment in the group's history: grows with each attempt of a job and never repeats. */
   readonly fencingToken: number;
   readonly startedAt: number;

@@ -1,30 +1,57 @@
 /** Lets so many work at once; the others wait in order. */
 export class Slots {
-  readonly #count: number;
   readonly #waiting = new Set<() => void>();
+  #count: number;
   #takenCount = 0;
+  #isClosed = false;
 
   constructor(count: number) {
     this.#count = count;
+  }
+
+  get count(): number {
+    return this.#count;
   }
 
   get takenCount(): number {
     return this.#takenCount;
   }
 
-  /** @returns the slot, to be disposed of; null when the signal aborted first. */
-  async take(signal: AbortSignal): Promise<Disposable | null> {
-    while (this.#takenCount >= this.#count) {
-      if (signal.aborted) return null;
-      await this.#change(signal);
-    }
-    if (signal.aborted) return null;
+  /** @returns whether a slot was free; whoever took it gives it back. */
+  tryTake(): boolean {
+    if (this.#isClosed || this.#takenCount >= this.#count) return false;
     this.#takenCount += 1;
-    return { [Symbol.dispose]: () => this.#give() };
+    return true;
   }
 
-  #give(): void {
+  /** @returns whether a slot was taken; false when the signal aborted first, or no slot will be given any more. */
+  async take(signal: AbortSignal): Promise<boolean> {
+    while (!this.#isClosed && !signal.aborted) {
+      if (this.tryTake()) return true;
+      await this.#change(signal);
+    }
+    return false;
+  }
+
+  give(): void {
     this.#takenCount -= 1;
+    this.#wakeFirst();
+  }
+
+  /** What is taken stays taken, also where it is more than there are now. */
+  resize(count: number): void {
+    this.#count = count;
+    for (let free = count - this.#takenCount; free > 0 && this.#waiting.size > 0; free -= 1)
+      this.#wakeFirst();
+  }
+
+  /** Nobody is given a slot any more; who waits is told at once. */
+  close(): void {
+    this.#isClosed = true;
+    while (this.#waiting.size > 0) this.#wakeFirst();
+  }
+
+  #wakeFirst(): void {
     const [first] = this.#waiting;
     first?.();
   }

@@ -6,12 +6,30 @@ const ref = { jobId: z.string().min(1).max(128), attempt: z.int().min(1), fencin
 
 export const attemptRefSchema = z.object(ref);
 
-/** Rides on each renewal of a node's session: what it offers, and every attempt it still holds. */
+/** Attached workers of one node. */
+export const POOLS_LIMIT = 256;
+
+/** An attached worker, as its node offers it: its labels add to those of the node. */
+const poolSchema = z.object({
+  id: z.string().min(1).max(64),
+  types: z.array(z.string().max(128)).max(64),
+  labels: z.record(z.string().max(128), z.string().max(256)),
+  slots: z.int().min(0).max(100_000),
+  isDraining: z.boolean(),
+});
+
+export type PoolReport = z.output<typeof poolSchema>;
+
+/**
+ * Rides on each renewal of a node's session: what it offers, and every attempt it still holds. `types` and `slots` are of what the node
+ * runs itself; each attached worker is a pool of its own.
+ */
 export const reportSchema = z.object({
   labels: z.record(z.string().max(128), z.string().max(256)),
   types: z.array(z.string().max(128)).max(256),
   slots: z.int().min(0).max(100_000),
   isDraining: z.boolean(),
+  pools: z.array(poolSchema).max(POOLS_LIMIT).default([]),
   attempts: z.array(attemptRefSchema).max(100_000),
 });
 
@@ -21,6 +39,8 @@ export type WorkerReport = z.output<typeof reportSchema>;
 export const assignmentSchema = z.object({
   ...ref,
   sessionId: z.string(),
+  /** The attached worker that is to run it; null for what the node runs itself. */
+  pool: z.string().nullable().default(null),
   type: z.string(),
   payload: z.unknown(),
   timeoutMs: z.number().nullable(),

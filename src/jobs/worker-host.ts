@@ -1,10 +1,7 @@
 import {
   AspenError,
-  Batcher,
-  backoffMs,
   type Clock,
   every,
-  fromWireError,
   type Logger,
   type PeerId,
   type Random,
@@ -15,23 +12,22 @@ import {
 import type { GroupClient, SessionHolder } from '../lease/index.ts';
 import { parseWith } from '../lease/machine/index.ts';
 import type { Messenger } from '../mesh/index.ts';
+import { AttachedWorker, type AttachedWorkerOptions, type WorkerLink } from './attached-worker.ts';
 import { AttemptBook } from './attempt-book.ts';
-import { type ExecutionResult, type Executor, type StopReason, stoppedResult } from './execution/executor.ts';
+import {
+  type ExecutionResult,
+  type Executor,
+  type OutputSink,
+  type StopReason,
+  stoppedResult,
+} from './execution/executor.ts';
 import type { OutputStore } from './execution/output-store.ts';
 import { HOLD_MARGIN_MS } from './holds.ts';
 import { LocalAttempt, nameOf } from './local-attempt.ts';
-import {
-  failedResult,
-  handedOver,
-  isOver,
-  isRefusedForGood,
-  lost,
-  type Outcome,
-  outcomeOf,
-  refusedOutcome,
-} from './outcome.ts';
-import type { AttemptRef, SettleItem, Settlement, SettleResult } from './settle.ts';
-import { Slots } from './slots.ts';
+import { AttemptGone, failedResult, handedOver, lost, type Outcome, outcomeOf } from './outcome.ts';
+import { notAccepted, OutcomeTeller, type Settled } from './outcome-teller.ts';
+import { OwnPool, type Pool, type PooledContext, Pools } from './pools.ts';
+import type { AttemptRef } from './settle.ts';
 import {
   type AbortOrder,
   type Assignment,
@@ -78,13 +74,12 @@ const WATCH_MS = 250;
 const STOP_LOOK_MS = 20;
 /** Clocks that differ by less were not asleep: reading them takes time and cuts fractions. */
 const SHORTEST_SLEEP_MS = 50;
-const SETTLE_TRY_MS = 10_000;
-/** Outcomes that travel in one command. */
-const OUTCOME_BATCH = { itemsLimit: 1_000, bytesLimit: 2 ** 19 };
 /** After the last execution has ended, how long `stop` tries to hand over what it interrupted. */
 const HAND_OVER_MS = 3_000;
 /** Longest wait of `stop` for executors that were asked to end; what they do later is nobody's any more. */
 const END_MOST_MS = 15_000;
+
+const FENCED: Settled = notAccepted('the group knows nothing of this attempt any more');
 
 const parseAssign = parseWith(assignMessageSchema);
 const parseAbort = parseWith(abortMessageSchema);
@@ -95,19 +90,17 @@ const parseAbort = parseWith(abortMessageSchema);
  * - X1 An attempt is run only for an assignment from the leader, in this node's present session, and once.
  * - X2 An attempt is stopped by this node itself before the leader may give its job away (H1); then it is only given back, never completed.
  * - X3 An outcome is proposed until it is agreed or refused for good; until then the attempt stays in the reports.
- * - X4 No more attempts execute at once than this node has slots, whatever it is given.
+ * - X4 No more attempts execute at once in a pool than it has slots, whatever it is given.
  */
 export class WorkerHost implements Startable {
   readonly #components: WorkerHostComponents;
   readonly #options: Required<WorkerHostOptions>;
-  readonly #executors: ReadonlyMap<string, Executor>;
+  readonly #pools: Pools;
   readonly #attempts = new AttemptBook();
-  readonly #slots: Slots;
   readonly #tasks: Tasks;
-  readonly #abandoned = new AbortController();
   /** Ends the wait for each executor at work. */
   readonly #executing = new Set<(result: ExecutionResult) => void>();
-  readonly #outcomes: Batcher<SettleItem, SettleResult>;
+  readonly #outcomes: OutcomeTeller;
   #wallAheadMs: number;
   #isDraining = false;
   #parts: readonly Disposable[] = [];
@@ -115,10 +108,9 @@ export class WorkerHost implements Startable {
   constructor(components: WorkerHostComponents, options: WorkerHostOptions) {
     this.#components = components;
     this.#options = { drainMs: 10_000, ...options };
-    this.#executors = new Map(components.executors.map((executor) => [executor.type, executor]));
-    this.#slots = new Slots(options.slots);
+    this.#pools = new Pools(new OwnPool(components.executors, options.slots));
     this.#tasks = new Tasks(components.onFailure);
-    this.#outcomes = new Batcher((items) => this.#propose(items), OUTCOME_BATCH);
+    this.#outcomes = new OutcomeTeller(components);
     this.#wallAheadMs = components.clock.wallMs() - components.clock.monotonicMs();
     components.session.setReporter(() => this.#report());
     components.session.onReply((orders, { sentAtMs }) => this.#obey(orders, sentAtMs));
@@ -129,6 +121,36 @@ export class WorkerHost implements Startable {
     return this.#attempts.size;
   }
 
+  /** What this node offers has changed: the leader is told at once. */
+  onOfferChange(callback: () => void): Disposable {
+    return this.#pools.onChange(callback);
+  }
+
+  /** Everything this node offers, its attached workers included. */
+  offer(): { readonly types: readonly string[]; readonly slots: number } {
+    const attached = this.#pools.attached();
+    const types = new Set([...this.#pools.own.types, ...attached.flatMap((worker) => worker.types)]);
+    const slots = attached.reduce((sum, { concurrency }) => sum + concurrency, this.#options.slots);
+    return { types: [...types], slots };
+  }
+
+  /** @throws AspenError UNAVAILABLE while the node stops; RESOURCE_EXHAUSTED when it has as many workers as it may. */
+  attach(link: WorkerLink, options: AttachedWorkerOptions): AttachedWorker {
+    if (this.#isDraining) {
+      throw new AspenError('UNAVAILABLE', 'this node is stopping', { outcome: 'not-applied' });
+    }
+    const { clock, log } = this.#components;
+    const onChange = (changed: AttachedWorker) => {
+      if (changed.isDrained) this.#pools.remove(changed);
+      this.#pools.changed();
+    };
+    const worker = new AttachedWorker({ link, clock, onChange }, options);
+    this.#pools.add(worker);
+    const { id, types, concurrency } = options;
+    log.info({ workerId: id, types, concurrency }, 'worker attached');
+    return worker;
+  }
+
   async start(): Promise<void> {
     const { messenger, session, clock } = this.#components;
     this.#parts = [
@@ -137,6 +159,7 @@ export class WorkerHost implements Startable {
       session.onLost(({ reason }) => {
         if (reason === 'slept') this.#stopAll('lost');
       }),
+      this.#pools.onChange(() => session.poke()),
       every(clock, WATCH_MS, () => this.#watch()),
     ];
   }
@@ -147,20 +170,22 @@ export class WorkerHost implements Startable {
     this.#components.session.poke();
     await this.#until(() => this.#attempts.size === 0, this.#options.drainMs);
     this.#stopAll('shutdown');
-    await this.#until(() => this.#slots.takenCount === 0, END_MOST_MS);
+    await this.#until(() => this.#pools.all().every(({ slots }) => slots.takenCount === 0), END_MOST_MS);
     await this.#until(() => this.#attempts.size === 0, HAND_OVER_MS);
-    this.#abandoned.abort(new Error('the worker stopped'));
+    this.#outcomes.stop();
     for (const abandon of this.#executing) abandon(stoppedResult('shutdown', null));
     for (const part of this.#parts) part[Symbol.dispose]();
+    for (const worker of this.#pools.attached()) worker.disconnect();
     await this.#tasks.stop();
   }
 
   #report(): WorkerReport {
     return {
       labels: { ...this.#components.labels() },
-      types: [...this.#executors.keys()],
+      types: this.#pools.own.types,
       slots: this.#options.slots,
       isDraining: this.#isDraining,
+      pools: this.#pools.attached().map((worker) => worker.report()),
       attempts: this.#attempts.all().map(({ ref }) => ref),
     };
   }
@@ -208,9 +233,9 @@ export class WorkerHost implements Startable {
     const { log } = this.#components;
     this.#tasks.run(async () => {
       try {
-        await this.#tell({ kind: 'cancelled', ...ref, result: null }, 0);
+        await this.#outcomes.tell({ kind: 'cancelled', ...ref, result: null }, 0);
       } catch (error) {
-        if (!(error instanceof AspenError) && !this.#abandoned.signal.aborted) throw error;
+        if (!(error instanceof AspenError) && !this.#outcomes.signal.aborted) throw error;
         log.debug({ err: error, ...ref }, 'cancelled before it began, not agreed yet');
       }
     });
@@ -225,55 +250,82 @@ export class WorkerHost implements Startable {
     const hasEnded = this.#attempts.isOver(attempt.name);
     if (!hasEnded) log.debug({ ...attempt.ref, type: assignment.type }, 'attempt begins');
     this.#attempts.keep(attempt);
-    this.#tasks.run(async () => {
-      try {
-        const outcome = hasEnded ? lost('its node has ended it') : await this.#run(attempt);
-        if (outcome !== null) await this.#settle(attempt, outcome);
-      } finally {
-        this.#attempts.end(attempt.name);
-      }
-    });
+    this.#tasks.run(() => this.#live(attempt, hasEnded));
   }
 
-  async #run(attempt: LocalAttempt): Promise<Outcome | null> {
-    const executor = this.#executors.get(attempt.assignment.type);
-    if (executor === undefined) return lost(`its node does not run jobs of type ${attempt.assignment.type}`);
+  async #live(attempt: LocalAttempt, hasEnded: boolean): Promise<void> {
+    const pool = this.#pools.find(attempt.assignment.pool);
+    try {
+      const outcome = hasEnded ? lost('its node has ended it') : await this.#run(pool, attempt);
+      const settled = outcome === null ? FENCED : await this.#outcomes.settle(attempt.ref, outcome);
+      pool?.settled(attempt.ref, settled);
+    } finally {
+      this.#attempts.end(attempt.name);
+    }
+  }
+
+  /** A1 @returns null when nothing may be told. */
+  async #run(pool: Pool | undefined, attempt: LocalAttempt): Promise<Outcome | null> {
+    const { type } = attempt.assignment;
+    if (pool === undefined) return handedOver('the worker it was given to has gone');
+    if (!pool.offers(type)) return lost(`its node does not run jobs of type ${type}`);
     if (this.#isDraining) return handedOver('its node is stopping');
-    using slot = await this.#slots.take(attempt.signal); // X4
-    const result =
-      slot === null
-        ? stoppedResult(attempt.stopReason ?? 'shutdown', null)
-        : await this.#execute(executor, attempt);
-    return outcomeOf(attempt, result);
+    if (pool.isDraining) return handedOver('the worker it was given to is stopping');
+    if (!pool.slots.tryTake() && !(await pool.slots.take(attempt.signal))) {
+      if (attempt.stopReason === null) return handedOver('the worker it was given to has gone');
+      return outcomeOf(attempt, stoppedResult(attempt.stopReason, null));
+    }
+    try {
+      return await this.#execute(pool, attempt); // X4
+    } finally {
+      pool.slots.give();
+    }
   }
 
-  async #execute(executor: Executor, attempt: LocalAttempt): Promise<ExecutionResult> {
-    const { self, clock, outputs, onProgress, log } = this.#components;
-    const { jobId, attempt: number, fencingToken, payload, traceparent, timeoutMs } = attempt.assignment;
+  async #execute(pool: Pool, attempt: LocalAttempt): Promise<Outcome | null> {
+    const { clock, outputs, log } = this.#components;
+    const { jobId, attempt: number, type, timeoutMs } = attempt.assignment;
     const output = outputs.open(jobId, number);
     const timer = timeoutMs === null ? undefined : clock.setTimer(timeoutMs, () => attempt.stop('timeout'));
     try {
-      const executing = executor.execute({
-        jobId,
-        attempt: number,
-        fencingToken,
-        node: self,
-        payload,
-        traceparent,
-        signal: attempt.signal,
-        output,
-        progress: ({ percent = null, message = null, counters = {} }) =>
-          onProgress(jobId, fencingToken, { percent, message, counters }),
-      });
-      return await this.#unlessAbandoned(executing);
+      const executing = pool.execute(this.#contextOf(attempt, output));
+      return outcomeOf(attempt, await this.#unlessAbandoned(executing));
     } catch (error) {
-      if (attempt.stopReason !== null) return stoppedResult(attempt.stopReason, null);
-      log.warn({ err: error, jobId, type: executor.type }, 'executor failed');
-      return failedResult(error);
+      if (error instanceof AttemptGone && !attempt.isFenced) return lost(error.message);
+      if (attempt.stopReason !== null) return outcomeOf(attempt, stoppedResult(attempt.stopReason, null));
+      log.warn({ err: error, jobId, type }, 'executor failed');
+      return outcomeOf(attempt, failedResult(error));
     } finally {
       timer?.cancel();
       output.end();
     }
+  }
+
+  #contextOf(attempt: LocalAttempt, output: OutputSink): PooledContext {
+    const { self, onProgress } = this.#components;
+    const {
+      jobId,
+      attempt: number,
+      fencingToken,
+      type,
+      payload,
+      traceparent,
+      timeoutMs,
+    } = attempt.assignment;
+    return {
+      jobId,
+      attempt: number,
+      fencingToken,
+      node: self,
+      type,
+      payload,
+      traceparent,
+      timeoutMs,
+      signal: attempt.signal,
+      output,
+      progress: ({ percent = null, message = null, counters = {} }) =>
+        onProgress(jobId, fencingToken, { percent, message, counters }),
+    };
   }
 
   /** An executor that never ends must not keep the agent from ending. */
@@ -281,50 +333,6 @@ export class WorkerHost implements Startable {
     return new Promise((resolve, reject) => {
       this.#executing.add(resolve);
       executing.then(resolve, reject).finally(() => this.#executing.delete(resolve));
-    });
-  }
-
-  /** X3. What the group can never take is told as a failure instead, once. */
-  async #settle(attempt: LocalAttempt, { kind, body, bytes }: Outcome, isSubstitute = false): Promise<void> {
-    const { random, log, session } = this.#components;
-    const { signal } = this.#abandoned;
-    for (let tries = 1; !signal.aborted; tries += 1) {
-      if (!session.checkSleep() && kind !== 'lose') return;
-      try {
-        await this.#tell({ kind, ...attempt.ref, ...body } as SettleItem, bytes);
-        return;
-      } catch (error) {
-        if (signal.aborted) return;
-        if (!(error instanceof AspenError)) throw error;
-        if (isRefusedForGood(error)) {
-          log.info({ err: error, ...attempt.ref, kind }, 'outcome refused');
-          if (isOver(error) || isSubstitute) return;
-          await this.#settle(attempt, refusedOutcome(error), true);
-          return;
-        }
-      }
-      await this.#pause(backoffMs(tries, random, { firstMs: 100, mostMs: 2_000 }));
-    }
-  }
-
-  /** @throws AspenError when this report was refused, or none could be agreed. */
-  async #tell(item: SettleItem, bytes: number): Promise<Settlement> {
-    const result = await this.#outcomes.add(item, bytes);
-    if ('error' in result) throw fromWireError(result.error);
-    return result;
-  }
-
-  #propose(items: readonly SettleItem[]): Promise<readonly SettleResult[]> {
-    const { signal } = this.#abandoned;
-    const command = { module: 'jobs', kind: 'settle', body: { items } };
-    return this.#components.group.propose(command, { timeoutMs: SETTLE_TRY_MS, signal });
-  }
-
-  /** Ends early when the host stops. */
-  #pause(forMs: number): Promise<void> {
-    const { signal } = this.#abandoned;
-    return sleep(this.#components.clock, forMs, signal).catch((reason: unknown) => {
-      if (!signal.aborted) throw reason;
     });
   }
 

@@ -139,7 +139,14 @@ export class WorkerWorld {
   }
 
   assignment(assignment: Partial<Assignment> = {}): Assignment {
-    const name = { jobId: 'job_1', attempt: 1, fencingToken: 7, sessionId: 'ses_1', type: 'echo' };
+    const name = {
+      jobId: 'job_1',
+      attempt: 1,
+      fencingToken: 7,
+      sessionId: 'ses_1',
+      pool: null,
+      type: 'echo',
+    };
     return { ...name, payload: null, timeoutMs: null, traceparent: null, holdMs: 4_000, ...assignment };
   }
 

@@ -1,0 +1,124 @@
+import {
+  AspenError,
+  Batcher,
+  backoffMs,
+  type Clock,
+  fromWireError,
+  type Logger,
+  type Random,
+  sleep,
+} from '../base/index.ts';
+import type { GroupClient, SessionHolder } from '../lease/index.ts';
+import { isOver, isRefusedForGood, type Outcome, refusedOutcome } from './outcome.ts';
+import type { AttemptRef, SettleItem, Settlement, SettleResult } from './settle.ts';
+
+export interface OutcomeTellerComponents {
+  readonly session: Pick<SessionHolder, 'checkSleep'>;
+  readonly group: Pick<GroupClient, 'propose'>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+/** What became of an attempt, as its worker is told. */
+export interface Settled {
+  /** The group took the outcome that the worker reached. */
+  readonly isAccepted: boolean;
+  /** Why not, or what else is to be said of it. */
+  readonly reason: string | null;
+  /** What the job is now; null where it is not known. */
+  readonly state: Settlement['state'] | null;
+}
+
+const SETTLE_TRY_MS = 10_000;
+/** Outcomes that travel in one command. */
+const OUTCOME_BATCH = { itemsLimit: 1_000, bytesLimit: 2 ** 19 };
+const BACKOFF = { firstMs: 100, mostMs: 2_000 };
+
+export function notAccepted(reason: string): Settled {
+  return { isAccepted: false, reason, state: null };
+}
+
+/**
+ * Tells the group how attempts ended. What ends in one turn travels in one command.
+ *
+ * - X3 An outcome is proposed until it is agreed or refused for good.
+ */
+export class OutcomeTeller {
+  readonly #components: OutcomeTellerComponents;
+  readonly #abandoned = new AbortController();
+  readonly #batcher: Batcher<SettleItem, SettleResult>;
+
+  constructor(components: OutcomeTellerComponents) {
+    this.#components = components;
+    this.#batcher = new Batcher((items) => this.#propose(items), OUTCOME_BATCH);
+  }
+
+  /** Aborted when nothing is told any more. */
+  get signal(): AbortSignal {
+    return this.#abandoned.signal;
+  }
+
+  stop(): void {
+    this.#abandoned.abort(new Error('the worker stopped'));
+  }
+
+  /** Tries until it is known what became of it. What the group can never take is told as a failure instead, once. */
+  async settle(ref: AttemptRef, outcome: Outcome, isSubstitute = false): Promise<Settled> {
+    const { random, session, clock } = this.#components;
+    const { signal } = this;
+    for (let tries = 1; !signal.aborted; tries += 1) {
+      if (!session.checkSleep() && outcome.kind !== 'lose') return notAccepted('its machine slept');
+      try {
+        return settledBy(
+          outcome,
+          await this.tell({ kind: outcome.kind, ...ref, ...outcome.body } as SettleItem, outcome.bytes),
+        );
+      } catch (error) {
+        if (signal.aborted) break;
+        if (!(error instanceof AspenError)) throw error;
+        if (isRefusedForGood(error)) return this.#refused(ref, outcome, error, isSubstitute);
+      }
+      await sleepUnless(clock, backoffMs(tries, random, BACKOFF), signal);
+    }
+    return notAccepted('its agent stops');
+  }
+
+  /** Tries once. @throws AspenError when this report was refused, or none could be agreed. */
+  async tell(item: SettleItem, bytes: number): Promise<Settlement> {
+    const result = await this.#batcher.add(item, bytes);
+    if ('error' in result) throw fromWireError(result.error);
+    return result;
+  }
+
+  async #refused(
+    ref: AttemptRef,
+    { kind }: Outcome,
+    error: AspenError,
+    isSubstitute: boolean,
+  ): Promise<Settled> {
+    this.#components.log.info({ err: error, ...ref, kind }, 'outcome refused');
+    if (isOver(error) || isSubstitute) return notAccepted(error.message);
+    const { state } = await this.settle(ref, refusedOutcome(error), true);
+    return { isAccepted: false, reason: error.message, state };
+  }
+
+  #propose(items: readonly SettleItem[]): Promise<readonly SettleResult[]> {
+    const command = { module: 'jobs', kind: 'settle', body: { items } };
+    return this.#components.group.propose(command, { timeoutMs: SETTLE_TRY_MS, signal: this.signal });
+  }
+}
+
+function settledBy({ kind, body }: Outcome, { state }: Settlement): Settled {
+  const { reason = null, error } = body as {
+    readonly reason?: string;
+    readonly error?: { readonly message: string };
+  };
+  return { isAccepted: kind !== 'lose', reason: reason ?? error?.message ?? null, state };
+}
+
+function sleepUnless(clock: Clock, forMs: number, signal: AbortSignal): Promise<void> {
+  return sleep(clock, forMs, signal).catch((reason: unknown) => {
+    if (!signal.aborted) throw reason;
+  });
+}

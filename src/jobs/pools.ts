@@ -1,0 +1,134 @@
+import { AspenError, Listeners } from '../base/index.ts';
+import type { AttemptContext, ExecutionResult, Executor } from './execution/executor.ts';
+import type { Settled } from './outcome-teller.ts';
+import type { AttemptRef } from './settle.ts';
+import { Slots } from './slots.ts';
+import { POOLS_LIMIT, type PoolReport } from './wire.ts';
+
+/** What a pool needs to know of an attempt beside what an executor does. */
+export interface PooledContext extends AttemptContext {
+  readonly type: string;
+  /** Time that the attempt has; null for no limit. */
+  readonly timeoutMs: number | null;
+}
+
+/** A part of a node with slots of its own: what the node runs itself, or one attached worker. */
+export interface Pool {
+  /** Null for what the node runs itself. */
+  readonly id: string | null;
+  readonly slots: Slots;
+  /** It finishes what it has and takes nothing more. */
+  readonly isDraining: boolean;
+  offers(type: string): boolean;
+  /** As {@link Executor.execute}; rejects with AttemptGone when nobody can say any more how it ended. */
+  execute(attempt: PooledContext): Promise<ExecutionResult>;
+  /** What became of an attempt; told of each that was accepted for this pool, begun or not. */
+  settled(ref: AttemptRef, settled: Settled): void;
+}
+
+/** An attached worker, as {@link Pools} keep it. */
+export interface AttachedPool extends Pool {
+  readonly id: string;
+  readonly types: readonly string[];
+  /** Slots that it attached with; as many as it has while it answers. */
+  readonly concurrency: number;
+  report(): PoolReport;
+  /** Ends its connection. */
+  disconnect(): void;
+}
+
+/** What the node runs itself, in its own slots. */
+export class OwnPool implements Pool {
+  readonly id = null;
+  readonly slots: Slots;
+  readonly isDraining = false;
+  readonly #executors: ReadonlyMap<string, Executor>;
+
+  constructor(executors: readonly Executor[], slotCount: number) {
+    this.#executors = new Map(executors.map((executor) => [executor.type, executor]));
+    this.slots = new Slots(slotCount);
+  }
+
+  get types(): string[] {
+    return [...this.#executors.keys()];
+  }
+
+  offers(type: string): boolean {
+    return this.#executors.has(type);
+  }
+
+  execute(attempt: PooledContext): Promise<ExecutionResult> {
+    const executor = this.#executors.get(attempt.type);
+    if (executor === undefined) throw new AspenError('NOT_FOUND', `no executor of type ${attempt.type}`);
+    return executor.execute(attempt);
+  }
+
+  settled(): void {
+    // its executors have told all they know when they resolved
+  }
+}
+
+/**
+ * The pools of this node.
+ *
+ * - A1 An attempt runs in the pool that its assignment names, or is given back: never in another, and never beyond that pool's slots.
+ */
+export class Pools {
+  readonly own: OwnPool;
+  readonly #attached = new Map<string, AttachedPool>();
+  readonly #changes = new Listeners<void>();
+  #isTelling = false;
+
+  constructor(own: OwnPool) {
+    this.own = own;
+  }
+
+  find(id: string | null): Pool | undefined {
+    return id === null ? this.own : this.#attached.get(id);
+  }
+
+  all(): readonly Pool[] {
+    return [this.own, ...this.#attached.values()];
+  }
+
+  attached(): readonly AttachedPool[] {
+    return [...this.#attached.values()];
+  }
+
+  /** @throws AspenError RESOURCE_EXHAUSTED when the node has as many as it may. */
+  add(pool: AttachedPool): void {
+    if (this.#attached.size >= POOLS_LIMIT) {
+      throw new AspenError(
+        'RESOURCE_EXHAUSTED',
+        `this node has ${POOLS_LIMIT} attached workers, it takes no more`,
+        {
+          details: { limit: 'POOLS_LIMIT', retryAfterMs: RETRY_AFTER_MS },
+        },
+      );
+    }
+    this.#attached.set(pool.id, pool);
+    this.changed();
+  }
+
+  remove(pool: AttachedPool): void {
+    if (this.#attached.get(pool.id) !== pool) return;
+    this.#attached.delete(pool.id);
+    this.changed();
+  }
+
+  /** What a pool offers is another than before. Changes of one turn are told once. */
+  changed(): void {
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    queueMicrotask(() => {
+      this.#isTelling = false;
+      this.#changes.emit();
+    });
+  }
+
+  onChange(callback: () => void): Disposable {
+    return this.#changes.add(callback);
+  }
+}
+
+const RETRY_AFTER_MS = 1_000;
