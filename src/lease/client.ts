@@ -3,6 +3,7 @@ import {
   type Clock,
   every,
   fromWireError,
+  type Outcome,
   type PeerId,
   type Random,
   type Startable,
@@ -100,12 +101,7 @@ export class LeaderClient implements GroupClient, Startable {
   async stop(): Promise<void> {
     this.#sweep?.[Symbol.dispose]();
     for (const call of [...this.#calls.values()]) {
-      this.#fail(
-        call,
-        new AspenError('UNAVAILABLE', 'this node is stopping', {
-          outcome: call.mayBeApplied ? 'unknown' : 'not-applied',
-        }),
-      );
+      this.#fail(call, stopping(call.mayBeApplied ? 'unknown' : 'not-applied'));
     }
     await this.#tasks.stop();
   }
@@ -113,6 +109,7 @@ export class LeaderClient implements GroupClient, Startable {
   propose<R = unknown>(proposal: Proposal, options: CallOptions = {}): Promise<R> {
     return new Promise((resolve, reject) => {
       options.signal?.throwIfAborted();
+      if (this.#tasks.signal.aborted) throw stopping('not-applied');
       const call = this.#open(commandOf(proposal), options, {
         settle: (outcome) =>
           outcome.ok ? resolve(outcome.result as R) : reject(fromWireError(outcome.error)),
@@ -387,6 +384,10 @@ export class LeaderClient implements GroupClient, Startable {
       return { failed: error };
     }
   }
+}
+
+function stopping(outcome: Outcome): AspenError {
+  return new AspenError('UNAVAILABLE', 'this node is stopping', { outcome });
 }
 
 function nextPause(pauseMs: number): number {
