@@ -16,6 +16,10 @@ const io = createOsIo({
     const { runAgent } = await import('./agent/os-main.ts');
     return await runAgent(options);
   },
+  async restoreBackup(options) {
+    const { restoreBackup } = await import('./agent/os-restore.ts');
+    return await restoreBackup(options);
+  },
 });
 
 const code = await runCli(argv.slice(2), io, { version: manifest.version });

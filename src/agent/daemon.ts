@@ -88,6 +88,12 @@ export class Daemon {
     return this.#current.node;
   }
 
+  /** @throws AspenError UNAVAILABLE as {@link node}. */
+  get store(): Store {
+    void this.node;
+    return (this.#current as { readonly store: Store }).store;
+  }
+
   async start(): Promise<void> {
     const { ticket, abandon = false } = this.#options;
     const membership = await this.#readMembership();

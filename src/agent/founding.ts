@@ -5,7 +5,14 @@ import type { Platform } from './platform.ts';
 const ROOT_SEED_BYTES = 32;
 
 /** Draws the root key of a new mesh and makes this node its first member, eligible as a voter. */
-export function foundMesh({ crypto, random, clock, directory }: Platform): Membership {
+export function foundMesh({
+  crypto,
+  random,
+  clock,
+  directory,
+}: Pick<Platform, 'crypto' | 'random' | 'clock'> & {
+  readonly directory: Pick<Platform['directory'], 'seed'>;
+}): Membership {
   const rootSeed = random.bytes(ROOT_SEED_BYTES);
   const rootPublicKey = crypto.signingPublicKey(rootSeed);
   const { peerId, sealingKey } = createIdentity(crypto, directory.seed);

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { StartAgent } from './agent-start.ts';
+import type { RestoreBackup } from './backup-restore.ts';
 
 export interface CliOutput {
   write(text: string | Uint8Array): void;
@@ -18,6 +19,7 @@ export interface CliIo {
   exitNow(code: number): void;
   /** The agent, loaded when it is needed: clients never pay for it. */
   readonly startAgent: StartAgent;
+  readonly restoreBackup: RestoreBackup;
   /** How to start this very program again, e.g. `[node, main.ts]`. */
   readonly self: readonly string[];
 }

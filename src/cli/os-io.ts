@@ -1,8 +1,17 @@
 import type { StartAgent } from './agent-start.ts';
+import type { RestoreBackup } from './backup-restore.ts';
 import type { CliIo, CliOutput } from './io.ts';
 
 /** The process's own standard streams and signals. */
-export function createOsIo({ startAgent, self }: { startAgent: StartAgent; self: readonly string[] }): CliIo {
+export function createOsIo({
+  startAgent,
+  restoreBackup,
+  self,
+}: {
+  startAgent: StartAgent;
+  restoreBackup: RestoreBackup;
+  self: readonly string[];
+}): CliIo {
   return {
     stdout: outputOf(process.stdout),
     stderr: outputOf(process.stderr),
@@ -15,6 +24,7 @@ export function createOsIo({ startAgent, self }: { startAgent: StartAgent; self:
     },
     exitNow: (code) => process.exit(code),
     startAgent,
+    restoreBackup,
     self,
   };
 }

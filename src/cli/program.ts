@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { define, type ExitSlot, exitCodeOf } from './command.ts';
 import { addAgentCommands } from './commands/agent.ts';
+import { addBackupCommands } from './commands/backup.ts';
 import { addCounterCommands } from './commands/counter.ts';
 import { addDevCommand } from './commands/dev.ts';
 import { addElectionCommands } from './commands/election.ts';
@@ -59,6 +60,7 @@ export function createProgram(io: CliIo, exit: ExitSlot, { version }: CliOptions
   addCounterCommands(program, io, exit);
   addServiceCommands(program, io, exit);
   addNodeCommands(program, io, exit);
+  addBackupCommands(program, io, exit);
   addDevCommand(program, io, exit);
   define(program, io, exit, {
     usage: 'version',

@@ -1,3 +1,11 @@
+export { BackupSource, durableIndex } from './backup.ts';
+export {
+  BackupDecoder,
+  BackupEncoder,
+  type BackupFrame,
+  type BackupHeader,
+  type BackupRecord,
+} from './backup-format.ts';
 export {
   ClaimClient,
   type ClaimClientComponents,
@@ -26,7 +34,9 @@ export type {
 export { MAIN_GROUP } from './group.ts';
 export type { ProposalQueueOptions } from './proposal-queue.ts';
 export type { AppliedEvent, ReplicaOptions } from './replica.ts';
+export { agreedIndex } from './readmission.ts';
 export type { CompactionOptions } from './replica-state.ts';
+export { RestoredStore } from './restore.ts';
 export { decideRoles, type MemberObservation, type RolesInput, type RolesOptions } from './roles.ts';
 export { type LostSession, SessionHolder, type SessionHolderOptions } from './session-holder.ts';
 export {

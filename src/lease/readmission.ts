@@ -3,6 +3,7 @@ import type { GroupClient, LeaderRequest, Leadership } from './group.ts';
 import type { Configuration, RaftState } from './raft/index.ts';
 
 const READMIT_METHOD = 'group/readmit';
+const POSITION_METHOD = 'group/position';
 const ASK_EVERY_MS = 1_000;
 const ASK_TIMEOUT_MS = 5_000;
 const INCARNATION = /^[0-9a-zA-Z]{1,64}$/;
@@ -62,7 +63,17 @@ export function serveReadmissions(leadership: Leadership, state: () => RaftState
     await leadership.confirm();
     return { isOut: readmissions.ask(from, incarnation, state()) };
   });
+  leadership.serve(POSITION_METHOD, async () => {
+    await leadership.confirm();
+    return { index: state().commitIndex };
+  });
   return readmissions;
+}
+
+/** @returns an index at or behind which lies everything acknowledged before the call. */
+export async function agreedIndex(client: Pick<GroupClient, 'askLeader'>): Promise<LogIndex> {
+  const { index } = await client.askLeader<{ readonly index: LogIndex }>(POSITION_METHOD, {});
+  return index;
 }
 
 export interface ReadmissionComponents {

@@ -1,6 +1,7 @@
 import type { Handlers } from '../../rpc/index.ts';
 import type { Daemon } from '../daemon.ts';
 import { agentHandlers } from './agent.ts';
+import { backupHandlers } from './backup.ts';
 import { counterHandlers } from './counter.ts';
 import { electionHandlers } from './election.ts';
 import { jobHandlers } from './job.ts';
@@ -21,6 +22,7 @@ export interface HandlerOptions {
 export function createHandlers(daemon: Daemon, { pid, onStop }: HandlerOptions): Handlers {
   return {
     ...agentHandlers(daemon, { pid, onStop }),
+    ...backupHandlers(daemon),
     ...meshHandlers(daemon, onStop),
     ...nodeHandlers(daemon),
     ...jobHandlers(daemon),

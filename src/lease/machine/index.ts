@@ -60,5 +60,5 @@ export {
 export { rateLimitsModule, type Taken } from './rate-limits.ts';
 export { type Endpoint, SERVICE_PAGE_LIMIT, type ServiceView, viewService } from './services.ts';
 export { type Session, sessionsModule } from './sessions.ts';
-export { type MachineState, positionOf, readState } from './state.ts';
+export { encodeState, type MachineState, positionOf, readState, stateKey } from './state.ts';
 export { type TicketRecord, ticketRefusal } from './ticket-rules.ts';

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { agentMethods } from './agent.ts';
+import { backupMethods } from './backup.ts';
 import { counterMethods } from './counter.ts';
 import { electionMethods } from './election.ts';
 import { jobMethods } from './job.ts';
@@ -14,6 +15,7 @@ import { serviceMethods } from './service.ts';
 /** Every method of the socket: one row is its contract, its check, its types, and its entry in `rpc.discover`. */
 export const METHODS = {
   ...agentMethods,
+  ...backupMethods,
   ...meshMethods,
   ...jobMethods,
   ...kvMethods,

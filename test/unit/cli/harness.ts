@@ -104,6 +104,7 @@ export async function runCommandLine(
     exitNow(code) {
       throw new Error(`ended at once with ${code}`);
     },
+    restoreBackup: () => Promise.reject(new Error('nothing should be restored')),
     startAgent: options.startAgent ?? (() => Promise.reject(new Error('no agent should be started'))),
     self: [process.execPath, '-e', 'process.exit(7)', '--'],
   };

@@ -23,6 +23,16 @@ const NODES: NodeEntry[] = ['fake', 'other'].map((name) => ({
 }));
 const FINAL: readonly JobState[] = ['succeeded', 'dead', 'cancelled', 'skipped'];
 
+const FAKE_BACKUP = {
+  meshId: 'mesh_1',
+  peerId: 'fake',
+  epoch: 1,
+  index: 10,
+  term: 2,
+  machineVersion: 1,
+  takenAtMs: 0,
+};
+
 export interface FakeAgent {
   readonly handlers: Handlers;
   readonly peerId: string;
@@ -167,6 +177,9 @@ export function createFakeAgent(): FakeAgent {
       peers: 1,
       connectivity: { isPublic: false },
     }),
+    'backup.begin': async () => ({ id: 'bak_1', header: FAKE_BACKUP }),
+    'backup.read': async () => ({ data: null }),
+    'backup.end': async () => ({ ended: true }),
     'agent.stop': async () => {
       agent.onStop();
       return { stopping: true, pid: 2 ** 22 + 1 }; // above the highest pid there can be: gone already
