@@ -27,7 +27,10 @@ function hintsFor(error: AspenError, dataDir: string): string[] {
   if (socketPath !== undefined) hints.push(`start one with: aspen-agent up --data-dir ${dataDir}`);
   if (current !== undefined) hints.push(`now it is: ${JSON.stringify(current)}`);
   if (retryAfterMs !== undefined) hints.push(`try again in ${retryAfterMs} ms`);
-  if (error.code === 'NO_QUORUM') hints.push('nothing was changed; add --timeout 60s to keep trying');
+  if (error.code === 'NO_QUORUM')
+    hints.push(
+      'nothing was changed; add --timeout 60s to keep trying, or see who is missing: aspen-agent group status',
+    );
   if (error.outcome === 'unknown' && error.code !== 'INTERNAL') hints.push('it may still take effect');
   return hints;
 }

@@ -5,6 +5,7 @@ import { addBackupCommands } from './commands/backup.ts';
 import { addCounterCommands } from './commands/counter.ts';
 import { addDevCommand } from './commands/dev.ts';
 import { addElectionCommands } from './commands/election.ts';
+import { addGroupCommands } from './commands/group.ts';
 import { addJobCommands } from './commands/job.ts';
 import { addKvCommands } from './commands/kv.ts';
 import { addLockCommands } from './commands/lock.ts';
@@ -60,6 +61,7 @@ export function createProgram(io: CliIo, exit: ExitSlot, { version }: CliOptions
   addCounterCommands(program, io, exit);
   addServiceCommands(program, io, exit);
   addNodeCommands(program, io, exit);
+  addGroupCommands(program, io, exit);
   addBackupCommands(program, io, exit);
   addDevCommand(program, io, exit);
   define(program, io, exit, {

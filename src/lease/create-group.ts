@@ -17,6 +17,8 @@ import { ClaimKeeper } from './claim-keeper.ts';
 import { LeaderClient } from './client.ts';
 import type { GroupClient, GroupStatus, Leadership } from './group.ts';
 import { MAIN_GROUP } from './group.ts';
+import { serveGroupCare } from './group-care.ts';
+import { type GroupReport, reportGroup, reportWithoutLeader } from './group-report.ts';
 import { serveGroup } from './group-server.ts';
 import { expireKeys } from './kv-expirer.ts';
 import { LeaderFinder } from './leader-finder.ts';
@@ -113,6 +115,8 @@ export interface Group extends Startable {
   readonly isMember: boolean;
   /** Why the replica no longer applies; null while it does. */
   readonly haltReason: string | null;
+  /** Number of the group's life: a recovery begins the next. Revisions and fencing tokens are epoch x 2^40 + a count. */
+  readonly epoch: number;
   /** As this replica sees it, or, where it is not part of the group, as members told. */
   status(): GroupStatus;
   /** Calls `part` at the beginning of each leadership of this node, now too if it leads; what it returns is disposed at the end. */
@@ -123,6 +127,13 @@ export interface Group extends Startable {
   onApplied(callback: (event: AppliedEvent) => void): Disposable;
   /** Begins the group of a new mesh with this node alone; resolves when that is agreed. Safe to call again after a crash. */
   found(founding: Founding): Promise<void>;
+  /** Members with role, reason, progress and health, as the leader tells it; as this node can where nobody leads. */
+  report(): Promise<GroupReport>;
+  /**
+   * Asks the leader, whoever it is, to hand over to `to` or the voter best fit. @returns who leads now.
+   * @throws AspenError CONFLICT when `to` has no vote or nobody else has one, UNAVAILABLE when it was not taken over in time.
+   */
+  transfer(options?: { readonly to?: PeerId }): Promise<{ readonly from: PeerId; readonly leader: PeerId }>;
   /** Hands the leadership to `to`, or to the voter best fit for it. @returns whether this node no longer leads. */
   handOver(options?: { readonly to?: PeerId; readonly timeoutMs?: number }): Promise<boolean>;
   /** Takes this node out of mesh and group for good: hands over, gives back its membership, waits until it has no vote. */
@@ -131,6 +142,10 @@ export interface Group extends Startable {
 
 const REFRESH_MS = 1_000;
 const WAIT_STEP_MS = 50;
+const REPORT_TIMEOUT_MS = 3_000;
+/** Of one try. */
+const TRANSFER_TIMEOUT_MS = 2_500;
+const TRANSFER_TRIES = 3;
 
 /** @throws StorageFault `damaged` when what the store holds of the group cannot be trusted. */
 export function createGroup(components: GroupComponents, options: GroupOptions = {}): Group {
@@ -201,6 +216,10 @@ class ComposedGroup implements Group {
 
   get haltReason(): string | null {
     return this.#replica.haltReason;
+  }
+
+  get epoch(): number {
+    return this.#replica.epoch;
   }
 
   async start(): Promise<void> {
@@ -284,6 +303,41 @@ class ComposedGroup implements Group {
     return this.#until(() => this.#replica.leading === undefined, timeoutMs);
   }
 
+  async report(): Promise<GroupReport> {
+    try {
+      return await this.#client.askLeader<GroupReport>('group/report', null, {
+        timeoutMs: REPORT_TIMEOUT_MS,
+      });
+    } catch (error) {
+      if (!(error instanceof AspenError)) throw error;
+      this.#components.log.debug({ err: error }, 'nobody leads who could report');
+      return reportWithoutLeader(this.status(), { epoch: this.epoch, members: this.#observe() });
+    }
+  }
+
+  /** A hand-over can fall through where the successor is lost or slow: it is asked for again, until the time is up. */
+  async transfer({ to }: { to?: PeerId } = {}): Promise<{ from: PeerId; leader: PeerId }> {
+    const ask = () => this.#client.askLeader<{ from: PeerId }>('group/transfer', { to: to ?? null });
+    const { from } = await ask();
+    const isOver = () => {
+      void this.#finder.refresh();
+      const { leader } = this.status();
+      return leader !== null && (to === undefined ? leader !== from : leader === to);
+    };
+    for (let tries = 0; tries < TRANSFER_TRIES; tries += 1) {
+      if (await this.#until(isOver, TRANSFER_TIMEOUT_MS))
+        return { from, leader: this.status().leader as PeerId };
+      if (to !== undefined) await ask();
+    }
+    throw new AspenError(
+      'UNAVAILABLE',
+      `${to ?? 'no other voter'} did not take over the leadership in time`,
+      {
+        outcome: 'unknown',
+      },
+    );
+  }
+
   async leave({ timeoutMs = 30_000 }: { timeoutMs?: number } = {}): Promise<void> {
     const { self } = this.#components;
     await this.handOver();
@@ -340,6 +394,18 @@ class ComposedGroup implements Group {
       forgetful: () => readmissions.waiting,
     };
     leading.hold(keepRoles(leading, roleParts, this.#options.roles ?? {}));
+    serveGroupCare(leading, {
+      self,
+      replica,
+      report: () =>
+        reportGroup({
+          self,
+          state: replica.raftState,
+          epoch: replica.epoch,
+          members: this.#observe(),
+          options: this.#options.roles ?? {},
+        }),
+    });
     for (const part of this.#parts) this.#begin(part, leading);
   }
 

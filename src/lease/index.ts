@@ -32,6 +32,7 @@ export type {
   Query,
 } from './group.ts';
 export { MAIN_GROUP } from './group.ts';
+export type { GroupHealthLine, GroupReport, ReportedMember } from './group-report.ts';
 export type { ProposalQueueOptions } from './proposal-queue.ts';
 export type { AppliedEvent, ReplicaOptions } from './replica.ts';
 export { agreedIndex } from './readmission.ts';

@@ -16,7 +16,9 @@ import { textKey } from '../storage/index.ts';
 import type { LeaderRequest, Leadership } from './group.ts';
 import { type Member, parseWith, requireRole, type TicketRecord, ticketRefusal } from './machine/index.ts';
 import type { Replica } from './replica.ts';
+import { bestSuccessor } from './role-keeper.ts';
 import type { RootCustody } from './root-custody.ts';
+import { notLeader } from './submission.ts';
 
 export interface RegistrarComponents {
   readonly self: PeerId;
@@ -150,9 +152,7 @@ class Registrar {
     const { peerId, requestId } = parsePeer(body);
     const { clock, self } = this.#components;
     this.#requireRole(from, 'voter', 'revoke a member');
-    if (peerId === self) {
-      throw new AspenError('CONFLICT', `${peerId} leads the group: transfer the leadership first`);
-    }
+    if (peerId === self) this.#handOver();
     this.#takeOut(peerId);
     const revocation = signRevocation(this.#signer(), { peerId, issuedAtMs: clock.wallMs() });
     return this.#propose('revokeMember', { peerId, revocation: encodeRevocation(revocation) }, requestId);
@@ -162,6 +162,22 @@ class Registrar {
     const { peerId, requestId } = parsePeer(body);
     if (peerId !== from) this.#requireRole(from, 'voter', 'take another member out');
     return this.#propose('leave', { peerId }, requestId);
+  }
+
+  /**
+   * A leader does not expel itself: another voter takes over first, and the asker's call finds it and asks there.
+   * @throws AspenError NOT_LEADER, so that the call goes on at the next leader; CONFLICT when nobody else could lead.
+   */
+  #handOver(): never {
+    const { self, replica } = this.#components;
+    const successor = bestSuccessor(replica.raftState, self);
+    if (successor === undefined || !replica.transferLeadership(successor)) {
+      throw new AspenError(
+        'CONFLICT',
+        `${self} leads the group and no other voter is in contact to take over: start another voter first`,
+      );
+    }
+    throw notLeader(successor);
   }
 
   #takeOut(peerId: PeerId): void {

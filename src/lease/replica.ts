@@ -200,6 +200,11 @@ export class Replica implements Startable {
     return this.#state.machine.hash;
   }
 
+  /** Of the last batch applied here. */
+  get epoch(): number {
+    return this.#state.machine.epoch;
+  }
+
   get groupMs(): number {
     return this.#state.machine.groupMs;
   }

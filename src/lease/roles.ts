@@ -1,5 +1,6 @@
 import type { PeerId } from '../base/index.ts';
 import type { Configuration, ConfigurationChange } from './raft/index.ts';
+import { byPreference, compareFitness, type Fitness, fitnessOf } from './role-preference.ts';
 
 /** One member of the mesh, as the leader sees it. */
 export interface MemberObservation {
@@ -11,6 +12,10 @@ export interface MemberObservation {
   readonly stateForMs: number;
   /** Failure domain; null when nobody said. */
   readonly zone: string | null;
+  /** Runs from its battery, or has one and may at any moment. @default not known to */
+  readonly isOnBattery?: boolean;
+  /** Says an address that is reachable from anywhere. @default not known to */
+  readonly isPublic?: boolean;
 }
 
 export interface RolesOptions {
@@ -22,6 +27,8 @@ export interface RolesOptions {
   readonly graceMs?: number;
   /** A member must be connected this long before it is taken in. Unit: ms. @default 1_000 */
   readonly settleMs?: number;
+  /** A standby must have been there this long before it takes the place of a voter that is worse but well. Unit: ms. @default 600_000 */
+  readonly improveAfterMs?: number;
 }
 
 export interface RolesInput {
@@ -43,6 +50,9 @@ type Change = { -readonly [K in keyof Required<ConfigurationChange>]: PeerId[] }
  * - O3 No change leaves fewer connected voters than a majority of the new configuration needs.
  * - O4 Being away shrinks nothing: an absent voter is replaced after its grace period, when somebody can take its place.
  * - O5 The deciding leader is never taken out here; it hands over first.
+ * - O6 At most one absent voter is replaced in a step, so two votes are never given up at once.
+ * - O7 A voter that is well gives way only to one that is better by kind, never by age, and only after that one has been there long: roles
+ *   do not swing.
  *
  * @returns one step towards that, or null when nothing is to be done.
  */
@@ -59,9 +69,15 @@ class RolesView {
   readonly #members: ReadonlyMap<PeerId, MemberObservation>;
 
   constructor(input: RolesInput, options: RolesOptions) {
-    const { voters = 3, standbys = 3, graceMs = 30_000, settleMs = 1_000 } = options;
+    const {
+      voters = 3,
+      standbys = 3,
+      graceMs = 30_000,
+      settleMs = 1_000,
+      improveAfterMs = 600_000,
+    } = options;
     this.#input = input;
-    this.#options = { voters, standbys, graceMs, settleMs };
+    this.#options = { voters, standbys, graceMs, settleMs, improveAfterMs };
     this.#members = new Map(input.members.map((member) => [member.peerId, member]));
   }
 
@@ -77,6 +93,7 @@ class RolesView {
       change.promote = promotable.slice(0, oddGrowth(staying.length, missing, promotable.length));
     else if (missing < 0) change.demote = this.#leastNeeded(staying).slice(0, -missing);
     else this.#replaceDead(change, staying, promotable);
+    if (isEmpty(change)) this.#improve(change, staying, promotable);
     return isEmpty(change) || !this.#keepsQuorum(change) ? null : change;
   }
 
@@ -108,9 +125,26 @@ class RolesView {
 
   /** O4: voters that are away too long, each only together with its successor. */
   #replaceDead(change: Change, voters: readonly PeerId[], promotable: readonly PeerId[]): void {
-    const dead = voters.filter((peer) => this.#isDead(peer)).slice(0, promotable.length);
+    const dead = voters.filter((peer) => this.#isDead(peer)).slice(0, Math.min(1, promotable.length)); // O6
     change.promote = promotable.slice(0, dead.length);
     change.remove.push(...dead);
+  }
+
+  /** O7: one at a time, and only while everybody is there. */
+  #improve(change: Change, voters: readonly PeerId[], promotable: readonly PeerId[]): void {
+    if (voters.length < this.#targetVoters() || !voters.every((peer) => this.#isConnected(peer))) return;
+    const worst = this.#leastNeeded(voters)[0];
+    if (worst === undefined) return;
+    const taken = this.#zonesOf(voters.filter((peer) => peer !== worst));
+    const own = fitnessOf(this.#members.get(worst), taken);
+    const better = byPreference(promotable, this.#members, taken).find((peer) => {
+      const member = this.#members.get(peer);
+      if (member === undefined || member.stateForMs < this.#options.improveAfterMs) return false;
+      return compareFitness(fitnessOf(member, taken), own) < 0;
+    });
+    if (better === undefined) return;
+    change.promote = [better];
+    change.demote = [worst];
   }
 
   /** O3. */
@@ -133,28 +167,38 @@ class RolesView {
     );
   }
 
-  #leastNeeded(voters: readonly PeerId[]): PeerId[] {
-    return this.#byPreference(voters.filter((peer) => peer !== this.#input.self))
-      .reverse()
-      .sort((left, right) => Number(this.#isConnected(left)) - Number(this.#isConnected(right)));
+  /** Voters or learners other than oneself, the one that would be missed least first. */
+  #leastNeeded(peers: readonly PeerId[]): PeerId[] {
+    const others = peers.filter((peer) => peer !== this.#input.self);
+    const fitness = new Map(
+      others.map((peer) => [
+        peer,
+        fitnessOf(
+          this.#members.get(peer),
+          this.#zonesOf(this.#input.configuration.voters.filter((voter) => voter !== peer)),
+        ),
+      ]),
+    );
+    const age = (peer: PeerId) => this.#members.get(peer)?.stateForMs ?? 0;
+    return others.sort(
+      (left, right) =>
+        Number(this.#isConnected(left)) - Number(this.#isConnected(right)) ||
+        compareFitness(fitness.get(right) as Fitness, fitness.get(left) as Fitness) ||
+        age(left) - age(right) ||
+        (left < right ? 1 : -1),
+    );
   }
 
   #excess(learners: readonly PeerId[], wanted: number): PeerId[] {
     return learners.length > wanted ? this.#leastNeeded(learners).slice(0, learners.length - wanted) : [];
   }
 
-  /** A failure domain that has no voter yet comes first, then whoever has been there longest. */
   #byPreference(peers: readonly PeerId[]): PeerId[] {
-    const zones = new Set(this.#input.configuration.voters.map((peer) => this.#members.get(peer)?.zone));
-    const isNewZone = (peer: PeerId) => {
-      const zone = this.#members.get(peer)?.zone ?? null;
-      return zone !== null && !zones.has(zone);
-    };
-    return [...peers].sort((left, right) => {
-      const byZone = Number(isNewZone(right)) - Number(isNewZone(left));
-      const byAge = (this.#members.get(right)?.stateForMs ?? 0) - (this.#members.get(left)?.stateForMs ?? 0);
-      return byZone || byAge || (left < right ? -1 : 1);
-    });
+    return byPreference(peers, this.#members, this.#zonesOf(this.#input.configuration.voters));
+  }
+
+  #zonesOf(peers: readonly PeerId[]): ReadonlySet<string | null> {
+    return new Set(peers.map((peer) => this.#members.get(peer)?.zone ?? null));
   }
 
   /** No longer a member, or one without the right to vote. O5: never oneself. */

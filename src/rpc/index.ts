@@ -16,8 +16,14 @@ export {
 } from './methods/table.ts';
 export { editDistance, nearestName } from './nearest-name.ts';
 export { describeMethods } from './openrpc.ts';
-export { fromRpcError, type RpcErrorObject, toRpcError } from './rpc-error.ts';
-export { type RpcHandler, RpcPeer, type RpcPeerComponents, type RpcPeerOptions } from './rpc-peer.ts';
+export { fromRpcError, type RpcErrorObject, RpcFailure, toRpcError } from './rpc-error.ts';
+export {
+  type RpcAnswer,
+  type RpcHandler,
+  RpcPeer,
+  type RpcPeerComponents,
+  type RpcPeerOptions,
+} from './rpc-peer.ts';
 export {
   type Connection,
   createRpcServer,
@@ -29,6 +35,7 @@ export {
 } from './server.ts';
 export type {
   AgentStatus,
+  GroupReport,
   Job,
   JobLog,
   JobLogEnd,

@@ -42,6 +42,9 @@ export const MUTATING_METHODS: ReadonlySet<MethodName> = new Set<MethodName>([
   'ratelimit.take',
   'service.register',
   'service.deregister',
+  'worker.attach',
+  'worker.detach',
   'node.label',
   'node.revoke',
+  'group.transfer',
 ]);

@@ -1,10 +1,12 @@
 import type { z } from 'zod';
 import type { agentStatusSchema } from './methods/agent.ts';
+import type { groupReportSchema } from './methods/group.ts';
 import type { jobNotifications, jobSchema, jobStateSchema } from './methods/job.ts';
 import type { peerSchema, ticketSchema } from './methods/mesh.ts';
 import type { nodeSchema } from './methods/node.ts';
 
 export type AgentStatus = z.output<typeof agentStatusSchema>;
+export type GroupReport = z.output<typeof groupReportSchema>;
 export type Job = z.output<typeof jobSchema>;
 export type JobState = z.output<typeof jobStateSchema>;
 export type MeshPeer = z.output<typeof peerSchema>;

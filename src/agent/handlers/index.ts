@@ -4,6 +4,7 @@ import { agentHandlers } from './agent.ts';
 import { backupHandlers } from './backup.ts';
 import { counterHandlers } from './counter.ts';
 import { electionHandlers } from './election.ts';
+import { groupHandlers } from './group.ts';
 import { jobHandlers } from './job.ts';
 import { kvHandlers } from './kv.ts';
 import { leaseHandlers } from './lease.ts';
@@ -25,6 +26,7 @@ export function createHandlers(daemon: Daemon, { pid, onStop }: HandlerOptions):
     ...backupHandlers(daemon),
     ...meshHandlers(daemon, onStop),
     ...nodeHandlers(daemon),
+    ...groupHandlers(daemon),
     ...jobHandlers(daemon),
     ...kvHandlers(() => daemon.node.group.client),
     ...leaseHandlers(daemon),

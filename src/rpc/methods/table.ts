@@ -3,6 +3,7 @@ import { agentMethods } from './agent.ts';
 import { backupMethods } from './backup.ts';
 import { counterMethods } from './counter.ts';
 import { electionMethods } from './election.ts';
+import { groupMethods } from './group.ts';
 import { jobMethods } from './job.ts';
 import { kvMethods } from './kv.ts';
 import { leaseMethods } from './lease.ts';
@@ -25,6 +26,7 @@ export const METHODS = {
   ...counterMethods,
   ...serviceMethods,
   ...nodeMethods,
+  ...groupMethods,
   'rpc.discover': method({
     params: exactObject({}),
     result: z.record(z.string(), z.unknown()),

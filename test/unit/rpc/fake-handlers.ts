@@ -300,6 +300,29 @@ export function createFakeAgent(): FakeAgent {
     'node.list': async () => ({ nodes: NODES }),
     'node.label': async ({ peerId = PEER_ID, labels = {} }) => ({ peerId, labels }),
     'node.revoke': async ({ peerId }) => ({ peerId, revoked: true }),
+    'group.status': async () => ({
+      leader: PEER_ID,
+      hasQuorum: true,
+      term: 3,
+      epoch: 1,
+      lastIndex: 12,
+      commitIndex: 12,
+      diskCount: 2,
+      members: [
+        {
+          peerId: PEER_ID,
+          name: 'fake',
+          role: 'voter' as const,
+          isLeader: true,
+          reason: 'leads the group',
+          matchIndex: 12,
+          lag: 0,
+          lastContactMs: 0,
+        },
+      ],
+      health: [{ level: 'warning' as const, text: 'one voter only', mend: 'aspen-agent ticket create' }],
+    }),
+    'group.transfer': async ({ to = OTHER_ID }) => ({ from: PEER_ID, leader: to }),
   };
   return Object.assign(agent, { handlers: recorded(handlers, agent.calls) });
 }
