@@ -22,7 +22,7 @@ import {
   type Role,
   roleAllows,
 } from '../mesh/index.ts';
-import type { Store } from '../storage/index.ts';
+import { StorageFault, type Store } from '../storage/index.ts';
 import type { AgentConfig } from './config.ts';
 import { StoreGateMemory } from './gate-memory.ts';
 import { StoreKnownPeersMemory } from './known-peers-memory.ts';
@@ -97,8 +97,13 @@ export class MeshNode implements Startable {
     this.self = this.#identity.peerId;
     this.labels = new LabelBook(directory, config.labels);
 
+    // What a full disk did not take is told again by the others; it is not worth the process.
+    const onMemoryFault = (error: unknown) => {
+      if (error instanceof StorageFault && error.kind === 'full') logger.warn({ err: error }, 'not remembered');
+      else onFatal(error);
+    };
     this.gate = new MembershipGate(
-      { crypto, memory: new StoreGateMemory(store, onFatal), log: logger },
+      { crypto, memory: new StoreGateMemory(store, onMemoryFault), log: logger },
       { meshId },
     );
     this.gate.admit(membership.certificate);
@@ -108,7 +113,7 @@ export class MeshNode implements Startable {
       meshId,
       listen: config.listen,
     });
-    const knownPeers = new KnownPeers({ memory: new StoreKnownPeersMemory(store, onFatal), clock });
+    const knownPeers = new KnownPeers({ memory: new StoreKnownPeersMemory(store, onMemoryFault), clock });
     const contacts = membership.contacts.map((contact) => ({ ...contact, peerId: contact.peerId as PeerId }));
     this.mesh = new Mesh({
       transport,

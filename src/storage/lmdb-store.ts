@@ -6,6 +6,7 @@ import { checkKeys, KEY_BYTES_LIMIT } from './key-table.ts';
 import { commitFault } from './lmdb-fault.ts';
 import { checkLmdbHeader } from './lmdb-header.ts';
 import { lmdbKeyEncoder } from './lmdb-keys.ts';
+import { hasRoomFor } from './lmdb-room.ts';
 import {
   type Key,
   type KeyRange,
@@ -41,6 +42,7 @@ interface LmdbStoreComponents {
  *   (group commit). A batch is never split over two transactions.
  * - D3: after a failed sync every later write is refused: the kernel may have dropped the pages, so nobody knows what is on the disk.
  * - D4: what a read returns is a copy; lmdb uses its buffers again.
+ * - D5: a transaction begins only where it leaves a reserve on the disk; without it, it is refused as `full` and nothing was written.
  *
  * A `deleteRange` is atomic with its batch, however long: its keys are listed first, which holds the thread for about 1 us a key, and lmdb
  * deletes them off the thread. Who clears millions of keys does it in several batches. Values must not change until `write` resolves.
@@ -113,6 +115,9 @@ export class LmdbStore implements Store {
 
   async #commit(writes: readonly Write[]): Promise<StorageFault | undefined> {
     if (writes.length === 0) return undefined;
+    if (!hasRoomFor(this.#path, valueBytesOf(writes))) {
+      return new StorageFault('full', `hardly any space is left for ${this.#path}`);
+    }
     try {
       const flat = writes.some(({ type }) => type === 'deleteRange')
         ? foldWrites(writes, this.#keysIn)

@@ -17,6 +17,8 @@ const COMMANDS = [
   ),
   ...['get', 'add', 'cas', 'delete', 'list'].map((verb) => `counter ${verb}`),
   'sequence next',
+  'backup',
+  'restore',
   ...['register', 'deregister', 'get', 'watch', 'list'].map((verb) => `service ${verb}`),
   ...['grant', 'keep-alive', 'revoke', 'get', 'list'].map((verb) => `lease ${verb}`),
   ...['list', 'label', 'revoke'].map((verb) => `node ${verb}`),
