@@ -58,6 +58,11 @@ export interface Inventory {
 }
 
 const ANNOUNCE_MS = 1_000;
+/** What others take of the offer of a node. */
+const ANNOUNCED_TYPES_LIMIT = 64;
+const ANNOUNCED_SLOTS_LIMIT = 1_000_000;
+/** Jobs and keys are counted so far. */
+const INVENTORY_LIMIT = 1_000;
 const LINK_VOTERS_MS = 2_000;
 
 /** One node in one mesh: every part, put together. Parts are named by what they are; who uses whom is all decided here. */
@@ -99,7 +104,8 @@ export class MeshNode implements Startable {
 
     // What a full disk did not take is told again by the others; it is not worth the process.
     const onMemoryFault = (error: unknown) => {
-      if (error instanceof StorageFault && error.kind === 'full') logger.warn({ err: error }, 'not remembered');
+      if (error instanceof StorageFault && error.kind === 'full')
+        logger.warn({ err: error }, 'not remembered');
       else onFatal(error);
     };
     this.gate = new MembershipGate(
@@ -224,6 +230,7 @@ export class MeshNode implements Startable {
       messenger.handle('node/label', ({ from, body }) =>
         this.labels.onRequest(this.gate.certificateOf(from)?.role, body),
       ),
+      this.worker.onOfferChange(() => this.#announce()),
       this.labels.onChange(() => {
         this.#announce();
         this.group.session.poke();
@@ -268,12 +275,12 @@ export class MeshNode implements Startable {
     const jobs = await client.query<{ readonly jobs: readonly unknown[] }>({
       module: 'jobs',
       kind: 'list',
-      body: { limit: 1 },
+      body: { limit: INVENTORY_LIMIT },
     });
     const keys = await client.query<{ readonly entries: readonly unknown[] }>({
       module: 'kv',
       kind: 'scan',
-      body: { prefix: '', limit: 1 },
+      body: { prefix: '', limit: INVENTORY_LIMIT },
     });
     return {
       memberCount: await this.members.countMembers(),
@@ -319,14 +326,15 @@ export class MeshNode implements Startable {
 
   #announce(): void {
     this.#noteCopies();
+    const { types, slots } = this.worker.offer();
     const profile = {
       name: this.#config.name,
       labels: { ...this.labels.all() },
       version: this.platform.version,
       role: this.role,
       addresses: this.mesh.transport.addresses().slice(0, 32),
-      types: this.#mayWork ? [...this.#config.jobTypes] : [],
-      slots: this.#mayWork ? this.#config.slots : 0,
+      types: types.slice(0, ANNOUNCED_TYPES_LIMIT),
+      slots: Math.min(slots, ANNOUNCED_SLOTS_LIMIT),
       groupRole: this.group.status().role,
     };
     const text = JSON.stringify(profile);

@@ -181,7 +181,12 @@ export class AttachedWorker implements AttachedPool {
     if (this.#isDraining) this.#components.onChange(this);
   }
 
-  /** @throws AspenError FENCED when it does not hold that attempt. */
+  /** Whether it was asked to run that attempt and has not answered; whatever it says of any other is not heard. */
+  isRunning(name: WorkerAttemptName): boolean {
+    return this.#entries.get(nameOf(name))?.state === 'running';
+  }
+
+  /** @throws AspenError FENCED when it does not run that attempt. */
   progress(name: WorkerAttemptName, progress: AttemptProgress): void {
     this.#held(name).context.progress(progress);
   }

@@ -1,3 +1,11 @@
+export {
+  AttachedWorker,
+  type AttachedWorkerOptions,
+  type ExecuteRequest,
+  type WorkerAnswer,
+  type WorkerAttemptName,
+  type WorkerLink,
+} from './attached-worker.ts';
 export { Dispatcher, type DispatcherComponents } from './dispatcher.ts';
 export { EchoExecutor } from './execution/echo-executor.ts';
 export type {

@@ -4,6 +4,9 @@ import type { LineDuplex } from './line-duplex.ts';
 /** How long a closing connection goes on reading what the other side still sends, so that it gets to read our last words. */
 const LINGER_MS = 1_000;
 
+/** Text of one turn above which writers are told to wait: it is more than the socket buffers, so it will tell when it has gone out. */
+const TURN_LENGTH = 2 ** 20;
+
 /** A Unix socket (or named pipe). All that is written in one turn of the event loop goes out in one system call. */
 export class OsLineDuplex implements LineDuplex {
   readonly #socket: Socket;
@@ -23,7 +26,7 @@ export class OsLineDuplex implements LineDuplex {
     if (this.#isClosing || this.#socket.destroyed) return false;
     if (this.#pending === '') queueMicrotask(() => process.nextTick(() => this.#flush()));
     this.#pending += text;
-    return !this.#socket.writableNeedDrain;
+    return !this.#socket.writableNeedDrain && this.#pending.length < TURN_LENGTH;
   }
 
   pause(): void {

@@ -7,6 +7,21 @@ export interface RpcErrorObject {
   readonly data: ErrorDetails & { readonly code: ErrorCode; readonly outcome: 'not-applied' | 'unknown' };
 }
 
+/** An answer in words of its own: what a handler throws travels as it is, also with a code that is none of ours. */
+export class RpcFailure extends Error {
+  override readonly name = 'RpcFailure';
+  readonly error: {
+    readonly code: number;
+    readonly message: string;
+    readonly data: Readonly<Record<string, unknown>>;
+  };
+
+  constructor(error: RpcFailure['error']) {
+    super(error.message);
+    this.error = error;
+  }
+}
+
 /** What is not an AspenError is a fault of ours: `INTERNAL`, with its message and nothing else of it. */
 export function toRpcError(error: unknown): RpcErrorObject {
   const known =

@@ -7,9 +7,10 @@ import {
   formatNotification,
   formatRequest,
   formatResult,
+  type RpcId,
   type RpcMessage,
 } from './message.ts';
-import { fromRpcError, toRpcError } from './rpc-error.ts';
+import { fromRpcError, RpcFailure, toRpcError } from './rpc-error.ts';
 
 /** Answers a request, or takes a notification (whose result goes nowhere). */
 export type RpcHandler = (method: string, params: unknown) => Promise<unknown>;
@@ -32,11 +33,14 @@ export interface RpcPeerOptions {
 /** Messages in one batch. */
 const BATCH_LIMIT = 10_000;
 const RETRY_AFTER_MS = 100;
+/** Of UTF-8, at the most. */
+const BYTES_PER_CHARACTER = 3;
 
-interface Pending {
-  readonly resolve: (result: unknown) => void;
-  readonly reject: (error: unknown) => void;
-}
+/** What became of a request of ours; `result` and `error` as the other side sent them. */
+export type RpcAnswer =
+  | { readonly type: 'result'; readonly result: unknown }
+  | { readonly type: 'error'; readonly error: unknown }
+  | { readonly type: 'closed' };
 
 /**
  * One side of a JSON-RPC 2.0 connection; both sides may send requests.
@@ -53,7 +57,8 @@ export class RpcPeer {
   readonly #inFlightLimit: number;
   readonly #outgoingBytesLimit: number;
   readonly #splitter: LineSplitter;
-  readonly #pending = new Map<number, Pending>();
+  readonly #lineBytesLimit: number;
+  readonly #pending = new Map<number, (answer: RpcAnswer) => void>();
   readonly #closed = new AbortController();
   #waitsForDrain: (() => void)[] = [];
   #nextId = 1;
@@ -68,7 +73,8 @@ export class RpcPeer {
     this.#handle = handle;
     this.#inFlightLimit = options.inFlightLimit ?? 16_384;
     this.#outgoingBytesLimit = options.outgoingBytesLimit ?? 64 * 2 ** 20;
-    this.#splitter = new LineSplitter(options.lineBytesLimit ?? LINE_BYTES_LIMIT);
+    this.#lineBytesLimit = options.lineBytesLimit ?? LINE_BYTES_LIMIT;
+    this.#splitter = new LineSplitter(this.#lineBytesLimit);
     duplex.onData((chunk) => this.#receive(chunk));
     duplex.onDrain(() => this.#goOn());
     duplex.onEnd(() => this.#endOfInput());
@@ -83,11 +89,26 @@ export class RpcPeer {
   /** @throws AspenError as the other side answered; UNAVAILABLE when the connection closes first. */
   request(method: string, params?: unknown): Promise<unknown> {
     if (this.signal.aborted) return Promise.reject(closedError('not-applied'));
-    const id = this.#nextId++;
     return new Promise((resolve, reject) => {
-      this.#pending.set(id, { resolve, reject });
-      this.#write(formatRequest(id, method, params));
+      this.ask(method, params, (answer) => {
+        if (answer.type === 'result') resolve(answer.result);
+        else reject(answer.type === 'closed' ? closedError('unknown') : fromRpcError(answer.error));
+      });
     });
+  }
+
+  /**
+   * As `request`, for callers who want the answer as it came, in the turn in which it came.
+   * @param onAnswer called once. @returns false when the other side reads slower than we write: wait for `drained` before more.
+   */
+  ask(method: string, params: unknown, onAnswer: (answer: RpcAnswer) => void): boolean {
+    if (this.signal.aborted) {
+      onAnswer({ type: 'closed' });
+      return true;
+    }
+    const id = this.#nextId++;
+    this.#pending.set(id, onAnswer);
+    return this.#write(formatRequest(id, method, params));
   }
 
   /** @returns false when the other side reads slower than we write: wait for `drained` before more. */
@@ -176,10 +197,13 @@ export class RpcPeer {
     }
     this.#inFlight += 1;
     try {
-      respond(formatResult(id, await this.#handle(method, params)));
+      respond(this.#fitting(id, formatResult(id, await this.#handle(method, params))));
     } catch (error) {
-      if (!(error instanceof AspenError)) this.#logger.error({ err: error, method }, 'handler failed');
-      respond(formatError(id, toRpcError(error)));
+      if (error instanceof RpcFailure) respond(formatError(id, error.error));
+      else {
+        if (!(error instanceof AspenError)) this.#logger.error({ err: error, method }, 'handler failed');
+        respond(formatError(id, toRpcError(error)));
+      }
     } finally {
       this.#inFlight -= 1;
       this.#closeWhenAnswered();
@@ -208,8 +232,17 @@ export class RpcPeer {
     const pending = this.#pending.get(message.id);
     if (pending === undefined) return;
     this.#pending.delete(message.id);
-    if (message.type === 'result') pending.resolve(message.result);
-    else pending.reject(fromRpcError(message.error));
+    pending(message);
+  }
+
+  /** A line that the other side would refuse would end the connection, and everything else on it. */
+  #fitting(id: RpcId, response: string): string {
+    if (response.length <= this.#lineBytesLimit / BYTES_PER_CHARACTER) return response;
+    const bytes = Buffer.byteLength(response);
+    if (bytes < this.#lineBytesLimit) return response;
+    const message = `the answer has ${bytes} bytes, a line takes ${this.#lineBytesLimit}`;
+    const details = { limit: 'lineBytesLimit', retryable: false };
+    return formatError(id, toRpcError(new AspenError('RESOURCE_EXHAUSTED', message, { details })));
   }
 
   /** While the other side does not read, its requests wait too: that bounds what we owe it (R6). */
@@ -258,7 +291,7 @@ export class RpcPeer {
     const pending = [...this.#pending.values()];
     this.#pending.clear();
     this.#closed.abort(closedError('unknown'));
-    for (const { reject } of pending) reject(closedError('unknown'));
+    for (const onAnswer of pending) onAnswer({ type: 'closed' });
     this.#wakeWriters();
   }
 }

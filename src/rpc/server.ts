@@ -4,7 +4,7 @@ import type { LineDuplex, LineListener } from './line-duplex.ts';
 import { isMethodName, METHODS, type MethodName, type Params, type Result } from './methods/table.ts';
 import { nearestName } from './nearest-name.ts';
 import { describeMethods } from './openrpc.ts';
-import { RpcPeer, type RpcPeerOptions } from './rpc-peer.ts';
+import { type RpcAnswer, RpcPeer, type RpcPeerOptions } from './rpc-peer.ts';
 
 /** What a handler knows of whoever asks. */
 export interface Connection {
@@ -16,6 +16,9 @@ export interface Connection {
   drained(): Promise<void>;
   /** Asks the client. @throws AspenError as it answered; UNAVAILABLE when the connection closes first. */
   request(method: string, params: unknown): Promise<unknown>;
+  /** Asks the client; the answer comes as the client sent it. @returns false when the client reads slower than we write. */
+  ask(method: string, params: unknown, onAnswer: (answer: RpcAnswer) => void): boolean;
+  close(): void;
 }
 
 export type Handler<M extends MethodName> = (params: Params<M>, connection: Connection) => Promise<Result<M>>;
@@ -118,5 +121,7 @@ function connectionOf(id: number, peer: RpcPeer): Connection {
     notify: (method, params) => peer.notify(method, params),
     drained: () => peer.drained(),
     request: (method, params) => peer.request(method, params),
+    ask: (method, params, onAnswer) => peer.ask(method, params, onAnswer),
+    close: () => peer.close(),
   };
 }

@@ -12,6 +12,7 @@ import { lockHandlers } from './lock.ts';
 import { meshHandlers } from './mesh.ts';
 import { nodeHandlers } from './node.ts';
 import { serviceHandlers } from './service.ts';
+import { workerHandlers } from './worker.ts';
 
 export interface HandlerOptions {
   readonly pid: number;
@@ -34,5 +35,6 @@ export function createHandlers(daemon: Daemon, { pid, onStop }: HandlerOptions):
     ...electionHandlers(daemon),
     ...counterHandlers(() => daemon.node.group.client),
     ...serviceHandlers(daemon),
+    ...workerHandlers(daemon),
   };
 }

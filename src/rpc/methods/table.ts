@@ -12,6 +12,7 @@ import { meshMethods } from './mesh.ts';
 import { nodeMethods } from './node.ts';
 import { exactObject, method } from './schema.ts';
 import { serviceMethods } from './service.ts';
+import { workerMethods } from './worker.ts';
 
 /** Every method of the socket: one row is its contract, its check, its types, and its entry in `rpc.discover`. */
 export const METHODS = {
@@ -26,6 +27,7 @@ export const METHODS = {
   ...counterMethods,
   ...serviceMethods,
   ...nodeMethods,
+  ...workerMethods,
   ...groupMethods,
   'rpc.discover': method({
     params: exactObject({}),

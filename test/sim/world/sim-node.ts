@@ -195,5 +195,10 @@ function connectionTo(process: SimProcess): Connection {
     request: async () => {
       throw new AspenError('UNAVAILABLE', 'this client answers nothing');
     },
+    ask: (_method, _params, onAnswer) => {
+      onAnswer({ type: 'closed' });
+      return true;
+    },
+    close: () => abort.abort(new Error('the agent closed the connection')),
   };
 }

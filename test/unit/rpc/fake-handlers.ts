@@ -33,7 +33,8 @@ const FAKE_BACKUP = {
   takenAtMs: 0,
 };
 
-export interface FakeAgent {
+/** To be disposed where locks and the like were used: a leader has timers. */
+export interface FakeAgent extends Disposable {
   readonly handlers: Handlers;
   readonly peerId: string;
   readonly otherId: string;
@@ -69,7 +70,9 @@ export function createFakeAgent(): FakeAgent {
   const requests = new Map<string, unknown>();
   let sequence = 0;
   let revision = 100;
+  const coordination = createFakeDaemon(PEER_ID as PeerId, [leasesModule, countersModule, rateLimitsModule]);
   const agent: FakeAgent = {
+    [Symbol.dispose]: () => coordination[Symbol.dispose](),
     peerId: PEER_ID,
     otherId: OTHER_ID,
     jobs: new Map(),
@@ -152,7 +155,7 @@ export function createFakeAgent(): FakeAgent {
     connection.notify('job.logEnd', { subscription });
   };
 
-  const daemon = createFakeDaemon(PEER_ID as PeerId, [leasesModule, countersModule, rateLimitsModule]);
+  const { daemon } = coordination;
   const handlers: Handlers = {
     ...leaseHandlers(daemon),
     ...lockHandlers(daemon),
@@ -297,6 +300,10 @@ export function createFakeAgent(): FakeAgent {
         .slice(0, limit)
         .map(([key, value]) => ({ key, value, revision, version: 1 })),
     }),
+    'worker.attach': async () => ({ workerId: 'wrk_1' }),
+    'worker.detach': async ({ workerId }) => ({ workerId, running: 0 }),
+    'worker.progress': async () => ({}),
+    'worker.log': async () => ({}),
     'node.list': async () => ({ nodes: NODES }),
     'node.label': async ({ peerId = PEER_ID, labels = {} }) => ({ peerId, labels }),
     'node.revoke': async ({ peerId }) => ({ peerId, revoked: true }),
