@@ -22,6 +22,7 @@ interface Note {
 
 /** Clients of one agent whose group is the real machine, and whose results are checked against their schemas. */
 class Socket {
+  readonly #agent = createFakeAgent();
   readonly #server: RpcServer;
   #accept: (duplex: LineDuplex) => void = () => undefined;
 
@@ -34,7 +35,7 @@ class Socket {
       close: async () => undefined,
     };
     this.#server = createRpcServer(
-      { listener, handlers: createFakeAgent().handlers, logger: silentLogger },
+      { listener, handlers: this.#agent.handlers, logger: silentLogger },
       { version: '0.1.0', checksResults: true },
     );
   }
@@ -49,8 +50,9 @@ class Socket {
     return new Client(ours);
   }
 
-  stop(): Promise<void> {
-    return this.#server.stop();
+  async stop(): Promise<void> {
+    await this.#server.stop();
+    this.#agent[Symbol.dispose]();
   }
 }
 

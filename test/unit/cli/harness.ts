@@ -72,6 +72,7 @@ export class CliWorld implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stop();
+    this.agent[Symbol.dispose]();
     await rm(this.dataDir, { recursive: true });
   }
 }

@@ -70,12 +70,26 @@ export function createFakeGroup(self: PeerId, modules: readonly MachineModule[])
   return { client, leadership, clock };
 }
 
-/** As much of a daemon as the handlers of agreed state need. */
-export function createFakeDaemon(self: PeerId, modules: readonly MachineModule[]): Daemon {
+/** As much of a daemon as the handlers of agreed state need. What a leader does runs from the first call until it is disposed. */
+export function createFakeDaemon(
+  self: PeerId,
+  modules: readonly MachineModule[],
+): { readonly daemon: Daemon } & Disposable {
   const { client, leadership, clock } = createFakeGroup(self, modules);
   const parts = { clock, log: silentLogger };
-  new ClaimKeeper(leadership, parts);
-  expireLeases(leadership, parts);
+  let leading: readonly Disposable[] | undefined;
   const platform = { clock, random: new SeededRandom(clock.wallMs()), logger: silentLogger };
-  return { clock, platform, node: { self, group: { client } } } as unknown as Daemon;
+  const node = {
+    self,
+    get group() {
+      leading ??= [new ClaimKeeper(leadership, parts), expireLeases(leadership, parts)];
+      return { client };
+    },
+  };
+  return {
+    daemon: { clock, platform, node } as unknown as Daemon,
+    [Symbol.dispose]() {
+      for (const part of leading ?? []) part[Symbol.dispose]();
+    },
+  };
 }
