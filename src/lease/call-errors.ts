@@ -13,6 +13,15 @@ export function noQuorum(what: string, waitedMs: number): AspenError {
   );
 }
 
+/** This node would have to lead, and cannot write. */
+export function diskFull(what: string): AspenError {
+  return new AspenError(
+    'RESOURCE_EXHAUSTED',
+    `${what}: the disk of this node is full, and nobody else leads; make room, and it goes on by itself`,
+    { details: { limit: 'disk', retryAfterMs: 5_000 } },
+  );
+}
+
 /** A leader got it, and nobody knows what became of it. */
 export function unanswered(what: string, waitedMs: number): AspenError {
   return new AspenError(

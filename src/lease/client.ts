@@ -11,7 +11,7 @@ import {
   Tasks,
 } from '../base/index.ts';
 import type { Messenger } from '../mesh/index.ts';
-import { groupMethod, isWorthAsking, noQuorum, unanswered } from './call-errors.ts';
+import { diskFull, groupMethod, isWorthAsking, noQuorum, unanswered } from './call-errors.ts';
 import type { CallOptions, GroupClient, Proposal, Query } from './group.ts';
 import { askHere, FORWARDED_LIMIT, type WireAnswer } from './group-server.ts';
 import type { LeaderFinder } from './leader-finder.ts';
@@ -316,6 +316,12 @@ export class LeaderClient implements GroupClient, Startable {
     call.reject(error);
   }
 
+  /** Where nobody leads because this node's disk is full, that is what has to be mended. */
+  #refusal(what: string, waitedMs: number): AspenError {
+    const { replica, finder } = this.#components;
+    return replica.isDiskFull && finder.known() === undefined ? diskFull(what) : noQuorum(what, waitedMs);
+  }
+
   /** One sweep for all calls, instead of a timer each. */
   #expire(): void {
     if (this.#calls.size === 0) return;
@@ -325,7 +331,7 @@ export class LeaderClient implements GroupClient, Startable {
       const waitedMs = nowMs - call.startedAtMs;
       if (nowMs < call.deadlineMs && !this.#isLeaderless(nowMs, call.startedAtMs)) continue;
       const what = `${call.command.module}.${call.command.kind}`;
-      this.#fail(call, call.mayBeApplied ? unanswered(what, waitedMs) : noQuorum(what, waitedMs));
+      this.#fail(call, call.mayBeApplied ? unanswered(what, waitedMs) : this.#refusal(what, waitedMs));
     }
   }
 

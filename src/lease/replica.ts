@@ -214,6 +214,11 @@ export class Replica implements Startable {
     return this.#state.machine.version;
   }
 
+  /** Whether it stands aside until its disk has room again. */
+  get isDiskFull(): boolean {
+    return this.#mode === 'full';
+  }
+
   /** Why this replica no longer applies; null while it does. */
   get haltReason(): string | null {
     return this.#haltReason;
