@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { AspenError, type PeerId, SeededRandom, silentLogger } from '../../../src/base/index.ts';
+import type { JobExplanation } from '../../../src/jobs/explain.ts';
 import { Dispatcher, type JobView, serveWaiters } from '../../../src/jobs/index.ts';
 import type { AttemptRef } from '../../../src/jobs/settle.ts';
 import { type Assignment, METHODS, type Orders } from '../../../src/jobs/wire.ts';
@@ -92,6 +93,11 @@ class Mesh {
     return this.given().map(({ jobId, to }) => `${jobId} to ${to}`);
   }
 
+  explain(id: string): JobExplanation {
+    const handler = this.leadership.handlers.get('jobs/explain');
+    return handler?.({ from: 'ann' as PeerId, body: { id } }) as JobExplanation;
+  }
+
   proposed(kind: string): number {
     return this.bench.applied.filter((command) => command.kind === kind).length;
   }
@@ -118,6 +124,97 @@ describe('the dispatcher', () => {
     await mesh.settle();
     assert.deepEqual(mesh.givenIds().slice(2), ['job_2 to ann']);
     assert.equal(mesh.clock.monotonicMs(), 0);
+  });
+
+  it('counts slots for each pool of a node, and names the pool (P7)', async () => {
+    const mesh = new Mesh().lead();
+    const paint = { id: 'wrk_1', types: ['paint'], labels: {}, slots: 2, isDraining: false };
+    await mesh.join('ann', { slots: 1, pools: [paint, { ...paint, id: 'wrk_2', slots: 1 }] });
+    for (let at = 0; at < 5; at += 1) mesh.bench.submit({ id: `job_p${at}`, type: 'paint' });
+    mesh.bench.submit({ id: 'job_e1' }, { id: 'job_e2' });
+    await mesh.settle();
+    const pools = mesh.given().map(({ jobId, pool }) => `${jobId.slice(0, 5)} ${pool}`);
+    assert.deepEqual(pools.sort(), ['job_e null', 'job_p wrk_1', 'job_p wrk_1', 'job_p wrk_2']);
+    const ofSecond = mesh.given().find(({ pool }) => pool === 'wrk_2') as Assignment;
+    mesh.bench.do('complete', { ...refOf(ofSecond), result: null });
+    await mesh.settle();
+    assert.deepEqual(mesh.given().at(-1)?.pool, 'wrk_2');
+  });
+
+  it('knows the pools of agreed attempts after another was elected (P7)', async () => {
+    const mesh = new Mesh().lead();
+    const paint = { id: 'wrk_1', types: ['paint'], labels: {}, slots: 1, isDraining: false };
+    await mesh.join('ann', { pools: [paint] });
+    mesh.bench.submit({ id: 'job_1', type: 'paint' }, { id: 'job_2', type: 'paint' });
+    await mesh.settle();
+    await mesh.changeLeader();
+    await mesh.report('ann', mesh.given().map(refOf));
+    assert.deepEqual(mesh.givenIds(), ['job_1 to ann']);
+  });
+
+  it('gives a job of a type that both offer to the node itself and to its worker', async () => {
+    const mesh = new Mesh().lead();
+    const pools = [{ id: 'wrk_1', types: ['echo'], labels: {}, slots: 1, isDraining: false }];
+    await mesh.join('ann', { slots: 1, pools });
+    mesh.bench.submit({ id: 'job_1' }, { id: 'job_2' }, { id: 'job_3' });
+    await mesh.settle();
+    assert.deepEqual(
+      mesh
+        .given()
+        .map(({ pool }) => pool)
+        .sort(),
+      ['wrk_1', null].sort(),
+    );
+  });
+
+  it('adds the labels of a worker to those of its node, for its pool alone', async () => {
+    const mesh = new Mesh().lead();
+    const labels = { gpu: 'a100' };
+    const pools = [{ id: 'wrk_1', types: ['echo'], labels, slots: 1, isDraining: false }];
+    await mesh.join('ann', { labels: { zone: 'eu' }, pools });
+    const require = { zone: 'eu', gpu: 'a100' };
+    mesh.bench.submit({ id: 'job_1', affinity: { require } }, { id: 'job_2', affinity: { require } });
+    await mesh.settle();
+    assert.deepEqual(
+      mesh.given().map(({ jobId, pool }) => [jobId, pool]),
+      [['job_1', 'wrk_1']],
+    );
+  });
+
+  it('gives a draining pool nothing, and a pool that went nothing more', async () => {
+    const mesh = new Mesh().lead();
+    const paint = { id: 'wrk_1', types: ['paint'], labels: {}, slots: 5, isDraining: true };
+    await mesh.join('ann', { pools: [paint] });
+    mesh.bench.submit({ id: 'job_1', type: 'paint' });
+    await mesh.settle();
+    assert.deepEqual(mesh.given(), []);
+    await mesh.report('ann', [], { pools: [] });
+    assert.deepEqual(mesh.given(), []);
+    await mesh.report('ann', [], { pools: [{ ...paint, id: 'wrk_2', isDraining: false }] });
+    assert.deepEqual(
+      mesh.given().map(({ pool }) => pool),
+      ['wrk_2'],
+    );
+  });
+
+  it('explains a node by the pools that offer the type, and by the whole where none does', async () => {
+    const mesh = new Mesh().lead();
+    const paint = { id: 'wrk_1', types: ['paint'], labels: {}, slots: 1, isDraining: false };
+    await mesh.join('ann', { pools: [paint] });
+    mesh.bench.submit(
+      { id: 'job_1', type: 'paint' },
+      { id: 'job_2', type: 'paint' },
+      { id: 'job_3', type: 'draw' },
+    );
+    await mesh.settle();
+    assert.deepEqual(mesh.explain('job_2').nodes, [
+      { peerId: 'ann', fits: false, reasons: ['attached worker wrk_1: no free slot (1 of 1 in use)'] },
+    ]);
+    assert.deepEqual(mesh.explain('job_3'), {
+      state: 'queued',
+      waitingFor: 'a node that fits: none of 1 does',
+      nodes: [{ peerId: 'ann', fits: false, reasons: ['runs no jobs of type draw; it runs echo, paint'] }],
+    });
   });
 
   it('does nothing while nothing happens: no plan costs a command', async () => {

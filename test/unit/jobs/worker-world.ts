@@ -67,6 +67,10 @@ export class WorkerWorld {
   sessionId: string | null = 'ses_1';
   lastConfirmedSentMs: number | null = 0;
   hasSlept = false;
+  pokeCount = 0;
+  commandCount = 0;
+  readonly outputs = new OutputStore();
+  readonly progressed: unknown[] = [];
   report: () => WorkerReport = () => {
     throw new Error('no reporter');
   };
@@ -98,7 +102,9 @@ export class WorkerWorld {
           },
           onLost: (callback) => this.lost.add(callback),
           checkSleep: () => !this.hasSlept,
-          poke: () => undefined,
+          poke: () => {
+            this.pokeCount += 1;
+          },
         },
         group: { propose: (proposal) => this.#propose(proposal) as Promise<never> },
         messenger: {
@@ -107,13 +113,14 @@ export class WorkerWorld {
             return { [Symbol.dispose]: () => void this.#handlers.delete(method) };
           },
         },
-        outputs: new OutputStore(),
+        outputs: this.outputs,
         clock,
         random: new SeededRandom(1),
         log: silentLogger,
         leader: () => this.leader,
         labels: () => ({}),
-        onProgress: () => undefined,
+        onProgress: (jobId, fencingToken, progress) =>
+          void this.progressed.push({ jobId, fencingToken, progress }),
         onFailure: (error) => void this.failures.push(error),
       },
       { slots, drainMs },
@@ -123,6 +130,7 @@ export class WorkerWorld {
   async #propose({ kind, body }: Proposal): Promise<unknown> {
     await Promise.resolve();
     if (this.isCutOff) throw new AspenError('NO_QUORUM', 'cut off');
+    this.commandCount += 1;
     if (kind !== 'settle') throw new Error(`a worker proposes no ${kind}`);
     return (body as { items: (Told['body'] & { kind: string })[] }).items.map(({ kind, ...told }) => {
       this.told.push({ kind, body: told });
