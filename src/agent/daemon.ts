@@ -7,7 +7,7 @@ import { redeemTicket } from './joining.ts';
 import { encodeMembership, type Membership, ownMembership } from './membership.ts';
 import { MeshNode } from './mesh-node.ts';
 import type { Platform } from './platform.ts';
-import { type DiskLoss, StoreKeeper } from './store-keeper.ts';
+import { type DiskLoss, type OpenedStore, StoreKeeper } from './store-keeper.ts';
 
 const MEMBERSHIP_FILE = 'mesh';
 
@@ -156,22 +156,38 @@ export class Daemon {
   async #run(membership: Membership, { isNew = false }: { readonly isNew?: boolean } = {}): Promise<void> {
     const { store, loss } = await this.#keeper.open({ isNew: isNew || membership.foundingRootSeed !== null });
     this.#loss = loss;
-    const node = new MeshNode(
-      {
-        platform: this.#platform,
-        store,
-        onFatal: (error) => this.#onFailure(error),
-        onCopies: (copies) => this.#keeper.noteCopies(copies),
-        ...(loss !== undefined && { onReadmitted: () => this.#settle(store) }),
-      },
-      { config: this.#options.config.config, membership },
-    );
+    const node = await this.#compose(membership, { store, loss });
+    if (node === undefined) return this.#run(membership);
     await node.start();
     if (membership.foundingRootSeed !== null) {
       await node.found(membership.foundingRootSeed);
       await this.#writeMembership({ ...membership, foundingRootSeed: null });
     }
     this.#current = { node, store };
+  }
+
+  /**
+   * @returns undefined when log and tables, each whole in itself, do not hold together: the store is closed, and the next opening sets it
+   *   aside.
+   */
+  async #compose(membership: Membership, { store, loss }: OpenedStore): Promise<MeshNode | undefined> {
+    try {
+      return new MeshNode(
+        {
+          platform: this.#platform,
+          store,
+          onFatal: (error) => this.#onFailure(error),
+          onCopies: (copies) => this.#keeper.noteCopies(copies),
+          ...(loss !== undefined && { onReadmitted: () => this.#settle(store) }),
+        },
+        { config: this.#options.config.config, membership },
+      );
+    } catch (error) {
+      await store[Symbol.asyncDispose]();
+      if (!(error instanceof StorageFault) || error.kind !== 'damaged') throw error;
+      await this.#keeper.note(error);
+      return undefined;
+    }
   }
 
   async #settle(store: Store): Promise<void> {

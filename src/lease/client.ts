@@ -318,8 +318,10 @@ export class LeaderClient implements GroupClient, Startable {
 
   /** Where nobody leads because this node's disk is full, that is what has to be mended. */
   #refusal(what: string, waitedMs: number): AspenError {
-    const { replica, finder } = this.#components;
-    return replica.isDiskFull && finder.known() === undefined ? diskFull(what) : noQuorum(what, waitedMs);
+    const { replica, finder, self } = this.#components;
+    const leader = finder.known();
+    const isOurs = leader === undefined || leader === self;
+    return replica.isDiskFull && isOurs ? diskFull(what) : noQuorum(what, waitedMs);
   }
 
   /** One sweep for all calls, instead of a timer each. */

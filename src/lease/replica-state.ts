@@ -1,5 +1,5 @@
 import type { LogIndex, PeerId, Random } from '../base/index.ts';
-import { type Store, WriteBuffer } from '../storage/index.ts';
+import { StorageFault, type Store, WriteBuffer } from '../storage/index.ts';
 import { putHardState, readHardState, readSpace, type Space } from './disk-layout.ts';
 import { LogStore } from './log-store.ts';
 import { Machine, type MachineModule } from './machine/index.ts';
@@ -33,6 +33,10 @@ export function openReplicaState(components: OpenComponents): ReplicaState {
   const space = readSpace(buffer);
   const tables = new WriteBuffer(store);
   const machine = new Machine({ store: tables, space, modules });
+  requireTogether(log, {
+    appliedIndex: machine.appliedIndex,
+    commitIndex: readHardState(buffer).commitIndex,
+  });
   const raft = new Raft(
     { self },
     { random, log, ...(commitRule !== undefined && { commitRule }) },
@@ -43,6 +47,20 @@ export function openReplicaState(components: OpenComponents): ReplicaState {
     },
   );
   return { buffer, tables, log, raft, space, machine };
+}
+
+/** L3: log, hard state and tables were written in this order; where one is ahead of another, the other has lost its end. */
+function requireTogether(
+  log: LogStore,
+  { appliedIndex, commitIndex }: { readonly appliedIndex: LogIndex; readonly commitIndex: LogIndex },
+): void {
+  const first = log.firstIndex() - 1;
+  const last = log.lastIndex();
+  if (appliedIndex >= first && appliedIndex <= last && commitIndex <= last) return;
+  throw new StorageFault(
+    'damaged',
+    `the log holds entries ${first + 1} to ${last}, but ${commitIndex} were committed and ${appliedIndex} applied`,
+  );
 }
 
 /** Puts what raft wants durable into the buffer; the next flush carries it. */

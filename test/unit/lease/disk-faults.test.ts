@@ -49,6 +49,38 @@ describe('a disk that fails', () => {
     await world.stop();
   });
 
+  it('L3: refuses to start when the log has lost its end, however whole the rest of it is', async () => {
+    const { world, store, node, write } = await alone();
+    for (const key of ['a', 'b', 'c']) await write(key);
+    await world.clock.advance(1_000);
+    await world.kill(node);
+    for (const [key] of [...store.range({ from: 'l/', to: 'l0' })].slice(-1)) {
+      await store.write([{ type: 'delete', key }]);
+    }
+    await assert.rejects(
+      () => world.restart(node),
+      (error) =>
+        error instanceof StorageFault && error.kind === 'damaged' && /were committed/.test(error.message),
+    );
+    await world.stop();
+  });
+
+  it('tells its clients that the disk is full, when nobody else leads', async () => {
+    const { world, store, node, write } = await alone();
+    await write('before');
+    store.fault = 'full';
+    const lost = node.group.client.propose(put('during', 'x')).catch((error: unknown) => error);
+    await world.clock.advance(200);
+    const refused = await world.clock.until(
+      node.group.client.propose(put('then', 'x')).catch((error: unknown) => error),
+    );
+    assert.ok(refused instanceof AspenError && refused.code === 'RESOURCE_EXHAUSTED', String(refused));
+    assert.equal(refused.outcome, 'not-applied');
+    store.fault = null;
+    await world.clock.until(lost);
+    await world.stop();
+  });
+
   it('refuses to start on a damaged log, so that it can be set aside', async () => {
     const { world, store, node, write } = await alone();
     await write('a');
