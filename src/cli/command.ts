@@ -1,7 +1,7 @@
 import { type Command, CommanderError } from 'commander';
 import { AspenError } from '../base/index.ts';
 import type { MethodName, ParamsInput, Result } from '../rpc/index.ts';
-import { MUTATING_METHODS } from '../rpc/mutating-methods.ts';
+import { MUTATING_METHODS } from '../rpc/os-client.ts';
 import type { AspenClient, CallOptions } from '../sdk/index.ts';
 import { EXIT_WRONG_USAGE, reportFailure } from './failure.ts';
 import { addGlobalFlags, type GlobalFlags, resolveGlobalFlags } from './flags.ts';

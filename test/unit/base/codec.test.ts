@@ -88,8 +88,10 @@ function decodeOrRefuse(bytes: Uint8Array): unknown {
   }
 }
 
+/** `undefined` is the one extension that is let in: what a codec writes for it. */
 function isPlain(value: unknown): boolean {
-  if (value === null || ['boolean', 'number', 'string'].includes(typeof value)) return true;
+  if (value === null || value === undefined || ['boolean', 'number', 'string'].includes(typeof value))
+    return true;
   if (typeof value !== 'object') return false;
   if (value instanceof Uint8Array) return true;
   if (Array.isArray(value)) return value.every(isPlain);
