@@ -15,9 +15,11 @@ import type { Messenger } from '../mesh/index.ts';
 import type { Store } from '../storage/index.ts';
 import { ClaimKeeper } from './claim-keeper.ts';
 import { LeaderClient } from './client.ts';
+import type { Superseded } from './epoch.ts';
 import type { GroupClient, GroupStatus, Leadership } from './group.ts';
 import { MAIN_GROUP } from './group.ts';
 import { serveGroupCare } from './group-care.ts';
+import { GroupRecovery, type RecoverOptions } from './group-recovery.ts';
 import { type GroupReport, reportGroup, reportWithoutLeader } from './group-report.ts';
 import { serveGroup } from './group-server.ts';
 import { expireKeys } from './kv-expirer.ts';
@@ -39,6 +41,7 @@ import {
 import { ConnectionWatch } from './observe-members.ts';
 import type { CommitRule } from './raft/index.ts';
 import { serveReadmissions, untilReadmitted } from './readmission.ts';
+import type { RecoveryPlan } from './recovery-rules.ts';
 import { serveRegistrar } from './registrar.ts';
 import { type AppliedEvent, Replica, type ReplicaOptions } from './replica.ts';
 import { bestSuccessor, keepRoles } from './role-keeper.ts';
@@ -134,6 +137,13 @@ export interface Group extends Startable {
    * @throws AspenError CONFLICT when `to` has no vote or nobody else has one, UNAVAILABLE when it was not taken over in time.
    */
   transfer(options?: { readonly to?: PeerId }): Promise<{ readonly from: PeerId; readonly leader: PeerId }>;
+  /** What a recovery without this node made it give up; undefined when nothing. */
+  readonly superseded: Superseded | undefined;
+  /**
+   * Begins a new epoch on a survivor when the majority is lost for good, and waits until it leads.
+   * @throws as `planRecovery`; UNAVAILABLE when nobody leads in time.
+   */
+  recover(options?: RecoverOptions): Promise<RecoveryPlan>;
   /** Hands the leadership to `to`, or to the voter best fit for it. @returns whether this node no longer leads. */
   handOver(options?: { readonly to?: PeerId; readonly timeoutMs?: number }): Promise<boolean>;
   /** Takes this node out of mesh and group for good: hands over, gives back its membership, waits until it has no vote. */
@@ -143,6 +153,7 @@ export interface Group extends Startable {
 const REFRESH_MS = 1_000;
 const WAIT_STEP_MS = 50;
 const REPORT_TIMEOUT_MS = 3_000;
+const RECOVERED_TIMEOUT_MS = 15_000;
 /** Of one try. */
 const TRANSFER_TIMEOUT_MS = 2_500;
 const TRANSFER_TRIES = 3;
@@ -161,6 +172,7 @@ class ComposedGroup implements Group {
   readonly #finder: LeaderFinder;
   readonly #client: LeaderClient;
   readonly #custody: RootCustody;
+  readonly #recovery: GroupRecovery;
   readonly #watch: ConnectionWatch;
   readonly #parts = new Set<LeadingPart>();
   #sessions: SessionKeeper | undefined;
@@ -194,6 +206,11 @@ class ComposedGroup implements Group {
       },
     );
     this.#custody = new RootCustody(components);
+    const { mayVote = () => true } = components;
+    this.#recovery = new GroupRecovery(
+      { self, messenger, replica: this.#replica, mayVote, log },
+      this.#group,
+    );
     this.#watch = new ConnectionWatch({ messenger, clock });
     this.session = new SessionHolder(
       { client: this.#client, clock, log: log.child({ part: 'session' }), onFailure: onFatal },
@@ -227,6 +244,7 @@ class ComposedGroup implements Group {
     const parts = { messenger, replica: this.#replica, finder: this.#finder };
     this.#upkeep = [
       serveGroup(parts, this.#group),
+      this.#recovery.serve(),
       every(clock, REFRESH_MS, () => {
         this.#finder.refresh().catch((error: unknown) => this.#components.onFatal(error));
       }),
@@ -301,6 +319,27 @@ class ComposedGroup implements Group {
     const successor = to ?? bestSuccessor(this.#replica.raftState, self);
     if (successor === undefined || !this.#replica.transferLeadership(successor)) return false;
     return this.#until(() => this.#replica.leading === undefined, timeoutMs);
+  }
+
+  get superseded(): Superseded | undefined {
+    return this.#replica.superseded;
+  }
+
+  async recover(options: RecoverOptions = {}): Promise<RecoveryPlan> {
+    const plan = await this.#recovery.recover(options);
+    if (options.isDryRun === true) return plan;
+    const isLed = () => {
+      void this.#finder.refresh();
+      return this.status().leader === plan.on;
+    };
+    if (await this.#until(isLed, RECOVERED_TIMEOUT_MS)) return plan;
+    throw new AspenError(
+      'UNAVAILABLE',
+      `${plan.on} was told to go on, and does not lead yet: see group status`,
+      {
+        outcome: 'unknown',
+      },
+    );
   }
 
   async report(): Promise<GroupReport> {

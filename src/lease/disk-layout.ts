@@ -26,13 +26,13 @@ export interface LogBase extends SnapshotMeta {
 
 export const NO_CONFIGURATION: Configuration = { voters: [], outgoing: [], learners: [] };
 
-const EMPTY_BASE: LogBase = {
+export const EMPTY_BASE: LogBase = {
   index: 0 as LogIndex,
   term: 0 as Term,
   configuration: NO_CONFIGURATION,
   crc: 0,
 };
-const FRESH_HARD_STATE: HardState = {
+export const FRESH_HARD_STATE: HardState = {
   term: 0 as Term,
   votedFor: null,
   commitIndex: 0 as LogIndex,

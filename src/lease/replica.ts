@@ -14,8 +14,18 @@ import {
   type Term,
 } from '../base/index.ts';
 import type { Messenger } from '../mesh/index.ts';
-import { StorageFault, type Store, type Write, WriteBuffer } from '../storage/index.ts';
-import { otherSpace, putHardState, putSpace } from './disk-layout.ts';
+import { prefixEnd, StorageFault, type Store, type Write, WriteBuffer } from '../storage/index.ts';
+import { EMPTY_BASE, FRESH_HARD_STATE, otherSpace, putHardState, putSpace } from './disk-layout.ts';
+import {
+  compareEpochs,
+  type Epoch,
+  epochRecord,
+  firstTermOf,
+  readEpoch,
+  readSuperseded,
+  type Superseded,
+  supersededRecord,
+} from './epoch.ts';
 import type { GroupStatus } from './group.ts';
 import { LeaderTerm } from './leader-term.ts';
 import {
@@ -43,6 +53,7 @@ import type {
   SnapshotMeta,
 } from './raft/index.ts';
 import { RaftChannel } from './raft-channel.ts';
+import type { Standing } from './recovery-rules.ts';
 import {
   areTablesDue,
   areTablesFarBehind,
@@ -133,8 +144,9 @@ export class Replica implements Startable {
   #staged: Ready[] = [];
   #flushedIndex: LogIndex;
   #isScheduled = false;
-  #mode: 'stopped' | 'running' | 'full' | 'halted' = 'stopped';
+  #mode: 'stopped' | 'running' | 'changing' | 'full' | 'halted' = 'stopped';
   #haltReason: string | null = null;
+  #epoch: Epoch;
 
   /** @throws StorageFault `damaged` when what the store holds cannot be trusted. */
   constructor(components: ReplicaComponents, options: ReplicaOptions) {
@@ -146,6 +158,7 @@ export class Replica implements Startable {
     this.#sender = new SnapshotSender(components, this.#snapshotMethod);
     this.#tasks = new Tasks((error) => this.#fail(error));
     this.#state = openReplicaState(components);
+    this.#epoch = readEpoch(components.store);
     this.#flushedIndex = this.#state.machine.appliedIndex;
   }
 
@@ -153,8 +166,11 @@ export class Replica implements Startable {
     const { messenger, clock, log, mayVote = () => true } = this.#components;
     const { group, tickMs = 100 } = this.#options;
     this.#mode = 'running';
-    this.#channel = new RaftChannel({ messenger, log: this.#log, mayVote }, group, (messages) =>
-      this.#receive(messages),
+    const onLaterEpoch = (epoch: Epoch) => this.#tasks.run(() => this.#followEpoch(epoch));
+    this.#channel = new RaftChannel(
+      { messenger, log: this.#log, mayVote, epoch: () => this.#epoch, onLaterEpoch },
+      group,
+      (messages) => this.#receive(messages),
     );
     this.#upkeep = [
       this.#channel,
@@ -200,9 +216,30 @@ export class Replica implements Startable {
     return this.#state.machine.hash;
   }
 
-  /** Of the last batch applied here. */
+  /** The life of the group that this node is in: a recovery or a restore began it. */
   get epoch(): number {
-    return this.#state.machine.epoch;
+    return Math.max(this.#epoch.number, this.#state.machine.epoch);
+  }
+
+  /** What a later life of the group made this node give up; undefined when nothing. */
+  get superseded(): Superseded | undefined {
+    return readSuperseded(this.#components.store);
+  }
+
+  /** What this node could go on with alone, were all others lost. */
+  standing(): Standing {
+    const { raft, log } = this.#state;
+    const { configuration, commitIndex, leader } = raft.state;
+    const lastIndex = log.lastIndex();
+    return {
+      peerId: this.#components.self,
+      epoch: { ...this.#epoch, number: this.epoch },
+      lastTerm: log.term(lastIndex) ?? (0 as Term),
+      lastIndex,
+      commitIndex,
+      configuration,
+      leader,
+    };
   }
 
   get groupMs(): number {
@@ -321,6 +358,78 @@ export class Replica implements Startable {
     this.campaign();
   }
 
+  /**
+   * E5 Begins `epoch` with this node as the only voter, on all that its log holds, committed or not: it may have been acknowledged.
+   * One batch on disk makes it so.
+   * @throws AspenError CONFLICT when this node leads or holds nothing, UNAVAILABLE when it cannot write now.
+   */
+  async recover(epoch: Epoch): Promise<void> {
+    if (this.#leading !== undefined || !this.isMember) {
+      throw new AspenError('CONFLICT', 'only a survivor that holds the data and does not lead can recover');
+    }
+    await this.#changeLife(epoch, ({ log, raft, buffer }) => {
+      const term = firstTermOf(epoch, raft.state.term);
+      const index = (log.lastIndex() + 1) as LogIndex;
+      const configuration = { voters: [this.#components.self], outgoing: [], learners: [] };
+      log.append([{ term, index, kind: 'configuration', payload: new Uint8Array(0), configuration }]);
+      putHardState(buffer, { term, votedFor: null, commitIndex: index });
+    });
+    this.#log.warn({ epoch: epoch.number }, 'recovered the group on what this node holds');
+    this.campaign();
+  }
+
+  /**
+   * E6 A later life of the group: what this node holds of an earlier one is given up in one batch, never merged, and what it was is noted.
+   * It comes back as a newcomer does.
+   */
+  async #followEpoch(epoch: Epoch): Promise<void> {
+    if (this.#mode !== 'running' || compareEpochs(epoch, this.#epoch) <= 0) return;
+    const { isMember } = this;
+    await this.#changeLife(epoch, ({ log, buffer, space }) => {
+      if (!isMember) return;
+      const superseded: Superseded = {
+        epoch: this.#epoch.number,
+        lastIndex: log.lastIndex(),
+        commitIndex: this.raftState.commitIndex,
+        atWallMs: this.#components.clock.wallMs(),
+        newEpoch: epoch.number,
+        recoveredBy: epoch.by as PeerId,
+      };
+      const { key, value } = supersededRecord(superseded);
+      buffer.put(key, value);
+      log.restart(EMPTY_BASE);
+      putHardState(buffer, FRESH_HARD_STATE);
+      buffer.deleteRange({ from: space, to: prefixEnd(space) });
+      const text =
+        'the group was recovered without this node: it gives up its copy and comes back as a learner';
+      this.#log.warn(superseded, text);
+    });
+  }
+
+  /** Unless it was stopped meanwhile. */
+  #resume(): void {
+    if (this.#mode === 'changing') this.#mode = 'running';
+  }
+
+  /** Nothing is said or written beside it; memory is thrown away before and after. */
+  async #changeLife(epoch: Epoch, write: (state: ReplicaState) => void): Promise<void> {
+    if (this.#mode !== 'running') {
+      throw new AspenError('UNAVAILABLE', 'this replica cannot change now: it stops, or its disk is full');
+    }
+    this.#standAside('changing');
+    await this.#flushing;
+    await this.#flushingTables;
+    this.#reopen();
+    const { buffer } = this.#state;
+    const { key, value } = epochRecord(epoch);
+    write(this.#state);
+    buffer.put(key, value);
+    await buffer.flush();
+    this.#epoch = epoch;
+    this.#reopen();
+    this.#resume();
+  }
+
   get #snapshotMethod(): string {
     return `raft/${this.#options.group}/snapshot`;
   }
@@ -399,9 +508,9 @@ export class Replica implements Startable {
   /** @returns whether more may be proposed now. */
   #proposeBatch(leading: LeaderTerm): boolean {
     const gathered = this.#queue.take();
-    const { machine, raft } = this.#state;
+    const { raft } = this.#state;
     const batch: Batch = {
-      epoch: machine.epoch,
+      epoch: this.epoch,
       version: gathered.version,
       groupMs: leading.groupMs(),
       wallMs: this.#components.clock.wallMs(),
@@ -627,7 +736,7 @@ export class Replica implements Startable {
     this.#standAside('halted');
   }
 
-  #standAside(mode: 'full' | 'halted'): void {
+  #standAside(mode: 'full' | 'halted' | 'changing'): void {
     this.#mode = mode;
     this.#endLeadership();
     this.#dropWork(() => notLeader(null));
