@@ -1,5 +1,5 @@
 /**
- * All that CI runs, and `npm test`: types, lint, import rules, unit and contract tests, a sample of simulated seeds, end-to-end tests. Every
+ * All that CI runs, and `npm test`: types, lint, import rules, unit and contract tests, a sample of simulated seeds, end-to-end tests, the short fault lab. Every
  * step runs, whatever became of the one before it; the last line counts. A step that is not a suite of tests counts as one.
  * Words after the command choose steps: `npm run verify -- types lint` runs those whose titles contain one of them.
  */
@@ -44,6 +44,7 @@ const STEPS: readonly Step[] = [
     needs: 'test/sim/run.ts',
   },
   { title: 'end to end tests', command: ['mocha', 'test/e2e/**/*.test.ts'], isSuite: true },
+  { title: 'fault lab, short', command: ['node', 'test/lab/run.ts', '--short'], needs: 'test/lab/run.ts' },
 ];
 
 interface Verdict {

@@ -1,0 +1,93 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { type Agent, type Job, type Submitted, until } from '../../e2e/harness/index.ts';
+import { brokenJobs, type Execution, type FinalJob } from '../checks.ts';
+import { LabClient } from '../client.ts';
+import type { Workload, WorkloadContext } from '../workload.ts';
+
+const CALL_CAP_MS = 8_000;
+const PAUSE_MS = 400;
+const END_CAP_MS = 120_000;
+/** Lost attempts do not fail a job of this lab: it may lose as many as there are faults in a round. */
+const ATTEMPTS = 50;
+
+/** One client an agent submits shell jobs; each run writes a line of its own into a ledger before anything else. */
+export function startJobs({ agents, prefix, directory }: WorkloadContext): Workload {
+  const ledger = join(directory, `ledger-${prefix.replaceAll('/', '-')}`);
+  const accepted = new Set<string>();
+  const clients = agents.map((agent) => new LabClient(agent));
+  const stopping = new AbortController();
+  let unknown = 0;
+
+  async function work(client: LabClient): Promise<void> {
+    while (!stopping.signal.aborted) {
+      const answer = await client.call<Submitted>('job.submit', specOf(ledger), CALL_CAP_MS);
+      if (answer.type === 'unknown') unknown += 1;
+      if (answer.type === 'ok') accepted.add(answer.value.id);
+      await pause(PAUSE_MS);
+    }
+    client[Symbol.dispose]();
+  }
+
+  const ended = Promise.all(clients.map(work));
+  return {
+    writes: [],
+    stop: async () => {
+      stopping.abort();
+      await ended;
+    },
+    check: async () => {
+      const seen = new Map<string, ReadonlyMap<string, FinalJob>>();
+      const [first, ...others] = agents as [Agent, ...Agent[]];
+      await allEnded(first, accepted);
+      for (const agent of [first, ...others]) seen.set(agent.name, await jobsAt(agent, accepted));
+      const surprises = clients.flatMap((client) => client.surprises);
+      const violations = [...brokenJobs(accepted, seen, executionsIn(ledger)), ...surprises];
+      return { workload: 'jobs', acknowledged: accepted.size, unknown, lost: 0, stale: 0, violations };
+    },
+  };
+}
+
+function specOf(ledger: string): object {
+  const script = `echo "$ASPEN_JOB_ID $ASPEN_ATTEMPT $ASPEN_FENCING_TOKEN" >> '${ledger}'; sleep 0.2`;
+  return {
+    type: 'shell',
+    payload: { command: 'sh', args: ['-c', script] },
+    requireMesh: true,
+    retry: { maxAttempts: ATTEMPTS, backoff: 'none' },
+  };
+}
+
+/** A job that does not end by then is found by the check, and told with its state. */
+async function allEnded(agent: Agent, ids: ReadonlySet<string>): Promise<void> {
+  const deadline = performance.now() + END_CAP_MS;
+  for (const id of ids) {
+    const leftMs = Math.max(1, Math.round(deadline - performance.now()));
+    await agent.waitForJob(id, leftMs).catch((error: unknown) => {
+      process.stderr.write(`    ${id} has not ended: ${String(error)}\n`);
+    });
+  }
+}
+
+async function jobsAt(agent: Agent, ids: ReadonlySet<string>): Promise<ReadonlyMap<string, FinalJob>> {
+  const jobs = new Map<string, FinalJob>();
+  for (const id of ids) {
+    const job = await until(() => agent.call<Job>('job.get', { id }), {
+      what: `${agent.name} to tell ${id}`,
+    });
+    jobs.set(id, job);
+  }
+  return jobs;
+}
+
+export function executionsIn(ledger: string): Execution[] {
+  if (!existsSync(ledger)) return [];
+  return readFileSync(ledger, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => {
+      const [job = '', attempt, token] = line.split(' ');
+      return { job, attempt: Number(attempt), token: Number(token) };
+    });
+}
