@@ -1,5 +1,6 @@
 import type { AgentStatus, Handlers } from '../../rpc/index.ts';
 import type { Daemon } from '../daemon.ts';
+import type { DiskLoss } from '../store-keeper.ts';
 
 type AgentHandlers = Pick<Handlers, 'agent.status' | 'agent.stop' | 'config.show'>;
 
@@ -15,6 +16,17 @@ export function agentHandlers(
       return { stopping: true, pid };
     },
     'config.show': async () => ({ config: daemon.config.settings.map((setting) => ({ ...setting })) }),
+  };
+}
+
+/** What became of a store that was lost; it is as it should be otherwise. */
+function diskOf(loss: DiskLoss | undefined): NonNullable<AgentStatus['disk']> {
+  if (loss === undefined) return { state: 'ok', reason: null, quarantine: null, mend: null };
+  return {
+    state: 'recovering',
+    reason: loss.reason,
+    quarantine: loss.quarantine,
+    mend: 'nothing, while the group has a quorum: the node comes back as a learner by itself; else `aspen-agent group recover` on a node that holds a copy',
   };
 }
 
@@ -35,6 +47,7 @@ function statusOf(daemon: Daemon): AgentStatus {
       standbys: [...group.standbys],
       haltReason: node.group.haltReason,
     },
+    disk: diskOf(daemon.diskLoss),
     peers: links.length,
     members: node.gate.members().length,
     runningAttempts: node.worker.runningCount,

@@ -48,6 +48,7 @@ export function addAgentCommands(program: Command, io: CliIo, exit: ExitSlot): v
 function statusOutput(status: AgentStatus): Output {
   const { group } = status;
   const leader = group.leader === status.peerId ? `${group.leader} (this node)` : (group.leader ?? 'none');
+  const lost = status.disk?.state === 'recovering' ? status.disk : undefined;
   return {
     schema: 'aspen.agent.status/v1',
     value: status,
@@ -63,6 +64,8 @@ function statusOutput(status: AgentStatus): Output {
         ['voters', `${group.voters.length}`],
         ...(isWide ? group.voters.map((voter) => ['', voter] as const) : []),
         ['log', isWide ? `commit ${group.commitIndex}, applied ${group.appliedIndex}` : undefined],
+        ['disk', lost && `set aside: ${lost.reason}; kept in ${lost.quarantine ?? 'no place'}`],
+        ['way out', lost && `${lost.mend}`],
         ['peers', `${status.peers}`],
       ]),
   };

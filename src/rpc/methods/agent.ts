@@ -16,6 +16,14 @@ export const agentStatusSchema = z.looseObject({
     voters: z.array(z.string()),
     hasQuorum: z.boolean(),
   }),
+  disk: z
+    .looseObject({
+      state: z.enum(['ok', 'recovering']),
+      reason: z.string().nullable(),
+      quarantine: z.string().nullable(),
+      mend: z.string().nullable(),
+    })
+    .optional(),
   peers: z.number().int().describe('Members this node is connected to.'),
   connectivity: z.unknown(),
 });

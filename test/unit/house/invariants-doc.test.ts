@@ -11,7 +11,7 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
   jobs: ['src/jobs'],
   mesh: ['src/mesh', 'src/discovery'],
   crdt: ['src/crdt'],
-  storage: ['src/storage'],
+  storage: ['src/storage', 'src/lease', 'src/agent'],
   rpc: ['src/rpc', 'src/sdk'],
 };
 
