@@ -29,7 +29,7 @@ function hintsFor(error: AspenError, dataDir: string): string[] {
   if (retryAfterMs !== undefined) hints.push(`try again in ${retryAfterMs} ms`);
   if (error.code === 'NO_QUORUM')
     hints.push(
-      'nothing was changed; add --timeout 60s to keep trying, or see who is missing: aspen-agent group status',
+      'nothing was changed; add --timeout 60s to keep trying, or see who is missing and the way out: aspen-agent group status',
     );
   if (error.outcome === 'unknown' && error.code !== 'INTERNAL') hints.push('it may still take effect');
   return hints;

@@ -35,6 +35,7 @@ export {
 } from './server.ts';
 export type {
   AgentStatus,
+  GroupRecovery,
   GroupReport,
   Job,
   JobLog,
@@ -43,4 +44,7 @@ export type {
   MeshPeer,
   MeshTicket,
   NodeEntry,
+  WorkerCancel,
+  WorkerExecute,
+  WorkerSettled,
 } from './types.ts';

@@ -47,4 +47,5 @@ export const MUTATING_METHODS: ReadonlySet<MethodName> = new Set<MethodName>([
   'node.label',
   'node.revoke',
   'group.transfer',
+  'group.recover',
 ]);

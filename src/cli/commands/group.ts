@@ -1,13 +1,14 @@
 import type { Command } from 'commander';
 import { formatDuration } from '../../base/index.ts';
-import type { GroupReport } from '../../rpc/index.ts';
+import type { GroupRecovery, GroupReport } from '../../rpc/index.ts';
 import { type CommandContext, define, type ExitSlot } from '../command.ts';
+import { wrongUsage } from '../failure.ts';
 import { findPeerId } from '../find.ts';
 import type { CliIo } from '../io.ts';
 import type { Output } from '../output.ts';
 import { formatFields, formatTable } from '../table.ts';
 
-/** `group status|transfer`. */
+/** `group status|transfer|recover`. */
 export function addGroupCommands(program: Command, io: CliIo, exit: ExitSlot): void {
   const group = program.command('group').description('the voters that agree for the mesh');
   define(group, io, exit, {
@@ -21,6 +22,22 @@ export function addGroupCommands(program: Command, io: CliIo, exit: ExitSlot): v
     summary: 'hand the leadership to another voter (the best one where none is named)',
     examples: ['aspen-agent group transfer', 'aspen-agent group transfer laptop-2'],
     run: transfer,
+  });
+  define(group, io, exit, {
+    usage: 'recover',
+    summary: 'the way out when a majority of the voters is lost for good: go on from one survivor',
+    examples: [
+      'aspen-agent group recover',
+      'aspen-agent group recover --dry-run',
+      'aspen-agent group recover --yes',
+    ],
+    configure: (command) =>
+      command
+        .option('--dry-run', 'only tell what would be done, and what may be lost')
+        .option('--on <peer>', 'the survivor to go on with (the one that knows most where absent)')
+        .option('--force', 'also on a survivor that knows less than another')
+        .option('--yes', 'do not ask'),
+    run: (context) => recover(context, io),
   });
 }
 
@@ -74,5 +91,62 @@ async function transfer(context: CommandContext): Promise<Output> {
     value: transferred,
     ids: [transferred.leader],
     text: () => `${transferred.leader} leads the group now\n`,
+  };
+}
+
+async function recover(context: CommandContext, io: CliIo): Promise<Output> {
+  const { options, call } = context;
+  const on = options['on'] as string | undefined;
+  const choice = {
+    ...(on === undefined ? {} : { on: await findPeerId(context, on) }),
+    ...(options['force'] === true ? { force: true } : {}),
+  };
+  const plan = await call('group.recover', { ...choice, dryRun: true });
+  if (options['dryRun'] === true) return recoveryOutput(plan);
+  if (options['yes'] !== true) await confirm(plan, io);
+  return recoveryOutput(await call('group.recover', { ...choice, on: plan.on }));
+}
+
+/** @throws AspenError INVALID_PARAMS unless a person answers yes. */
+async function confirm(plan: GroupRecovery, io: CliIo): Promise<void> {
+  io.stderr.write(`${planText(plan)}\nThis cannot be undone. Go on? Write yes: `);
+  let answer = '';
+  for await (const piece of io.stdin) {
+    answer += String(piece);
+    if (answer.includes('\n')) break;
+  }
+  if (answer.trim().toLowerCase() === 'yes') return;
+  throw wrongUsage('not confirmed, nothing was changed; a script confirms with --yes');
+}
+
+function planText({ on, epoch, survivors, missing, mayBeLost }: GroupRecovery): string {
+  return [
+    formatTable(
+      ['survivor', 'peer id', 'role', 'last entry', 'epoch', ''],
+      survivors.map((survivor) => [
+        survivor.name ?? '-',
+        survivor.peerId,
+        survivor.role,
+        `${survivor.lastIndex}`,
+        `${survivor.epoch}`,
+        survivor.peerId === on ? 'goes on' : survivor.isBest ? 'knows most' : '',
+      ]),
+    ),
+    ...missing.map((peer) => `missing: ${peer}\n`),
+    ...mayBeLost.map((loss) => `may be lost: ${loss}\n`),
+    `epoch ${epoch} begins on ${on}; a missing machine that comes back gives up its copy and gets the new one\n`,
+  ].join('');
+}
+
+function recoveryOutput(recovery: GroupRecovery): Output {
+  const { isDone, on, epoch } = recovery;
+  const end = isDone
+    ? `${on} leads the group in epoch ${epoch} now; to see how it grows again: aspen-agent group status\n`
+    : 'nothing was changed; to do it: aspen-agent group recover\n';
+  return {
+    schema: 'aspen.group.recover/v1',
+    value: recovery,
+    ids: [on],
+    text: () => `${planText(recovery)}${end}`,
   };
 }

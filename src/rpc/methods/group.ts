@@ -30,6 +30,25 @@ export const groupReportSchema = z.looseObject({
   ),
 });
 
+const survivorSchema = z.looseObject({
+  peerId: z.string(),
+  name: z.string().nullable(),
+  role: z.enum(['voter', 'standby', 'spare']),
+  epoch: z.number().int(),
+  term: z.number().int().describe('Of its last entry.'),
+  lastIndex: z.number().int(),
+  isBest: z.boolean(),
+});
+
+export const groupRecoverySchema = z.looseObject({
+  isDone: z.boolean(),
+  on: z.string().describe('The survivor that goes on with its data.'),
+  epoch: z.number().int().describe('The one that begins.'),
+  survivors: z.array(survivorSchema),
+  missing: z.array(z.string()).describe('Voters and standbys that did not answer.'),
+  mayBeLost: z.array(z.string()),
+});
+
 export const groupMethods = {
   'group.status': method({
     params: exactObject({}),
@@ -42,5 +61,17 @@ export const groupMethods = {
     result: z.looseObject({ from: z.string(), leader: z.string() }),
     isMutating: true,
     summary: 'Hands the leadership to another voter.',
+  }),
+  'group.recover': method({
+    params: mutating({
+      dryRun: z.boolean().optional().describe('Only tells what would be done.'),
+      on: peerIdSchema
+        .optional()
+        .describe('The survivor to go on with; the one that knows most where absent.'),
+      force: z.boolean().optional().describe('Also on a survivor that knows less than another.'),
+    }),
+    result: groupRecoverySchema,
+    isMutating: true,
+    summary: 'Begins a new epoch on one survivor when a majority of the voters is lost for good.',
   }),
 } as const;

@@ -21,6 +21,7 @@ const COMMANDS = [
   'restore',
   ...['register', 'deregister', 'get', 'watch', 'list'].map((verb) => `service ${verb}`),
   ...['grant', 'keep-alive', 'revoke', 'get', 'list'].map((verb) => `lease ${verb}`),
+  ...['status', 'transfer', 'recover'].map((verb) => `group ${verb}`),
   ...['list', 'label', 'revoke'].map((verb) => `node ${verb}`),
 ];
 

@@ -329,6 +329,16 @@ export function createFakeAgent(): FakeAgent {
       ],
       health: [{ level: 'warning' as const, text: 'one voter only', mend: 'aspen-agent ticket create' }],
     }),
+    'group.recover': async ({ dryRun = false, on = PEER_ID }) => ({
+      isDone: !dryRun,
+      on,
+      epoch: 2,
+      survivors: [
+        { peerId: on, name: 'fake', role: 'voter' as const, epoch: 1, term: 3, lastIndex: 12, isBest: true },
+      ],
+      missing: [OTHER_ID],
+      mayBeLost: ['what only the other held'],
+    }),
     'group.transfer': async ({ to = OTHER_ID }) => ({ from: PEER_ID, leader: to }),
   };
   return Object.assign(agent, { handlers: recorded(handlers, agent.calls) });
