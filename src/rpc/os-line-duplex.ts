@@ -4,6 +4,9 @@ import type { LineDuplex } from './line-duplex.ts';
 /** How long a closing connection goes on reading what the other side still sends, so that it gets to read our last words. */
 const LINGER_MS = 1_000;
 
+/** How often one that said its last word, and waits for answers, is asked whether it is still there. Unit: ms. */
+const PROBE_MS = 500;
+
 /** Text of one turn above which writers are told to wait: it is more than the socket buffers, so it will tell when it has gone out. */
 const TURN_LENGTH = 2 ** 20;
 
@@ -16,6 +19,7 @@ export class OsLineDuplex implements LineDuplex {
   constructor(socket: Socket) {
     this.#socket = socket;
     socket.on('error', () => socket.destroy()); // 'close' follows, and is what the owner hears
+    socket.once('end', () => this.#probe());
   }
 
   get bufferedBytes(): number {
@@ -67,6 +71,18 @@ export class OsLineDuplex implements LineDuplex {
 
   onClose(callback: () => void): void {
     this.#socket.on('close', () => callback());
+  }
+
+  /**
+   * The end of what the other side says looks the same whether it listens on (`printf ... | nc -U`) or is gone. Only writing tells: an
+   * empty line means nothing to whoever is there, and ends the connection where nobody is.
+   */
+  #probe(): void {
+    const probing = setInterval(() => {
+      if (!this.#isClosing && this.#pending === '' && this.#socket.writableLength === 0)
+        this.#socket.write('\n');
+    }, PROBE_MS).unref();
+    this.#socket.once('close', () => clearInterval(probing));
   }
 
   #flush(): void {
