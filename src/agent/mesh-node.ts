@@ -169,6 +169,7 @@ export class MeshNode implements Startable {
         modules: [jobsModule],
         onFatal,
         zoneOf: (peerId) => this.registry.node(peerId)?.profile.labels['zone'] ?? null,
+        mayVote: (peerId) => this.gate.certificateOf(peerId)?.role === 'voter',
         ...(onReadmitted !== undefined && { onReadmitted }),
         ...platform.trial,
       },
