@@ -59,7 +59,10 @@ function statusOutput(status: AgentStatus): Output {
         ['peer id', status.peerId],
         ['mesh', status.meshId],
         ['version', `${status.version}, up ${formatDuration(status.uptimeMs)}`],
-        ['group', `${group.role}, ${group.hasQuorum ? 'has quorum' : 'NO QUORUM (the way out: aspen-agent group status)'}, term ${group.term}`],
+        [
+          'group',
+          `${group.role}, ${group.hasQuorum ? 'has quorum' : 'NO QUORUM (the way out: aspen-agent group status)'}, term ${group.term}`,
+        ],
         ['leader', leader],
         ['voters', `${group.voters.length}`],
         ...(isWide ? group.voters.map((voter) => ['', voter] as const) : []),
