@@ -25,7 +25,7 @@ const { values } = parseArgs({
 const keyCount = Number(values.keys);
 const value = 'v'.repeat(Number(values.bytes));
 
-console.log(describeMachine());
+console.log(JSON.stringify(describeMachine()));
 await using cluster = new Cluster();
 const env = { ASPEN_LOG_LEVEL: 'info' };
 const first = cluster.add('a', { env });

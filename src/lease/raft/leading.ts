@@ -5,6 +5,7 @@
 import type { LogIndex, PeerId, Term } from '../../base/brand.ts';
 import type { CommitRule } from './commit-rule.ts';
 import type { ConfigurationHistory } from './configuration-history.ts';
+import { LeaderLease } from './leader-lease.ts';
 import { type RaftLog, sizeOf } from './log.ts';
 import { isVoter, membersOf } from './membership.ts';
 import type { AppendAccepted, AppendRejected, HeartbeatReply } from './messages.ts';
@@ -22,6 +23,8 @@ export interface LeadingComponents {
   readonly outbox: Outbox;
   readonly history: ConfigurationHistory;
   readonly commitRule: CommitRule;
+  /** The own clock, when this leader may hold a lease. Unit: ms. */
+  readonly monotonicMs?: (() => number) | undefined;
 }
 
 export class Leading {
@@ -33,6 +36,7 @@ export class Leading {
   readonly #commitRule: CommitRule;
   readonly #firstOwnIndex: LogIndex;
   readonly #reads = new ReadIndex();
+  readonly #lease: LeaderLease | undefined;
   #confirmed: ConfirmedRead[] = [];
   #snapshotTo: PeerId[] = [];
   #progress = new Map<PeerId, Progress>();
@@ -49,12 +53,22 @@ export class Leading {
     this.#history = components.history;
     this.#commitRule = components.commitRule;
     this.#firstOwnIndex = logIndex(components.log.lastIndex + 1);
+    const { monotonicMs } = components;
+    this.#lease = monotonicMs === undefined ? undefined : new LeaderLease(options, monotonicMs);
     this.membersChanged();
     for (const progress of this.#progress.values()) progress.heardAtTick = null;
   }
 
   get transferee(): PeerId | null {
     return this.#transferee;
+  }
+
+  /**
+   * Until then no other node can lead, if clocks keep to the drift bound: reads may be served from what is applied up to the commit
+   * index. Undefined without such a lease, and before an entry of the own term is committed. Unit: ms on the own clock.
+   */
+  get leaseUntilMs(): number | undefined {
+    return this.hasCommittedOwnTerm ? this.#lease?.untilMs : undefined;
   }
 
   /** Before it, the leader does not know what is committed (paper, section 8). */
@@ -85,7 +99,7 @@ export class Leading {
     this.#ticks += 1;
     if (this.#transferee !== null && this.#ticks >= this.#transferUntilTick) this.#transferee = null;
     if (!this.hasQuorum) return false;
-    if (this.#ticks % this.#options.heartbeatTicks === 0) this.#heartbeat(() => true);
+    if (this.#ticks % this.#options.heartbeatTicks === 0) this.#beat();
     return true;
   }
 
@@ -100,6 +114,7 @@ export class Leading {
       if (peer !== this.#options.self) progress.set(peer, this.#progress.get(peer) ?? this.#newcomer());
     }
     this.#progress = progress;
+    this.#lease?.membersChanged();
     if (this.#transferee !== null && !isVoter(this.#history.latest, this.#transferee))
       this.#transferee = null;
   }
@@ -158,6 +173,7 @@ export class Leading {
     if (progress === undefined || !this.#history.latest.voters.includes(to)) return false;
     if (this.#transferee === to) return true;
     this.#transferee = to;
+    this.#lease?.handOverBegun();
     this.#transferUntilTick = this.#ticks + this.#options.electionTicks;
     progress.isNudged = true;
     this.#handOver(to, progress);
@@ -193,6 +209,7 @@ export class Leading {
   replicate(): void {
     if (this.#reads.hasGathered && this.hasCommittedOwnTerm) {
       this.#reads.begin(this.#log.commitIndex);
+      this.#lease?.begin(this.#reads.round);
       this.#heartbeat((peer) => isVoter(this.#history.latest, peer));
       this.#confirmReads();
     }
@@ -223,7 +240,7 @@ export class Leading {
   }
 
   #newcomer(): Progress {
-    const progress = new Progress(this.#log.lastIndex + 1, this.#options.inflightAppendsLimit);
+    const progress = new Progress(this.#log.lastIndex + 1, this.#options);
     progress.heardAtTick = this.#ticks;
     return progress;
   }
@@ -252,10 +269,11 @@ export class Leading {
   }
 
   #confirmReads(): void {
-    if (!this.#reads.hasOpen) return;
+    if (!this.#reads.hasOpen && this.#lease === undefined) return;
     const agreed = agreedValue(this.#history.latest, (peer) =>
       peer === this.#options.self ? this.#reads.round : (this.#progress.get(peer)?.ackedRound ?? 0),
     );
+    this.#lease?.agreed(agreed);
     this.#confirmed.push(...this.#reads.confirm(agreed));
   }
 
@@ -265,6 +283,16 @@ export class Leading {
 
   #sendTimeoutNow(to: PeerId): void {
     this.#outbox.send({ type: 'timeoutNow', from: this.#options.self, to, term: this.#term });
+  }
+
+  /** With a lease every beat is a round of its own, so that its echo tells when it left. */
+  #beat(): void {
+    if (this.#lease !== undefined) {
+      this.#reads.beat();
+      this.#lease.begin(this.#reads.round);
+      this.#confirmReads();
+    }
+    this.#heartbeat(() => true);
   }
 
   #heartbeat(isMeant: (peer: PeerId) => boolean): void {
@@ -299,7 +327,8 @@ export class Leading {
       entries,
       commitIndex,
     });
-    progress.onSent({ lastSent: nextIndex - 1 + entries.length, count: entries.length, commitIndex });
+    const bytes = entries.reduce((sum, entry) => sum + sizeOf(entry), 0);
+    progress.onSent({ lastSent: nextIndex - 1 + entries.length, bytes, commitIndex });
     return true;
   }
 

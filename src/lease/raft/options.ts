@@ -12,10 +12,14 @@ export interface RaftOptions {
   readonly appendBytesLimit?: number;
   /** Append messages on the way to one peer without an answer. @default 64 */
   readonly inflightAppendsLimit?: number;
+  /** Payload of the appends on the way to one peer; the one that goes beyond it is the last. @default 8 MiB */
+  readonly inflightBytesLimit?: number;
   /** A leader refuses proposals while more than this waits for its majority. @default 64 MiB */
   readonly uncommittedBytesLimit?: number;
   /** Payload of the committed entries that one Ready hands out. @default 16 MiB */
   readonly applyBytesLimit?: number;
+  /** How long the driver lets a tick last, for a leader's lease. Unit: ms. @default 100 */
+  readonly tickMs?: number;
 }
 
 export type ResolvedRaftOptions = Required<RaftOptions>;
@@ -31,8 +35,10 @@ export function resolveRaftOptions(options: RaftOptions): ResolvedRaftOptions {
     heartbeatTicks: options.heartbeatTicks ?? 1,
     appendBytesLimit: options.appendBytesLimit ?? MiB,
     inflightAppendsLimit: options.inflightAppendsLimit ?? 64,
+    inflightBytesLimit: options.inflightBytesLimit ?? 8 * MiB,
     uncommittedBytesLimit: options.uncommittedBytesLimit ?? 64 * MiB,
     applyBytesLimit: options.applyBytesLimit ?? 16 * MiB,
+    tickMs: options.tickMs ?? 100,
   };
   for (const [name, value] of Object.entries(resolved)) {
     if (name !== 'self') requirePositive(name, value as number);

@@ -1,4 +1,5 @@
 import type { LogIndex } from '../../base/brand.ts';
+import { AppendWindow, type AppendWindowLimits } from './append-window.ts';
 import { logIndex } from './positions.ts';
 
 /**
@@ -23,17 +24,15 @@ export class Progress {
   /** In `probe`: one append is on its way. */
   isPaused = false;
   #toldCommit = 0;
-  /** Last index of each append on its way, oldest first. */
-  #inflight: number[] = [];
-  readonly #inflightLimit: number;
+  readonly #window: AppendWindow;
 
-  constructor(nextIndex: number, inflightLimit: number) {
+  constructor(nextIndex: number, limits: AppendWindowLimits) {
     this.nextIndex = logIndex(nextIndex);
-    this.#inflightLimit = inflightLimit;
+    this.#window = new AppendWindow(limits);
   }
 
   get isWindowFull(): boolean {
-    return this.#inflight.length >= this.#inflightLimit;
+    return this.#window.isFull;
   }
 
   /** @returns whether an append may leave now, be it empty. */
@@ -45,8 +44,8 @@ export class Progress {
     return this.#toldCommit < Math.min(commitIndex, this.nextIndex - 1);
   }
 
-  /** An append of entries up to `lastSent` is on its way; `count` 0 for one that only tells the commit index. */
-  onSent({ lastSent, count, commitIndex }: { lastSent: number; count: number; commitIndex: number }): void {
+  /** An append of entries up to `lastSent` is on its way; `bytes` 0 for one that only tells the commit index. */
+  onSent({ lastSent, bytes, commitIndex }: { lastSent: number; bytes: number; commitIndex: number }): void {
     this.isNudged = false;
     this.#toldCommit = Math.min(commitIndex, lastSent);
     if (this.mode === 'probe') {
@@ -54,7 +53,7 @@ export class Progress {
       return;
     }
     this.nextIndex = logIndex(lastSent + 1);
-    if (count > 0) this.#inflight.push(lastSent);
+    if (bytes > 0) this.#window.sent(lastSent, bytes);
   }
 
   /** @returns whether anything became known that was not before. */
@@ -62,7 +61,7 @@ export class Progress {
     const isNews = matchIndex > this.matchIndex;
     if (isNews) this.matchIndex = matchIndex;
     this.nextIndex = logIndex(Math.max(this.nextIndex, this.matchIndex + 1));
-    while (this.#inflight.length > 0 && (this.#inflight[0] as number) <= matchIndex) this.#inflight.shift();
+    this.#window.arrived(matchIndex);
     if (this.mode === 'probe' && matchIndex >= this.matchIndex) this.replicate();
     return isNews;
   }
@@ -94,7 +93,7 @@ export class Progress {
   replicate(): void {
     this.mode = 'replicate';
     this.nextIndex = logIndex(this.matchIndex + 1);
-    this.#inflight = [];
+    this.#window.clear();
     this.isPaused = false;
   }
 
@@ -102,13 +101,13 @@ export class Progress {
     this.mode = 'probe';
     this.nextIndex = logIndex(Math.max(nextIndex, this.matchIndex + 1));
     this.#toldCommit = 0;
-    this.#inflight = [];
+    this.#window.clear();
     this.isPaused = false;
   }
 
   awaitSnapshot(): void {
     this.mode = 'snapshot';
-    this.#inflight = [];
+    this.#window.clear();
     this.isNudged = false;
   }
 }

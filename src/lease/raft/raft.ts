@@ -36,6 +36,11 @@ export interface RaftComponents {
   readonly log: LogReader;
   /** What a leader takes for committed. @default commitByMajority */
   readonly commitRule?: CommitRule;
+  /**
+   * The own clock, which never goes back and counts sleep: given, a leader holds a lease. All members of a group must agree on whether
+   * leases are held, since each has to keep its word after a restart (R12). Unit: ms. @default no lease
+   */
+  readonly monotonicMs?: () => number;
 }
 
 export interface RaftInitial {
@@ -55,6 +60,9 @@ export class Raft {
   readonly #outbox = new Outbox();
   readonly #timer: ElectionTimer;
   readonly #commitRule: CommitRule;
+  readonly #monotonicMs: (() => number) | undefined;
+  /** R12: ticks in which a restarted node keeps the word that it may have given before. */
+  #graceTicks: number;
   #term: Term;
   #votedFor: PeerId | null;
   #isHardStateNew = false;
@@ -83,6 +91,9 @@ export class Raft {
     this.#history = new ConfigurationHistory(components.log, configuration, this.#log.commitIndex);
     this.#timer = new ElectionTimer(components.random, this.#options.electionTicks);
     this.#commitRule = components.commitRule ?? commitByMajority;
+    this.#monotonicMs = components.monotonicMs;
+    const hasGivenWord = components.monotonicMs !== undefined && hardState.term > 0;
+    this.#graceTicks = hasGivenWord ? this.#options.electionTicks : 0;
   }
 
   get self(): PeerId {
@@ -100,10 +111,12 @@ export class Raft {
       hasQuorum: this.#leading?.hasQuorum ?? this.#leader !== null,
       transferee: this.#leading?.transferee ?? null,
       progress: this.#leading?.progressOf() ?? new Map(),
+      leaseUntilMs: this.#leading?.leaseUntilMs,
     };
   }
 
   tick(): void {
+    if (this.#graceTicks > 0) this.#graceTicks -= 1;
     if (this.#leading !== null) {
       if (!this.#leading.tick()) this.#becomeFollower(this.#term, null);
       return;
@@ -286,7 +299,7 @@ export class Raft {
 
   /** A leader that was heard of lately, or that this node is, is not to be unseated (dissertation, section 4.2.3). */
   #isLoyal(): boolean {
-    if (this.#leading !== null) return true;
+    if (this.#leading !== null || this.#graceTicks > 0) return true;
     return this.#leader !== null && this.#timer.isLeaderFresh;
   }
 
@@ -378,6 +391,7 @@ export class Raft {
       outbox: this.#outbox,
       history: this.#history,
       commitRule: this.#commitRule,
+      monotonicMs: this.#monotonicMs,
     });
     this.#append([{ kind: 'empty', payload: NO_PAYLOAD }]);
   }

@@ -46,6 +46,11 @@ export class ReadIndex {
     this.#gathered = [];
   }
 
+  /** Begins a round for nobody: its echo tells who still follows. */
+  beat(): void {
+    this.#lastRound += 1;
+  }
+
   /** @param agreedRound highest round that a quorum has echoed. */
   confirm(agreedRound: number): readonly ConfirmedRead[] {
     const reads: ConfirmedRead[] = [];

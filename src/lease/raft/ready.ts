@@ -50,6 +50,8 @@ export interface RaftState {
   /** Leader: heard from a quorum within the last election timeout; others: know a leader. */
   readonly hasQuorum: boolean;
   readonly transferee: PeerId | null;
+  /** Reads need no round until then, on the leader's own monotonic clock; undefined without a lease. Unit: ms. */
+  readonly leaseUntilMs: number | undefined;
   /** Other members, as the leader sees them; empty elsewhere. */
   readonly progress: ReadonlyMap<PeerId, PeerProgress>;
 }
