@@ -32,6 +32,7 @@ export interface Given {
   readonly commit?: number;
   readonly options?: Partial<RaftOptions>;
   readonly commitRule?: RaftComponents['commitRule'];
+  readonly monotonicMs?: () => number;
 }
 
 /** One core with a disk that writes when the test says so; everything it did is kept. */
@@ -53,7 +54,12 @@ export class Bench {
     this.disk.write({ hardState, truncateFrom: null, entries: given.entries ?? [] });
     this.raft = new Raft(
       { self: peer(self), ...given.options },
-      { random: new SeededRandom(7), log: this.disk, commitRule: given.commitRule },
+      {
+        random: new SeededRandom(7),
+        log: this.disk,
+        commitRule: given.commitRule,
+        monotonicMs: given.monotonicMs,
+      },
       { hardState, configuration: this.disk.latestConfiguration(), appliedIndex: at(given.commit ?? 0) },
     );
   }
