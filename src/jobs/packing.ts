@@ -27,6 +27,8 @@ export function packSpec(spec: JobSpec): PackedSpec {
     isSame(labels, SPEC_BASE.labels) ? null : labels,
     spec.traceparent,
     spec.retentionMs,
+    spec.namespace === SPEC_BASE.namespace ? null : spec.namespace,
+    spec.concurrencyKey,
   ];
 }
 
@@ -47,6 +49,8 @@ export function unpackSpec(packed: PackedSpec): JobSpec {
     labels: (packed[11] as JobSpec['labels'] | null) ?? SPEC_BASE.labels,
     traceparent: packed[12] as string | null,
     retentionMs: packed[13] as number,
+    namespace: (packed[14] as string | null | undefined) ?? SPEC_BASE.namespace,
+    concurrencyKey: (packed[15] as string | null | undefined) ?? null,
   };
 }
 

@@ -33,9 +33,13 @@ const specSchema: z.ZodType<JobSpec> = z.object({
   labels,
   traceparent: z.string().max(256).nullable(),
   retentionMs: waitMs,
+  namespace: z.string().min(1).max(128),
+  concurrencyKey: z.string().min(1).max(512).nullable(),
 });
 
-const SPEC_FIELDS = 14;
+/** Fields were added over time; those that a list lacks have their base. */
+const FIRST_SPEC_FIELDS = 14;
+const SPEC_FIELDS = 16;
 const parsePlain = parseWith(specSchema);
 
 /**
@@ -44,7 +48,7 @@ const parsePlain = parseWith(specSchema);
  * @throws AspenError INVALID_PARAMS
  */
 export function checkedSpec(packed: unknown): JobSpec {
-  if (!Array.isArray(packed) || packed.length !== SPEC_FIELDS)
+  if (!Array.isArray(packed) || packed.length < FIRST_SPEC_FIELDS || packed.length > SPEC_FIELDS)
     throw invalid('spec', `is no list of ${SPEC_FIELDS} fields`);
   const spec = unpackSpec(packed as PackedSpec);
   return isPlain(spec) ? spec : parsePlain(spec);
@@ -67,6 +71,8 @@ function isPlain(spec: JobSpec): boolean {
     (spec.hold === 'auto' || spec.hold === 'keep') &&
     spec.traceparent === null &&
     isCount(spec.retentionMs) &&
+    isName(spec.namespace) &&
+    spec.concurrencyKey === null &&
     isShallow(spec.payload)
   );
 }

@@ -46,6 +46,10 @@ export interface JobSpec {
   readonly traceparent: string | null;
   /** How long the record is kept once final. */
   readonly retentionMs: number;
+  /** Listed and bounded apart from other namespaces; ids and idempotency keys are shared by all. */
+  readonly namespace: string;
+  /** Jobs of one queue and one such key share the queue's limit for each key; null for none. */
+  readonly concurrencyKey: string | null;
 }
 
 /** Payloads travel in the log and stay in memory while the job waits. Unit: bytes of JSON. */
@@ -79,7 +83,8 @@ export const SPEC_BASE = Object.freeze({
     waitMs: 2_000,
   }),
   labels: Object.freeze({}),
-}) satisfies Pick<JobSpec, 'queue' | 'retry' | 'affinity' | 'labels'>;
+  namespace: 'default',
+}) satisfies Pick<JobSpec, 'queue' | 'retry' | 'affinity' | 'labels' | 'namespace'>;
 
 /** Also the border of the module: what has no such id is refused before it is proposed. */
 export const jobIdSchema = z
@@ -149,6 +154,8 @@ const inputSchema = z.strictObject({
   labels: labels.default({}),
   traceparent: z.string().max(256).optional(),
   retentionMs: waitMs.default(WEEK_MS),
+  namespace: z.string().min(1).max(128).default(SPEC_BASE.namespace),
+  concurrencyKey: z.string().min(1).max(512).optional(),
   requireMesh: z.boolean().optional(),
 });
 
@@ -173,6 +180,8 @@ export function resolveJobSpec(input: unknown): JobSpec {
     retry,
     retentionMs,
     traceparent = null,
+    namespace,
+    concurrencyKey = null,
   } = parsed.data;
   checkPayload(payload);
   const { node = null, key = null, ...placement } = parsed.data.affinity;
@@ -192,6 +201,8 @@ export function resolveJobSpec(input: unknown): JobSpec {
     labels: given.labels === undefined ? SPEC_BASE.labels : parsed.data.labels,
     traceparent,
     retentionMs,
+    namespace,
+    concurrencyKey,
   });
 }
 

@@ -57,7 +57,14 @@ export const jobSpecShape = {
     .regex(/^job_[0-9a-zA-Z_-]{1,64}$/, 'must be "job_" and up to 64 letters, digits, - or _')
     .optional(),
   idempotencyKey: z.string().min(1).max(512).optional(),
+  namespace: z.string().min(1).max(128).optional().describe('"default" unless told.'),
   queue: z.string().min(1).max(128).optional(),
+  concurrencyKey: z
+    .string()
+    .min(1)
+    .max(512)
+    .optional()
+    .describe('Jobs of one queue and key share the limit of that queue for each key.'),
   priority: prioritySchema.optional().describe('1 to 10; low is 2, normal 5, high 8, critical 10.'),
   runAt: instantSchema.optional(),
   delayMs: durationMsSchema.optional(),
@@ -73,8 +80,6 @@ export const jobSpecShape = {
 
 /** Keys of the contract that come with later versions. */
 export const JOB_SPEC_KEYS_LATER = [
-  'namespace',
-  'concurrencyKey',
   'queueTimeoutMs',
   'heartbeatTimeoutMs',
   'deadlineAt',
