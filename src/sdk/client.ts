@@ -10,17 +10,11 @@ import {
 import { OsClock } from '../base/os-clock.ts';
 import { OsRandom } from '../base/os-random.ts';
 import type { Job, MethodName, ParamsInput, Result } from '../rpc/index.ts';
-import { dialSocket, type LineDuplex, MUTATING_METHODS, socketPathOf } from '../rpc/os-client.ts';
+import { dialSocket, type LineDuplex, MUTATING_METHODS } from '../rpc/os-client.ts';
+import { type ConnectOptions, socketOf } from './connect-options.ts';
 import { AgentConnection } from './connection.ts';
+import { keepAlive } from './keep-alive.ts';
 import type { LogChunk } from './log-stream.ts';
-
-export interface ConnectOptions {
-  /** Data directory of the agent; its socket is in it. One of `dataDir` and `socketPath` must be given. */
-  readonly dataDir?: string;
-  readonly socketPath?: string;
-  /** How long a call waits for its answer, reconnecting if it must. Unit: ms. @default 30_000 */
-  readonly timeoutMs?: number;
-}
 
 export interface CallOptions {
   /** Unit: ms. @default that of `connect` */
@@ -77,9 +71,7 @@ export class AspenClient implements Disposable {
   /** @throws AspenError UNAVAILABLE, outcome not-applied, when no agent answers. */
   static async connect(options: ConnectOptions): Promise<AspenClient> {
     const { timeoutMs = 30_000 } = options;
-    const path =
-      options.socketPath ?? (options.dataDir === undefined ? undefined : socketPathOf(options.dataDir));
-    if (path === undefined) throw new AspenError('INVALID_PARAMS', 'connect needs dataDir or socketPath');
+    const path = socketOf(options);
     const components = { clock: new OsClock(), random: new OsRandom(), dial: () => dialSocket(path) };
     const client = new AspenClient(components, timeoutMs);
     await client.#connected();
@@ -243,9 +235,4 @@ export class AspenClient implements Disposable {
 async function withKeptAlive<T>(work: () => Promise<T>): Promise<T> {
   using _ = keepAlive();
   return await work();
-}
-
-function keepAlive(): Disposable {
-  const handle = setInterval(() => undefined, 2 ** 30);
-  return { [Symbol.dispose]: () => clearInterval(handle) };
 }

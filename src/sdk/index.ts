@@ -9,12 +9,29 @@ export type {
   NodeEntry,
   ParamsInput,
   Result,
+  WorkerSettled,
 } from '../rpc/index.ts';
+export {
+  type AttemptControl,
+  type AttemptProgress,
+  AttemptStopped,
+  type StopReason,
+  type WorkerJob,
+} from './attempt.ts';
 export {
   AspenClient,
   type CallOptions,
-  type ConnectOptions,
   type ElectionChange,
   type LogsOptions,
 } from './client.ts';
+export type { ConnectOptions } from './connect-options.ts';
+export { NonRetryableError } from './job-failure.ts';
 export type { LogChunk } from './log-stream.ts';
+export {
+  type CloseOptions,
+  defineWorker,
+  type JobHandler,
+  type Worker,
+  type WorkerConnectOptions,
+  type WorkerDefinition,
+} from './worker.ts';

@@ -134,10 +134,15 @@ export class AttachedWorld {
     return world;
   }
 
-  connect(): RawWorker {
+  /** @returns the end of a client. */
+  dial(): LineDuplex {
     const [theirs, ours] = createMemoryDuplexPair();
     this.#accept(ours);
-    return new RawWorker(theirs, () => this.settle());
+    return theirs;
+  }
+
+  connect(): RawWorker {
+    return new RawWorker(this.dial(), () => this.settle());
   }
 
   async settle(): Promise<void> {

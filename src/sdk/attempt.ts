@@ -1,0 +1,125 @@
+import type { WorkerCancel, WorkerExecute } from '../rpc/index.ts';
+import type { RpcPeer } from '../rpc/os-client.ts';
+
+export type StopReason = WorkerCancel['reason'];
+
+/** The job, as its handler sees it. */
+export interface WorkerJob<P = unknown> {
+  readonly id: string;
+  readonly type: string;
+  readonly payload: P;
+  /** W3C trace context of whoever submitted it. */
+  readonly traceparent: string | null;
+}
+
+export interface AttemptProgress {
+  /** 0 to 100. */
+  readonly percent?: number;
+  readonly message?: string;
+  readonly counters?: Readonly<Record<string, number>>;
+}
+
+/** What a handler may know of its attempt, and say about it. */
+export interface AttemptControl {
+  /** 1 for the first. */
+  readonly attempt: number;
+  /** Grows with every attempt of a job: whatever the job writes to should refuse a smaller one than it has seen. */
+  readonly fencingToken: number;
+  /** Time that the attempt has from its start; null for no limit. Unit: ms. */
+  readonly deadlineMs: number | null;
+  /** Aborted with an {@link AttemptStopped} when the handler should end: nothing it returns afterwards is needed. */
+  readonly signal: AbortSignal;
+  /** Tells how far it is; only the latest counts. */
+  progress(progress: AttemptProgress): void;
+  /** Output, as of a program. @returns when there is room for more; never rejects. */
+  log(data: string | Uint8Array, stream?: 'stdout' | 'stderr'): Promise<void>;
+}
+
+/** Why an attempt should end: the job was cancelled, it took too long, its hold was lost, or the agent stops. */
+export class AttemptStopped extends Error {
+  override readonly name = 'AttemptStopped';
+  readonly reason: StopReason;
+
+  constructor(reason: StopReason) {
+    super(`the attempt was stopped: ${reason}`);
+    this.reason = reason;
+  }
+}
+
+/** Characters of output in one message. */
+const PIECE_LENGTH = 2 ** 18;
+
+/** One attempt at work. What most handlers never ask for is made when they do. */
+export class Attempt implements AttemptControl {
+  readonly jobId: string;
+  readonly attempt: number;
+  readonly fencingToken: number;
+  readonly deadlineMs: number | null;
+  readonly #peer: RpcPeer;
+  #abort: AbortController | undefined;
+  #stopped: AttemptStopped | undefined;
+
+  constructor(peer: RpcPeer, { job, attempt, fencingToken, deadlineMs }: WorkerExecute) {
+    this.#peer = peer;
+    this.jobId = job.id;
+    this.attempt = attempt;
+    this.fencingToken = fencingToken;
+    this.deadlineMs = deadlineMs;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      if (this.#stopped !== undefined) this.#abort.abort(this.#stopped);
+    }
+    return this.#abort.signal;
+  }
+
+  /** Set once somebody wants it to end. */
+  get stopped(): AttemptStopped | undefined {
+    return this.#stopped;
+  }
+
+  stop(reason: StopReason): void {
+    if (this.#stopped !== undefined) return;
+    this.#stopped = new AttemptStopped(reason);
+    this.#abort?.abort(this.#stopped);
+  }
+
+  progress({ percent, message, counters }: AttemptProgress): void {
+    const { jobId, attempt } = this;
+    this.#peer.notify('worker.progress', { jobId, attempt, percent, message, counters });
+  }
+
+  async log(data: string | Uint8Array, stream: 'stdout' | 'stderr' = 'stdout'): Promise<void> {
+    const { jobId, attempt } = this;
+    for (const piece of piecesOf(data)) {
+      try {
+        await this.#peer.request('worker.log', { jobId, attempt, stream, ...piece });
+      } catch {
+        return; // the attempt is over or the connection gone: nobody is there to read it
+      }
+    }
+  }
+}
+
+function* piecesOf(data: string | Uint8Array): Iterable<{ data: string; encoding?: 'base64' }> {
+  if (typeof data === 'string') {
+    for (let at = 0; at < data.length; ) {
+      const end = endOfPiece(data, at + PIECE_LENGTH);
+      yield { data: data.slice(at, end) };
+      at = end;
+    }
+    return;
+  }
+  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  for (let at = 0; at < bytes.length; at += PIECE_LENGTH) {
+    yield { data: bytes.subarray(at, at + PIECE_LENGTH).toString('base64'), encoding: 'base64' };
+  }
+}
+
+/** A character of two halves is not cut. */
+function endOfPiece(text: string, at: number): number {
+  const isCut = at < text.length && /[\ud800-\udbff]/.test(text.charAt(at - 1));
+  return isCut ? at + 1 : at;
+}
