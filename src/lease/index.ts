@@ -34,8 +34,8 @@ export type {
 export { MAIN_GROUP } from './group.ts';
 export type { GroupHealthLine, GroupReport, ReportedMember } from './group-report.ts';
 export type { ProposalQueueOptions } from './proposal-queue.ts';
-export type { AppliedEvent, ReplicaOptions } from './replica.ts';
 export { agreedIndex } from './readmission.ts';
+export type { AppliedEvent, ReplicaOptions } from './replica.ts';
 export type { CompactionOptions } from './replica-state.ts';
 export { RestoredStore } from './restore.ts';
 export { decideRoles, type MemberObservation, type RolesInput, type RolesOptions } from './roles.ts';
