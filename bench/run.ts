@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import type { Bench } from './bench.ts';
 import { failover } from './benches/failover.ts';
 import { footprint } from './benches/footprint.ts';
+import { jobs } from './benches/jobs.ts';
 import { kv } from './benches/kv.ts';
 import { submitLatency } from './benches/latency.ts';
 import { startLatency } from './benches/start.ts';
@@ -16,7 +17,7 @@ import { throughput } from './benches/throughput.ts';
 import { describeMachine } from './machine.ts';
 import { FORMATS, type Format, type Measured } from './report.ts';
 
-const BENCHES: readonly Bench[] = [throughput, submitLatency, startLatency, kv, failover, footprint];
+const BENCHES: readonly Bench[] = [throughput, jobs, submitLatency, startLatency, kv, failover, footprint];
 const DEFAULT_RUNS = 3;
 const WRONG_USAGE = 2;
 

@@ -15,6 +15,12 @@ const worker = defineWorker(
   {
     handlers: {
       'e2e.echo': ({ payload }: WorkerJob<unknown>) => payload,
+      /** Begins twice: the first time it does not end by itself. */
+      'e2e.hang-once': async ({ id }: WorkerJob, control: AttemptControl) => {
+        if (control.attempt > 1) return control.attempt;
+        say({ event: 'begun', jobId: id, attempt: control.attempt });
+        return await new Promise(() => control.signal);
+      },
       'e2e.wait': async ({ id, payload }: WorkerJob<{ ms: number }>, control: AttemptControl) => {
         say({ event: 'begun', jobId: id, attempt: control.attempt });
         control.progress({ percent: 50 });
