@@ -2,18 +2,22 @@ import { z } from 'zod';
 import type { NodeRole, NodeView } from '../affinity/index.ts';
 import { type Clock, every, type Logger, type PeerId, type Random, type Timer } from '../base/index.ts';
 import type { KeptSession, Leadership, SessionKeeper } from '../lease/index.ts';
-import { parseWith } from '../lease/machine/index.ts';
+import { type Bucket, parseWith } from '../lease/machine/index.ts';
 import type { Messenger } from '../mesh/index.ts';
 import type { AssignResult } from './assign.ts';
 import { AttemptKeeper } from './attempt-keeper.ts';
 import { explainJob, type JobExplanation } from './explain.ts';
 import { Lines } from './lines.ts';
 import { type LiveIndex, readyKey } from './live-index.ts';
-import type { Fact, Key } from './machine-port.ts';
-import { type PlannedAssignment, placementOf, planAssignments } from './plan.ts';
+import type { Fact, Key, QueryContext } from './machine-port.ts';
+import { type Line, type PlannedAssignment, placementOf, planAssignments, type StartGate } from './plan.ts';
 import { resolveRecord } from './queries.ts';
+import type { ReadyJob } from './ready-queue.ts';
 import type { JobRecord } from './record.ts';
 import { findRecord } from './record-store.ts';
+import { StartBudget } from './start-budget.ts';
+import { type Held, heldBack } from './starts.ts';
+import { holdsSlot } from './tallies.ts';
 import { keepUp } from './upkeep-timer.ts';
 import { type Orders, reportSchema, type WorkerReport } from './wire.ts';
 
@@ -45,6 +49,7 @@ const parseJobName = parseWith(z.object({ id: z.string().min(1).max(128) }));
  * - P2 A node is given no more attempts than the slots it reported, counted by the agreed attempts, and none while it is suspect.
  * - P7 A node offers pools: what it runs itself, and each attached worker. Slots and agreed attempts are counted for each pool, and an
  *   assignment names one.
+ * - P9 What a limit holds back is not tried again before the end of a running job, the refill of a rate, or a change of the limits.
  * - P6 A new leader reads what waits in slices, the most urgent first, so that a long queue does not keep it from leading.
  */
 export class Dispatcher implements Disposable {
@@ -54,6 +59,8 @@ export class Dispatcher implements Disposable {
   readonly #reports = new Map<PeerId, WorkerReport & { readonly sessionId: string }>();
   readonly #parts: readonly Disposable[];
   #loading: Timer | undefined;
+  /** Rings when a rate lets the next job start. */
+  #refill: Timer | undefined;
   #isPlanning = false;
   #isPlanWanted = false;
 
@@ -75,6 +82,7 @@ export class Dispatcher implements Disposable {
 
   [Symbol.dispose](): void {
     this.#loading?.cancel();
+    this.#refill?.cancel();
     for (const part of this.#parts) part[Symbol.dispose]();
   }
 
@@ -97,7 +105,7 @@ export class Dispatcher implements Disposable {
       return Array.from(waiting, ({ key, id }) => ({ key, record: findRecord(jobs, id) }));
     });
     for (const { key, record } of rows) {
-      if (record !== undefined) this.#lines.add({ id: record.id, key }, placementOf(record.spec));
+      if (record !== undefined) this.#lines.add(readyJob(record, key), placementOf(record.spec), record.spec);
     }
     const last = rows.at(-1);
     if (last === undefined || rows.length < LOAD_LIMIT) return;
@@ -113,7 +121,8 @@ export class Dispatcher implements Disposable {
 
   #onFacts(facts: readonly Fact[]): void {
     for (const fact of facts) {
-      if (fact.module === 'jobs')
+      if (fact.module === 'jobs' && fact.type === 'limits') this.#lines.unparkAll();
+      else if (fact.module === 'jobs')
         this.#onJob(fact['record'] as JobRecord, fact['before'] as JobRecord['state'] | null);
       if (fact.module === 'members' && (fact.type === 'left' || fact.type === 'revoked')) {
         this.#keeper.loseAllOf(fact['peerId'] as PeerId, `its node is no member any more: ${fact.type}`);
@@ -125,9 +134,13 @@ export class Dispatcher implements Disposable {
   #onJob(record: JobRecord, before: JobRecord['state'] | null): void {
     const { id } = record;
     this.#keeper.follow(record, id);
-    const job = { id, key: readyKey(record) };
-    if (record.state === 'queued') this.#lines.add(job, placementOf(record.spec));
-    else if (before === 'queued') this.#lines.remove(job, placementOf(record.spec));
+    const { queue, concurrencyKey } = record.spec;
+    if (concurrencyKey !== null && before !== null && holdsSlot(before) && !holdsSlot(record.state))
+      this.#lines.unpark(queue, concurrencyKey); // P8
+    if (record.state === 'queued')
+      this.#lines.add(readyJob(record, readyKey(record)), placementOf(record.spec), record.spec);
+    else if (before === 'queued')
+      this.#lines.remove(readyJob(record, readyKey(record)), placementOf(record.spec), record.spec);
   }
 
   #onSession({ peerId }: KeptSession): void {
@@ -174,11 +187,34 @@ export class Dispatcher implements Disposable {
   #plan(): PlannedAssignment[] {
     const { clock, random } = this.#components;
     if (this.#lines.size === 0) return [];
-    return planAssignments(this.#lines.all(), this.#nodeViews(), {
+    const budget = this.#budget();
+    const planned = planAssignments(this.#lines.all(), this.#nodeViews(), {
       limit: PLAN_LIMIT,
       nowMs: clock.monotonicMs(),
       seed: random.uint32(),
+      gate: budget && gateOf(budget),
     });
+    if (budget !== undefined) this.#ringAfter(budget.retryAfterMs);
+    return planned;
+  }
+
+  /** @returns undefined where nothing is limited, which costs nothing then. */
+  #budget(): StartBudget | undefined {
+    const { leadership } = this.#components;
+    return leadership.read(({ module }) => {
+      const jobs = module('jobs');
+      const { limits, tallies } = jobs.derived<LiveIndex>();
+      if (limits.size === 0) return undefined;
+      return new StartBudget(limits, tallies, jobs.table<Bucket>('buckets'), leadership.groupMs());
+    });
+  }
+
+  /** P9 */
+  #ringAfter(waitMs: number): void {
+    this.#refill?.cancel();
+    this.#refill = undefined;
+    if (waitMs === Number.POSITIVE_INFINITY) return;
+    this.#refill = this.#components.clock.setTimer(waitMs, () => this.#wantPlan());
   }
 
   /** P2, P7: the pools of a node stand together, what it runs itself first. */
@@ -213,23 +249,52 @@ export class Dispatcher implements Disposable {
     try {
       results = await leadership.propose<readonly AssignResult[]>(command);
     } catch (error) {
-      for (const { job, line } of planned) this.#lines.add(job, line.placement);
+      for (const { job, line } of planned) this.#lines.add(job, line.placement, line.owner);
       throw error;
     }
     for (const [at, result] of results.entries()) {
       if (!('error' in result)) continue;
       log.debug({ jobId: result.jobId, code: result.error.code }, 'assignment refused');
       const { job, line } = planned[at] as PlannedAssignment;
-      if (this.#record(job.id)?.state === 'queued') this.#lines.add(job, line.placement);
+      if (this.#record(job.id)?.state === 'queued') this.#lines.add(job, line.placement, line.owner);
     }
     this.#keeper.push(results.flatMap((result) => ('running' in result ? [result.jobId] : [])));
   }
 
   #explain(body: unknown): JobExplanation {
     const { id } = parseJobName(body);
-    const record = this.#components.leadership.read(({ module }) => resolveRecord(module('jobs'), id));
-    return explainJob(record, this.#nodeViews());
+    const { leadership } = this.#components;
+    const [record, held] = leadership.read(({ module }) => {
+      const jobs = module('jobs');
+      const found = resolveRecord(jobs, id);
+      return [found, found.state === 'queued' ? heldOf(found, jobs, leadership.groupMs()) : undefined];
+    });
+    return explainJob(record, this.#nodeViews(), held);
   }
+}
+
+function readyJob({ id, spec: { concurrencyKey } }: JobRecord, key: Key): ReadyJob {
+  return concurrencyKey === null ? { id, key } : { id, key, concurrencyKey };
+}
+
+function heldOf({ spec }: JobRecord, jobs: QueryContext, groupMs: number): Held | undefined {
+  const { limits, tallies } = jobs.derived<LiveIndex>();
+  return heldBack(spec, { limits, running: tallies, buckets: jobs.table<Bucket>('buckets'), groupMs });
+}
+
+function gateOf(budget: StartBudget): StartGate {
+  const limited = (line: Line, job: ReadyJob) => ({
+    ...line.owner,
+    type: line.placement.type,
+    concurrencyKey: job.concurrencyKey ?? null,
+  });
+  return {
+    held: (line, job) => {
+      const held = budget.held(limited(line, job));
+      return held === undefined ? undefined : held.by === 'key' ? 'job' : 'line';
+    },
+    start: (line, job) => budget.start(limited(line, job)),
+  };
 }
 
 function byPeerId([left]: readonly [PeerId, unknown], [right]: readonly [PeerId, unknown]): number {

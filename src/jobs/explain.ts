@@ -1,6 +1,7 @@
 import { type Explanation, explain, type NodeView } from '../affinity/index.ts';
 import { placementOf } from './plan.ts';
 import { isFinal, type JobRecord } from './record.ts';
+import type { Held } from './starts.ts';
 
 /** Why a job is not running, or what it waits for. */
 export interface JobExplanation {
@@ -11,13 +12,20 @@ export interface JobExplanation {
   readonly nodes: { readonly peerId: string; readonly fits: boolean; readonly reasons: string[] }[];
 }
 
-/** @param views one for each pool of a node. */
-export function explainJob(record: JobRecord, views: readonly NodeView[]): JobExplanation {
+/**
+ * @param views one for each pool of a node.
+ * @param held what holds the job back, wherever it would run.
+ */
+export function explainJob(
+  record: JobRecord,
+  views: readonly NodeView[],
+  held?: Held | undefined,
+): JobExplanation {
   const nodes = [...Map.groupBy(views, ({ peerId }) => peerId).values()];
   const explained = nodes.map((pools) => explainNode(record, pools));
   return {
     state: record.state,
-    waitingFor: waitingFor(record, explained),
+    waitingFor: held?.reason ?? waitingFor(record, explained),
     nodes: explained.map(({ peerId, fits, reasons }) => ({ peerId, fits, reasons: [...reasons] })),
   };
 }

@@ -1,11 +1,20 @@
 import type { Placement } from '../affinity/index.ts';
-import type { Line } from './plan.ts';
+import type { Line, LineOwner } from './plan.ts';
 import { type ReadyJob, ReadyQueue } from './ready-queue.ts';
+import { SPEC_BASE } from './spec.ts';
 
-/** Every waiting job, in lines of equal demands. */
+const NO_OWNER: LineOwner = { queue: SPEC_BASE.queue, namespace: SPEC_BASE.namespace };
+
+/**
+ * Every waiting job, in lines of equal demands and bounds.
+ *
+ * - P8 While a job of a concurrency key is parked, one of that key runs or waits in a line: whenever one ends or leaves its line, the
+ *   first that is parked goes back to its line.
+ */
 export class Lines {
   readonly #lines = new Map<string, Line>();
 
+  /** Jobs that may be tried; those that are set aside are not counted. */
   get size(): number {
     let size = 0;
     for (const { queue } of this.#lines.values()) size += queue.size;
@@ -17,24 +26,63 @@ export class Lines {
   }
 
   /** A job that was taken may be put back; one that waits already stays where it is. */
-  add(job: ReadyJob, placement: Placement): void {
+  add(job: ReadyJob, placement: Placement, owner: LineOwner = NO_OWNER): void {
     const { key } = placement;
-    this.#lineOf(placement).queue.add(key === undefined ? job : { ...job, affinityKey: key });
+    const added = key === undefined ? job : { ...job, affinityKey: key };
+    const line = this.#lineOf(placement, owner);
+    const parked = line.parked.size === 0 ? undefined : line.parked.get(job.concurrencyKey ?? '');
+    if (parked?.has(added) !== true) line.queue.add(added);
   }
 
-  remove(job: ReadyJob, placement: Placement): void {
-    const name = nameOf(placement);
+  /** P8 */
+  remove(job: ReadyJob, placement: Placement, owner: LineOwner = NO_OWNER): void {
+    const name = nameOf(placement, owner);
     const line = this.#lines.get(name);
-    line?.queue.remove(job);
-    if (line?.queue.size === 0) this.#lines.delete(name);
+    if (line === undefined) return;
+    line.queue.remove(job);
+    const { concurrencyKey } = job;
+    if (concurrencyKey !== undefined && line.parked.size > 0) {
+      const parked = line.parked.get(concurrencyKey);
+      parked?.remove(job);
+      if (parked?.size === 0) line.parked.delete(concurrencyKey);
+      this.unpark(owner.queue, concurrencyKey);
+    }
+    if (line.queue.size === 0 && line.parked.size === 0) this.#lines.delete(name);
   }
 
-  #lineOf(placement: Placement): Line {
-    const name = nameOf(placement);
+  /** P8. One of the key has ended: the next of each line may be tried. */
+  unpark(queue: string, concurrencyKey: string): void {
+    for (const line of this.#lines.values()) {
+      if (line.parked.size === 0 || line.owner.queue !== queue) continue;
+      const parked = line.parked.get(concurrencyKey);
+      const next = parked?.take();
+      if (next !== undefined) line.queue.add(next);
+      if (parked?.size === 0) line.parked.delete(concurrencyKey);
+    }
+  }
+
+  /** The limits have changed: all that is set aside is tried again. */
+  unparkAll(): void {
+    for (const { queue, parked } of this.#lines.values()) {
+      for (const others of parked.values())
+        for (let job = others.take(); job !== undefined; job = others.take()) queue.add(job);
+      parked.clear();
+    }
+  }
+
+  #lineOf(placement: Placement, owner: LineOwner): Line {
+    const name = nameOf(placement, owner);
     const known = this.#lines.get(name);
     if (known !== undefined) return known;
     const { key: _, ...demands } = placement;
-    const line: Line = { placement: demands, queue: new ReadyQueue(), preferredSinceMs: null };
+    const { queue, namespace } = owner;
+    const line: Line = {
+      placement: demands,
+      queue: new ReadyQueue(),
+      owner: { queue, namespace },
+      parked: new Map(),
+      preferredSinceMs: null,
+    };
     this.#lines.set(name, line);
     return line;
   }
@@ -43,7 +91,13 @@ export class Lines {
 /** Names of placements that many jobs share, which is most of them. */
 const names = new WeakMap<Placement, string>();
 
-function nameOf(placement: Placement): string {
+function nameOf(placement: Placement, { queue, namespace }: LineOwner): string {
+  const demands = demandsOf(placement);
+  if (queue === SPEC_BASE.queue && namespace === SPEC_BASE.namespace) return demands;
+  return `${demands}\u0000${queue}\u0000${namespace}`;
+}
+
+function demandsOf(placement: Placement): string {
   const known = names.get(placement);
   if (known !== undefined) return known;
   const { key: _, ...demands } = placement;

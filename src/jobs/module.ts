@@ -2,9 +2,11 @@ import { z } from 'zod';
 import { parseWith } from '../lease/machine/index.ts';
 import { applyAssign } from './assign.ts';
 import { applyCancel } from './cancel.ts';
+import { limitSchema, pauseSchema, readLimits, resumeSchema } from './limits.ts';
 import { LiveIndex } from './live-index.ts';
 import type { MachineModule } from './machine-port.ts';
 import { listSchema, runGet, runList } from './queries.ts';
+import { applyLimit, applyPause, applyResume, listQueuesSchema, runLimits, runQueues } from './queues.ts';
 import { liveRecords, TABLES } from './record-store.ts';
 import { applySettle } from './settle.ts';
 import { applySubmit, parseSubmit } from './submit.ts';
@@ -38,6 +40,7 @@ export const jobsModule: MachineModule = {
   tables: TABLES,
   derive: (tables) => {
     const index = new LiveIndex();
+    readLimits(tables, index.limits);
     for (const record of liveRecords(tables)) {
       index.move(undefined, record);
       index.commit();
@@ -85,6 +88,9 @@ export const jobsModule: MachineModule = {
       parse: () => null,
       apply: (_body, context) => applyRelease(context),
     },
+    pauseQueue: { since: 1, parse: parseWith(pauseSchema), apply: applyPause },
+    resumeQueue: { since: 1, parse: parseWith(resumeSchema), apply: applyResume },
+    limit: { since: 1, parse: parseWith(limitSchema), apply: applyLimit },
     purge: {
       since: 1,
       isLeadersOnly: true,
@@ -95,6 +101,8 @@ export const jobsModule: MachineModule = {
   queries: {
     get: { parse: parseWith(jobName), run: runGet },
     list: { parse: parseWith(listSchema), run: runList },
+    queues: { parse: parseWith(listQueuesSchema), run: runQueues },
+    limits: { parse: () => null, run: (_body, context) => runLimits(context) },
     nextDue: { parse: () => null, run: (_body, context) => nextDueMs(context) },
     nextExpiry: { parse: () => null, run: (_body, context) => nextExpiryMs(context) },
   },

@@ -1,7 +1,7 @@
 import { canEverFit, type NodeView, type Placement, rank } from '../affinity/index.ts';
 import type { PeerId } from '../base/index.ts';
 import type { Key } from './machine-port.ts';
-import type { ReadyJob, ReadyQueue } from './ready-queue.ts';
+import { type ReadyJob, ReadyQueue } from './ready-queue.ts';
 import { type Affinity, type JobSpec, SPEC_BASE } from './spec.ts';
 
 /**
@@ -11,8 +11,21 @@ import { type Affinity, type JobSpec, SPEC_BASE } from './spec.ts';
 export interface Line {
   readonly placement: Placement;
   readonly queue: ReadyQueue;
+  /** The queue and the namespace of its jobs, by which they are bounded. */
+  readonly owner: LineOwner;
+  /** Jobs of a concurrency key that runs as often as it may, by that key: set aside so that they hold up no other. */
+  readonly parked: Map<string, ReadyQueue>;
   /** When a free node was first passed over for a preferred one; null while nobody is waited for. */
   preferredSinceMs: number | null;
+}
+
+export type LineOwner = Pick<JobSpec, 'queue' | 'namespace'>;
+
+/** Says which jobs may start now, and is told which do. */
+export interface StartGate {
+  /** `line`: nothing of this line may; `job`: only others of this line. */
+  held(line: Line, job: ReadyJob): 'line' | 'job' | undefined;
+  start(line: Line, job: ReadyJob): void;
 }
 
 export interface PlannedAssignment {
@@ -29,6 +42,8 @@ export interface PlanOptions {
   readonly nowMs: number;
   /** Shifts ties between equal nodes. */
   readonly seed: number;
+  /** Everything may start where there is none. */
+  readonly gate?: StartGate | undefined;
 }
 
 /** Where a job goes. */
@@ -45,7 +60,7 @@ type OpenView = { freeSlots: number } & NodeView;
 export function planAssignments(
   lines: Iterable<Line>,
   nodes: readonly NodeView[],
-  { limit, nowMs, seed }: PlanOptions,
+  { limit, nowMs, seed, gate }: PlanOptions,
 ): PlannedAssignment[] {
   const views = nodes.map((node) => ({ ...node }));
   let freeSlots = views.reduce(
@@ -56,9 +71,15 @@ export function planAssignments(
   if (freeSlots === 0) return planned;
   const open = [...lines].filter(({ queue }) => queue.size > 0).sort(byFirstJobLast);
   for (let line = open.pop(); line !== undefined; line = open.pop()) {
+    const held = gate?.held(line, line.queue.peek() as ReadyJob);
+    if (held === 'job') parkFirst(line);
+    if (held === 'job' && line.queue.size > 0) putBack(open, line);
+    if (held !== undefined) continue;
     const place = choosePlace(line, views, nowMs, seed + planned.length);
     if (place === undefined) continue;
-    planned.push({ job: line.queue.take() as ReadyJob, line, ...place });
+    const job = line.queue.take() as ReadyJob;
+    gate?.start(line, job);
+    planned.push({ job, line, ...place });
     takeSlot(views, place);
     freeSlots -= 1;
     if (freeSlots === 0 || planned.length === limit) break;
@@ -98,6 +119,15 @@ function makePlacement(type: string, affinity: Affinity): Placement {
 function takeSlot(views: readonly OpenView[], { peerId, pool }: Place): void {
   const view = views.find((one) => one.peerId === peerId && (one.pool ?? null) === pool);
   if (view !== undefined) view.freeSlots -= 1;
+}
+
+/** The first job stands aside until one of its key ends. */
+function parkFirst({ queue, parked }: Line): void {
+  const job = queue.take() as ReadyJob;
+  const key = job.concurrencyKey ?? '';
+  const others = parked.get(key) ?? new ReadyQueue();
+  parked.set(key, others);
+  others.add(job);
 }
 
 /** The line whose first job comes first stands at the end, where it is taken from. */

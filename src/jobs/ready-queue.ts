@@ -7,6 +7,8 @@ export interface ReadyJob {
   readonly key: Key;
   /** Jobs of one affinity key meet on one node; it ranks nodes and rules none out. */
   readonly affinityKey?: string;
+  /** Jobs of one queue and key are bounded together. */
+  readonly concurrencyKey?: string;
 }
 
 /** Jobs with the same demands, in order. Taking and adding at either end cost nothing; elsewhere a binary search and a move of what follows. */
@@ -37,6 +39,10 @@ export class ReadyQueue {
     const last = this.#jobs.at(-1);
     if (last === undefined || this.size === 0 || last.key < job.key) this.#jobs.push(job);
     else this.#insert(job);
+  }
+
+  has({ key }: ReadyJob): boolean {
+    return this.#jobs[this.#place(key)]?.key === key;
   }
 
   remove({ key }: ReadyJob): void {

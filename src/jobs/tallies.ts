@@ -90,7 +90,7 @@ export class Tallies {
   }
 
   #addToQueue(name: string, state: JobState, field: keyof Tally, change: 1 | -1): void {
-    const queue = found(this.#queues, name, () => ({ waiting: 0, running: 0, states: {} }));
+    const queue = found(this.#queues, name, (): CountedQueue => ({ waiting: 0, running: 0, states: {} }));
     queue[field] += change;
     queue.states[state] = (queue.states[state] ?? 0) + change;
     if (queue.waiting === 0 && queue.running === 0) this.#queues.delete(name);

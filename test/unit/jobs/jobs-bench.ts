@@ -7,9 +7,9 @@ import {
   resolveJobSpec,
   submitBody,
 } from '../../../src/jobs/index.ts';
-import { LiveIndex } from '../../../src/jobs/live-index.ts';
+import type { LiveIndex } from '../../../src/jobs/live-index.ts';
 import type { JobRecord } from '../../../src/jobs/record.ts';
-import { findRecord, indexKeysOf, liveRecords, type TableName } from '../../../src/jobs/record-store.ts';
+import { findRecord, indexKeysOf, type TableName } from '../../../src/jobs/record-store.ts';
 import type { AttemptRef } from '../../../src/jobs/settle.ts';
 import { type CommandOutcome, sessionsModule } from '../../../src/lease/machine/index.ts';
 import { Bench, codeOf, resultOf } from '../lease/machine/support.ts';
@@ -103,8 +103,7 @@ export class JobsBench extends Bench {
         name,
       );
     }
-    const anew = new LiveIndex();
-    for (const record of liveRecords(jobs)) anew.move(undefined, record);
+    const anew = jobsModule.derive?.(jobs) as LiveIndex;
     assert.deepEqual(jobs.derived<LiveIndex>().describe(), anew.describe(), 'in memory');
   }
 

@@ -38,18 +38,23 @@ describe('a paused queue', () => {
   it('starts nothing and keeps what waits and what runs', () => {
     const bench = withJobs(2, { queue: 'mail' });
     start(bench, 'job_1');
-    const paused = resultOf(bench.do('pauseQueue', { queue: 'mail', reason: 'the printer burns' })) as QueueView;
+    const paused = resultOf(
+      bench.do('pauseQueue', { queue: 'mail', reason: 'the printer burns' }),
+    ) as QueueView;
     assert.equal(paused.paused, true);
     const [held] = start(bench, 'job_2');
     assert.equal(held?.code, 'CONFLICT');
     assert.equal(held?.message, 'queue mail is paused: the printer burns');
     const { waiting, running, pauseReason, states } = queue(bench, 'mail');
-    assert.deepEqual({ waiting, running, pauseReason, states }, {
-      waiting: 1,
-      running: 1,
-      pauseReason: 'the printer burns',
-      states: { queued: 1, running: 1 },
-    });
+    assert.deepEqual(
+      { waiting, running, pauseReason, states },
+      {
+        waiting: 1,
+        running: 1,
+        pauseReason: 'the printer burns',
+        states: { queued: 1, running: 1 },
+      },
+    );
   });
 
   it('still takes jobs in, and starts them once it is resumed', () => {
@@ -255,7 +260,7 @@ describe('limits that cannot be', () => {
   ];
   for (const [why, body] of rows) {
     it(`are refused: ${why}`, () => {
-      assert.throws(() => new JobsBench().do('limit', body), /INVALID_PARAMS|AspenError|invalid/i);
+      assert.equal(new JobsBench().code('limit', body), 'INVALID_PARAMS');
     });
   }
 });
