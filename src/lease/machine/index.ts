@@ -57,7 +57,7 @@ export {
   toWireOutcome,
   type WireOutcome,
 } from './outcome.ts';
-export { rateLimitsModule, type Taken } from './rate-limits.ts';
+export { type Bucket, rateLimitsModule, type Taken, take as takePermits } from './rate-limits.ts';
 export { type Endpoint, SERVICE_PAGE_LIMIT, type ServiceView, viewService } from './services.ts';
 export { type Session, sessionsModule } from './sessions.ts';
 export { encodeState, type MachineState, positionOf, readState, stateKey } from './state.ts';
