@@ -1,7 +1,10 @@
 import { AspenError, type PeerId, toWireError, type WireError } from '../base/index.ts';
+import type { LiveIndex } from './live-index.ts';
 import { type ApplyContext, textKey } from './machine-port.ts';
 import type { JobRecord, RunningAttempt } from './record.ts';
 import { findRecord, putRecord } from './record-store.ts';
+import type { JobSpec } from './spec.ts';
+import { type Buckets, heldBack, spendStart } from './starts.ts';
 
 export interface AssignItem {
   readonly jobId: string;
@@ -20,6 +23,7 @@ export type AssignResult =
  *
  * - J5 The fencing token is the position of the assignment: tokens of one job only grow, also after a recovery.
  * - J6 Only a node with an open session is given work.
+ * - Q3, Q4, Q5 A start that a limit forbids is refused here, whatever the leader believed.
  */
 export function applyAssign(
   { assignments }: { readonly assignments: readonly AssignItem[] },
@@ -57,6 +61,7 @@ function assignOne({ jobId, peerId, sessionId, pool }: AssignItem, context: Appl
       details: { current: record.state },
     });
   }
+  takeStart(record.spec, context); // Q3, Q4, Q5
   const running: RunningAttempt = {
     attempt: record.attempt + 1,
     node: peerId as PeerId,
@@ -66,7 +71,24 @@ function assignOne({ jobId, peerId, sessionId, pool }: AssignItem, context: Appl
     startedAt: context.wallMs,
     startedGroupMs: context.groupMs,
   };
-  const after: JobRecord = { ...record, state: 'running', attempt: running.attempt, running };
+  const after: JobRecord = {
+    ...record,
+    state: 'running',
+    attempt: running.attempt,
+    running,
+    dueGroupMs: null,
+  };
   putRecord(context, after, record);
   return running;
+}
+
+/** @throws AspenError CONFLICT when the job is held back. */
+function takeStart(spec: JobSpec, context: ApplyContext): void {
+  const { limits, tallies } = context.derived<LiveIndex>();
+  if (limits.size === 0) return;
+  const buckets = context.table('buckets') as Buckets;
+  const { groupMs } = context;
+  const held = heldBack(spec, { limits, running: tallies, buckets, groupMs });
+  if (held !== undefined) throw new AspenError('CONFLICT', held.reason, { details: { heldBy: held.by } });
+  spendStart(spec, limits, buckets, groupMs);
 }

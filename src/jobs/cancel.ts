@@ -1,10 +1,10 @@
 import { AspenError } from '../base/index.ts';
+import { moveRecord } from './dependents.ts';
 import { type JobView, jobView } from './job-view.ts';
 import type { ApplyContext } from './machine-port.ts';
+import { finished } from './moves.ts';
 import { resolveRecord } from './queries.ts';
 import { isFinal, type JobRecord } from './record.ts';
-import { putRecord } from './record-store.ts';
-import { finished } from './settle.ts';
 
 /**
  * A job that waits is cancelled at once; one that runs is `cancelling` until its worker has proven that the attempt is over, or the
@@ -26,6 +26,6 @@ export function applyCancel(
     record.running === null
       ? { ...record, ...finished(record, context), state: 'cancelled', cancelReason: reason }
       : { ...record, state: 'cancelling', cancelReason: reason };
-  putRecord(context, after, record);
+  moveRecord(context, after, record);
   return jobView(after);
 }

@@ -1,11 +1,19 @@
+import { LimitBook } from './limits.ts';
 import { type Derived, type Key, numberKey, SortedKeys } from './machine-port.ts';
 import { isFinal, type JobRecord, type JobState } from './record.ts';
 import { RecordCache } from './record-cache.ts';
+import { Tallies } from './tallies.ts';
 
 /** Bytes that stand before the id in the keys of each index. */
 const PLACE_BYTES = 16;
-const READY_BYTES = 1 + PLACE_BYTES;
+const READY_BYTES = 8 + PLACE_BYTES;
 const DUE_BYTES = 8;
+/** Between the ids of a parent and of one who waits for it; less than any character of an id. */
+const SEPARATOR = '\u0000';
+
+/** A job is as urgent as one of the next higher priority that became ready so much later. Unit: ms of group time. */
+export const PRIORITY_STEP_MS = 5 * 60_000;
+const HIGHEST_PRIORITY = 10;
 
 type Undo = readonly [keys: SortedKeys, key: Key, wasAdded: boolean];
 
@@ -19,14 +27,23 @@ type Undo = readonly [keys: SortedKeys, key: Key, wasAdded: boolean];
 export class LiveIndex implements Derived {
   readonly #ready = new SortedKeys();
   readonly #due = new SortedKeys();
+  readonly #planned = new SortedKeys();
+  readonly #dependents = new SortedKeys();
   readonly #byState = new Map<JobState, SortedKeys>();
   readonly #cache = new RecordCache();
+  readonly tallies = new Tallies();
+  readonly limits = new LimitBook();
   #undo: Undo[] = [];
+  #counted: (readonly [record: JobRecord, change: 1 | -1])[] = [];
   #touched: string[] = [];
+  #spent = 0;
 
   begin(): void {
     this.#undo = [];
+    this.#counted = [];
     this.#touched = [];
+    this.#spent = 0;
+    this.limits.begin();
   }
 
   commit(): void {
@@ -39,13 +56,20 @@ export class LiveIndex implements Derived {
       if (wasAdded) keys.remove(key);
       else keys.add(key);
     }
+    for (const [record, change] of this.#counted) this.tallies.add(record, change === 1 ? -1 : 1);
+    this.limits.rollback();
     for (const id of this.#touched) this.#cache.drop(id);
     this.begin();
   }
 
   /** Takes over that `before` became `after`; either may be missing. */
   move(before: JobRecord | undefined, after: JobRecord | undefined): void {
-    if (before?.state === after?.state && before?.dueGroupMs === after?.dueGroupMs) return;
+    if (
+      before?.state === after?.state &&
+      before?.dueGroupMs === after?.dueGroupMs &&
+      before?.unmet === after?.unmet
+    )
+      return;
     if (before !== undefined) this.#place(before, false);
     if (after !== undefined) this.#place(after, true);
   }
@@ -71,20 +95,51 @@ export class LiveIndex implements Derived {
     }
   }
 
-  /** @returns ids of scheduled jobs that are due at `groupMs`, the earliest first. */
+  /** @returns ids of jobs for which something is due at the group time `groupMs`, the earliest first. */
   due(groupMs: number, limit: number): string[] {
+    return idsUntil(this.#due, groupMs, limit);
+  }
+
+  /** @returns ids of jobs whose next planned instant is not after `wallMs`, the earliest first. */
+  planned(wallMs: number, limit: number): string[] {
+    return idsUntil(this.#planned, wallMs, limit);
+  }
+
+  /** @returns the first key of those that are due at some time, which begins with that group time. */
+  firstDue(): Key | undefined {
+    return firstOf(this.#due);
+  }
+
+  /** @returns the first key of those with a planned instant, which begins with it. */
+  firstPlanned(): Key | undefined {
+    return firstOf(this.#planned);
+  }
+
+  /** Whether an unfinished job waits for the end of that one. */
+  hasDependents(parent: string): boolean {
+    return this.#dependents.size > 0 && this.dependentsOf(parent, '', 1).length > 0;
+  }
+
+  /** @returns ids of jobs that wait for the end of `parent`, in order, those after `after`. */
+  dependentsOf(parent: string, after: string, limit: number): string[] {
     const ids: string[] = [];
-    for (const entry of this.#due.range({ from: '', to: numberKey(groupMs + 1) })) {
+    const range = { from: `${parent}${SEPARATOR}${after}`, to: `${parent}${SEPARATOR}\u00ff` };
+    for (const entry of limit > 0 ? this.#dependents.range(range) : []) {
+      const id = entry.slice(parent.length + 1);
+      if (id === after) continue;
+      ids.push(id);
       if (ids.length === limit) break;
-      ids.push(entry.slice(DUE_BYTES));
     }
     return ids;
   }
 
-  /** @returns the first key of the scheduled jobs, which begins with when it is due. */
-  firstDue(): Key | undefined {
-    for (const entry of this.#due.range({ from: '', to: '\u00ff\u00ff' })) return entry;
-    return undefined;
+  /** What the present command may still do of work that is bounded for each command. */
+  movesLeft(limit: number): number {
+    return Math.max(0, limit - this.#spent);
+  }
+
+  spend(moves: number): void {
+    this.#spent += moves;
   }
 
   countOf(state: JobState): number {
@@ -104,22 +159,36 @@ export class LiveIndex implements Derived {
   }
 
   /** Everything it knows, for comparing two of them. */
-  describe(): Readonly<Record<string, readonly Key[]>> {
+  describe(): Readonly<Record<string, unknown>> {
     const all = (keys: SortedKeys) => [...keys.range({ from: '', to: '\u00ff'.repeat(3) })];
     const states = [...this.#byState].filter(([, keys]) => keys.size > 0).sort();
     return {
       ready: all(this.#ready),
       due: all(this.#due),
+      planned: all(this.#planned),
+      dependents: all(this.#dependents),
       ...Object.fromEntries(states.map(([state, keys]) => [state, all(keys)])),
+      tallies: this.tallies.describe(),
+      limits: this.limits.describe(),
     };
   }
 
   #place(record: JobRecord, isThere: boolean): void {
     const { id, state } = record;
     if (isFinal(state)) return;
+    const change = isThere ? 1 : -1;
+    this.tallies.add(record, change);
+    this.#counted.push([record, change]);
     this.#set(this.#stateKeys(state), placeKey(record) + id, isThere);
     if (state === 'queued') this.#set(this.#ready, readyKey(record) + id, isThere);
-    if (state === 'scheduled') this.#set(this.#due, numberKey(record.dueGroupMs ?? 0) + id, isThere);
+    if (record.dueGroupMs !== null && (state === 'scheduled' || state === 'queued'))
+      this.#set(this.#due, numberKey(record.dueGroupMs) + id, isThere);
+    const plannedMs = nextInstantMs(record);
+    if (plannedMs !== null) this.#set(this.#planned, numberKey(plannedMs) + id, isThere);
+    for (const at of record.unmet) {
+      const parent = record.spec.dependsOn[at]?.id;
+      this.#set(this.#dependents, `${parent}${SEPARATOR}${id}`, isThere);
+    }
   }
 
   #set(keys: SortedKeys, key: Key, isThere: boolean): void {
@@ -137,12 +206,38 @@ export class LiveIndex implements Derived {
   }
 }
 
-/** Higher priority first, then the order of submission. */
-export function readyKey(record: Pick<JobRecord, 'spec' | 'position' | 'offset'>): Key {
-  return String.fromCharCode(10 - record.spec.priority) + placeKey(record);
+/** @returns wall time of the next thing that is planned for the job; null when nothing is. */
+export function nextInstantMs({ state, dueGroupMs, spec }: JobRecord): number | null {
+  if (state === 'cancelling') return null;
+  return state === 'scheduled' && dueGroupMs === null ? spec.runAtMs : spec.deadlineAtMs;
+}
+
+/**
+ * The order in which jobs are given out: by priority and by how long they wait, then by submission.
+ *
+ * - J7 Nobody starves: a job that has been ready for {@link PRIORITY_STEP_MS} longer stands beside those of the next higher priority. The
+ *   key says so by itself and never changes while the job waits, so ageing costs nothing.
+ */
+export function readyKey(record: Pick<JobRecord, 'spec' | 'position' | 'offset' | 'readyGroupMs'>): Key {
+  const handicapMs = (HIGHEST_PRIORITY - record.spec.priority) * PRIORITY_STEP_MS;
+  return numberKey((record.readyGroupMs ?? 0) + handicapMs) + placeKey(record);
 }
 
 /** Unique to a job, in the order of submission. */
 export function placeKey({ position, offset }: Pick<JobRecord, 'position' | 'offset'>): Key {
   return numberKey(position) + numberKey(offset);
+}
+
+function idsUntil(keys: SortedKeys, atMs: number, limit: number): string[] {
+  const ids: string[] = [];
+  for (const entry of keys.range({ from: '', to: numberKey(atMs + 1) })) {
+    if (ids.length === limit) break;
+    ids.push(entry.slice(DUE_BYTES));
+  }
+  return ids;
+}
+
+function firstOf(keys: SortedKeys): Key | undefined {
+  for (const entry of keys.range({ from: '', to: '\u00ff\u00ff' })) return entry;
+  return undefined;
 }

@@ -5,9 +5,11 @@ import { applyCancel } from './cancel.ts';
 import { limitSchema, pauseSchema, readLimits, resumeSchema } from './limits.ts';
 import { LiveIndex } from './live-index.ts';
 import type { MachineModule } from './machine-port.ts';
+import { applyPauseJob, applyResumeJob } from './pause.ts';
 import { listSchema, runGet, runList } from './queries.ts';
 import { applyLimit, applyPause, applyResume, listQueuesSchema, runLimits, runQueues } from './queues.ts';
 import { liveRecords, TABLES } from './record-store.ts';
+import { applyRetry } from './rerun.ts';
 import { applySettle } from './settle.ts';
 import { applySubmit, parseSubmit } from './submit.ts';
 import { applyPurge, applyRelease, nextDueMs, nextExpiryMs } from './upkeep.ts';
@@ -82,6 +84,9 @@ export const jobsModule: MachineModule = {
       parse: parseWith(jobName.extend({ reason: z.string().max(1_024).nullable() })),
       apply: applyCancel,
     },
+    retry: { since: 1, parse: parseWith(jobName), apply: applyRetry },
+    pause: { since: 1, parse: parseWith(jobName), apply: applyPauseJob },
+    resume: { since: 1, parse: parseWith(jobName), apply: applyResumeJob },
     release: {
       since: 1,
       isLeadersOnly: true,

@@ -1,7 +1,14 @@
 import { isDeepStrictEqual } from 'node:util';
 import { InvariantError, type PeerId } from '../base/index.ts';
 import type { AttemptRecord, JobRecord, JobState, RunningAttempt } from './record.ts';
-import { type Affinity, type JobSpec, type RetryPolicy, SPEC_BASE } from './spec.ts';
+import {
+  type Affinity,
+  type Dependency,
+  type FailurePolicy,
+  type JobSpec,
+  type RetryPolicy,
+  SPEC_BASE,
+} from './spec.ts';
 
 /**
  * Specs and records as lists of fields, for the log, the tables and the wire: names would make up most of a record. What equals the base
@@ -10,9 +17,12 @@ import { type Affinity, type JobSpec, type RetryPolicy, SPEC_BASE } from './spec
 export type PackedSpec = readonly unknown[];
 export type PackedRecord = readonly unknown[];
 
+/** One list for all records without open dependencies, so that a change is told by identity. */
+export const NOTHING_UNMET: readonly number[] = Object.freeze([]);
+
 export function packSpec(spec: JobSpec): PackedSpec {
   const { retry, affinity, labels } = spec;
-  return [
+  const packed = [
     spec.type,
     spec.payload,
     spec.idempotencyKey,
@@ -30,6 +40,28 @@ export function packSpec(spec: JobSpec): PackedSpec {
     spec.namespace === SPEC_BASE.namespace ? null : spec.namespace,
     spec.concurrencyKey,
   ];
+  return asksForRare(spec) ? [...packed, ...packRare(spec)] : packed;
+}
+
+/** What few jobs ask for stands at the end, and most lists end before it. */
+function packRare(spec: JobSpec): PackedSpec {
+  return [
+    spec.queueTimeoutMs,
+    spec.heartbeatTimeoutMs,
+    spec.deadlineAtMs,
+    spec.dependsOn.length === 0 ? null : spec.dependsOn.map(({ id, on }) => [id, on]),
+    spec.onDependencyFailure,
+  ];
+}
+
+function asksForRare(spec: JobSpec): boolean {
+  return (
+    spec.dependsOn.length > 0 ||
+    spec.queueTimeoutMs !== null ||
+    spec.heartbeatTimeoutMs !== null ||
+    spec.deadlineAtMs !== null ||
+    spec.onDependencyFailure !== SPEC_BASE.onDependencyFailure
+  );
 }
 
 /** The shape is not checked here: `checkedSpec` does so for what comes from elsewhere. */
@@ -51,12 +83,27 @@ export function unpackSpec(packed: PackedSpec): JobSpec {
     retentionMs: packed[13] as number,
     namespace: (packed[14] as string | null | undefined) ?? SPEC_BASE.namespace,
     concurrencyKey: (packed[15] as string | null | undefined) ?? null,
+    queueTimeoutMs: (packed[16] as number | null | undefined) ?? null,
+    heartbeatTimeoutMs: (packed[17] as number | null | undefined) ?? null,
+    deadlineAtMs: (packed[18] as number | null | undefined) ?? null,
+    dependsOn: unpackDependencies(packed[19]),
+    onDependencyFailure: (packed[20] as FailurePolicy | undefined) ?? SPEC_BASE.onDependencyFailure,
   };
+}
+
+/** What is no list of pairs is left as it is, for `checkedSpec` to refuse. */
+function unpackDependencies(packed: unknown): JobSpec['dependsOn'] {
+  if (packed === null || packed === undefined) return SPEC_BASE.dependsOn;
+  if (!Array.isArray(packed)) return packed as JobSpec['dependsOn'];
+  return packed.map((edge: unknown) => {
+    const [id, on] = Array.isArray(edge) ? edge : [];
+    return { id, on } as Dependency;
+  });
 }
 
 /** Everything but the id, which is the key, and the spec, which never changes and has a table of its own. */
 export function packRecord(record: JobRecord): PackedRecord {
-  return [
+  const packed = [
     record.state,
     record.position,
     record.offset,
@@ -72,7 +119,10 @@ export function packRecord(record: JobRecord): PackedRecord {
     record.error,
     record.cancelReason,
     record.history.length === 0 ? null : record.history.map(packAttempt),
+    record.readyGroupMs,
   ];
+  if (record.unmet.length === 0 && record.ending === null) return packed;
+  return [...packed, record.unmet.length === 0 ? null : record.unmet, record.ending];
 }
 
 /** @throws InvariantError: what is stored was written by this module. */
@@ -96,6 +146,9 @@ export function unpackRecord(id: string, spec: JobSpec, packed: PackedRecord): J
     error: packed[12] as JobRecord['error'],
     cancelReason: packed[13] as string | null,
     history: ((packed[14] as readonly (readonly unknown[])[] | null) ?? []).map(unpackAttempt),
+    readyGroupMs: (packed[15] as number | null | undefined) ?? null,
+    unmet: (packed[16] as readonly number[] | null | undefined) ?? NOTHING_UNMET,
+    ending: (packed[17] as JobRecord['ending'] | undefined) ?? null,
   };
 }
 

@@ -24,7 +24,18 @@ import { checkMove } from './states.ts';
  *
  * - J1 All indexes are a function of the records: each move changes record and indexes in one command.
  */
-export const TABLES = ['specs', 'live', 'done', 'order', 'ended', 'expiring', 'idempotency'] as const;
+export const TABLES = [
+  'specs',
+  'live',
+  'done',
+  'order',
+  'ended',
+  'expiring',
+  'idempotency',
+  'limits',
+  'buckets',
+  'cascades',
+] as const;
 export type TableName = (typeof TABLES)[number];
 
 type Context = ApplyContext | QueryContext;
@@ -79,6 +90,14 @@ export function putRecord(context: ApplyContext, record: JobRecord, before: JobR
     before: before?.state ?? null,
     record,
   });
+}
+
+/** Keeps a final record until later. */
+export function postpone(context: ApplyContext, record: JobRecord, expiresGroupMs: number): void {
+  deleteEnded(context, record);
+  const after = { ...record, expiresGroupMs };
+  context.table<PackedRecord>('done').put(textKey(record.id), packRecord(after));
+  putEnded(context, after);
 }
 
 export function deleteRecord(context: ApplyContext, record: JobRecord): void {

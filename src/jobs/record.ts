@@ -1,7 +1,21 @@
 import type { PeerId } from '../base/index.ts';
 import type { JobSpec } from './spec.ts';
 
-export type JobState = 'scheduled' | 'queued' | 'running' | 'cancelling' | 'succeeded' | 'dead' | 'cancelled';
+/**
+ * Where a job stands. A failed attempt that is followed by another leaves it `scheduled` (or `queued`, without a pause), with `error` set:
+ * what the interface calls `failed` is no state of its own.
+ */
+export type JobState =
+  | 'blocked'
+  | 'scheduled'
+  | 'queued'
+  | 'running'
+  | 'cancelling'
+  | 'paused'
+  | 'succeeded'
+  | 'dead'
+  | 'cancelled'
+  | 'skipped';
 
 export interface JobError {
   readonly code: string;
@@ -51,8 +65,17 @@ export interface JobRecord {
   /** Number of the latest attempt; 0 before the first. */
   readonly attempt: number;
   readonly running: RunningAttempt | null;
-  /** Group time at which a `scheduled` job is due. */
+  /**
+   * Group time at which a `scheduled` job is due, or at which a `queued` one has waited too long. Null for a scheduled job that waits for
+   * the instant of its spec. A paused job keeps what it will still wait for.
+   */
   readonly dueGroupMs: number | null;
+  /** Group time at which it was first ready for a node, from which it ages; null before. */
+  readonly readyGroupMs: number | null;
+  /** Places in `spec.dependsOn` of what it still waits for; where a dependency ended it, of those that were open then. */
+  readonly unmet: readonly number[];
+  /** What a `cancelling` job dies of; null where somebody cancelled it. */
+  readonly ending: JobError | null;
   readonly failureCount: number;
   readonly lossCount: number;
   readonly finishedAt: number | null;
@@ -67,7 +90,7 @@ export interface JobRecord {
 
 export const HISTORY_LIMIT = 50;
 
-const FINAL: ReadonlySet<JobState> = new Set(['succeeded', 'dead', 'cancelled']);
+const FINAL: ReadonlySet<JobState> = new Set(['succeeded', 'dead', 'cancelled', 'skipped']);
 
 export function isFinal(state: JobState): boolean {
   return FINAL.has(state);

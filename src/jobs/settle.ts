@@ -1,5 +1,7 @@
 import { AspenError, toWireError, type WireError } from '../base/index.ts';
+import { moveRecord } from './dependents.ts';
 import type { ApplyContext } from './machine-port.ts';
+import { finished, waiting } from './moves.ts';
 import {
   type AttemptOutcome,
   type AttemptRecord,
@@ -9,7 +11,7 @@ import {
   type JobRecord,
   type RunningAttempt,
 } from './record.ts';
-import { findRecord, putRecord } from './record-store.ts';
+import { findRecord } from './record-store.ts';
 import { LOSSES_LIMIT, retryDelayMs, willRetry } from './retry.ts';
 
 /** Which attempt speaks. */
@@ -30,7 +32,9 @@ export interface Settlement {
  *
  * - J2 An attempt ends once: a report with the token of the running attempt ends it, a repeated one is answered with what was recorded,
  *   any other is refused FENCED.
- * - J3 A final job stays as it is.
+ * - J3 A final job stays as it is, unless somebody asks for one more run of it (`rerun.ts`).
+ *
+ * An attempt that ends while its job is being stopped may still succeed: its work is done, and doing it again would be worse than late.
  */
 function complete(body: AttemptRef & { readonly result: unknown }, context: ApplyContext): Settlement {
   return settle(body, context, (record, running) => ({
@@ -53,7 +57,7 @@ function fail(
       result: body.result,
       error: body.error,
     };
-    if (record.state === 'cancelling') return { ...after, ...finished(record, context), state: 'cancelled' };
+    if (record.state === 'cancelling') return stopped(after, context);
     if (!willRetry(record, body.error)) return { ...after, ...finished(record, context), state: 'dead' };
     return waiting(after, retryDelayMs(record.spec.retry, after.failureCount, record.id), context);
   });
@@ -71,7 +75,7 @@ function lose(
       lossCount: record.lossCount + (body.isHandedOver ? 0 : 1),
       error,
     };
-    if (record.state === 'cancelling') return { ...after, ...finished(record, context), state: 'cancelled' };
+    if (record.state === 'cancelling') return stopped(after, context);
     if (after.lossCount > LOSSES_LIMIT) return { ...after, ...finished(record, context), state: 'dead' };
     return waiting(after, 0, context);
   });
@@ -85,13 +89,16 @@ function cancelled(body: AttemptRef & { readonly result: unknown }, context: App
         details: { current: record.state },
       });
     }
-    return {
-      ...ended(record, running, context, 'cancelled', null),
-      ...finished(record, context),
-      state: 'cancelled',
-      result: body.result,
-    };
+    return stopped({ ...ended(record, running, context, 'cancelled', null), result: body.result }, context);
   });
+}
+
+/** @returns the record of a job that is over because it was cancelled, or because of what it was stopped for. */
+function stopped(record: JobRecord, context: ApplyContext): JobRecord {
+  const over = { ...record, ...finished(record, context) };
+  return record.ending === null
+    ? { ...over, state: 'cancelled' }
+    : { ...over, state: 'dead', error: record.ending };
 }
 
 /** One report, as many of them travel in one command. */
@@ -123,17 +130,6 @@ function settleOne(item: SettleItem, context: ApplyContext): Settlement {
   return item.kind === 'lose' ? lose(item, context) : cancelled(item, context);
 }
 
-/** @returns the record put back to wait: due after `delayMs`, or queued at once. */
-export function waiting(record: JobRecord, delayMs: number, { groupMs }: ApplyContext): JobRecord {
-  if (delayMs <= 0) return { ...record, state: 'queued', dueGroupMs: null };
-  return { ...record, state: 'scheduled', dueGroupMs: groupMs + delayMs };
-}
-
-/** @returns the fields that become final. */
-export function finished({ spec }: JobRecord, { wallMs, groupMs }: ApplyContext) {
-  return { finishedAt: wallMs, expiresGroupMs: groupMs + spec.retentionMs, dueGroupMs: null } as const;
-}
-
 function settle(
   ref: AttemptRef,
   context: ApplyContext,
@@ -146,7 +142,7 @@ function settle(
     return recorded(record, ref); // J2
   }
   const after = move(record, running);
-  putRecord(context, after, record);
+  moveRecord(context, after, record);
   return { state: after.state, outcome: (after.history.at(-1) as AttemptRecord).outcome };
 }
 

@@ -1,7 +1,19 @@
 import { z } from 'zod';
 import { invalid, parseWith } from '../lease/machine/index.ts';
 import { type PackedSpec, unpackSpec } from './packing.ts';
-import { idempotencyKey, isShallow, type JobSpec, labels, payload, SPEC_BASE, waitMs } from './spec.ts';
+import {
+  dependencies,
+  failurePolicy,
+  idempotencyKey,
+  instantMs,
+  isShallow,
+  type JobSpec,
+  labels,
+  limitMs,
+  payload,
+  SPEC_BASE,
+  waitMs,
+} from './spec.ts';
 
 const specSchema: z.ZodType<JobSpec> = z.object({
   type: z.string().min(1).max(128),
@@ -9,7 +21,7 @@ const specSchema: z.ZodType<JobSpec> = z.object({
   idempotencyKey: idempotencyKey.nullable(),
   queue: z.string().min(1).max(128),
   priority: z.int().min(1).max(10),
-  runAtMs: z.int().nullable(),
+  runAtMs: instantMs.nullable(),
   delayMs: waitMs,
   timeoutMs: z.int().min(1).nullable(),
   retry: z.object({
@@ -35,11 +47,18 @@ const specSchema: z.ZodType<JobSpec> = z.object({
   retentionMs: waitMs,
   namespace: z.string().min(1).max(128),
   concurrencyKey: z.string().min(1).max(512).nullable(),
+  queueTimeoutMs: limitMs.nullable(),
+  heartbeatTimeoutMs: limitMs.nullable(),
+  deadlineAtMs: instantMs.nullable(),
+  dependsOn: dependencies,
+  onDependencyFailure: failurePolicy,
 });
 
 /** Fields were added over time; those that a list lacks have their base. */
 const FIRST_SPEC_FIELDS = 14;
-const SPEC_FIELDS = 16;
+/** So many fields have all jobs that ask for nothing rare. */
+const PLAIN_SPEC_FIELDS = 16;
+const SPEC_FIELDS = 21;
 const parsePlain = parseWith(specSchema);
 
 /**
@@ -51,7 +70,7 @@ export function checkedSpec(packed: unknown): JobSpec {
   if (!Array.isArray(packed) || packed.length < FIRST_SPEC_FIELDS || packed.length > SPEC_FIELDS)
     throw invalid('spec', `is no list of ${SPEC_FIELDS} fields`);
   const spec = unpackSpec(packed as PackedSpec);
-  return isPlain(spec) ? spec : parsePlain(spec);
+  return packed.length <= PLAIN_SPEC_FIELDS && isPlain(spec) ? spec : parsePlain(spec);
 }
 
 function isPlain(spec: JobSpec): boolean {

@@ -25,6 +25,18 @@ export interface Affinity {
   readonly waitMs: number;
 }
 
+/** How a parent must end: `failure` is dead or cancelled. */
+export type DependencyOn = 'success' | 'failure' | 'any';
+
+/** A job that has to end first. */
+export interface Dependency {
+  readonly id: string;
+  readonly on: DependencyOn;
+}
+
+/** What becomes of a job whose parent did not end as it had to: it dies, is skipped, runs all the same, or waits for the parent's next run. */
+export type FailurePolicy = 'fail' | 'skip' | 'continue' | 'block';
+
 /** A job as it was asked for, complete: every default filled in, every name resolved. Part of the agreed record. */
 export interface JobSpec {
   readonly type: string;
@@ -50,6 +62,14 @@ export interface JobSpec {
   readonly namespace: string;
   /** Jobs of one queue and one such key share the queue's limit for each key; null for none. */
   readonly concurrencyKey: string | null;
+  /** Longest wait for a node, each time it is queued; null for no limit. */
+  readonly queueTimeoutMs: number | null;
+  /** Longest silence of an attempt: no progress, no output, no heartbeat; null for no limit. */
+  readonly heartbeatTimeoutMs: number | null;
+  /** Wall time by which all of it has to be over; null for no limit. */
+  readonly deadlineAtMs: number | null;
+  readonly dependsOn: readonly Dependency[];
+  readonly onDependencyFailure: FailurePolicy;
 }
 
 /** Payloads travel in the log and stay in memory while the job waits. Unit: bytes of JSON. */
@@ -61,6 +81,10 @@ const LABELS_LIMIT = 64;
 const WEEK_MS = 7 * 86_400_000;
 const PRIORITIES = { low: 2, normal: 5, high: 8, critical: 10 } as const;
 const HOLD_LEAST_MS = 4_000;
+/** Parents of one job. */
+export const DEPENDENCIES_LIMIT = 1_000;
+/** Instants lie between 1970 and the end of the year 9999. Unit: ms. */
+const LATEST_INSTANT_MS = 253_402_300_799_999;
 
 /** What a spec has where nothing was said. Packed specs leave these out, so these values are for ever; a later default is written down. */
 export const SPEC_BASE = Object.freeze({
@@ -84,7 +108,12 @@ export const SPEC_BASE = Object.freeze({
   }),
   labels: Object.freeze({}),
   namespace: 'default',
-}) satisfies Pick<JobSpec, 'queue' | 'retry' | 'affinity' | 'labels' | 'namespace'>;
+  dependsOn: Object.freeze([]),
+  onDependencyFailure: 'fail',
+}) satisfies Pick<
+  JobSpec,
+  'queue' | 'retry' | 'affinity' | 'labels' | 'namespace' | 'dependsOn' | 'onDependencyFailure'
+>;
 
 /** Also the border of the module: what has no such id is refused before it is proposed. */
 export const jobIdSchema = z
@@ -99,6 +128,14 @@ export const idempotencyKey = z
   .refine((key) => Buffer.byteLength(key) <= KEY_BYTES_LIMIT, `longer than ${KEY_BYTES_LIMIT} bytes`);
 export const payload = z.unknown().refine(isShallow, `nested deeper than ${PAYLOAD_DEPTH_LIMIT}`);
 export const waitMs = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
+export const limitMs = z.int().min(1).max(Number.MAX_SAFE_INTEGER);
+export const instantMs = z.int().min(0).max(LATEST_INSTANT_MS);
+const dependency = z.object({ id: jobIdSchema, on: z.enum(['success', 'failure', 'any']) });
+export const dependencies = z
+  .array(dependency)
+  .max(DEPENDENCIES_LIMIT)
+  .refine((edges) => new Set(edges.map(({ id }) => id)).size === edges.length, 'names a job twice');
+export const failurePolicy = z.enum(['fail', 'skip', 'continue', 'block']);
 
 /** What a client may write; the socket's contract describes the same fields to people. */
 const inputSchema = z.strictObject({
@@ -112,7 +149,20 @@ const inputSchema = z.strictObject({
     .default('normal'),
   runAt: z.union([z.number(), z.string()]).optional(),
   delayMs: waitMs.default(0),
-  timeoutMs: z.int().min(1).max(Number.MAX_SAFE_INTEGER).optional(),
+  timeoutMs: limitMs.optional(),
+  queueTimeoutMs: limitMs.optional(),
+  heartbeatTimeoutMs: limitMs.optional(),
+  deadlineAt: z.union([z.number(), z.string()]).optional(),
+  dependsOn: z
+    .array(
+      z.union([
+        jobIdSchema.transform((id) => ({ id, on: 'success' as const })),
+        z.strictObject({ id: jobIdSchema, on: z.enum(['success', 'failure', 'any']).default('success') }),
+      ]),
+    )
+    .pipe(dependencies)
+    .optional(),
+  onDependencyFailure: failurePolicy.default(SPEC_BASE.onDependencyFailure),
   retry: z
     .strictObject({
       maxAttempts: z.int().min(1).max(1_000).default(3),
@@ -182,17 +232,24 @@ export function resolveJobSpec(input: unknown): JobSpec {
     traceparent = null,
     namespace,
     concurrencyKey = null,
+    queueTimeoutMs = null,
+    heartbeatTimeoutMs = null,
+    dependsOn = SPEC_BASE.dependsOn,
+    onDependencyFailure,
   } = parsed.data;
   checkPayload(payload);
   const { node = null, key = null, ...placement } = parsed.data.affinity;
   const given = (input ?? {}) as JobSpecInput;
+  const runAtMs = resolveInstant('runAt', parsed.data.runAt);
+  const deadlineAtMs = resolveInstant('deadlineAt', parsed.data.deadlineAt);
+  checkDeadline(runAtMs, deadlineAtMs);
   return Object.freeze({
     type,
     payload,
     idempotencyKey,
     queue,
     priority: typeof priority === 'number' ? priority : PRIORITIES[priority],
-    runAtMs: resolveInstant(parsed.data.runAt),
+    runAtMs,
     delayMs,
     timeoutMs,
     retry: given.retry === undefined ? SPEC_BASE.retry : retry,
@@ -203,6 +260,11 @@ export function resolveJobSpec(input: unknown): JobSpec {
     retentionMs,
     namespace,
     concurrencyKey,
+    queueTimeoutMs,
+    heartbeatTimeoutMs,
+    deadlineAtMs,
+    dependsOn: dependsOn.length === 0 ? SPEC_BASE.dependsOn : dependsOn,
+    onDependencyFailure,
   });
 }
 
@@ -212,13 +274,20 @@ function resolveHold(offline: z.output<typeof inputSchema>['offline']): JobSpec[
   return typeof offline.holdMs === 'number' ? Math.max(HOLD_LEAST_MS, offline.holdMs) : 'auto';
 }
 
-function resolveInstant(runAt: number | string | undefined): number | null {
-  if (runAt === undefined) return null;
-  const instantMs = typeof runAt === 'number' ? runAt : Date.parse(runAt);
-  if (Number.isFinite(instantMs) && Math.abs(instantMs) <= 8.64e15) return Math.round(instantMs);
-  throw invalidSpec([
-    { path: 'runAt', message: `"${runAt}" is not an instant; write ms since 1970 or an ISO date` },
-  ]);
+function resolveInstant(path: string, given: number | string | undefined): number | null {
+  if (given === undefined) return null;
+  const atMs = typeof given === 'number' ? given : Date.parse(given);
+  if (!Number.isFinite(atMs)) {
+    const message = `"${given}" is not an instant; write ms since 1970 or an ISO date`;
+    throw invalidSpec([{ path, message }]);
+  }
+  if (atMs >= 0 && atMs <= LATEST_INSTANT_MS) return Math.round(atMs);
+  throw invalidSpec([{ path, message: `"${given}" is not between the years 1970 and 9999` }]);
+}
+
+function checkDeadline(runAtMs: number | null, deadlineAtMs: number | null): void {
+  if (runAtMs === null || deadlineAtMs === null || runAtMs < deadlineAtMs) return;
+  throw invalidSpec([{ path: 'deadlineAt', message: 'is not after runAt' }]);
 }
 
 function checkPayload(payload: unknown): void {

@@ -2,18 +2,22 @@ import { invariant } from '../base/index.ts';
 import type { JobState } from './record.ts';
 
 /**
- * Every move of a job. Absent means illegal: a final job stays as it is (J3), a job that runs is only taken back or ended by its attempt.
- * `none` is before the submission.
+ * Every move of a job. Absent means illegal: a job that runs is only taken back or ended by its attempt, and a final one stays as it is
+ * (J3) unless somebody asks for one more run. `none` is before the submission.
  */
+const AGAIN: readonly JobState[] = ['blocked', 'scheduled', 'queued'];
 const MOVES: Readonly<Record<JobState | 'none', readonly JobState[]>> = {
-  none: ['queued', 'scheduled'],
-  scheduled: ['queued', 'cancelled'],
-  queued: ['running', 'cancelled'],
+  none: ['blocked', 'scheduled', 'queued', 'dead', 'skipped'],
+  blocked: ['blocked', 'scheduled', 'queued', 'paused', 'dead', 'skipped', 'cancelled'],
+  scheduled: ['scheduled', 'queued', 'paused', 'dead', 'cancelled'],
+  queued: ['running', 'paused', 'dead', 'cancelled'],
   running: ['succeeded', 'scheduled', 'queued', 'dead', 'cancelling'],
-  cancelling: ['cancelled', 'succeeded'],
+  cancelling: ['cancelled', 'succeeded', 'dead'],
+  paused: ['paused', 'blocked', 'scheduled', 'queued', 'dead', 'skipped', 'cancelled'],
   succeeded: [],
-  dead: [],
-  cancelled: [],
+  dead: AGAIN,
+  cancelled: AGAIN,
+  skipped: AGAIN,
 };
 
 export function mayMove(from: JobState | null, to: JobState): boolean {

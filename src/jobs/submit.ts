@@ -1,14 +1,16 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { AspenError, toWireError, type WireError } from '../base/index.ts';
-import { parseWith } from '../lease/machine/index.ts';
+import { invalid, parseWith } from '../lease/machine/index.ts';
+import { admit } from './admission.ts';
+import { afterParents } from './dependencies.ts';
 import { type ApplyContext, textKey } from './machine-port.ts';
-import { type PackedSpec, packSpec } from './packing.ts';
-import type { JobRecord } from './record.ts';
+import { NOTHING_UNMET, type PackedSpec, packSpec } from './packing.ts';
+import type { JobRecord, JobState } from './record.ts';
 import { findRecord, putRecord } from './record-store.ts';
-import { waiting } from './settle.ts';
 import { type JobSpec, jobIdSchema } from './spec.ts';
 import { checkedSpec } from './spec-check.ts';
+import { orderOf } from './submit-order.ts';
 
 export interface SubmitItem {
   readonly id: string;
@@ -39,19 +41,28 @@ export function parseSubmit(body: unknown): { readonly jobs: readonly SubmitItem
   return { jobs: parseJobs(body).jobs.map(([id, packed]) => ({ id, spec: checkedSpec(packed) })) };
 }
 
-/** Each item has its own outcome; one that is refused harms no other. */
+/** Each item has its own outcome; one that is refused harms no other, but those that depend on it. */
 export function applySubmit(
   { jobs }: { readonly jobs: readonly SubmitItem[] },
   context: ApplyContext,
 ): readonly SubmitResult[] {
-  return jobs.map((item, offset) => {
-    try {
-      return submitOne(item, offset, context);
-    } catch (error) {
-      if (error instanceof AspenError) return { error: toWireError(error) };
-      throw error;
-    }
-  });
+  const submit = (item: SubmitItem, offset: number) => outcomeOf(() => submitOne(item, offset, context));
+  if (jobs.every(({ spec }) => spec.dependsOn.length === 0)) return jobs.map(submit);
+  const { order, cycles } = orderOf(jobs);
+  const results: SubmitResult[] = [];
+  for (const at of order) results[at] = submit(jobs[at] as SubmitItem, at);
+  for (const [at, ids] of cycles)
+    results[at] = outcomeOf(() => submitOnCycle((jobs[at] as SubmitItem).id, ids, context));
+  return results;
+}
+
+function outcomeOf(work: () => SubmitResult): SubmitResult {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof AspenError) return { error: toWireError(error) };
+    throw error;
+  }
 }
 
 /** J4 An id, and an idempotency key, names one job: put-if-absent inside the command. */
@@ -63,16 +74,19 @@ function submitOne({ id, spec }: SubmitItem, offset: number, context: ApplyConte
   if (holder !== undefined) return { id: holder, duplicate: true };
   const known = findRecord(context, id);
   if (known !== undefined) return sameJob(known, spec);
-  const record: JobRecord = {
+  checkDeadline(spec, context);
+  admit(spec, context);
+  const fresh: JobRecord = {
     id,
     spec,
-    state: 'queued',
+    state: 'blocked',
     position: context.position,
     offset,
     submittedAt: context.wallMs,
     attempt: 0,
     running: null,
     dueGroupMs: null,
+    readyGroupMs: null,
     failureCount: 0,
     lossCount: 0,
     finishedAt: null,
@@ -81,13 +95,35 @@ function submitOne({ id, spec }: SubmitItem, offset: number, context: ApplyConte
     error: null,
     cancelReason: null,
     history: [],
+    unmet: spec.dependsOn.length === 0 ? NOTHING_UNMET : spec.dependsOn.map((_, at) => at),
+    ending: null,
   };
-  putRecord(context, waiting(record, startDelayMs(spec, context), context), undefined);
+  putRecord(
+    context,
+    afterParents(fresh, (parent) => parentState(parent, spec, context), context),
+    undefined,
+  );
   return { id, duplicate: false };
 }
 
-function startDelayMs({ runAtMs, delayMs }: JobSpec, { wallMs }: ApplyContext): number {
-  return Math.max(delayMs, runAtMs === null ? 0 : runAtMs - wallMs);
+/** A parent that is final has decided already; one that is not will, when it ends. */
+function parentState(parent: string, spec: JobSpec, context: ApplyContext): JobState {
+  const record = findRecord(context, parent);
+  if (record !== undefined) return record.state;
+  const at = spec.dependsOn.findIndex(({ id }) => id === parent);
+  const message = `no job ${parent}; a parent has to be there first, or to be submitted together with those that wait for it`;
+  throw invalid(`dependsOn.${at}`, message);
+}
+
+function submitOnCycle(id: string, ids: readonly string[], context: ApplyContext): SubmitResult {
+  if (findRecord(context, id) === undefined)
+    throw invalid('dependsOn', `waits for itself: ${ids.join(' → ')}`);
+  throw new AspenError('CONFLICT', `${id} names another job already, with another spec`);
+}
+
+function checkDeadline({ deadlineAtMs }: JobSpec, { wallMs }: ApplyContext): void {
+  if (deadlineAtMs !== null && deadlineAtMs <= wallMs)
+    throw invalid('deadlineAt', `${new Date(deadlineAtMs).toISOString()} is over already`);
 }
 
 function sameJob({ id, spec: known, state }: JobRecord, spec: JobSpec): SubmitResult {

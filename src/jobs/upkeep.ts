@@ -1,32 +1,81 @@
+import { continueCascades, hasCascade, moveRecord } from './dependents.ts';
 import type { LiveIndex } from './live-index.ts';
 import { type ApplyContext, keyNumber, numberKey, type QueryContext } from './machine-port.ts';
-import { deleteRecord, findRecord, putRecord } from './record-store.ts';
+import { ended, ready } from './moves.ts';
+import { isFinal, type JobError, type JobRecord } from './record.ts';
+import { deleteRecord, findRecord, postpone } from './record-store.ts';
 
 /** One command moves so many at most; the leader proposes again while more are due. */
 const BATCH_LIMIT = 1_000;
+/** An expired record that a job waits for is looked at again after its retention, or after so long. Unit: ms. */
+const KEPT_FOR_DEPENDENTS_MS = 60_000;
 
-/** Queues scheduled jobs whose time has come, in group time. */
+/**
+ * Does what time has made due: queues scheduled jobs, ends those that waited too long or whose deadline has passed, and tells the
+ * dependents that an earlier command did not reach. Durations are compared with group time, planned instants with the command's wall time.
+ */
 export function applyRelease(context: ApplyContext): { readonly released: number; readonly isMore: boolean } {
-  const due = context.derived<LiveIndex>().due(context.groupMs, BATCH_LIMIT);
-  for (const id of due) {
-    const record = findRecord(context, id);
-    if (record !== undefined) putRecord(context, { ...record, state: 'queued', dueGroupMs: null }, record);
-  }
-  return { released: due.length, isMore: due.length === BATCH_LIMIT };
+  const index = context.derived<LiveIndex>();
+  continueCascades(context);
+  const planned = index.planned(context.wallMs, BATCH_LIMIT);
+  for (const id of planned) move(id, context, afterInstant);
+  const due = index.due(context.groupMs, BATCH_LIMIT);
+  for (const id of due) move(id, context, afterWait);
+  const isFull = planned.length === BATCH_LIMIT || due.length === BATCH_LIMIT;
+  return { released: planned.length + due.length, isMore: isFull || hasCascade(context) };
 }
 
-/** Removes final records that were kept for as long as they asked. */
+/** What an earlier move of the same command has ended stays so. */
+function move(
+  id: string,
+  context: ApplyContext,
+  after: (record: JobRecord, context: ApplyContext) => JobRecord,
+): void {
+  const record = findRecord(context, id);
+  if (record !== undefined && !isFinal(record.state)) moveRecord(context, after(record, context), record);
+}
+
+function afterWait(record: JobRecord, context: ApplyContext): JobRecord {
+  if (record.state === 'scheduled') return ready(record, context);
+  const message = `no node took it within ${record.spec.queueTimeoutMs} ms`;
+  return ended(record, 'dead', { code: 'QUEUE_TIMEOUT', message, retryable: true }, context);
+}
+
+/** A running attempt is stopped first; what is proven to be over then dies of the deadline. */
+function afterInstant(record: JobRecord, context: ApplyContext): JobRecord {
+  const { deadlineAtMs } = record.spec;
+  if (deadlineAtMs === null || deadlineAtMs > context.wallMs) return ready(record, context);
+  const message = `not over by ${new Date(deadlineAtMs).toISOString()}`;
+  const error: JobError = { code: 'DEADLINE', message, retryable: false };
+  if (record.running === null) return ended(record, 'dead', error, context);
+  return { ...record, state: 'cancelling', ending: error };
+}
+
+/** Removes final records that were kept for as long as they asked. One that a job still waits for is kept for longer (D3). */
 export function applyPurge(context: ApplyContext): { readonly purged: number; readonly isMore: boolean } {
   const range = { to: numberKey(context.groupMs + 1), limit: BATCH_LIMIT };
   const expired = Array.from(context.table<string>('expiring').range(range), ([, id]) => id);
   for (const id of expired) {
     const record = findRecord(context, id);
-    if (record !== undefined) deleteRecord(context, record);
+    if (record === undefined) continue;
+    if (!context.derived<LiveIndex>().hasDependents(id)) deleteRecord(context, record);
+    else putOff(record, context);
   }
   return { purged: expired.length, isMore: expired.length === BATCH_LIMIT };
 }
 
-/** @returns group time at which the next scheduled job is due; null when none is. */
+function putOff(record: JobRecord, context: ApplyContext): void {
+  const keptMs = Math.max(KEPT_FOR_DEPENDENTS_MS, record.spec.retentionMs);
+  postpone(context, record, context.groupMs + keptMs);
+}
+
+/** @returns wall time of the next planned instant; null when none is planned. */
+export function nextInstant(context: QueryContext): number | null {
+  const first = context.derived<LiveIndex>().firstPlanned();
+  return first === undefined ? null : keyNumber(first);
+}
+
+/** @returns group time at which the next job is due; null when none is. */
 export function nextDueMs(context: QueryContext): number | null {
   const first = context.derived<LiveIndex>().firstDue();
   return first === undefined ? null : keyNumber(first);

@@ -12,6 +12,7 @@ const SPECS = [
   specOf({ idempotencyKey: 'y', priority: 'low', retentionMs: 0 }),
 ];
 const IDS = ['job_a', 'job_b', 'job_c', 'job_d'];
+const DAY_MS = 86_400_000;
 const PEERS = ['ann', 'bob'];
 
 type Report = 'complete' | 'fail' | 'lose' | 'handOver' | 'cancelled';
@@ -71,6 +72,13 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.constantFrom<Step>({ do: 'release' }, { do: 'purge' }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('session' as const), peer }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.nat({ max: 60 }) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('wait' as const),
+      ms: fc.constantFrom(4 * 60_000, 30 * 60_000, DAY_MS),
+    }),
+  },
 );
 
 interface Past {
@@ -89,6 +97,7 @@ interface Twin {
   failures: number;
   losses: number;
   dueMs: number;
+  readyMs: number;
   expiresMs: number;
   past: Past[];
 }
@@ -113,7 +122,7 @@ class TwinJobs {
     this.#born += 1;
     const waits = { state: spec.delayMs > 0 ? 'scheduled' : 'queued', dueMs: this.nowMs + spec.delayMs };
     const fresh = { attempt: 0, token: null, failures: 0, losses: 0, expiresMs: 0, past: [] };
-    this.jobs.push({ id: name, spec, bornAt: this.#born, ...waits, ...fresh });
+    this.jobs.push({ id: name, spec, bornAt: this.#born, readyMs: this.nowMs, ...waits, ...fresh });
     return `new ${name}`;
   }
 
@@ -169,7 +178,11 @@ class TwinJobs {
   }
 
   release(isDue: (job: Twin) => boolean): void {
-    for (const job of this.jobs) if (job.state === 'scheduled' && isDue(job)) job.state = 'queued';
+    for (const job of this.jobs) {
+      if (job.state !== 'scheduled' || !isDue(job)) continue;
+      job.state = 'queued';
+      if (job.attempt === 0) job.readyMs = this.nowMs;
+    }
   }
 
   purge(): void {
@@ -178,8 +191,17 @@ class TwinJobs {
   }
 
   #end(job: Twin, state: string): void {
-    Object.assign(job, { state, token: null, expiresMs: this.nowMs + job.spec.retentionMs });
+    Object.assign(job, { state, token: null, expiresMs: this.nowMs + keptMs(job) });
   }
+}
+
+function keptMs({ spec }: Twin): number {
+  return spec.idempotencyKey === null ? spec.retentionMs : Math.max(DAY_MS, spec.retentionMs);
+}
+
+/** When a job of priority 10 would have had to be ready to stand where this one does. */
+function standingMs({ readyMs, spec }: Twin): number {
+  return readyMs + (10 - spec.priority) * 5 * 60_000;
 }
 
 function isFinal(state: string): boolean {
@@ -325,7 +347,7 @@ class Run {
     );
     const waiting = this.twin.jobs.filter(({ state }) => state === 'queued');
     const inOrder = waiting.toSorted(
-      (left, right) => right.spec.priority - left.spec.priority || left.bornAt - right.bornAt,
+      (left, right) => standingMs(left) - standingMs(right) || left.bornAt - right.bornAt,
     );
     assert.deepEqual(
       this.bench.waiting(),
