@@ -12,16 +12,17 @@ import {
   Tasks,
 } from '../base/index.ts';
 import type { Messenger } from '../mesh/index.ts';
-import type { Store } from '../storage/index.ts';
+import { StorageFault, type Store } from '../storage/index.ts';
 import { ClaimKeeper } from './claim-keeper.ts';
 import { LeaderClient } from './client.ts';
-import type { Superseded } from './epoch.ts';
+import { readEpoch, type Superseded } from './epoch.ts';
 import type { GroupClient, GroupStatus, Leadership } from './group.ts';
 import { MAIN_GROUP } from './group.ts';
 import { serveGroupCare } from './group-care.ts';
 import { GroupRecovery, type RecoverOptions } from './group-recovery.ts';
 import { type GroupReport, reportGroup, reportWithoutLeader } from './group-report.ts';
 import { serveGroup } from './group-server.ts';
+import { Introducer } from './introduction.ts';
 import { expireKeys } from './kv-expirer.ts';
 import { LeaderFinder } from './leader-finder.ts';
 import type { LeaderTerm } from './leader-term.ts';
@@ -39,6 +40,8 @@ import {
   sessionsModule,
 } from './machine/index.ts';
 import { ConnectionWatch } from './observe-members.ts';
+import { PeerMemory } from './peer-memory.ts';
+import type { Claim } from './peer-memory-rules.ts';
 import type { CommitRule } from './raft/index.ts';
 import { serveReadmissions, untilReadmitted } from './readmission.ts';
 import type { RecoveryPlan } from './recovery-rules.ts';
@@ -49,11 +52,14 @@ import type { MemberObservation, RolesOptions } from './roles.ts';
 import { RootCustody } from './root-custody.ts';
 import { SessionHolder } from './session-holder.ts';
 import { SessionKeeper, type SessionKeeperOptions } from './session-keeper.ts';
+import { ownerRecord, readOwner } from './store-mark.ts';
 
 export interface GroupComponents {
   readonly self: PeerId;
   /** Of this data directory. */
   readonly incarnation: string;
+  /** Starts of this data directory, the present one included. @default 1 */
+  readonly bootCount?: number;
   /** This node's own secret, 32 bytes: opens what was sealed to it. */
   readonly identitySeed: Uint8Array;
   readonly meshId: MeshId;
@@ -174,9 +180,13 @@ class ComposedGroup implements Group {
   readonly #custody: RootCustody;
   readonly #recovery: GroupRecovery;
   readonly #watch: ConnectionWatch;
+  readonly #memory: PeerMemory;
+  readonly #introducer: Introducer;
   readonly #parts = new Set<LeadingPart>();
   #sessions: SessionKeeper | undefined;
   #upkeep: Disposable[] = [];
+  #takingPart: Promise<void> | undefined;
+  #isStopped = false;
   readonly #tasks: Tasks;
 
   constructor(components: GroupComponents, options: GroupOptions) {
@@ -194,7 +204,14 @@ class ComposedGroup implements Group {
       membersModule,
       ...components.modules,
     ];
-    this.#replica = new Replica({ ...components, modules }, { ...options.replica, group: this.#group });
+    const { mayVote = () => true } = components;
+    const isListenedTo = (peer: PeerId) => mayVote(peer) && !this.#memory.distrusted.has(peer); // W7
+    this.#replica = new Replica(
+      { ...components, modules, mayVote: isListenedTo },
+      { ...options.replica, group: this.#group },
+    );
+    this.#memory = this.#createMemory(mayVote);
+    this.#introducer = this.#createIntroducer(mayVote);
     this.#finder = new LeaderFinder({ messenger, random, clock, replica: this.#replica }, this.#group);
     const run = Buffer.from(random.bytes(8)).toString('hex');
     this.#client = new LeaderClient(
@@ -206,9 +223,8 @@ class ComposedGroup implements Group {
       },
     );
     this.#custody = new RootCustody(components);
-    const { mayVote = () => true } = components;
     this.#recovery = new GroupRecovery(
-      { self, messenger, replica: this.#replica, mayVote, log },
+      { self, messenger, replica: this.#replica, mayVote, log, prepare: () => this.#takePart() },
       this.#group,
     );
     this.#watch = new ConnectionWatch({ messenger, clock });
@@ -245,15 +261,51 @@ class ComposedGroup implements Group {
     this.#upkeep = [
       serveGroup(parts, this.#group),
       this.#recovery.serve(),
+      this.#memory.start(),
       every(clock, REFRESH_MS, () => {
         this.#finder.refresh().catch((error: unknown) => this.#components.onFatal(error));
       }),
     ];
     await this.#client.start();
     const { onReadmitted } = this.#components;
-    if (onReadmitted === undefined) await this.#replica.start();
-    else this.#tasks.run((signal) => this.#startAgain(onReadmitted, signal));
+    if (onReadmitted !== undefined) this.#tasks.run((signal) => this.#startAgain(onReadmitted, signal));
+    else {
+      this.#introducer.start();
+      if (this.#sharesGroup()) this.#tasks.run((signal) => this.#startWhenAgreed(signal));
+      else await this.#takePart();
+    }
     await this.session.start();
+  }
+
+  /** Whether others hold, or held, the same log, so that they may remember more of it than this store has. */
+  #sharesGroup(): boolean {
+    const { voters, outgoing } = this.#replica.raftState.configuration;
+    return [...voters, ...outgoing].some((peer) => peer !== this.#components.self);
+  }
+
+  /** W8 */
+  async #startWhenAgreed(signal: AbortSignal): Promise<void> {
+    if (await this.#introducer.untilAgreed(signal)) await this.#takePart();
+  }
+
+  /** The store is noted to be of this life before anything is said on its strength. Happens once. */
+  #takePart(): Promise<void> {
+    this.#takingPart ??= this.#beginTakingPart();
+    return this.#takingPart;
+  }
+
+  async #beginTakingPart(): Promise<void> {
+    const { store, incarnation, bootCount = 1, log } = this.#components;
+    const { key, value } = ownerRecord({ incarnation, bootCount });
+    try {
+      await store.write([{ type: 'put', key, value }]);
+    } catch (err) {
+      if (!(err instanceof StorageFault) || err.kind !== 'full') throw err;
+      log.warn({ err }, 'the disk is full: this start is not noted');
+    }
+    if (this.#isStopped) return;
+    await this.#replica.start();
+    this.#introducer.takePart();
   }
 
   /** Q1 */
@@ -263,14 +315,18 @@ class ComposedGroup implements Group {
     await onReadmitted();
     if (signal.aborted) return;
     log.info({}, 'the group counts on this node no longer: it comes back as a learner');
-    await this.#replica.start();
+    this.#introducer.start();
+    await this.#takePart();
   }
 
   async stop(): Promise<void> {
+    this.#isStopped = true;
     await this.#tasks.stop();
+    await this.#introducer.stop();
     await this.session.stop();
     await this.#client.stop();
     await this.#replica.stop();
+    await this.#memory.keep();
     for (const part of this.#upkeep.splice(0)) part[Symbol.dispose]();
     this.#watch[Symbol.dispose]();
   }
@@ -407,6 +463,51 @@ class ComposedGroup implements Group {
       await sleep(clock, WAIT_STEP_MS);
     }
     return true;
+  }
+
+  #createMemory(mayVote: (peer: PeerId) => boolean): PeerMemory {
+    const { store, messenger, clock, log, onFatal } = this.#components;
+    return new PeerMemory(
+      {
+        store,
+        messenger,
+        clock,
+        mayVote,
+        log: log.child({ part: 'memory' }),
+        epoch: () => readEpoch(store),
+        state: () => this.#replica.raftState,
+        onFailure: onFatal,
+      },
+      this.#group,
+    );
+  }
+
+  #createIntroducer(mayVote: (peer: PeerId) => boolean): Introducer {
+    const { self, messenger, clock, log, onFatal } = this.#components;
+    return new Introducer(
+      {
+        self,
+        messenger,
+        clock,
+        mayVote,
+        log: log.child({ part: 'introduction' }),
+        configuration: () => this.#replica.raftState.configuration,
+        claim: () => this.#claim(),
+        onObjection: onFatal,
+        onFailure: onFatal,
+      },
+      this.#group,
+    );
+  }
+
+  #claim(): Claim {
+    const { store, incarnation } = this.#components;
+    const { term, lastIndex } = this.#replica.raftState;
+    return {
+      owner: readOwner(store) ?? { incarnation, bootCount: 0 },
+      position: { epoch: readEpoch(store), term, index: lastIndex },
+      incarnation,
+    };
   }
 
   #lead(leading: LeaderTerm): void {

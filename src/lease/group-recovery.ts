@@ -11,6 +11,8 @@ export interface RecoveryComponents {
   readonly replica: Replica;
   readonly mayVote: (peerId: PeerId) => boolean;
   readonly log: Logger;
+  /** Makes the replica run, where it still waits for others before it says anything. */
+  readonly prepare: () => Promise<void>;
 }
 
 export interface RecoverOptions {
@@ -52,11 +54,13 @@ export class GroupRecovery {
 
   /** @throws as {@link planRecovery}; UNAVAILABLE when the chosen survivor does not answer. */
   async recover({ on, force = false, isDryRun = false }: RecoverOptions = {}): Promise<RecoveryPlan> {
-    const { self, messenger, replica } = this.#components;
+    const { self, messenger, replica, prepare } = this.#components;
     const plan = planRecovery(await this.#survey(), { force, ...(on !== undefined && { on }) });
     if (isDryRun) return plan;
-    if (plan.on === self) await replica.recover(plan.epoch);
-    else {
+    if (plan.on === self) {
+      await prepare();
+      await replica.recover(plan.epoch);
+    } else {
       const body = epochToWire(plan.epoch);
       await messenger.request(plan.on, `${this.#method}/begin`, body, { timeoutMs: RECOVER_TIMEOUT_MS });
     }
@@ -83,7 +87,7 @@ export class GroupRecovery {
 
   /** Another member's operator chose this node. What this node knows itself is checked once more. */
   async #beginFor(from: PeerId, body: unknown): Promise<{ readonly recovered: true }> {
-    const { self, replica, mayVote } = this.#components;
+    const { self, replica, mayVote, prepare } = this.#components;
     if (!mayVote(from)) throw new AspenError('DENIED', `${from} may not recover the group: it may not vote`);
     const epoch = epochFromWire(body);
     if (epoch === undefined || epoch.by !== self || epoch.number <= replica.epoch) {
@@ -95,6 +99,7 @@ export class GroupRecovery {
     if (replica.standing().leader !== null) {
       throw new AspenError('CONFLICT', `${self} knows a leader: nothing is to be recovered`);
     }
+    await prepare();
     await replica.recover(epoch);
     return { recovered: true };
   }

@@ -77,10 +77,14 @@ export class World {
     return this.#start(createIdentity(this.crypto, this.random.bytes(32)), store);
   }
 
-  /** As a process that was killed and started again on the same disk. */
-  async restart(node: Node): Promise<Node> {
+  /** As a process that was killed and started again on the same disk, or on what was put in its place. */
+  async restart(
+    node: Node,
+    store: Store = node.store,
+    life: Partial<Pick<GroupComponents, 'incarnation' | 'bootCount'>> = {},
+  ): Promise<Node> {
     this.nodes.splice(this.nodes.indexOf(node), 1);
-    return this.#start(node.identity, node.store);
+    return this.#start(node.identity, store, life);
   }
 
   /** As a node whose disk was lost: the same identity, a new incarnation, nothing remembered. */
@@ -162,7 +166,7 @@ export class World {
   async #start(
     identity: Identity,
     store: Store,
-    memory: Partial<Pick<GroupComponents, 'incarnation' | 'onReadmitted'>> = {},
+    memory: Partial<Pick<GroupComponents, 'incarnation' | 'bootCount' | 'onReadmitted'>> = {},
   ): Promise<Node> {
     const { clock, crypto } = this;
     const random = this.random.fork();

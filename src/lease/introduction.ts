@@ -1,0 +1,142 @@
+import { AspenError, type Clock, every, type Logger, type PeerId, sleep, Tasks } from '../base/index.ts';
+import type { Messenger } from '../mesh/index.ts';
+import { StorageFault } from '../storage/index.ts';
+import { introduceMethod, introductionToWire, objectionFromWire } from './peer-memory.ts';
+import { answersNeeded, type Claim } from './peer-memory-rules.ts';
+import type { Configuration } from './raft/index.ts';
+
+const ASK_TIMEOUT_MS = 2_000;
+const ASK_EVERY_MS = 200;
+const ASK_AGAIN_MS = 1_000;
+
+export interface IntroducerComponents {
+  readonly self: PeerId;
+  readonly messenger: Messenger;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly mayVote: (peerId: PeerId) => boolean;
+  readonly configuration: () => Configuration;
+  /** As it is at the call. */
+  readonly claim: () => Claim;
+  /** The store is an older copy: it must not be run on any further. */
+  readonly onObjection: (fault: StorageFault) => void;
+  readonly onFailure: (error: unknown) => void;
+}
+
+/**
+ * Says on every link what this node's store is, and hears whether the others remember more of it.
+ *
+ * - W8 A node that shares the group with others says nothing to it before as many voters as {@link answersNeeded} have nothing to object.
+ */
+export class Introducer {
+  readonly #components: IntroducerComponents;
+  readonly #method: string;
+  /** Who has nothing to object on the present link, and whether it was told that this node takes part. */
+  readonly #agreed = new Map<PeerId, boolean>();
+  readonly #asking = new Set<PeerId>();
+  readonly #tasks: Tasks;
+  #parts: readonly Disposable[] = [];
+  #isTakingPart = false;
+  #isRefused = false;
+
+  constructor(components: IntroducerComponents, group: string) {
+    this.#components = components;
+    this.#method = introduceMethod(group);
+    this.#tasks = new Tasks(components.onFailure);
+  }
+
+  /** Whether the store was found to be an older copy. */
+  get isRefused(): boolean {
+    return this.#isRefused;
+  }
+
+  start(): void {
+    const { messenger, clock } = this.#components;
+    this.#parts = [
+      messenger.onPeer(({ peerId, type }) => {
+        this.#agreed.delete(peerId);
+        if (type === 'opened') this.#introduceTo(peerId);
+      }),
+      every(clock, ASK_AGAIN_MS, () => this.#introduceToAll()),
+    ];
+  }
+
+  async stop(): Promise<void> {
+    for (const part of this.#parts) part[Symbol.dispose]();
+    await this.#tasks.stop();
+  }
+
+  /** W8. @returns false when somebody objected, or the signal came first. */
+  async untilAgreed(signal: AbortSignal): Promise<boolean> {
+    const { clock } = this.#components;
+    while (!this.#isEnough()) {
+      if (this.#isRefused || signal.aborted) return false;
+      this.#introduceToAll();
+      try {
+        await sleep(clock, ASK_EVERY_MS, signal);
+      } catch (error) {
+        if (!signal.aborted) throw error;
+        return false;
+      }
+    }
+    return !this.#isRefused;
+  }
+
+  /** From here on everybody is told that this life of the node is the present one. */
+  takePart(): void {
+    this.#isTakingPart = true;
+    this.#introduceToAll();
+  }
+
+  /** A word that was lost is said again. */
+  #introduceToAll(): void {
+    for (const peer of this.#components.messenger.connected()) {
+      if (this.#agreed.get(peer) !== this.#isTakingPart) this.#introduceTo(peer);
+    }
+  }
+
+  #isEnough(): boolean {
+    const { self, configuration, claim } = this.#components;
+    const { owner, incarnation } = claim();
+    const { voters, outgoing } = configuration();
+    return [voters, outgoing].every((half) => {
+      const agreed = half.filter((peer) => this.#agreed.has(peer)).length;
+      if (half.length === 0) return true;
+      if (!half.includes(self)) return agreed > 0;
+      return agreed >= answersNeeded(half.length, owner.incarnation !== incarnation);
+    });
+  }
+
+  #introduceTo(peer: PeerId): void {
+    const { mayVote, log } = this.#components;
+    if (this.#isRefused || this.#asking.has(peer) || !mayVote(peer)) return;
+    this.#asking.add(peer);
+    this.#tasks.run(async (signal) => {
+      try {
+        await this.#ask(peer, signal);
+      } catch (err) {
+        if (!(err instanceof AspenError)) throw err;
+        log.debug({ err, peer }, 'does not say what it remembers');
+      } finally {
+        this.#asking.delete(peer);
+      }
+    });
+  }
+
+  async #ask(peer: PeerId, signal: AbortSignal): Promise<void> {
+    const { messenger, claim, onObjection } = this.#components;
+    const isTakingPart = this.#isTakingPart;
+    const body = introductionToWire({ ...claim(), isTakingPart });
+    const objection = objectionFromWire(
+      await messenger.request(peer, this.#method, body, { timeoutMs: ASK_TIMEOUT_MS, signal }),
+    );
+    if (objection === null) {
+      this.#agreed.set(peer, isTakingPart);
+      if (this.#isTakingPart && !isTakingPart) await this.#ask(peer, signal);
+      return;
+    }
+    if (this.#isRefused) return;
+    this.#isRefused = true;
+    onObjection(new StorageFault('damaged', `the store of this node ${objection} (remembered by ${peer})`));
+  }
+}
