@@ -86,12 +86,18 @@ export class Attempt implements AttemptControl {
     this.#abort?.abort(this.#stopped);
   }
 
-  progress({ percent, message, counters }: AttemptProgress): void {
+  /** As `log`, a function of its own: handlers take it out of the object. */
+  get progress(): AttemptControl['progress'] {
     const { jobId, attempt } = this;
-    this.#peer.notify('worker.progress', { jobId, attempt, percent, message, counters });
+    return ({ percent, message, counters }) =>
+      void this.#peer.notify('worker.progress', { jobId, attempt, percent, message, counters });
   }
 
-  async log(data: string | Uint8Array, stream: 'stdout' | 'stderr' = 'stdout'): Promise<void> {
+  get log(): AttemptControl['log'] {
+    return (data, stream = 'stdout') => this.#log(data, stream);
+  }
+
+  async #log(data: string | Uint8Array, stream: 'stdout' | 'stderr'): Promise<void> {
     const { jobId, attempt } = this;
     for (const piece of piecesOf(data)) {
       try {

@@ -355,6 +355,20 @@ describe('an attached worker', () => {
     assert.equal(worker.told('worker.settled').length, 1);
   });
 
+  it('that does not read is asked no more than it can be told, and all of it once it reads', async () => {
+    const { mesh, worker } = await attached({ concurrency: 100 });
+    worker.duplex.pause();
+    const payload = 'x'.repeat(2 ** 20);
+    await mesh.give(worker, ...Array.from({ length: 80 }, (_, at) => ({ jobId: `job_${at}`, payload })));
+    mesh.world.abort({ jobId: 'job_79' });
+    await mesh.settle();
+    assert.deepEqual(mesh.outcomes(), ['cancelled job_79'], 'what was not sent yet is not begun');
+    worker.duplex.resume();
+    for (let turn = 0; turn < 200; turn += 1) await mesh.settle();
+    assert.equal(worker.asked.length, 79);
+    assert.deepEqual(mesh.outcomes(), ['cancelled job_79']);
+  });
+
   it('settles what it answers in one turn with one command', async () => {
     const { mesh, worker } = await attached({ concurrency: 100 });
     await mesh.give(worker, ...Array.from({ length: 100 }, (_, at) => ({ jobId: `job_${at}` })));

@@ -154,11 +154,11 @@ describe('a worker of the client library', () => {
   it('tells progress and output, whole characters in pieces that fit', async () => {
     const world = await SdkWorld.started();
     await world.give({});
-    const { control } = world.at(0);
-    control.progress({ percent: 40, message: 'two coats' });
+    const { progress, log } = world.at(0).control; // as handlers take them
+    progress({ percent: 40, message: 'two coats' });
     const text = `${'x'.repeat(2 ** 18 - 1)}\u{1f58c}${'y'.repeat(10)}`;
-    await world.mesh.clock.until(control.log(text));
-    await world.mesh.clock.until(control.log(Uint8Array.of(255, 0), 'stderr'));
+    await world.mesh.clock.until(log(text));
+    await world.mesh.clock.until(log(Uint8Array.of(255, 0), 'stderr'));
     assert.deepEqual(world.mesh.world.progressed, [
       { jobId: 'job_1', fencingToken: 7, progress: { percent: 40, message: 'two coats', counters: {} } },
     ]);
