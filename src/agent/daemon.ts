@@ -1,4 +1,4 @@
-import { AspenError, type Clock, type MeshId } from '../base/index.ts';
+import { AspenError, type Clock, every, type MeshId } from '../base/index.ts';
 import { decodeTicket, type Ticket } from '../mesh/index.ts';
 import { StorageFault, type Store } from '../storage/index.ts';
 import type { ResolvedConfig } from './config.ts';
@@ -10,6 +10,7 @@ import type { Platform } from './platform.ts';
 import { type DiskLoss, type OpenedStore, StoreKeeper } from './store-keeper.ts';
 
 const MEMBERSHIP_FILE = 'mesh';
+const MARK_EVERY_MS = 5_000;
 
 export interface DaemonComponents {
   readonly platform: Platform;
@@ -48,6 +49,7 @@ export class Daemon {
   readonly #keeper: StoreKeeper;
   #loss: DiskLoss | undefined;
   #isDamaged = false;
+  #marking: Disposable | undefined;
 
   constructor({ platform, onFatal }: DaemonComponents, options: DaemonOptions) {
     this.#platform = platform;
@@ -97,9 +99,10 @@ export class Daemon {
   async start(): Promise<void> {
     const { ticket, abandon = false } = this.#options;
     const membership = await this.#readMembership();
-    if (membership === undefined) await this.#enter(await this.#firstMembership(ticket));
-    else {
-      await this.#run(membership);
+    if (membership === undefined) {
+      await this.#serially(async () => this.#enter(await this.#firstMembership(ticket)));
+    } else {
+      await this.#serially(() => this.#run(membership));
       if (ticket !== undefined) await this.join(ticket, { abandon });
     }
   }
@@ -164,6 +167,18 @@ export class Daemon {
       await this.#writeMembership({ ...membership, foundingRootSeed: null });
     }
     this.#current = { node, store };
+    this.#marking = every(this.clock, MARK_EVERY_MS, () => {
+      this.#noteMark(store).catch((error: unknown) => this.#onFatal(error));
+    });
+  }
+
+  /** What a full disk did not take is noted the next time. */
+  async #noteMark(store: Store): Promise<void> {
+    try {
+      await this.#keeper.noteMark(store);
+    } catch (error) {
+      if (!(error instanceof AspenError) || error.code !== 'RESOURCE_EXHAUSTED') throw error;
+    }
   }
 
   /**
@@ -178,7 +193,8 @@ export class Daemon {
           store,
           onFatal: (error) => this.#onFailure(error),
           onCopies: (copies) => this.#keeper.noteCopies(copies),
-          ...(loss !== undefined && { onReadmitted: () => this.#settle(store) }),
+          onSetBack: (fault) => this.#setAside(fault),
+          ...(loss !== undefined && { onReadmitted: () => this.#settle(store), lossReason: loss.reason }),
         },
         { config: this.#options.config.config, membership },
       );
@@ -200,6 +216,17 @@ export class Daemon {
     else this.#onFatal(error);
   }
 
+  /** The others remember more of this store than it holds: it is whole, and an older copy. The process goes on without it. */
+  #setAside(fault: StorageFault): void {
+    this.#serially(async () => {
+      const current = this.#current;
+      if (current === undefined) return;
+      await this.#keeper.note(fault);
+      await this.#halt();
+      await this.#run(current.node.membership);
+    }).catch((error: unknown) => this.#onFatal(error));
+  }
+
   /** A process that met damage serves nothing more; its next start sets the store aside. */
   #endDamaged(fault: StorageFault): void {
     if (this.#isDamaged) return;
@@ -219,7 +246,9 @@ export class Daemon {
     const current = this.#current;
     if (current === undefined) return;
     this.#current = undefined;
+    this.#marking?.[Symbol.dispose]();
     await current.node.stop();
+    if (!this.#isDamaged) await this.#noteMark(current.store);
     await current.store[Symbol.asyncDispose]();
   }
 

@@ -43,6 +43,10 @@ export interface MeshNodeComponents {
   }) => Promise<void>;
   /** Given when this node lost its memory; called when the group takes it in again. */
   readonly onReadmitted?: () => Promise<void>;
+  /** What became of its disk; for people. */
+  readonly lossReason?: string;
+  /** Told once when others remember more of the store than it holds. @default as `onFatal` */
+  readonly onSetBack?: (fault: StorageFault) => void;
 }
 
 export interface MeshNodeOptions {
@@ -88,7 +92,7 @@ export class MeshNode implements Startable {
   #copies = '';
 
   constructor(
-    { platform, store, onFatal, onCopies, onReadmitted }: MeshNodeComponents,
+    { platform, store, onFatal, onCopies, onReadmitted, onSetBack, lossReason }: MeshNodeComponents,
     { config, membership }: MeshNodeOptions,
   ) {
     const { clock, random, crypto, logger, directory } = platform;
@@ -158,6 +162,7 @@ export class MeshNode implements Startable {
       {
         self: this.self,
         incarnation: directory.incarnation,
+        bootCount: directory.bootCount,
         identitySeed: directory.seed,
         meshId,
         crypto,
@@ -171,6 +176,8 @@ export class MeshNode implements Startable {
         zoneOf: (peerId) => this.registry.node(peerId)?.profile.labels['zone'] ?? null,
         mayVote: (peerId) => this.gate.certificateOf(peerId)?.role === 'voter',
         ...(onReadmitted !== undefined && { onReadmitted }),
+        ...(onSetBack !== undefined && { onSetBack }),
+        ...(lossReason !== undefined && { lossReason }),
         ...platform.trial,
       },
       { roles: { voters: config.voters } },

@@ -1,10 +1,12 @@
 import { z } from 'zod';
 import { AspenError } from '../base/index.ts';
+import { markObjection, readMark, type StoreMark } from '../lease/index.ts';
 import { BIRTH_KEY, CheckedStore, prefixEnd, StorageFault, type Store } from '../storage/index.ts';
 import type { Platform } from './platform.ts';
 
 const LOSS_FILE = 'disk-loss';
 const COPIES_FILE = 'copies';
+const MARK_FILE = 'store-mark';
 
 /** What became of this node's store, until the group has taken the node in again. */
 export interface DiskLoss {
@@ -36,6 +38,13 @@ const copiesSchema = z.object({
   voters: z.array(z.string()),
   standbys: z.array(z.string()),
 });
+const markSchema = z.object({
+  version: z.literal(1),
+  owner: z.object({ incarnation: z.string(), bootCount: z.int().min(0) }),
+  epoch: z.object({ number: z.int().min(1), by: z.string() }),
+  term: z.int().min(0),
+  commitIndex: z.int().min(0),
+});
 
 /**
  * Opens this node's store, and decides what a lost one means.
@@ -45,10 +54,13 @@ const copiesSchema = z.object({
  * - R2: the loss is on disk before the store is moved, and stays there until the group has taken the node in again, so that no crash in
  *   between lets an empty store pass for one that remembers its votes.
  * - R3: the only copy of the agreed state is never begun anew: the agent does not start.
+ * - R4: a store that has less than was noted beside it is an older copy that somebody put back, and counts as lost. Where it is the only
+ *   copy there is nobody to get more from: it is run on, and this is said.
  */
 export class StoreKeeper {
   readonly #platform: Platform;
   readonly #onDamage: (fault: StorageFault) => void;
+  #marked = '';
 
   /** @param onDamage told once when a running store turns out to be damaged: the process must end, and the next start sets it aside. */
   constructor(platform: Platform, onDamage: (fault: StorageFault) => void) {
@@ -66,7 +78,10 @@ export class StoreKeeper {
     let store: CheckedStore | undefined;
     try {
       store = await this.#openChecked();
-      if (store.get(BIRTH_KEY) !== undefined) return { store, loss: undefined };
+      if (store.get(BIRTH_KEY) !== undefined) {
+        await this.#checkMark(store);
+        return { store, loss: undefined };
+      }
       if (!isNew) throw new StorageFault('damaged', whatIsMissing(store));
       await writeBirth(store);
       return { store, loss: undefined };
@@ -102,7 +117,7 @@ export class StoreKeeper {
 
   /** Before a mesh is entered: what was known of the store in another one means nothing here. */
   async reset(): Promise<void> {
-    for (const name of [COPIES_FILE, LOSS_FILE]) await this.#platform.directory.removeFile(name);
+    for (const name of [COPIES_FILE, LOSS_FILE, MARK_FILE]) await this.#platform.directory.removeFile(name);
   }
 
   /** Remembers outside of the store who else holds the agreed state. Only a change costs a write. */
@@ -112,6 +127,29 @@ export class StoreKeeper {
   }): Promise<void> {
     const bytes = new Uint8Array(Buffer.from(JSON.stringify({ version: 1, ...copies })));
     await this.#platform.directory.writeFileAtomic(COPIES_FILE, bytes);
+  }
+
+  /** R4: remembers outside of the store how far it has come. Only a change costs a write. */
+  async noteMark(store: Store): Promise<void> {
+    const mark = readMark(store);
+    const text = JSON.stringify({ version: 1, ...mark });
+    if (mark === undefined || text === this.#marked) return;
+    this.#marked = text;
+    await this.#platform.directory.writeFileAtomic(MARK_FILE, new Uint8Array(Buffer.from(text)));
+  }
+
+  /** @throws StorageFault `damaged` when it is an older copy and others hold more. */
+  async #checkMark(store: Store): Promise<void> {
+    const noted = await this.#read(MARK_FILE, markSchema);
+    if (noted === undefined) return;
+    const objection = markObjection(readMark(store), noted as unknown as StoreMark);
+    if (objection === null) return;
+    const reason = `the store of this node ${objection}`;
+    if (!(await this.#isOnlyCopy())) throw new StorageFault('damaged', reason);
+    this.#platform.logger.warn(
+      { reason },
+      'an older copy of the only store was put back: what came after it is lost',
+    );
   }
 
   /** R1, R2, R3 */
@@ -126,6 +164,7 @@ export class StoreKeeper {
     const { directory, logger } = this.#platform;
     const quarantine = await this.#platform.quarantineStore(noted.reason);
     await directory.renewIncarnation();
+    await directory.removeFile(MARK_FILE);
     const loss = { ...noted, quarantine, isMoved: true };
     await this.#write(loss);
     logger.error(

@@ -78,6 +78,10 @@ export interface GroupComponents {
    * before it takes part again.
    */
   readonly onReadmitted?: () => Promise<void>;
+  /** What became of the lost disk; for people. */
+  readonly lossReason?: string;
+  /** Told once when others remember more of the store than it holds: this group must be stopped. @default as `onFatal` */
+  readonly onSetBack?: (fault: StorageFault) => void;
   /** Failure domain of a peer. @default nobody's is known */
   readonly zoneOf?: (peerId: PeerId) => string | null;
   /** Whether a peer may take part in the group at all. @default everybody who is connected */
@@ -310,8 +314,8 @@ class ComposedGroup implements Group {
 
   /** Q1 */
   async #startAgain(onReadmitted: () => Promise<void>, signal: AbortSignal): Promise<void> {
-    const { clock, incarnation, log } = this.#components;
-    await untilReadmitted({ client: this.#client, clock, log, incarnation }, signal);
+    const { clock, incarnation, log, lossReason: reason } = this.#components;
+    await untilReadmitted({ client: this.#client, clock, log, incarnation, reason }, signal);
     await onReadmitted();
     if (signal.aborted) return;
     log.info({}, 'the group counts on this node no longer: it comes back as a learner');
@@ -483,7 +487,7 @@ class ComposedGroup implements Group {
   }
 
   #createIntroducer(mayVote: (peer: PeerId) => boolean): Introducer {
-    const { self, messenger, clock, log, onFatal } = this.#components;
+    const { self, messenger, clock, log, onFatal, onSetBack = onFatal } = this.#components;
     return new Introducer(
       {
         self,
@@ -493,7 +497,7 @@ class ComposedGroup implements Group {
         log: log.child({ part: 'introduction' }),
         configuration: () => this.#replica.raftState.configuration,
         claim: () => this.#claim(),
-        onObjection: onFatal,
+        onObjection: onSetBack,
         onFailure: onFatal,
       },
       this.#group,
@@ -544,6 +548,7 @@ class ComposedGroup implements Group {
           epoch: replica.epoch,
           members: this.#observe(),
           options: this.#options.roles ?? {},
+          lostStores: new Map([...this.#memory.distrusted, ...readmissions.reasons]),
         }),
     });
     for (const part of this.#parts) this.#begin(part, leading);

@@ -44,6 +44,8 @@ export interface ReportInput {
   readonly epoch: number;
   readonly members: readonly MemberObservation[];
   readonly options: RolesOptions;
+  /** Why the store of a member does not count at present. @default none */
+  readonly lostStores?: ReadonlyMap<PeerId, string>;
 }
 
 /** Pure: what the leader tells of its group. */
@@ -65,7 +67,10 @@ export function reportGroup(input: ReportInput): GroupReport {
   return { ...report, health: healthOf(report, input) };
 }
 
-function memberOf({ self, state, options }: ReportInput, member: MemberObservation): ReportedMember {
+function memberOf(
+  { self, state, options, lostStores }: ReportInput,
+  member: MemberObservation,
+): ReportedMember {
   const { peerId } = member;
   const { voters, outgoing, learners } = state.configuration;
   const isVoter = voters.includes(peerId) || outgoing.includes(peerId);
@@ -76,7 +81,7 @@ function memberOf({ self, state, options }: ReportInput, member: MemberObservati
     peerId,
     role,
     isLeader: peerId === self,
-    reason: reasonOf(role, member, { isLeader: peerId === self, options }),
+    reason: reasonOf(role, member, { isLeader: peerId === self, options, loss: lostStores?.get(peerId) }),
     matchIndex,
     lag: matchIndex === null ? null : Math.max(0, state.lastIndex - matchIndex),
     lastContactMs: member.isConnected ? 0 : Math.round(member.stateForMs),
@@ -86,8 +91,13 @@ function memberOf({ self, state, options }: ReportInput, member: MemberObservati
 function reasonOf(
   role: GroupRole,
   member: MemberObservation,
-  { isLeader, options: { graceMs = 30_000, settleMs = 1_000 } }: { isLeader: boolean; options: RolesOptions },
+  {
+    isLeader,
+    loss,
+    options: { graceMs = 30_000, settleMs = 1_000 },
+  }: { isLeader: boolean; loss: string | undefined; options: RolesOptions },
 ): string {
+  if (loss !== undefined) return `comes back as a learner: ${loss.replace(/^is|^ends|^has/, 'its store $&')}`;
   if (!member.isEligible) return 'its role in the mesh does not let it vote';
   if (isLeader) return 'leads the group';
   const traits = [

@@ -46,3 +46,4 @@ export {
   type SessionKeeperOptions,
   type SessionReporter,
 } from './session-keeper.ts';
+export { markObjection, readMark, type StoreMark } from './store-mark.ts';

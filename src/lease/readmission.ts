@@ -5,6 +5,8 @@ import type { Configuration, RaftState } from './raft/index.ts';
 const READMIT_METHOD = 'group/readmit';
 const POSITION_METHOD = 'group/position';
 const ASK_EVERY_MS = 1_000;
+/** Unit: characters. */
+const REASON_LIMIT = 500;
 const ASK_TIMEOUT_MS = 5_000;
 const INCARNATION = /^[0-9a-zA-Z]{1,64}$/;
 
@@ -20,6 +22,7 @@ const INCARNATION = /^[0-9a-zA-Z]{1,64}$/;
  */
 export class Readmissions {
   readonly #waiting = new Map<PeerId, string>();
+  readonly #reasons = new Map<PeerId, string>();
   readonly #admitted = new Map<PeerId, string>();
   /** End of the log when the node was first seen to be out: its configuration lies at or before it. */
   readonly #outAt = new Map<PeerId, LogIndex>();
@@ -41,9 +44,20 @@ export class Readmissions {
     this.#outAt.set(peer, outAt);
     if (state.commitIndex < outAt) return false;
     this.#waiting.delete(peer);
+    this.#reasons.delete(peer);
     this.#outAt.delete(peer);
     this.#admitted.set(peer, incarnation);
     return true;
+  }
+
+  /** For people. */
+  note(peer: PeerId, reason: string): void {
+    if (this.#waiting.has(peer)) this.#reasons.set(peer, reason);
+  }
+
+  /** What became of the disk of each that waits, as far as it said. */
+  get reasons(): ReadonlyMap<PeerId, string> {
+    return this.#reasons;
   }
 
   /** @returns who is to be taken out of the configuration first, and is not to be taken in yet. */
@@ -56,12 +70,14 @@ export class Readmissions {
 export function serveReadmissions(leadership: Leadership, state: () => RaftState): Readmissions {
   const readmissions = new Readmissions();
   leadership.serve(READMIT_METHOD, async ({ from, body }: LeaderRequest) => {
-    const { incarnation } = (body ?? {}) as { readonly incarnation?: unknown };
+    const { incarnation, reason } = (body ?? {}) as { readonly [K in 'incarnation' | 'reason']?: unknown };
     if (typeof incarnation !== 'string' || !INCARNATION.test(incarnation)) {
       throw new AspenError('INVALID_REQUEST', 'a node that asks to be taken in again names its incarnation');
     }
     await leadership.confirm();
-    return { isOut: readmissions.ask(from, incarnation, state()) };
+    const isOut = readmissions.ask(from, incarnation, state());
+    if (typeof reason === 'string') readmissions.note(from, reason.slice(0, REASON_LIMIT));
+    return { isOut };
   });
   leadership.serve(POSITION_METHOD, async () => {
     await leadership.confirm();
@@ -81,17 +97,20 @@ export interface ReadmissionComponents {
   readonly clock: Clock;
   readonly log: Logger;
   readonly incarnation: string;
+  /** What became of its disk; for people. */
+  readonly reason: string | undefined;
 }
 
 /** Q1, the node's side: asks until the leader says that no configuration counts on this node any more. */
 export async function untilReadmitted(
-  { client, clock, log, incarnation }: ReadmissionComponents,
+  { client, clock, log, incarnation, reason }: ReadmissionComponents,
   signal: AbortSignal,
 ): Promise<void> {
   for (;;) {
     try {
       const options = { timeoutMs: ASK_TIMEOUT_MS, signal };
-      const { isOut } = await client.askLeader<{ isOut: boolean }>(READMIT_METHOD, { incarnation }, options);
+      const body = { incarnation, reason: reason ?? null };
+      const { isOut } = await client.askLeader<{ isOut: boolean }>(READMIT_METHOD, body, options);
       if (isOut) return;
     } catch (err) {
       if (!(err instanceof AspenError) || signal.aborted) throw err;
