@@ -85,6 +85,7 @@ export interface AttachedWorkerComponents {
 const ANSWER_MS: Readonly<Record<Exclude<StopReason, 'lost'>, number>> = {
   cancelled: 10_000,
   timeout: 5_000,
+  heartbeat: 5_000,
   shutdown: 3_000,
 };
 
@@ -254,7 +255,11 @@ export class AttachedWorker implements AttachedPool {
     entry.state = 'answered';
     const stopped = stopReasonOf(entry.context.signal);
     if (answer.type === 'result') entry.resolve({ ok: true, result: answer.result });
-    else if (stopped === 'timeout' || (stopped !== null && answer.type === 'error')) {
+    else if (
+      stopped === 'timeout' ||
+      stopped === 'heartbeat' ||
+      (stopped !== null && answer.type === 'error')
+    ) {
       entry.resolve(stoppedResult(stopped, null));
     } else if (answer.type === 'error')
       entry.resolve({ ok: false, error: failureOf(answer.error), result: null });

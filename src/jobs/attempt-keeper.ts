@@ -142,10 +142,10 @@ export class AttemptKeeper {
   #assignmentOf(attempt: HeldAttempt): Assignment | undefined {
     const record = this.#record(attempt.jobId);
     if (record === undefined) return undefined;
-    const { type, payload, timeoutMs, traceparent, hold } = record.spec;
+    const { type, payload, timeoutMs, heartbeatTimeoutMs, traceparent, hold } = record.spec;
     attempt.sentMs = this.#components.clock.monotonicMs();
     const { sessionId, pool } = attempt;
-    const what = { sessionId, pool, type, payload, timeoutMs, traceparent };
+    const what = { sessionId, pool, type, payload, timeoutMs, heartbeatTimeoutMs, traceparent };
     return { ...refOf(attempt), ...what, holdMs: holdMs(hold, 0) };
   }
 

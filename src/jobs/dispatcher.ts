@@ -269,7 +269,7 @@ export class Dispatcher implements Disposable {
       const found = resolveRecord(jobs, id);
       return [found, found.state === 'queued' ? heldOf(found, jobs, leadership.groupMs()) : undefined];
     });
-    return explainJob(record, this.#nodeViews(), held);
+    return explainJob(record, this.#nodeViews(), { held, stateOf: (name) => this.#record(name)?.state });
   }
 }
 

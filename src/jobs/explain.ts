@@ -1,6 +1,7 @@
 import { type Explanation, explain, type NodeView } from '../affinity/index.ts';
 import { placementOf } from './plan.ts';
 import { isFinal, type JobRecord } from './record.ts';
+import type { Dependency, DependencyOn } from './spec.ts';
 import type { Held } from './starts.ts';
 
 /** Why a job is not running, or what it waits for. */
@@ -12,20 +13,25 @@ export interface JobExplanation {
   readonly nodes: { readonly peerId: string; readonly fits: boolean; readonly reasons: string[] }[];
 }
 
-/**
- * @param views one for each pool of a node.
- * @param held what holds the job back, wherever it would run.
- */
+/** What else than nodes a job may wait for. */
+export interface Surroundings {
+  /** What holds the job back, wherever it would run. */
+  readonly held: Held | undefined;
+  /** The state of another job; undefined for one that is not known any more. */
+  readonly stateOf: (id: string) => JobRecord['state'] | undefined;
+}
+
+/** @param views one for each pool of a node. */
 export function explainJob(
   record: JobRecord,
   views: readonly NodeView[],
-  held?: Held | undefined,
+  { held, stateOf }: Surroundings,
 ): JobExplanation {
   const nodes = [...Map.groupBy(views, ({ peerId }) => peerId).values()];
   const explained = nodes.map((pools) => explainNode(record, pools));
   return {
     state: record.state,
-    waitingFor: held?.reason ?? waitingFor(record, explained),
+    waitingFor: held?.reason ?? waitingFor(record, explained, stateOf),
     nodes: explained.map(({ peerId, fits, reasons }) => ({ peerId, fits, reasons: [...reasons] })),
   };
 }
@@ -68,15 +74,45 @@ function inNameOf(view: NodeView | undefined, reason: string): string {
 function waitingFor(
   record: JobRecord,
   nodes: readonly { readonly fits: boolean; readonly isEligible: boolean }[],
+  stateOf: (id: string) => JobRecord['state'] | undefined,
 ): string | null {
   if (isFinal(record.state)) return null;
+  if (record.state === 'paused') return 'somebody to resume it';
+  if (record.state === 'blocked') return parentsOf(record, stateOf);
   if (record.state === 'running') return `attempt ${record.attempt} to end`;
   if (record.state === 'cancelling') return 'its worker to prove that the attempt is over';
-  if (record.state === 'scheduled')
-    return record.attempt === 0 ? 'its time' : 'the pause after a failed attempt';
+  if (record.state === 'scheduled') return timeOf(record);
   if (nodes.length === 0) return 'a node that runs jobs';
   if (nodes.some(({ fits }) => fits)) return 'its turn: a node fits and has a free slot';
   if (nodes.some(({ isEligible }) => isEligible))
     return 'a node that fits to be heard and to have a free slot';
   return `a node that fits: none of ${nodes.length} does`;
+}
+
+/** Its first open parent by name, the others by number. */
+function parentsOf(
+  { spec, unmet }: JobRecord,
+  stateOf: (id: string) => JobRecord['state'] | undefined,
+): string {
+  const [first, ...others] = unmet.map((at) => spec.dependsOn[at] as Dependency);
+  if (first === undefined) return 'its parents';
+  const state = stateOf(first.id);
+  const told = state === undefined ? 'not known any more' : state;
+  const advice = state !== undefined && isFinal(state) ? `; retry ${first.id}, or cancel this job` : '';
+  const rest = others.length === 0 ? '' : `, and ${others.length} more`;
+  return `${first.id} ${WANTED[first.on]}${rest} (it is ${told}${advice})`;
+}
+
+const WANTED: Readonly<Record<DependencyOn, string>> = {
+  success: 'to succeed',
+  failure: 'to fail',
+  any: 'to end',
+};
+
+function timeOf({ attempt, dueGroupMs, spec, error }: JobRecord): string {
+  if (attempt > 0 && error !== null)
+    return `the pause after attempt ${attempt}, which failed: ${error.message}`;
+  if (dueGroupMs === null && spec.runAtMs !== null)
+    return `its time, ${new Date(spec.runAtMs).toISOString()}`;
+  return `its delay of ${spec.delayMs} ms to pass`;
 }

@@ -41,10 +41,23 @@ export function jobView(record: JobRecord): JobView {
 }
 
 /** The spec in the words of the interface. */
-function specView({ runAtMs, hold, ...spec }: JobSpec): Record<string, unknown> {
+function specView({
+  runAtMs,
+  hold,
+  queueTimeoutMs,
+  heartbeatTimeoutMs,
+  deadlineAtMs,
+  dependsOn,
+  onDependencyFailure,
+  ...spec
+}: JobSpec): Record<string, unknown> {
   return {
     ...spec,
     ...(runAtMs !== null && { runAt: runAtMs }),
+    ...(queueTimeoutMs !== null && { queueTimeoutMs }),
+    ...(heartbeatTimeoutMs !== null && { heartbeatTimeoutMs }),
+    ...(deadlineAtMs !== null && { deadlineAt: deadlineAtMs }),
+    ...(dependsOn.length > 0 && { dependsOn, onDependencyFailure }),
     offline: hold === 'keep' ? 'keep' : { holdMs: hold },
   };
 }

@@ -1,3 +1,4 @@
+import { FinishedCounts } from './finished-counts.ts';
 import { LimitBook } from './limits.ts';
 import { type Derived, type Key, numberKey, SortedKeys } from './machine-port.ts';
 import { isFinal, type JobRecord, type JobState } from './record.ts';
@@ -33,6 +34,7 @@ export class LiveIndex implements Derived {
   readonly #cache = new RecordCache();
   readonly tallies = new Tallies();
   readonly limits = new LimitBook();
+  readonly finished = new FinishedCounts();
   #undo: Undo[] = [];
   #counted: (readonly [record: JobRecord, change: 1 | -1])[] = [];
   #touched: string[] = [];
@@ -44,6 +46,7 @@ export class LiveIndex implements Derived {
     this.#touched = [];
     this.#spent = 0;
     this.limits.begin();
+    this.finished.begin();
   }
 
   commit(): void {
@@ -58,6 +61,7 @@ export class LiveIndex implements Derived {
     }
     for (const [record, change] of this.#counted) this.tallies.add(record, change === 1 ? -1 : 1);
     this.limits.rollback();
+    this.finished.rollback();
     for (const id of this.#touched) this.#cache.drop(id);
     this.begin();
   }
@@ -170,6 +174,7 @@ export class LiveIndex implements Derived {
       ...Object.fromEntries(states.map(([state, keys]) => [state, all(keys)])),
       tallies: this.tallies.describe(),
       limits: this.limits.describe(),
+      finished: this.finished.describe(),
     };
   }
 

@@ -1,7 +1,8 @@
 import { type Clock, every, type Logger } from '../base/index.ts';
 import type { Leadership } from '../lease/index.ts';
+import { hasCascade } from './dependents.ts';
 import { TICK_MS } from './holds.ts';
-import { nextDueMs, nextExpiryMs } from './upkeep.ts';
+import { nextDueMs, nextExpiryMs, nextInstant } from './upkeep.ts';
 
 const LOOK_EVERY_MS = 200;
 
@@ -14,7 +15,7 @@ export interface UpkeepComponents {
 }
 
 /**
- * Proposes what group time has made due: scheduled jobs to queue, expired records to remove.
+ * Proposes what time has made due: scheduled jobs to queue, jobs that waited too long to end, dependents to tell, expired records to remove.
  *
  * - P5 While anything waits for group time or is measured by it, a command carries it on at least every TICK_MS, so that a later leader
  *   begins where this one ended: a delay is not waited for twice, and holds do not shrink (H2).
@@ -23,13 +24,20 @@ export function keepUp({ leadership, clock, log, isAnyRunning }: UpkeepComponent
   const underWay = new Set<string>();
   return every(clock, LOOK_EVERY_MS, () => {
     const nowMs = leadership.groupMs();
-    const { appliedMs, dueMs, expiryMs } = leadership.read(({ module }) => {
+    const { appliedMs, dueMs, expiryMs, instantMs, isUntold } = leadership.read(({ module }) => {
       const jobs = module('jobs');
-      return { appliedMs: jobs.groupMs, dueMs: nextDueMs(jobs), expiryMs: nextExpiryMs(jobs) };
+      return {
+        appliedMs: jobs.groupMs,
+        dueMs: nextDueMs(jobs),
+        expiryMs: nextExpiryMs(jobs),
+        instantMs: nextInstant(jobs),
+        isUntold: hasCascade(jobs),
+      };
     });
     const isMeasured = dueMs !== null || isAnyRunning();
     const isTickDue = isMeasured && nowMs - appliedMs >= TICK_MS; // P5
-    if (isTickDue || (dueMs !== null && dueMs <= nowMs)) propose('release');
+    const isInstantDue = instantMs !== null && instantMs <= clock.wallMs();
+    if (isTickDue || isInstantDue || isUntold || (dueMs !== null && dueMs <= nowMs)) propose('release');
     if (expiryMs !== null && expiryMs <= nowMs) propose('purge');
   });
 

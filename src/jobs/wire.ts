@@ -44,6 +44,8 @@ export const assignmentSchema = z.object({
   type: z.string(),
   payload: z.unknown(),
   timeoutMs: z.number().nullable(),
+  /** Longest silence of the attempt. */
+  heartbeatTimeoutMs: z.number().nullable().default(null),
   traceparent: z.string().nullable(),
   /** Granted until the first renewal that lists the attempt. */
   holdMs: z.number(),

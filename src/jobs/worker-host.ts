@@ -28,6 +28,7 @@ import { AttemptGone, failedResult, handedOver, lost, type Outcome, outcomeOf } 
 import { notAccepted, OutcomeTeller, type Settled } from './outcome-teller.ts';
 import { OwnPool, type Pool, type PooledContext, Pools } from './pools.ts';
 import type { AttemptRef } from './settle.ts';
+import { SilenceWatch, withSigns } from './silence-watch.ts';
 import {
   type AbortOrder,
   type Assignment,
@@ -284,11 +285,15 @@ export class WorkerHost implements Startable {
 
   async #execute(pool: Pool, attempt: LocalAttempt): Promise<Outcome | null> {
     const { clock, outputs, log } = this.#components;
-    const { jobId, attempt: number, type, timeoutMs } = attempt.assignment;
+    const { jobId, attempt: number, type, timeoutMs, heartbeatTimeoutMs } = attempt.assignment;
     const output = outputs.open(jobId, number);
+    const watch =
+      heartbeatTimeoutMs === null
+        ? undefined
+        : new SilenceWatch(clock, heartbeatTimeoutMs, () => attempt.stop('heartbeat'));
     const timer = timeoutMs === null ? undefined : clock.setTimer(timeoutMs, () => attempt.stop('timeout'));
     try {
-      const executing = pool.execute(this.#contextOf(attempt, output));
+      const executing = pool.execute(withSigns(this.#contextOf(attempt, output), watch));
       return outcomeOf(attempt, await this.#unlessAbandoned(executing));
     } catch (error) {
       if (error instanceof AttemptGone && !attempt.isFenced) return lost(error.message);
@@ -297,6 +302,7 @@ export class WorkerHost implements Startable {
       return outcomeOf(attempt, failedResult(error));
     } finally {
       timer?.cancel();
+      watch?.[Symbol.dispose]();
       output.end();
     }
   }

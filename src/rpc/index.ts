@@ -4,7 +4,7 @@ export type { LineDuplex, LineListener } from './line-duplex.ts';
 export { createMemoryDuplexPair } from './memory-duplex.ts';
 export { agentStatusSchema } from './methods/agent.ts';
 export { jobNotifications, jobSchema, jobStateSchema, SUBMIT_MANY_LIMIT } from './methods/job.ts';
-export { JOB_SPEC_KEYS_LATER, type JobSpec, jobSpecSchema } from './methods/job-spec.ts';
+export { type JobSpec, jobSpecSchema } from './methods/job-spec.ts';
 export type { MethodSpec } from './methods/schema.ts';
 export {
   isMethodName,

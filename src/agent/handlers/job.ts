@@ -21,6 +21,9 @@ type JobHandlers = Pick<
   | 'job.list'
   | 'job.wait'
   | 'job.cancel'
+  | 'job.retry'
+  | 'job.pause'
+  | 'job.resume'
   | 'job.explain'
   | 'job.logs'
   | 'job.logsStop'
@@ -47,6 +50,13 @@ export function jobHandlers(daemon: Daemon): JobHandlers {
   );
   const query = <R>(kind: string, body: object): Promise<R> =>
     daemon.node.group.client.query<R>({ module: 'jobs', kind, body });
+  const move = (kind: string, id: string, requestId: string | undefined) =>
+    daemon.node.group.client.propose<Result<'job.get'>>({
+      module: 'jobs',
+      kind,
+      body: { id },
+      ...(requestId !== undefined && { requestId }),
+    });
   return {
     'job.submit': async ({ requestId, ...spec }) => {
       const job = prepare(daemon, spec);
@@ -65,6 +75,9 @@ export function jobHandlers(daemon: Daemon): JobHandlers {
         body: { id, reason },
         ...(requestId !== undefined && { requestId }),
       }),
+    'job.retry': async ({ id, requestId }) => move('retry', id, requestId),
+    'job.pause': async ({ id, requestId }) => move('pause', id, requestId),
+    'job.resume': async ({ id, requestId }) => move('resume', id, requestId),
     'job.explain': async ({ id }) =>
       daemon.node.group.client.askLeader<Result<'job.explain'>>('jobs/explain', { id }),
     'job.logs': async ({ id, follow = false, fromOffset = 0 }, connection) => {

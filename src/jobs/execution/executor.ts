@@ -1,7 +1,7 @@
 import type { PeerId } from '../../base/index.ts';
 
 /** Why an attempt is ended from outside; the reason of its abort signal. */
-export type StopReason = 'cancelled' | 'timeout' | 'lost' | 'shutdown';
+export type StopReason = 'cancelled' | 'timeout' | 'heartbeat' | 'lost' | 'shutdown';
 
 /** Where an attempt's output goes, in the order in which it arrives. Never blocks: what cannot be kept is dropped by the sink. */
 export interface OutputSink {
@@ -58,11 +58,22 @@ export interface Executor {
   execute(attempt: AttemptContext): Promise<ExecutionResult>;
 }
 
-const STOP_REASONS: readonly unknown[] = ['cancelled', 'timeout', 'lost', 'shutdown'] satisfies StopReason[];
+const STOP_REASONS: readonly unknown[] = [
+  'cancelled',
+  'timeout',
+  'heartbeat',
+  'lost',
+  'shutdown',
+] satisfies StopReason[];
 
 const STOP_ERRORS: Record<StopReason, ExecutionError> = {
   cancelled: { code: 'CANCELLED', message: 'the job was cancelled', retryable: false },
   timeout: { code: 'TIMEOUT', message: 'the attempt ran longer than its timeout', retryable: true },
+  heartbeat: {
+    code: 'HEARTBEAT_TIMEOUT',
+    message: 'the attempt gave no sign of life for longer than its heartbeat timeout',
+    retryable: true,
+  },
   lost: { code: 'LOST', message: 'the node lost its hold on the job', retryable: true },
   shutdown: { code: 'LOST', message: 'the agent was stopped', retryable: true },
 };

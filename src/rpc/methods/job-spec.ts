@@ -28,6 +28,9 @@ const retrySchema = exactObject({
   nonRetryableExitCodes: z.array(z.number().int().min(0).max(255)).max(256).optional(),
 });
 
+/** Parents of one job. */
+const DEPENDENCIES_LIMIT = 1_000;
+
 /** Work on a node's own authority comes with a later version. */
 const runSchema = z.literal('run').refine(() => false, '"run" is not supported yet by this version');
 
@@ -48,14 +51,27 @@ const prioritySchema = z.union([
   z.enum(['low', 'normal', 'high', 'critical']),
 ]);
 
+const jobIdInput = z
+  .string()
+  .regex(/^job_[0-9a-zA-Z_-]{1,64}$/, 'must be "job_" and up to 64 letters, digits, - or _');
+
+const dependsOnSchema = z
+  .array(
+    z.union([
+      jobIdInput,
+      exactObject({ id: jobIdInput, on: z.enum(['success', 'failure', 'any']).optional() }),
+    ]),
+  )
+  .max(DEPENDENCIES_LIMIT)
+  .describe('Jobs that have to end first, by full id; jobs of one job.submitMany may name each other.');
+
+const limitMsSchema = z.number().int().min(1).max(Number.MAX_SAFE_INTEGER);
+
 /** The keys of a job spec; `type` is the only one that must be there. */
 export const jobSpecShape = {
   type: z.string().min(1).max(128),
   payload: z.json().optional(),
-  id: z
-    .string()
-    .regex(/^job_[0-9a-zA-Z_-]{1,64}$/, 'must be "job_" and up to 64 letters, digits, - or _')
-    .optional(),
+  id: jobIdInput.optional(),
   idempotencyKey: z.string().min(1).max(512).optional(),
   namespace: z.string().min(1).max(128).optional().describe('"default" unless told.'),
   queue: z.string().min(1).max(128).optional(),
@@ -68,7 +84,27 @@ export const jobSpecShape = {
   priority: prioritySchema.optional().describe('1 to 10; low is 2, normal 5, high 8, critical 10.'),
   runAt: instantSchema.optional(),
   delayMs: durationMsSchema.optional(),
-  timeoutMs: z.number().int().min(1).max(Number.MAX_SAFE_INTEGER).optional().describe('For one attempt.'),
+  timeoutMs: limitMsSchema.optional().describe('For one attempt.'),
+  queueTimeoutMs: limitMsSchema
+    .optional()
+    .describe('Longest wait for a node, each time it is queued; then it is dead with QUEUE_TIMEOUT.'),
+  heartbeatTimeoutMs: limitMsSchema
+    .optional()
+    .describe(
+      'Longest silence of an attempt, which then fails with HEARTBEAT_TIMEOUT; progress and output break it.',
+    ),
+  deadlineAt: instantSchema
+    .optional()
+    .describe(
+      'By when all of it has to be over; a running attempt is stopped, the job is dead with DEADLINE.',
+    ),
+  dependsOn: dependsOnSchema.optional(),
+  onDependencyFailure: z
+    .enum(['fail', 'skip', 'continue', 'block'])
+    .optional()
+    .describe(
+      'What becomes of the job when a parent does not end as it had to; "fail" where nothing is said.',
+    ),
   retry: retrySchema.optional(),
   affinity: affinitySchema.optional(),
   offline: offlineSchema.optional(),
@@ -78,15 +114,6 @@ export const jobSpecShape = {
   requireMesh: z.boolean().optional(),
 };
 
-/** Keys of the contract that come with later versions. */
-export const JOB_SPEC_KEYS_LATER = [
-  'queueTimeoutMs',
-  'heartbeatTimeoutMs',
-  'deadlineAt',
-  'dependsOn',
-  'onDependencyFailure',
-] as const;
-
-export const jobSpecSchema = exactObject(jobSpecShape, { later: JOB_SPEC_KEYS_LATER });
+export const jobSpecSchema = exactObject(jobSpecShape);
 
 export type JobSpec = z.infer<typeof jobSpecSchema>;

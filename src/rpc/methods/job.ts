@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { JOB_SPEC_KEYS_LATER, jobSpecShape } from './job-spec.ts';
+import { jobSpecShape } from './job-spec.ts';
 import {
   cursorSchema,
   durationMsSchema,
@@ -75,7 +75,7 @@ const id = { id: jobIdSchema };
 
 export const jobMethods = {
   'job.submit': method({
-    params: mutating(jobSpecShape, { later: JOB_SPEC_KEYS_LATER }),
+    params: mutating(jobSpecShape),
     result: submitResultSchema,
     isMutating: true,
     summary: 'Hands a job to the mesh.',
@@ -118,6 +118,24 @@ export const jobMethods = {
     result: jobSchema,
     isMutating: true,
     summary: 'Ends a job before it is final.',
+  }),
+  'job.retry': method({
+    params: mutating(id),
+    result: jobSchema,
+    isMutating: true,
+    summary: 'Runs a dead, cancelled or skipped job once more; its history is kept.',
+  }),
+  'job.pause': method({
+    params: mutating(id),
+    result: jobSchema,
+    isMutating: true,
+    summary: 'Keeps a job that waits from going on until it is resumed.',
+  }),
+  'job.resume': method({
+    params: mutating(id),
+    result: jobSchema,
+    isMutating: true,
+    summary: 'Lets a paused job go on where it stood.',
   }),
   'job.explain': method({
     params: exactObject(id),

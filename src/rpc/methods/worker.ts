@@ -77,7 +77,7 @@ export const workerMessages = {
   'worker.cancel': z.object({
     workerId: workerIdSchema,
     ...attemptName,
-    reason: z.enum(['cancelled', 'timeout', 'lost', 'shutdown']),
+    reason: z.enum(['cancelled', 'timeout', 'heartbeat', 'lost', 'shutdown']),
   }),
   'worker.settled': z.object({
     workerId: workerIdSchema,

@@ -155,7 +155,15 @@ export class WorkerWorld {
       pool: null,
       type: 'echo',
     };
-    return { ...name, payload: null, timeoutMs: null, traceparent: null, holdMs: 4_000, ...assignment };
+    return {
+      ...name,
+      payload: null,
+      timeoutMs: null,
+      heartbeatTimeoutMs: null,
+      traceparent: null,
+      holdMs: 4_000,
+      ...assignment,
+    };
   }
 
   abort(order: Partial<AbortOrder>, from = 'lead'): void {

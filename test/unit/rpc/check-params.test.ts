@@ -1,13 +1,6 @@
 import assert from 'node:assert/strict';
 import type { AspenError } from '../../../src/base/index.ts';
-import {
-  checkJobSpec,
-  checkParams,
-  JOB_SPEC_KEYS_LATER,
-  METHODS,
-  type MethodName,
-  nearestName,
-} from '../../../src/rpc/index.ts';
+import { checkJobSpec, checkParams, METHODS, type MethodName, nearestName } from '../../../src/rpc/index.ts';
 import { MUTATING_METHODS } from '../../../src/rpc/os-client.ts';
 
 function issuesOf(work: () => unknown): readonly { path: string; message: string }[] {
@@ -66,13 +59,6 @@ describe('the params of a method', () => {
       ['labls', 'payloads'],
     );
   });
-
-  for (const key of JOB_SPEC_KEYS_LATER) {
-    it(`say that ${key} is not supported yet`, () => {
-      const [issue] = issuesOf(() => checkParams('job.submit', { type: 'x', [key]: 1 }));
-      assert.deepEqual(issue, { path: key, message: `key "${key}" is not supported yet by this version` });
-    });
-  }
 
   it('take a spec that uses all there is', () => {
     const spec = {

@@ -258,6 +258,21 @@ export function createFakeAgent(): FakeAgent {
       });
       return getJob(id);
     },
+    'job.retry': async ({ id }) => {
+      const job = { ...getJob(id), state: 'queued' as const };
+      agent.jobs.set(id, job);
+      return job;
+    },
+    'job.pause': async ({ id }) => {
+      const job = { ...getJob(id), state: 'paused' as const };
+      agent.jobs.set(id, job);
+      return job;
+    },
+    'job.resume': async ({ id }) => {
+      const job = { ...getJob(id), state: 'queued' as const };
+      agent.jobs.set(id, job);
+      return job;
+    },
     'job.explain': async ({ id }) => ({
       state: getJob(id).state,
       waitingFor: 'a node that runs "paint"',
