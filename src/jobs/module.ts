@@ -4,7 +4,7 @@ import { applyAssign } from './assign.ts';
 import { applyCancel } from './cancel.ts';
 import { limitSchema, pauseSchema, readLimits, resumeSchema } from './limits.ts';
 import { LiveIndex } from './live-index.ts';
-import type { MachineModule } from './machine-port.ts';
+import type { ApplyContext, MachineModule } from './machine-port.ts';
 import { applyPauseJob, applyResumeJob } from './pause.ts';
 import { listSchema, runGet, runList } from './queries.ts';
 import { applyLimit, applyPause, applyResume, listQueuesSchema, runLimits, runQueues } from './queues.ts';
@@ -43,13 +43,14 @@ export const jobsModule: MachineModule = {
   derive: (tables) => {
     const index = new LiveIndex();
     readLimits(tables, index.limits);
+    index.finished.load(tables);
     for (const record of liveRecords(tables)) {
       index.move(undefined, record);
       index.commit();
     }
     return index;
   },
-  commands: {
+  commands: withCounts({
     submit: {
       since: 1,
       parse: parseSubmit,
@@ -102,7 +103,7 @@ export const jobsModule: MachineModule = {
       parse: () => null,
       apply: (_body, context) => applyPurge(context),
     },
-  },
+  }),
   queries: {
     get: { parse: parseWith(jobName), run: runGet },
     list: { parse: parseWith(listSchema), run: runList },
@@ -112,3 +113,20 @@ export const jobsModule: MachineModule = {
     nextExpiry: { parse: () => null, run: (_body, context) => nextExpiryMs(context) },
   },
 };
+
+/** Q7. What commands change of the counts of finished jobs is written at the end of each. */
+function withCounts(commands: MachineModule['commands']): MachineModule['commands'] {
+  return Object.fromEntries(
+    Object.entries(commands).map(([name, { apply, ...kind }]) => [
+      name,
+      {
+        ...kind,
+        apply: (body: unknown, context: ApplyContext) => {
+          const result = apply(body, context);
+          context.derived<LiveIndex>().finished.flush(context);
+          return result;
+        },
+      },
+    ]),
+  );
+}

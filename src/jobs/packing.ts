@@ -120,6 +120,7 @@ export function packRecord(record: JobRecord): PackedRecord {
     record.cancelReason,
     record.history.length === 0 ? null : record.history.map(packAttempt),
     record.readyGroupMs,
+    record.specBytes,
   ];
   if (record.unmet.length === 0 && record.ending === null) return packed;
   return [...packed, record.unmet.length === 0 ? null : record.unmet, record.ending];
@@ -147,8 +148,9 @@ export function unpackRecord(id: string, spec: JobSpec, packed: PackedRecord): J
     cancelReason: packed[13] as string | null,
     history: ((packed[14] as readonly (readonly unknown[])[] | null) ?? []).map(unpackAttempt),
     readyGroupMs: (packed[15] as number | null | undefined) ?? null,
-    unmet: (packed[16] as readonly number[] | null | undefined) ?? NOTHING_UNMET,
-    ending: (packed[17] as JobRecord['ending'] | undefined) ?? null,
+    specBytes: (packed[16] as number | undefined) ?? 0,
+    unmet: (packed[17] as readonly number[] | null | undefined) ?? NOTHING_UNMET,
+    ending: (packed[18] as JobRecord['ending'] | undefined) ?? null,
   };
 }
 

@@ -1,3 +1,6 @@
+import { encode } from '../base/index.ts';
+import { endedKeysOf } from './ended-index.ts';
+import type { FinalState } from './finished-counts.ts';
 import { type LiveIndex, placeKey } from './live-index.ts';
 import {
   type ApplyContext,
@@ -34,6 +37,9 @@ export const TABLES = [
   'idempotency',
   'limits',
   'buckets',
+  'dead',
+  'endedOf',
+  'counts',
   'cascades',
 ] as const;
 export type TableName = (typeof TABLES)[number];
@@ -53,6 +59,7 @@ export function indexKeysOf(record: JobRecord): readonly IndexKey[] {
   if (isFinal(record.state)) {
     keys.push({ table: 'ended', key: endedKey(record) });
     keys.push({ table: 'expiring', key: numberKey(record.expiresGroupMs ?? 0) + id });
+    keys.push(...endedKeysOf(record));
   }
   return keys;
 }
@@ -69,16 +76,18 @@ export function findRecord(context: Context, id: string): JobRecord | undefined 
 }
 
 /** J1. @param before the record as it was found; undefined for a new job. */
-export function putRecord(context: ApplyContext, record: JobRecord, before: JobRecord | undefined): void {
-  checkMove(record.id, before?.state ?? null, record.state);
-  const key = textKey(record.id);
-  let bytes = before === undefined ? putNew(context, record, key) : 0;
+export function putRecord(context: ApplyContext, moved: JobRecord, before: JobRecord | undefined): void {
+  checkMove(moved.id, before?.state ?? null, moved.state);
+  const key = textKey(moved.id);
+  const kept = moved.state === 'dead' ? keptWhileDead(context, moved) : moved;
+  const record = before === undefined ? { ...kept, specBytes: putNew(context, kept, key) } : kept;
   const isOver = isFinal(record.state);
   const wasOver = before !== undefined && isFinal(before.state);
-  bytes += context.table<PackedRecord>(isOver ? 'done' : 'live').put(key, packRecord(record));
+  const rowBytes = context.table<PackedRecord>(isOver ? 'done' : 'live').put(key, packRecord(record));
+  const bytes = record.specBytes + rowBytes;
   if (before !== undefined && isOver !== wasOver) context.table(wasOver ? 'done' : 'live').delete(key);
   if (wasOver) deleteEnded(context, before);
-  if (isOver) putEnded(context, record);
+  if (isOver) putEnded(context, record, bytes);
   const index = context.derived<LiveIndex>();
   index.move(before, record);
   if (isOver) index.drop(record.id);
@@ -96,15 +105,18 @@ export function putRecord(context: ApplyContext, record: JobRecord, before: JobR
 export function postpone(context: ApplyContext, record: JobRecord, expiresGroupMs: number): void {
   deleteEnded(context, record);
   const after = { ...record, expiresGroupMs };
-  context.table<PackedRecord>('done').put(textKey(record.id), packRecord(after));
-  putEnded(context, after);
+  const rowBytes = context.table<PackedRecord>('done').put(textKey(record.id), packRecord(after));
+  putEnded(context, after, record.specBytes + rowBytes);
 }
 
 export function deleteRecord(context: ApplyContext, record: JobRecord): void {
   const key = textKey(record.id);
+  const { idempotencyKey } = record.spec;
   context.table('specs').delete(key);
   context.table(isFinal(record.state) ? 'done' : 'live').delete(key);
-  for (const { table, key: indexKey } of indexKeysOf(record)) context.table(table).delete(indexKey);
+  context.table('order').delete(placeKey(record));
+  if (idempotencyKey !== null) context.table('idempotency').delete(textKey(idempotencyKey));
+  if (isFinal(record.state)) deleteEnded(context, record);
   context.derived<LiveIndex>().move(record, undefined);
   context.derived<LiveIndex>().drop(record.id);
 }
@@ -131,14 +143,39 @@ function putNew(context: ApplyContext, record: JobRecord, key: Key): number {
   return bytes;
 }
 
-function putEnded(context: ApplyContext, record: JobRecord): void {
+function putEnded(context: ApplyContext, record: JobRecord, bytes: number): void {
   context.table<string>('ended').put(endedKey(record), record.id);
   context.table<string>('expiring').put(numberKey(record.expiresGroupMs ?? 0) + record.id, record.id);
+  for (const { table, key } of endedKeysOf(record)) context.table<string>(table).put(key, record.id);
+  countFinal(context, record, 1, bytes); // Q7
+}
+
+/** @param bytes as stored; null to find out. */
+function countFinal(context: ApplyContext, record: JobRecord, change: 1 | -1, bytes: number | null): void {
+  const state = record.state as FinalState;
+  const known = state === 'dead' ? 0 : (bytes ?? storedBytes(record));
+  context.derived<LiveIndex>().finished.add(record.spec.queue, state, change, known);
+}
+
+/** @returns size of a final record and its spec, as stored. */
+export function storedBytes(record: JobRecord): number {
+  return record.specBytes + encode(packRecord(record)).length;
+}
+
+/** @returns the record with an end of its retention that its queue, or the group, asks for dead jobs. */
+function keptWhileDead(context: ApplyContext, record: JobRecord): JobRecord {
+  const { limits } = context.derived<LiveIndex>();
+  const keptMs =
+    limits.of('queue', record.spec.queue).deadRetentionMs ?? limits.of('group', '').deadRetentionMs;
+  if (keptMs === null) return record;
+  return { ...record, expiresGroupMs: Math.max(record.expiresGroupMs ?? 0, context.groupMs + keptMs) };
 }
 
 function deleteEnded(context: ApplyContext, record: JobRecord): void {
   context.table<string>('ended').delete(endedKey(record));
   context.table<string>('expiring').delete(numberKey(record.expiresGroupMs ?? 0) + record.id);
+  for (const { table, key } of endedKeysOf(record)) context.table<string>(table).delete(key);
+  countFinal(context, record, -1, null);
 }
 
 function endedKey(record: JobRecord): Key {

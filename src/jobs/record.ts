@@ -76,6 +76,8 @@ export interface JobRecord {
   readonly unmet: readonly number[];
   /** What a `cancelling` job dies of; null where somebody cancelled it. */
   readonly ending: JobError | null;
+  /** Size of the spec as stored. */
+  readonly specBytes: number;
   readonly failureCount: number;
   readonly lossCount: number;
   readonly finishedAt: number | null;

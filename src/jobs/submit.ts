@@ -87,6 +87,7 @@ function submitOne({ id, spec }: SubmitItem, offset: number, context: ApplyConte
     running: null,
     dueGroupMs: null,
     readyGroupMs: null,
+    specBytes: 0,
     failureCount: 0,
     lossCount: 0,
     finishedAt: null,

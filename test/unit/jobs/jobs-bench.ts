@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { WireError } from '../../../src/base/index.ts';
+import { type FinalState, FinishedCounts } from '../../../src/jobs/finished-counts.ts';
 import {
   type JobSpecInput,
   type JobView,
@@ -8,8 +9,8 @@ import {
   submitBody,
 } from '../../../src/jobs/index.ts';
 import type { LiveIndex } from '../../../src/jobs/live-index.ts';
-import type { JobRecord } from '../../../src/jobs/record.ts';
-import { findRecord, indexKeysOf, type TableName } from '../../../src/jobs/record-store.ts';
+import { isFinal, type JobRecord } from '../../../src/jobs/record.ts';
+import { findRecord, indexKeysOf, storedBytes, type TableName } from '../../../src/jobs/record-store.ts';
 import type { AttemptRef } from '../../../src/jobs/settle.ts';
 import { type CommandOutcome, sessionsModule } from '../../../src/lease/machine/index.ts';
 import { Bench, codeOf, resultOf } from '../lease/machine/support.ts';
@@ -95,7 +96,7 @@ export class JobsBench extends Bench {
     const rebuilt = this.records().flatMap((record) =>
       indexKeysOf(record).map(({ table, key }) => ({ table, key, id: record.id })),
     );
-    for (const name of ['order', 'ended', 'expiring', 'idempotency'] as const) {
+    for (const name of ['order', 'ended', 'expiring', 'idempotency', 'dead', 'endedOf'] as const) {
       const expected = rebuilt.filter(({ table }) => table === name).map(({ key, id }) => [key, id] as const);
       assert.deepEqual(
         this.index(name),
@@ -103,8 +104,20 @@ export class JobsBench extends Bench {
         name,
       );
     }
+    this.#checkCounts(jobs.derived<LiveIndex>());
     const anew = jobsModule.derive?.(jobs) as LiveIndex;
     assert.deepEqual(jobs.derived<LiveIndex>().describe(), anew.describe(), 'in memory');
+  }
+
+  /** Q7 */
+  #checkCounts({ finished }: LiveIndex): void {
+    const recounted = new FinishedCounts();
+    for (const record of this.records()) {
+      const { state, spec } = record;
+      if (isFinal(state)) recounted.add(spec.queue, state as FinalState, 1, storedBytes(record));
+    }
+    assert.deepEqual(finished.describe(), recounted.describe(), 'counts');
+    assert.deepEqual(finished.total, recounted.total, 'total');
   }
 
   #sessionOf(peerId: string): string | undefined {
