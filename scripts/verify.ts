@@ -43,6 +43,11 @@ const STEPS: readonly Step[] = [
     command: ['node', 'test/sim/run.ts', '--seeds', SIM_SEEDS],
     needs: 'test/sim/run.ts',
   },
+  {
+    title: 'simulated stories and planted bugs',
+    command: ['mocha', '--reporter', 'dot', 'test/sim/scenarios/**/*.test.ts'],
+    isSuite: true,
+  },
   { title: 'end to end tests', command: ['mocha', 'test/e2e/**/*.test.ts'], isSuite: true },
   { title: 'fault lab, short', command: ['node', 'test/lab/run.ts', '--short'], needs: 'test/lab/run.ts' },
 ];

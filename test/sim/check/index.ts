@@ -12,6 +12,7 @@ export {
   ReplicasApplySame,
   TokensGrow,
 } from './observers.ts';
+export { AttemptsNeverOverlap } from './overlap.ts';
 export {
   type RegisterInput,
   type RegisterOutput,

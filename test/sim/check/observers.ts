@@ -1,3 +1,5 @@
+import { AttemptsNeverOverlap } from './overlap.ts';
+
 /** What a world reports. Only what the law speaks of; nothing of how it is done. */
 export type Observation =
   | { readonly type: 'leader'; readonly node: string; readonly term: number }
@@ -12,6 +14,11 @@ export type Observation =
   | { readonly type: 'assigned'; readonly job: string; readonly token: number; readonly position: number }
   | { readonly type: 'completed'; readonly job: string; readonly token: number; readonly position: number }
   | { readonly type: 'ended'; readonly job: string; readonly state: string }
+  /** A program of an attempt runs on a node, seen where programs are started; and runs no more. */
+  | { readonly type: 'runs'; readonly job: string; readonly token: number; readonly node: string }
+  | { readonly type: 'stopped'; readonly job: string; readonly token: number; readonly node: string }
+  /** A machine begins to stand still: asleep, or stopped as a whole. */
+  | { readonly type: 'stoodStill'; readonly node: string }
   /** What a node's registry amounts to at the end; equal for equal registries. */
   | { readonly type: 'registry'; readonly node: string; readonly digest: string };
 
@@ -191,6 +198,7 @@ export function allObservers(): readonly Observer[] {
     new AcknowledgedWritesSurvive(),
     new TokensGrow(),
     new NoAttemptCompletesTwice(),
+    new AttemptsNeverOverlap(),
     new EveryAcceptedJobEnds(),
     new RegistriesConverge(),
   ];

@@ -1,4 +1,5 @@
 import { AspenError, type Random, randomChance, randomFloat, randomInt } from '../../../src/base/index.ts';
+import type { Spec } from './story-world.ts';
 import type { World } from './world.ts';
 
 /** Longest pause of a client between two jobs. Unit: ms. */
@@ -11,11 +12,13 @@ interface Submission {
   readonly id: string;
   readonly idempotencyKey?: string;
   readonly workMs: number;
+  /** A program, whose runs are watched; else the executor that only waits. */
+  readonly isProgram: boolean;
   readonly delayMs: number;
 }
 
 /**
- * Clients that submit echo jobs through whichever node chance names. A submission with unknown outcome is sent again under the same id,
+ * Clients that submit jobs through whichever node chance names. A submission with unknown outcome is sent again under the same id,
  * through any node; a job is accepted as soon as one answer says so.
  */
 export class JobClients {
@@ -50,6 +53,7 @@ export class JobClients {
     return {
       id,
       workMs: Math.floor(randomFloat(this.#random) ** 2 * LONGEST_WORK_MS),
+      isProgram: randomChance(this.#random, 0.5),
       delayMs: randomChance(this.#random, 0.2) ? randomInt(this.#random, { from: 1, to: 3_000 }) : 0,
       ...(randomChance(this.#random, 0.25) && { idempotencyKey: `key-${id}` }),
     };
@@ -66,11 +70,17 @@ export class JobClients {
     return undefined;
   }
 
-  async #submitOnce({ workMs, ...spec }: Submission): Promise<{ answer?: string; isWorthIt: boolean }> {
-    const payload = { delayMs: workMs };
+  async #submitOnce({
+    workMs,
+    isProgram,
+    ...spec
+  }: Submission): Promise<{ answer?: string; isWorthIt: boolean }> {
+    const work: Pick<Spec, 'type' | 'payload'> = isProgram
+      ? { type: 'shell', payload: { command: 'sleep', args: [String(workMs / 1_000)] } }
+      : { type: 'echo', payload: { delayMs: workMs } };
     const retry = { maxAttempts: 3, backoff: 'fixed' as const, delayMs: 100 };
     try {
-      const { id } = await this.#someNode().call('job.submit', { type: 'echo', payload, retry, ...spec });
+      const { id } = await this.#someNode().call('job.submit', { ...work, retry, ...spec });
       this.#world.observe({ type: 'accepted', job: id });
       return { answer: id, isWorthIt: false };
     } catch (error) {

@@ -18,6 +18,7 @@ import {
 import { LifeNetwork } from './life-network.ts';
 import { addressOf, NeighboursSource } from './neighbours-source.ts';
 import { SimCrypto } from './sim-crypto.ts';
+import { type RunWitness, WatchedRunner } from './watched-runner.ts';
 
 export interface SimMachineComponents {
   readonly scheduler: Scheduler;
@@ -27,6 +28,8 @@ export interface SimMachineComponents {
   readonly neighbours: () => readonly PeerId[];
   readonly logger: (process: SimProcess) => Logger;
   readonly trial: Platform['trial'];
+  /** Hears which programs run on the machine of this name. */
+  readonly runs: (name: string) => RunWitness;
   readonly makeDisk?: (random: SeededRandom, options: SimDiskOptions) => SimDisk;
 }
 
@@ -79,7 +82,7 @@ export class SimMachine {
   }
 
   async boot(): Promise<Boot> {
-    const { scheduler, wire, random, neighbours, logger, trial } = this.#components;
+    const { scheduler, wire, random, neighbours, logger, trial, runs } = this.#components;
     const process = new SimProcess({ name: this.name, scheduler });
     const clock = new SimClock(process, { wallOffsetMs: this.#wallOffsetMs, drift: this.#drift });
     const chance = random.fork();
@@ -96,7 +99,11 @@ export class SimMachine {
       logger: logger(process),
       directory,
       version: '0.0.0',
-      runner: new MemoryRunner({ clock }),
+      runner: new WatchedRunner({
+        runner: new MemoryRunner({ clock }),
+        process,
+        witness: runs(this.name),
+      }),
       environment: {},
       openStore: async () => this.disk.open(process),
       quarantineStore: async () => {

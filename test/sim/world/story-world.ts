@@ -1,5 +1,7 @@
-import type { Job, ParamsInput } from '../../../src/rpc/index.ts';
-import type { SimNode } from './sim-node.ts';
+import { AspenError } from '../../../src/base/index.ts';
+import type { Job, ParamsInput, Result } from '../../../src/rpc/index.ts';
+import type { Observation } from '../check/index.ts';
+import type { Method, SimNode } from './sim-node.ts';
 import { World } from './world.ts';
 
 const SETTLE_LIMIT_MS = 120_000;
@@ -12,6 +14,8 @@ export class StoryWorld extends World {
   /** Where those who tell the story submit and ask, unless they say otherwise. */
   readonly home = 'n1';
 
+  readonly #listeners: ((event: Observation) => unknown)[] = [];
+
   readonly network = {
     /** Nothing gets to or from this node. */
     isolate: (name: string): void => {
@@ -21,6 +25,35 @@ export class StoryWorld extends World {
     },
     heal: (): void => this.links.calm(),
   };
+
+  /** Tells `listener` of each observation at the very moment at which it is made. */
+  onObserved(listener: (event: Observation) => unknown): void {
+    this.#listeners.push(listener);
+  }
+
+  override observe(event: Observation): void {
+    super.observe(event);
+    for (const listener of this.#listeners) listener(event);
+  }
+
+  /** @returns how a call was refused. @throws Error when it was not. */
+  async refusalOf<M extends Method>(name: string, method: M, params: ParamsInput<M>): Promise<AspenError> {
+    let answer: Result<M>;
+    try {
+      answer = await this.call(name, method, params);
+    } catch (error) {
+      if (error instanceof AspenError) return error;
+      throw error;
+    }
+    throw new Error(`${name} answered ${method} with ${JSON.stringify(answer)}`);
+  }
+
+  /** A member that is none of these. */
+  other(...than: readonly SimNode[]): SimNode {
+    const other = this.members.find((node) => node.isReady && !than.includes(node));
+    if (other === undefined) throw new Error('nobody else is up');
+    return other;
+  }
 
   /** @returns the id of an accepted job. */
   async submit(spec: Spec, on = this.home): Promise<string> {
@@ -55,10 +88,10 @@ export class StoryWorld extends World {
   }
 
   /** Waits until the job runs. @returns on which node. */
-  async workerOf(id: string): Promise<SimNode> {
+  async workerOf(id: string, on = this.home): Promise<SimNode> {
     const endMs = this.nowMs + PLACED_LIMIT_MS;
     for (;;) {
-      const { state, node } = await this.job(id);
+      const { state, node } = await this.job(id, on);
       if (state === 'running' && node !== null) return this.node(this.nameOf(node));
       if (this.nowMs >= endMs) throw new Error(`${id} is ${state} and does not run`);
       await this.advance(100);
@@ -66,8 +99,8 @@ export class StoryWorld extends World {
   }
 
   /** What became of each attempt, oldest first. */
-  async outcomesOf(id: string): Promise<unknown[]> {
-    const { history } = await this.job(id);
+  async outcomesOf(id: string, on = this.home): Promise<unknown[]> {
+    const { history } = await this.job(id, on);
     return history.map(({ attempt, outcome }) => ({ attempt, outcome }));
   }
 

@@ -94,6 +94,10 @@ export class World {
       neighbours: () => [...this.#names.keys()],
       logger: this.log.of,
       trial,
+      runs: (node: string) => ({
+        runs: (run: { job: string; token: number }) => this.observe({ type: 'runs', node, ...run }),
+        stopped: (run: { job: string; token: number }) => this.observe({ type: 'stopped', node, ...run }),
+      }),
       ...(bug.makeDisk !== undefined && { makeDisk: bug.makeDisk }),
     };
     const witness = {
@@ -225,7 +229,7 @@ export class World {
       nodes: this.names,
       crash: (name) => this.node(name).crash(),
       restart: (name) => this.node(name).start(),
-      sleep: (name, forMs) => this.node(name).life?.clock.sleep(forMs),
+      sleep: (name, forMs) => this.#sleep(name, forMs),
       fillDisk: (name) => this.node(name).machine.disk.fill(),
       freeDisk: (name) => this.node(name).machine.disk.free(),
       jumpWall: (name, byMs) => this.#jumpWall(name, byMs),
@@ -300,6 +304,11 @@ export class World {
     const end = await this.scheduler.run(limits);
     if (this.#failure !== undefined) throw this.#failure.error;
     if (end === 'events') throw new Error('too many events: something spins');
+  }
+
+  #sleep(name: string, forMs: number): void {
+    this.observe({ type: 'stoodStill', node: name });
+    this.node(name).life?.clock.sleep(forMs);
   }
 
   #jumpWall(name: string, byMs: number): void {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import {
   AcknowledgedWritesSurvive,
   AtMostOneLeaderATerm,
+  AttemptsNeverOverlap,
   allObservers,
   EveryAcceptedJobEnds,
   NoAttemptCompletesTwice,
@@ -37,6 +38,9 @@ const surveyed = (node: string, ...writes: string[]): Observation => ({
   node,
   writes: new Set(writes),
 });
+const runs = (token: number, node: string): Observation => ({ type: 'runs', job: 'j', token, node });
+const stopped = (token: number, node: string): Observation => ({ type: 'stopped', job: 'j', token, node });
+const stoodStill = (node: string): Observation => ({ type: 'stoodStill', node });
 const ended = (job: string, state: string): Observation => ({ type: 'ended', job, state });
 const registry = (node: string, digest: string): Observation => ({ type: 'registry', node, digest });
 
@@ -84,6 +88,15 @@ const CASES: readonly Case[] = [
       [/completes with token 4 at 5 and with 4 at 8/, [completed('j', 4, 5), completed('j', 4, 8)]],
       [/with token 4 at 5 and with 6 at 8/, [completed('j', 4, 5), completed('j', 6, 8)]],
       [/stale token 4/, [assigned('j', 4, 4), assigned('j', 6, 6), completed('j', 4, 7)]],
+    ],
+  },
+  {
+    make: () => new AttemptsNeverOverlap(),
+    good: [runs(1, 'a'), stopped(1, 'a'), runs(2, 'b'), stoodStill('b'), runs(3, 'a'), stopped(2, 'b')],
+    bad: [
+      [/token 2 on b while a runs it with 1/, [runs(1, 'a'), runs(2, 'b')]],
+      [/token 1 on a, after 2 began/, [runs(2, 'b'), stopped(2, 'b'), runs(1, 'a')]],
+      [/token 2 on b while a/, [stoodStill('a'), runs(1, 'a'), runs(2, 'b')]],
     ],
   },
   {
