@@ -122,6 +122,14 @@ export const ERROR_KINDS = {
     outcome: 'not-applied',
     summary: 'No known node can ever satisfy the placement.',
   },
+  COMPACTED: {
+    rpcCode: -32011,
+    exitCode: 4,
+    retry: 'never',
+    outcome: 'not-applied',
+    summary:
+      'The history asked for is no longer kept; `data.oldestRevision` is the first that is: read the state anew, watch from there.',
+  },
 } as const satisfies Record<string, ErrorKind>;
 
 export type ErrorCode = keyof typeof ERROR_KINDS;
