@@ -13,7 +13,11 @@ import { findRecord, putRecord } from './record-store.ts';
  * @throws AspenError NOT_FOUND; CONFLICT when it has not ended so, when its deadline is over, or when a parent still stands as it did.
  */
 export function applyRetry({ id }: { readonly id: string }, context: ApplyContext): JobView {
-  const record = resolveRecord(context, id);
+  return jobView(runAgain(resolveRecord(context, id), context));
+}
+
+/** @returns the record as it is now. @throws as {@link applyRetry}. */
+export function runAgain(record: JobRecord, context: ApplyContext): JobRecord {
   if (record.state !== 'dead' && record.state !== 'cancelled' && record.state !== 'skipped') {
     throw new AspenError(
       'CONFLICT',
@@ -29,7 +33,7 @@ export function applyRetry({ id }: { readonly id: string }, context: ApplyContex
   }
   const after = restarted(record, context);
   putRecord(context, after, record);
-  return jobView(after);
+  return after;
 }
 
 function restarted(record: JobRecord, context: ApplyContext): JobRecord {
