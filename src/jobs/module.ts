@@ -2,6 +2,14 @@ import { z } from 'zod';
 import { parseWith } from '../lease/machine/index.ts';
 import { applyAssign } from './assign.ts';
 import { applyCancel } from './cancel.ts';
+import {
+  applyPurgeDead,
+  applyRedrive,
+  dlqListSchema,
+  dlqMoveSchema,
+  runDlqInspect,
+  runDlqList,
+} from './dlq.ts';
 import { limitSchema, pauseSchema, readLimits, resumeSchema } from './limits.ts';
 import { LiveIndex } from './live-index.ts';
 import type { ApplyContext, MachineModule } from './machine-port.ts';
@@ -94,6 +102,8 @@ export const jobsModule: MachineModule = {
       parse: () => null,
       apply: (_body, context) => applyRelease(context),
     },
+    redrive: { since: 1, parse: parseWith(dlqMoveSchema), apply: applyRedrive },
+    purgeDead: { since: 1, parse: parseWith(dlqMoveSchema), apply: applyPurgeDead },
     pauseQueue: { since: 1, parse: parseWith(pauseSchema), apply: applyPause },
     resumeQueue: { since: 1, parse: parseWith(resumeSchema), apply: applyResume },
     limit: { since: 1, parse: parseWith(limitSchema), apply: applyLimit },
@@ -107,6 +117,8 @@ export const jobsModule: MachineModule = {
   queries: {
     get: { parse: parseWith(jobName), run: runGet },
     list: { parse: parseWith(listSchema), run: runList },
+    dlqList: { parse: parseWith(dlqListSchema), run: runDlqList },
+    dlqInspect: { parse: parseWith(jobName), run: runDlqInspect },
     queues: { parse: parseWith(listQueuesSchema), run: runQueues },
     limits: { parse: () => null, run: (_body, context) => runLimits(context) },
     nextDue: { parse: () => null, run: (_body, context) => nextDueMs(context) },

@@ -1,0 +1,214 @@
+import { z } from 'zod';
+import { AspenError, encode, toWireError, type WireError } from '../base/index.ts';
+import { DEAD_SUFFIX_BYTES, type DeadIndex, deadPrefix } from './ended-index.ts';
+import { type JobView, jobView } from './job-view.ts';
+import type { LiveIndex } from './live-index.ts';
+import { type ApplyContext, type Key, prefixEnd, type QueryContext } from './machine-port.ts';
+import { resolveRecord } from './queries.ts';
+import type { JobError, JobRecord } from './record.ts';
+import { deleteRecord, findRecord } from './record-store.ts';
+import { applyRetry } from './rerun.ts';
+
+/** Dead jobs that one command moves, or one page shows, at most. */
+export const DLQ_LIMIT = 1_000;
+/** Dead jobs looked at for one page or command; what is left goes on with the next. */
+const SCAN_LIMIT = 20_000;
+/** A page ends with the job that exceeds it. Unit: bytes, encoded. */
+const PAGE_BYTES = 2 ** 19;
+
+const filterShape = {
+  queue: z.string().min(1).max(128).optional(),
+  type: z.string().min(1).max(128).optional(),
+  /** The code of the error that ended the job. */
+  reason: z.string().max(64).optional(),
+};
+const filter = z.strictObject(filterShape);
+const limit = z.int().min(1).max(DLQ_LIMIT).default(DLQ_LIMIT);
+
+export const dlqListSchema = z.strictObject({
+  ...filterShape,
+  limit: z.int().min(1).max(DLQ_LIMIT).default(100),
+  cursor: z.string().max(64).optional(),
+});
+
+/** One job by its id, or those that a filter finds; an empty filter is all. */
+export const dlqMoveSchema = z.union([
+  z.strictObject({ id: z.string().min(1).max(128) }),
+  z.strictObject({ filter, limit }),
+]);
+
+type Filter = z.output<typeof filter>;
+type Move = z.output<typeof dlqMoveSchema>;
+
+/** A dead job in a list. Instants are wall time. */
+export interface DeadView {
+  readonly id: string;
+  readonly type: string;
+  readonly queue: string;
+  readonly namespace: string;
+  readonly attempts: number;
+  readonly submittedAt: number;
+  readonly diedAt: number;
+  /** Where the latest attempt ran. */
+  readonly node: string | null;
+  readonly error: JobError | null;
+}
+
+export interface Redriven {
+  readonly redriven: readonly string[];
+  /** What could not run again, each with why; it is dead as before. */
+  readonly refused: readonly { readonly id: string; readonly error: WireError }[];
+  /** Whether dead jobs that fit the filter are left. */
+  readonly isMore: boolean;
+}
+
+export interface Purged {
+  readonly purged: readonly string[];
+  readonly isMore: boolean;
+}
+
+/** @returns dead jobs, the latest first, and a cursor where there are more to look at. */
+export function runDlqList(
+  { limit, cursor, ...wanted }: z.output<typeof dlqListSchema>,
+  context: QueryContext,
+): { readonly jobs: DeadView[]; readonly cursor?: string } {
+  const jobs: DeadView[] = [];
+  let bytes = 0;
+  let looked = 0;
+  let last: Key = '';
+  const before = cursor === undefined ? undefined : placeOfCursor(cursor);
+  for (const { place, record } of deadJobs(wanted, context, { isNewestFirst: true, before })) {
+    if (jobs.length === limit || bytes >= PAGE_BYTES || looked === SCAN_LIMIT)
+      return { jobs, cursor: Buffer.from(last, 'latin1').toString('hex') };
+    looked += 1;
+    last = place;
+    if (!fits(record, wanted)) continue;
+    const view = deadView(record);
+    jobs.push(view);
+    bytes += encode(view).length;
+  }
+  return { jobs };
+}
+
+/** @throws AspenError NOT_FOUND; CONFLICT when the job is not dead. */
+export function runDlqInspect({ id }: { readonly id: string }, context: QueryContext): JobView {
+  return jobView(deadRecord(context, id));
+}
+
+/**
+ * Lets dead jobs run once more, the first dead first: same id, history kept, one attempt more.
+ *
+ * - Q8 A dead job is moved once however often it is asked for: the command moves what is dead, and what was moved is not.
+ *
+ * @throws AspenError for a single job: NOT_FOUND, CONFLICT when it is not dead or cannot run again.
+ */
+export function applyRedrive(move: Move, context: ApplyContext): Redriven {
+  if ('id' in move) {
+    const { id } = deadRecord(context, move.id);
+    applyRetry({ id }, context);
+    return { redriven: [id], refused: [], isMore: false };
+  }
+  const { records, isMore } = oldestDead(move, context);
+  const redriven: string[] = [];
+  const refused: { id: string; error: WireError }[] = [];
+  for (const { id } of records) {
+    try {
+      applyRetry({ id }, context);
+      redriven.push(id);
+    } catch (error) {
+      if (!(error instanceof AspenError)) throw error;
+      refused.push({ id, error: toWireError(error) });
+    }
+  }
+  return { redriven, refused, isMore };
+}
+
+/** Removes dead jobs for good, the first dead first. One that another job still waits for stays. */
+export function applyPurgeDead(move: Move, context: ApplyContext): Purged {
+  const index = context.derived<LiveIndex>();
+  if ('id' in move) {
+    const record = deadRecord(context, move.id);
+    if (index.hasDependents(record.id)) {
+      throw new AspenError('CONFLICT', `jobs wait for ${record.id}; cancel those first`);
+    }
+    deleteRecord(context, record);
+    return { purged: [record.id], isMore: false };
+  }
+  const { records, isMore } = oldestDead(move, context);
+  const gone = records.filter(({ id }) => !index.hasDependents(id));
+  for (const record of gone) deleteRecord(context, record);
+  return { purged: gone.map(({ id }) => id), isMore };
+}
+
+function oldestDead(
+  { filter: wanted, limit: most }: Extract<Move, { filter: unknown }>,
+  context: ApplyContext,
+) {
+  const records: JobRecord[] = [];
+  let looked = 0;
+  for (const { record } of deadJobs(wanted, context, { isNewestFirst: false })) {
+    if (records.length === most || looked === SCAN_LIMIT) return { records, isMore: true };
+    looked += 1;
+    if (fits(record, wanted)) records.push(record);
+  }
+  return { records, isMore: false };
+}
+
+/** From the narrowest index that the filter names. What it finds is collected before anything is written, a row at a time is read. */
+function* deadJobs(
+  wanted: Filter,
+  context: ApplyContext | QueryContext,
+  { isNewestFirst, before }: { readonly isNewestFirst: boolean; readonly before?: Key | undefined },
+): Iterable<{ readonly place: Key; readonly record: JobRecord }> {
+  const prefix = deadPrefix(...narrowest(wanted));
+  const to = before === undefined ? prefixEnd(prefix) : prefix + before;
+  const range = { from: prefix, to, reverse: isNewestFirst };
+  for (const [key, id] of context.table<string>('dead').range(range)) {
+    const record = findRecord(context, id);
+    if (record !== undefined) yield { place: key.slice(-DEAD_SUFFIX_BYTES), record };
+  }
+}
+
+function narrowest({ queue, type, reason }: Filter): readonly [index: DeadIndex, name: string] {
+  if (reason !== undefined) return ['reason', reason];
+  if (queue !== undefined) return ['queue', queue];
+  return type === undefined ? ['all', ''] : ['type', type];
+}
+
+function fits({ spec, error }: JobRecord, { queue, type, reason }: Filter): boolean {
+  return (
+    (queue === undefined || spec.queue === queue) &&
+    (type === undefined || spec.type === type) &&
+    (reason === undefined || error?.code === reason)
+  );
+}
+
+function deadRecord(context: ApplyContext | QueryContext, name: string): JobRecord {
+  const record = resolveRecord(context, name);
+  if (record.state === 'dead') return record;
+  throw new AspenError('CONFLICT', `${record.id} is ${record.state}, not dead`, {
+    details: { current: record.state },
+  });
+}
+
+function deadView(record: JobRecord): DeadView {
+  const { id, spec, attempt, submittedAt, finishedAt, error, history } = record;
+  return {
+    id,
+    type: spec.type,
+    queue: spec.queue,
+    namespace: spec.namespace,
+    attempts: attempt,
+    submittedAt,
+    diedAt: finishedAt ?? 0,
+    node: history.at(-1)?.node ?? null,
+    error,
+  };
+}
+
+function placeOfCursor(cursor: string): Key {
+  if (/^[0-9a-f]{48}$/.test(cursor)) return Buffer.from(cursor, 'hex').toString('latin1');
+  throw new AspenError('INVALID_PARAMS', 'cursor: not one that dlq.list gave', {
+    details: { issues: [{ path: 'cursor', message: 'not one that dlq.list gave' }] },
+  });
+}
