@@ -14,7 +14,7 @@ export interface QueueView {
   readonly pausedAt: number | null;
   readonly waiting: number;
   readonly running: number;
-  /** Unfinished jobs by state. */
+  /** Jobs by state, finished ones that are kept included; states that no job is in are absent. */
   readonly states: Readonly<Partial<Record<JobState, number>>>;
   readonly limits: Omit<Limits, 'paused'>;
 }
@@ -65,14 +65,19 @@ export function applyLimit(
   return withoutPause(after);
 }
 
-/** @returns every queue with unfinished jobs or a setting of its own, by name; the default queue always. */
+/** @returns every queue with jobs or limits of its own, by name; the default queue always. */
 export function runQueues(
   { queue, limit, cursor }: z.output<typeof listQueuesSchema>,
   context: QueryContext,
 ): { readonly queues: QueueView[]; readonly cursor?: string } {
   if (queue !== undefined) return { queues: [viewQueue(context, queue)] };
-  const { tallies, limits } = context.derived<LiveIndex>();
-  const names = new Set([SPEC_BASE.queue, ...tallies.queueNames(), ...limits.names('queue')]);
+  const { tallies, limits, finished } = context.derived<LiveIndex>();
+  const names = new Set([
+    SPEC_BASE.queue,
+    ...tallies.queueNames(),
+    ...finished.queueNames(),
+    ...limits.names('queue'),
+  ]);
   const rest = [...names].filter((name) => cursor === undefined || textKey(name) > textKey(cursor));
   const page = rest.sort(byName).slice(0, limit);
   const queues = page.map((name) => viewQueue(context, name));
@@ -86,7 +91,7 @@ export function runLimits(context: QueryContext) {
   const names = [...new Set([...tallies.namespaceNames(), ...limits.names('namespace')])].sort(byName);
   const { maxWaiting, maxFinished, maxFinishedBytes, deadRetentionMs } = limits.of('group', '');
   return {
-    group: { ...tallies.all, limits: { maxWaiting, maxFinished, maxFinishedBytes, deadRetentionMs } },
+    all: { ...tallies.all, limits: { maxWaiting, maxFinished, maxFinishedBytes, deadRetentionMs } },
     namespaces: names.map((namespace): NamespaceView => {
       const { concurrency, maxWaiting } = limits.of('namespace', namespace);
       return { namespace, ...tallies.ofNamespace(namespace), limits: { concurrency, maxWaiting } };
@@ -99,9 +104,10 @@ export function runLimits(context: QueryContext) {
 }
 
 function viewQueue(context: ApplyContext | QueryContext, queue: string): QueueView {
-  const { tallies, limits } = context.derived<LiveIndex>();
+  const { tallies, limits, finished } = context.derived<LiveIndex>();
   const of = limits.of('queue', queue);
   const { waiting, running, states } = tallies.ofQueue(queue);
+  const { bytes: _, ...kept } = finished.of(queue);
   return {
     queue,
     paused: of.paused !== null,
@@ -109,7 +115,7 @@ function viewQueue(context: ApplyContext | QueryContext, queue: string): QueueVi
     pausedAt: of.paused?.sinceMs ?? null,
     waiting,
     running,
-    states: Object.fromEntries(Object.entries(states).filter(([, count]) => count !== 0)),
+    states: Object.fromEntries(Object.entries({ ...states, ...kept }).filter(([, count]) => count !== 0)),
     limits: withoutPause(of),
   };
 }

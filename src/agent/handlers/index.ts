@@ -3,6 +3,7 @@ import type { Daemon } from '../daemon.ts';
 import { agentHandlers } from './agent.ts';
 import { backupHandlers } from './backup.ts';
 import { counterHandlers } from './counter.ts';
+import { dlqHandlers } from './dlq.ts';
 import { electionHandlers } from './election.ts';
 import { groupHandlers } from './group.ts';
 import { jobHandlers } from './job.ts';
@@ -11,6 +12,7 @@ import { leaseHandlers } from './lease.ts';
 import { lockHandlers } from './lock.ts';
 import { meshHandlers } from './mesh.ts';
 import { nodeHandlers } from './node.ts';
+import { queueHandlers } from './queue.ts';
 import { serviceHandlers } from './service.ts';
 import { workerHandlers } from './worker.ts';
 
@@ -29,6 +31,8 @@ export function createHandlers(daemon: Daemon, { pid, onStop }: HandlerOptions):
     ...nodeHandlers(daemon),
     ...groupHandlers(daemon),
     ...jobHandlers(daemon),
+    ...queueHandlers(() => daemon.node.group.client),
+    ...dlqHandlers(() => daemon.node.group.client),
     ...kvHandlers(() => daemon.node.group.client),
     ...leaseHandlers(daemon),
     ...lockHandlers(daemon),

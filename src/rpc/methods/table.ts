@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { agentMethods } from './agent.ts';
 import { backupMethods } from './backup.ts';
 import { counterMethods } from './counter.ts';
+import { dlqMethods } from './dlq.ts';
 import { electionMethods } from './election.ts';
 import { groupMethods } from './group.ts';
 import { jobMethods } from './job.ts';
@@ -10,6 +11,7 @@ import { leaseMethods } from './lease.ts';
 import { lockMethods } from './lock.ts';
 import { meshMethods } from './mesh.ts';
 import { nodeMethods } from './node.ts';
+import { queueMethods } from './queue.ts';
 import { exactObject, method } from './schema.ts';
 import { serviceMethods } from './service.ts';
 import { workerMethods } from './worker.ts';
@@ -20,6 +22,8 @@ export const METHODS = {
   ...backupMethods,
   ...meshMethods,
   ...jobMethods,
+  ...queueMethods,
+  ...dlqMethods,
   ...kvMethods,
   ...leaseMethods,
   ...lockMethods,
