@@ -26,8 +26,21 @@ export interface ChannelOptions {
 }
 
 const HELLO_VERSION = 1;
+/** In place of a hello: another process with the peer's identity is linked, and alive. */
+const RUNS_ELSEWHERE = 0xff;
 export const INSTANCE_BYTES = 8;
 const RTT_WEIGHT = 0.2;
+/** Unit: ms. */
+const REFUSAL_LINGER_MS = 250;
+
+/** A member is linked to another living process that has this node's identity. */
+export class RunsElsewhere extends AspenError {
+  constructor(toldBy: PeerId) {
+    super('CONFLICT', `${toldBy} is linked to another process with this agent's identity, which is alive`, {
+      outcome: 'not-applied',
+    });
+  }
+}
 
 /**
  * One long-lived stream between two members that carries all their frames. Both ends say hello before anything else; the peer's
@@ -56,6 +69,7 @@ export class Libp2pChannel implements PeerLink {
   readonly #decoder: FrameDecoder;
   readonly #keepalive: Disposable;
   readonly #silentTicksLimit: number;
+  readonly #onHeard = new Set<() => void>();
   #silentTicks = 0;
   #isFlushing = false;
   #isClosed = false;
@@ -88,6 +102,28 @@ export class Libp2pChannel implements PeerLink {
   sayHello(instance: Uint8Array): void {
     this.#sendNow(signalSegment('hello', Uint8Array.of(HELLO_VERSION, ...instance)));
     this.#ping();
+  }
+
+  /** Tells the peer that its identity already runs elsewhere, and ends the channel a moment later, so that this can arrive. */
+  refuseSecond(instance: Uint8Array): void {
+    this.#sendNow(signalSegment('hello', Uint8Array.of(RUNS_ELSEWHERE, ...instance)));
+    this.#clock.setTimer(REFUSAL_LINGER_MS, () => this.close('the identity of the peer runs elsewhere'));
+  }
+
+  /** @returns whether the peer says anything within the time, asked now. */
+  isAlive(withinMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const answer = (isAlive: boolean) => {
+        this.#onHeard.delete(heard);
+        timer.cancel();
+        resolve(isAlive);
+      };
+      const heard = () => answer(!this.#isClosed);
+      const timer = this.#clock.setTimer(withinMs, () => answer(false));
+      this.#onHeard.add(heard);
+      if (this.#isClosed) heard();
+      else this.#ping();
+    });
   }
 
   /** @returns false when the queue is full or the channel ended. */
@@ -142,12 +178,18 @@ export class Libp2pChannel implements PeerLink {
   }
 
   #onSignal(signal: Signal, payload: Uint8Array): void {
+    if (signal === 'pong') for (const heard of [...this.#onHeard]) heard();
     if (signal === 'ping') this.#sendNow(signalSegment('pong', payload));
     else if (signal === 'pong') this.#onPong(payload);
     else this.#onHello(payload);
   }
 
   #onHello(payload: Uint8Array): void {
+    if (payload.length === 1 + INSTANCE_BYTES && payload[0] === RUNS_ELSEWHERE) {
+      this.#hello.reject(new RunsElsewhere(this.peerId));
+      this.close('this identity runs elsewhere');
+      return;
+    }
     if (payload.length !== 1 + INSTANCE_BYTES || payload[0] !== HELLO_VERSION) {
       throw new AspenError('INVALID_REQUEST', 'the peer says hello in an unknown way');
     }
@@ -185,6 +227,7 @@ export class Libp2pChannel implements PeerLink {
     this.#isClosed = true;
     this.#keepalive[Symbol.dispose]();
     this.#hello.reject(new Error(reason));
+    for (const heard of [...this.#onHeard]) heard();
     this.#events.onClosed(reason);
   }
 }

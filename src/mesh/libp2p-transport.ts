@@ -14,7 +14,8 @@ import {
   withDeadline,
 } from '../base/index.ts';
 import type { Identity } from './identity.ts';
-import { INSTANCE_BYTES, Libp2pChannel, withoutPeerId } from './libp2p-channel.ts';
+import { IdentityConflicts } from './identity-conflicts.ts';
+import { INSTANCE_BYTES, Libp2pChannel, RunsElsewhere, withoutPeerId } from './libp2p-channel.ts';
 import { ConnectionWatch } from './libp2p-connection-watch.ts';
 import { readExchange, writeExchange } from './libp2p-exchange.ts';
 import { Libp2pGossip } from './libp2p-gossip.ts';
@@ -71,6 +72,8 @@ const HELLO_TIMEOUT_MS = 3_000;
 /** Two ends that dial each other at once settle on one channel within this time. */
 const CROSSING_MS = 3_000;
 const CROSSING_GRACE_MS = 1_000;
+/** A process that answers within this time is alive. */
+const ALIVE_MS = 1_500;
 const STREAMS_LIMIT = 8;
 
 /** The Transport port over libp2p: TCP, noise, yamux. */
@@ -95,6 +98,7 @@ export class Libp2pTransport implements Transport {
   readonly #linkEvents = new Listeners<LinkEvent>();
   readonly #tasks: Tasks;
   readonly #earlySubscriptions: ((gossip: Libp2pGossip) => void)[] = [];
+  readonly #conflicts: IdentityConflicts;
   #responder: Responder | undefined;
   #parts: Libp2pParts | undefined;
   #gossip: Libp2pGossip | undefined;
@@ -109,6 +113,7 @@ export class Libp2pTransport implements Transport {
     this.#crypto = components.crypto;
     this.#log = components.log.child({ part: 'transport' });
     this.#options = options;
+    this.#conflicts = new IdentityConflicts(components.identity.peerId, components.clock);
     this.#instance = components.random.bytes(INSTANCE_BYTES);
     this.#channelProtocol = `/aspen/${options.meshId}/channel/1`;
     this.#admissionProtocol = `/aspen/${options.meshId}/admission/1`;
@@ -203,6 +208,10 @@ export class Libp2pTransport implements Transport {
     this.#tasks.run(async () => this.#parts?.node.hangUp(peerIdFromString(peerId)));
   }
 
+  problems(): readonly string[] {
+    return this.#conflicts.problems();
+  }
+
   links(): readonly PeerLink[] {
     return [...this.#channels.values()];
   }
@@ -264,6 +273,10 @@ export class Libp2pTransport implements Transport {
       const connection = await this.#connect(peerId, addresses, signal);
       using _busy = this.#watch?.markBusy(connection);
       const channel = await this.#openOn(connection, signal);
+      if (await this.#isSecond(channel)) {
+        channel.close('another process with its identity is linked and alive');
+        return;
+      }
       this.#install(channel);
     } finally {
       this.#opening.delete(peerId);
@@ -311,6 +324,11 @@ export class Libp2pTransport implements Transport {
     try {
       await channel.helloed;
     } catch (cause) {
+      if (cause instanceof RunsElsewhere) {
+        this.#conflicts.refusedBy(channel.peerId);
+        this.#log.error({ peerId: channel.peerId }, 'this identity already runs elsewhere');
+        throw cause;
+      }
       throw new AspenError('DENIED', `${channel.peerId} does not open a channel to ${this.self}`, { cause });
     } finally {
       signal.removeEventListener('abort', onAbort);
@@ -351,9 +369,27 @@ export class Libp2pTransport implements Transport {
         channel.close('the other channel is kept');
         return;
       }
+      if (await this.#isSecond(channel)) {
+        channel.refuseSecond(this.#instance);
+        return;
+      }
       channel.sayHello(this.#instance);
       this.#install(channel);
     });
+  }
+
+  /** T4: whether the linked process with this identity is another one, and still there. */
+  async #isSecond(channel: Libp2pChannel): Promise<boolean> {
+    const { peerId } = channel;
+    const current = this.#channels.get(peerId);
+    if (current === undefined || current.instance === channel.instance) return false;
+    if (!(await current.isAlive(ALIVE_MS)) || this.#channels.get(peerId) !== current) return false;
+    this.#conflicts.refused(peerId, channel.address);
+    this.#log.warn(
+      { peerId, kept: current.address, refused: channel.address },
+      'a second process with the identity of a linked member is refused',
+    );
+    return true;
   }
 
   /** When both ends open a channel at once, both keep the one that the smaller peer id opened. */
@@ -398,6 +434,7 @@ export class Libp2pTransport implements Transport {
     }
     this.#channels.get(peerId)?.close('a newer channel took over');
     this.#channels.set(peerId, channel);
+    this.#conflicts.linked(peerId);
     this.#gossip?.peerJoined(connection.remotePeer, connection);
     this.#log.debug({ peerId, address: channel.address }, 'channel opened');
     this.#linkEvents.emit({ peerId, type: 'opened' });

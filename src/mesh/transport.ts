@@ -37,6 +37,7 @@ export interface PeerLink {
  * - T1 A frame may be lost, doubled or overtaken by another; it is never changed, and its sender is who it says.
  * - T2 A `stranger` gets the admission exchange and nothing else; a `refused` peer gets nothing.
  * - T3 Nothing grows without a limit: `send` returns false when the peer's queue is full or no channel is open, and the frame is dropped.
+ * - T4 While a process is linked and alive, no other one with the same identity takes its place.
  */
 export interface Transport extends Startable {
   readonly self: PeerId;
@@ -45,6 +46,8 @@ export interface Transport extends Startable {
   /** Connects unless connected; resolves when the channel is open (the gate has admitted both ways). */
   dial(peerId: PeerId, addresses: readonly string[], signal?: AbortSignal): Promise<void>;
   hangUp(peerId: PeerId, reason: string): void;
+  /** What people should know, one sentence each: identities that run twice. @default nothing */
+  problems?(): readonly string[];
   links(): readonly PeerLink[];
   isLinked(peerId: PeerId): boolean;
   send(to: PeerId, frame: Uint8Array, priority: Priority): boolean;

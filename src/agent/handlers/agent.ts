@@ -55,7 +55,7 @@ function statusOf(daemon: Daemon): AgentStatus {
       addresses: [...node.mesh.transport.addresses()],
       direct: links.filter(({ path }) => path === 'direct').length,
       relay: links.filter(({ path }) => path === 'relay').length,
-      problems: node.mesh.connector.problems(),
+      problems: [...(node.mesh.transport.problems?.() ?? []), ...node.mesh.connector.problems()],
     },
   };
 }

@@ -70,6 +70,7 @@ function statusOutput(status: AgentStatus): Output {
         ['disk', lost && `set aside: ${lost.reason}; kept in ${lost.quarantine ?? 'no place'}`],
         ['way out', lost && `${lost.mend}`],
         ['peers', `${status.peers}`],
+        ...(status.connectivity.problems ?? []).map((problem) => ['problem', problem] as const),
       ]),
   };
 }

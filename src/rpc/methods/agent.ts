@@ -25,7 +25,9 @@ export const agentStatusSchema = z.looseObject({
     })
     .optional(),
   peers: z.number().int().describe('Members this node is connected to.'),
-  connectivity: z.unknown(),
+  connectivity: z.looseObject({
+    problems: z.array(z.string()).optional().describe('What people should know, one sentence each.'),
+  }),
 });
 
 const configEntrySchema = z.object({
