@@ -2,8 +2,9 @@ import { type Command, Option } from 'commander';
 import type { JobSpec, ParamsInput } from '../rpc/index.ts';
 import type { CommandContext } from './command.ts';
 import { wrongUsage } from './failure.ts';
-import { findPeerId } from './find.ts';
-import { duration, keyValues, wholeNumber } from './flags.ts';
+import { findJobId, findPeerId } from './find.ts';
+import { duration, keyValues, repeated, wholeNumber } from './flags.ts';
+import { arrayRange } from './job-array.ts';
 
 const PRIORITY_NAMES = ['low', 'normal', 'high', 'critical'] as const;
 
@@ -25,6 +26,25 @@ export function addSpecFlags(command: Command): void {
     .option('--priority <p>', '1 to 10, or low, normal, high, critical', priority)
     .option('--queue <name>', 'the queue it waits in')
     .option('--timeout <duration>', 'longest time of one attempt', duration)
+    .option('--queue-timeout <duration>', 'longest wait for a node', duration)
+    .option(
+      '--heartbeat-timeout <duration>',
+      'longest silence of an attempt: no output, no progress',
+      duration,
+    )
+    .option('--deadline <instant>', 'by when all of it must be over: ISO 8601 with a zone')
+    .option(
+      '--depends-on <id[:on]>',
+      'a job that ends first; on is success, failure or any (repeatable)',
+      repeated,
+    )
+    .addOption(
+      new Option(
+        '--on-dependency-failure <policy>',
+        'what becomes of it when one of those does not end so',
+      ).choices(['fail', 'skip', 'continue', 'block']),
+    )
+    .option('--array <from-to>', 'one job for each index, which it finds in ASPEN_ARRAY_INDEX', arrayRange)
     .option('--retry <n>', 'attempts in all', wholeNumber(1))
     .option('--delay <duration>', 'run no earlier than this from now', duration)
     .option('--run-at <instant>', 'run no earlier than this: ISO 8601 with a zone')
@@ -63,6 +83,11 @@ export async function specFromFlags(context: CommandContext): Promise<SpecWithou
     queue: options['queue'],
     priority: options['priority'],
     timeoutMs: options['timeout'],
+    queueTimeoutMs: options['queueTimeout'],
+    heartbeatTimeoutMs: options['heartbeatTimeout'],
+    deadlineAt: options['deadline'],
+    dependsOn: await dependenciesFromFlags(context),
+    onDependencyFailure: options['onDependencyFailure'],
     retry: options['retry'] === undefined ? undefined : { maxAttempts: options['retry'] },
     delayMs: options['delay'],
     runAt: options['runAt'],
@@ -73,6 +98,23 @@ export async function specFromFlags(context: CommandContext): Promise<SpecWithou
     requestId: options['requestId'],
     affinity,
   }) as SpecWithoutType;
+}
+
+const DEPENDENCY_ON = ['success', 'failure', 'any'] as const;
+
+async function dependenciesFromFlags(context: CommandContext): Promise<JobSpec['dependsOn']> {
+  const given = context.options['dependsOn'] as readonly string[] | undefined;
+  if (given === undefined) return undefined;
+  return await Promise.all(
+    given.map(async (text) => {
+      const [name = '', on = 'success', ...more] = text.split(':');
+      const known = DEPENDENCY_ON.find((candidate) => candidate === on);
+      if (known === undefined || more.length > 0) {
+        throw wrongUsage(`--depends-on ${text}: after the id comes one of ${DEPENDENCY_ON.join(', ')}`);
+      }
+      return { id: await findJobId(context, name), on: known };
+    }),
+  );
 }
 
 async function affinityFromFlags(context: CommandContext): Promise<JobSpec['affinity']> {

@@ -7,6 +7,7 @@ import { wrongUsage } from '../failure.ts';
 import { findJobId } from '../find.ts';
 import { wholeNumber } from '../flags.ts';
 import type { CliIo } from '../io.ts';
+import { specsFromText, specsOfArray, submitMany, submittedManyOutput } from '../job-array.ts';
 import { exitCodeOfJob } from '../job-exit.ts';
 import { jobOutput, jobsOutput, resultOutput } from '../job-output.ts';
 import type { Output } from '../output.ts';
@@ -33,7 +34,13 @@ const WAIT_ROUND_MS = 600_000;
 const REFUSALS_LIMIT = 60;
 const REFUSAL_PAUSE_MS = 500;
 
-/** `job submit|get|list|wait|logs|cancel|explain|result`. */
+const MOVES = [
+  ['retry', 'run a dead, cancelled or skipped job once more'],
+  ['pause', 'keep a job that waits from going on'],
+  ['resume', 'let a paused job go on where it stood'],
+] as const;
+
+/** `job submit|submit-file|get|list|wait|logs|cancel|retry|pause|resume|explain|result`. */
 export function addJobCommands(program: Command, io: CliIo, exit: ExitSlot): void {
   const job = program.command('job').description('jobs of the mesh');
   define(job, io, exit, {
@@ -46,6 +53,12 @@ export function addJobCommands(program: Command, io: CliIo, exit: ExitSlot): voi
     ownTimeout: true,
     configure: addSpecFlags,
     run: submitJob,
+  });
+  define(job, io, exit, {
+    usage: 'submit-file <file>',
+    summary: 'hand many jobs to the mesh: a JSON array of job specs, or one a line; "-" is standard input',
+    examples: ['aspen-agent job submit-file jobs.jsonl', 'generate | aspen-agent job submit-file - -o id'],
+    run: submitFile,
   });
   define(job, io, exit, {
     usage: 'get <id>',
@@ -95,6 +108,18 @@ export function addJobCommands(program: Command, io: CliIo, exit: ExitSlot): voi
     configure: (command) => command.option('--reason <text>', 'kept with the job'),
     run: cancelJob,
   });
+  for (const [verb, summary] of MOVES) {
+    define(job, io, exit, {
+      usage: `${verb} <id>`,
+      summary,
+      examples: [`aspen-agent job ${verb} last`],
+      run: async (context) =>
+        jobOutput(
+          `aspen.job.${verb}/v1`,
+          await context.call(`job.${verb}`, { id: await jobArgument(context) }),
+        ),
+    });
+  }
   define(job, io, exit, {
     usage: 'explain <id>',
     summary: 'why a job is not running: every node with what ruled it out',
@@ -121,8 +146,15 @@ async function submitJob(context: CommandContext): Promise<Output> {
   const [type = '', payloadText] = context.args;
   const text = payloadText === '-' ? await readTextFrom(context, '-') : payloadText;
   const payload = text === undefined ? {} : { payload: parsePayload(text) };
-  const submitted = await context.call('job.submit', { ...(await specFromFlags(context)), type, ...payload });
-  return submittedOutput(submitted);
+  const spec = { ...(await specFromFlags(context)), type, ...payload };
+  const indexes = context.options['array'] as readonly number[] | undefined;
+  if (indexes === undefined) return submittedOutput(await context.call('job.submit', spec));
+  return submittedManyOutput(context, await submitMany(context, specsOfArray(spec, indexes)));
+}
+
+async function submitFile(context: CommandContext): Promise<Output> {
+  const specs = specsFromText(await readTextFrom(context, context.args[0] as string));
+  return submittedManyOutput(context, await submitMany(context, specs));
 }
 
 function parsePayload(text: string) {

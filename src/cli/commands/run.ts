@@ -5,8 +5,9 @@ import { type CommandContext, define, type ExitSlot } from '../command.ts';
 import { type Copied, copyLogs } from '../copy-logs.ts';
 import { keyValues } from '../flags.ts';
 import type { CliIo } from '../io.ts';
+import { specsOfArray, submitMany, submittedManyOutput } from '../job-array.ts';
 import { exitCodeOfJob } from '../job-exit.ts';
-import { jobOutput } from '../job-output.ts';
+import { jobOutput, jobsOutput } from '../job-output.ts';
 import type { Output } from '../output.ts';
 import { addSpecFlags, readTextFrom, specFromFlags } from '../spec-flags.ts';
 import { submittedOutput, waitUntilFinal } from './job.ts';
@@ -39,12 +40,14 @@ export function addRunCommand(program: Command, io: CliIo, exit: ExitSlot): void
 
 async function runProgram(context: CommandContext): Promise<Output | number> {
   const { options, flags, call } = context;
-  const submitted = await call('job.submit', {
+  const spec = {
     ...(await specFromFlags(context)),
     type: 'shell',
     retry: { maxAttempts: (options['retry'] as number | undefined) ?? 1 },
     payload: await shellPayload(context),
-  });
+  };
+  if (options['array'] !== undefined) return runArray(context, spec, options['array'] as readonly number[]);
+  const submitted = await call('job.submit', spec);
   if (options['detach'] === true) return submittedOutput(submitted);
   using _ = cancelOnInterrupt(context, submitted.id);
   if (flags.isOutputChosen) {
@@ -56,6 +59,21 @@ async function runProgram(context: CommandContext): Promise<Output | number> {
   const job = await finalJob(context, submitted.id);
   showWhatWasNotStreamed(context, job, copied);
   return reportEnd(context, job);
+}
+
+/** Ends when all of them have, with the exit code of the first that failed. Their output is kept with each job. */
+async function runArray(
+  context: CommandContext,
+  spec: Readonly<Record<string, unknown>>,
+  indexes: readonly number[],
+): Promise<Output> {
+  const submitted = await submitMany(context, specsOfArray(spec, indexes));
+  const output = submittedManyOutput(context, submitted);
+  if (context.options['detach'] === true || output.exitCode !== undefined) return output;
+  const jobs: Job[] = [];
+  for (const id of output.ids) jobs.push(await finalJob(context, id));
+  const exitCode = jobs.map(exitCodeOfJob).find((code) => code !== 0) ?? 0;
+  return { ...jobsOutput({ jobs }), schema: 'aspen.job.run/v1', exitCode };
 }
 
 async function shellPayload(context: CommandContext) {

@@ -7,7 +7,10 @@ import { runCommandLine } from './harness.ts';
 const COMMANDS = [
   ...['up', 'join', 'down', 'leave', 'status', 'peers', 'run', 'dev', 'version', 'config show'],
   ...['create', 'list', 'inspect', 'revoke'].map((verb) => `ticket ${verb}`),
-  ...['submit', 'get', 'list', 'wait', 'logs', 'cancel', 'explain', 'result'].map((verb) => `job ${verb}`),
+  ...['submit', 'submit-file', 'get', 'list', 'wait', 'logs', 'cancel', 'explain', 'result'].map(
+    (verb) => `job ${verb}`,
+  ),
+  ...['retry', 'pause', 'resume'].map((verb) => `job ${verb}`),
   ...['get', 'put', 'delete', 'cas', 'scan'].map((verb) => `kv ${verb}`),
   ...['lock', 'semaphore'].flatMap((noun) =>
     ['run', 'acquire', 'renew', 'release', 'get', 'list'].map((verb) => `${noun} ${verb}`),

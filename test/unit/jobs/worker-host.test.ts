@@ -194,6 +194,35 @@ describe('a worker', () => {
     assert.equal(world.told[0]?.body['result'], 'so far');
   });
 
+  it('fails an attempt that is silent for longer than its heartbeat timeout; progress and output are heartbeats', async () => {
+    const { clock, world } = await started();
+    world.assign({ heartbeatTimeoutMs: 500 });
+    await clock.advance(400);
+    world.executor.begun[0]?.progress({ percent: 10 });
+    await clock.advance(400);
+    world.executor.begun[0]?.output.write('stdout', Buffer.from('x'));
+    await clock.advance(499);
+    assert.equal(world.executor.begun[0]?.signal.aborted, false);
+    await clock.advance(1);
+    assert.equal(world.executor.begun[0]?.signal.reason, 'heartbeat');
+    assert.equal(world.told[0]?.kind, 'fail');
+    assert.equal(world.progressed.length, 1);
+  });
+
+  it('says HEARTBEAT_TIMEOUT, which may be tried again, where the executor has nothing to say', async () => {
+    const { clock, world } = await started();
+    world.executor.obeys = false;
+    world.assign({ heartbeatTimeoutMs: 500 });
+    await clock.advance(500);
+    world.executor.begun[0]?.fail(new Error('aborted'));
+    await clock.advance(0);
+    assert.deepEqual(world.told[0]?.body.error, {
+      code: 'HEARTBEAT_TIMEOUT',
+      message: 'the attempt gave no sign of life for longer than its heartbeat timeout',
+      retryable: true,
+    });
+  });
+
   it('calls an executor that throws because it was stopped timed out, not broken', async () => {
     const { clock, world } = await started();
     world.executor.obeys = false;
