@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { AspenError } from '../base/index.ts';
+import { AspenError, parseDurationMs } from '../base/index.ts';
 
 /**
  * What the owner of a machine decides about its agent. Every setting may come from a flag, the environment, `aspen.yaml` in the
@@ -19,6 +19,8 @@ export interface AgentConfig {
   readonly slots: number;
   /** How many voters the group should have once the mesh has as many eligible nodes: 1, 3, 5 or 7. */
   readonly voters: 1 | 3 | 5 | 7;
+  /** A voter that is away this long gives its place to a standby. Counts where this node leads. Unit: ms. */
+  readonly voterGraceMs: number;
 }
 
 export type ConfigOrigin = 'flag' | 'environment' | 'file' | 'earlier flag' | 'default';
@@ -42,6 +44,24 @@ const labelsSchema = z
   )
   .refine((labels) => Object.keys(labels).length <= 64, 'at most 64 labels');
 
+/** Below the least a blink would cost a vote. Unit: ms. */
+const VOTER_GRACE_MS = { least: 1_000, most: 7 * 24 * 3_600_000, usual: 30_000 };
+
+/** `30s`, or a number of ms. */
+const graceSchema = z
+  .union([z.string(), z.number()])
+  .transform((value, context): number => {
+    if (typeof value === 'number') return value;
+    try {
+      return parseDurationMs(value);
+    } catch (error) {
+      if (!(error instanceof AspenError)) throw error;
+      context.addIssue({ code: 'custom', message: error.message });
+      return z.NEVER;
+    }
+  })
+  .pipe(z.number().min(VOTER_GRACE_MS.least).max(VOTER_GRACE_MS.most));
+
 /** Each setting's shape, wherever it came from. */
 const settingSchemas = {
   name: z.string().min(1).max(64),
@@ -52,6 +72,7 @@ const settingSchemas = {
   jobTypes: z.array(z.string().min(1).max(128)).max(64),
   slots: z.int().min(0).max(10_000),
   voters: z.union([z.literal(1), z.literal(3), z.literal(5), z.literal(7)]),
+  voterGraceMs: graceSchema,
 } satisfies { readonly [K in keyof AgentConfig]: z.ZodType<AgentConfig[K]> };
 
 export const CONFIG_KEYS = Object.keys(settingSchemas) as (keyof AgentConfig)[];
@@ -69,6 +90,7 @@ export const FILE_KEYS: Readonly<Record<string, keyof AgentConfig>> = {
   jobTypes: 'jobTypes',
   slots: 'slots',
   voters: 'voters',
+  voterGrace: 'voterGraceMs',
 };
 
 export interface ConfigLayers {
@@ -96,6 +118,7 @@ export function resolveConfig(
     jobTypes: ['shell', 'echo'],
     slots: Math.max(16, machine.cpuCount * 4),
     voters: 3,
+    voterGraceMs: VOTER_GRACE_MS.usual,
   };
   const origins: readonly (readonly [ConfigOrigin, ConfigLayer])[] = [
     ['flag', layers.flag],
@@ -170,6 +193,7 @@ export function environmentLayer(environment: Readonly<Record<string, string | u
     jobTypes: list('ASPEN_JOB_TYPES'),
     slots: count('ASPEN_SLOTS'),
     voters: count('ASPEN_VOTERS'),
+    voterGraceMs: environment['ASPEN_VOTER_GRACE'],
   };
 }
 

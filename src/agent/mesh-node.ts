@@ -180,7 +180,7 @@ export class MeshNode implements Startable {
         ...(lossReason !== undefined && { lossReason }),
         ...platform.trial,
       },
-      { roles: { voters: config.voters } },
+      { roles: { voters: config.voters, graceMs: config.voterGraceMs } },
     );
     this.members = new MembershipClient({ group: this.group.client, crypto, random });
 
