@@ -4,12 +4,14 @@ import { addAgentCommands } from './commands/agent.ts';
 import { addBackupCommands } from './commands/backup.ts';
 import { addCounterCommands } from './commands/counter.ts';
 import { addDevCommand } from './commands/dev.ts';
+import { addDlqCommands } from './commands/dlq.ts';
 import { addElectionCommands } from './commands/election.ts';
 import { addGroupCommands } from './commands/group.ts';
 import { addJobCommands } from './commands/job.ts';
 import { addKvCommands } from './commands/kv.ts';
 import { addLockCommands } from './commands/lock.ts';
 import { addNodeCommands } from './commands/node.ts';
+import { addQueueCommands } from './commands/queue.ts';
 import { addRunCommand } from './commands/run.ts';
 import { addServiceCommands } from './commands/service.ts';
 import { addTicketCommands } from './commands/ticket.ts';
@@ -26,12 +28,22 @@ export async function runCli(argv: readonly string[], io: CliIo, options: CliOpt
   const exit: ExitSlot = { code: 0 };
   const program = createProgram(io, exit, options);
   try {
+    refuseUnknown(program, argv);
     await program.parseAsync([...argv], { from: 'user' });
     return exit.code;
   } catch (error) {
     if (error instanceof CommanderError) return exitCodeOf(error);
     throw error;
   }
+}
+
+/** Help on what does not exist would be the help on everything, and look like success. @throws CommanderError */
+function refuseUnknown(program: Command, [name]: readonly string[]): void {
+  if (name === undefined || name.startsWith('-') || name === 'help') return;
+  const isKnown = program.commands.some(
+    (command) => command.name() === name || command.aliases().includes(name),
+  );
+  if (!isKnown) program.error(`error: unknown command '${name}'`, { code: 'commander.unknownCommand' });
 }
 
 /** The whole command line, not yet run. */
@@ -55,6 +67,8 @@ export function createProgram(io: CliIo, exit: ExitSlot, { version }: CliOptions
   addTicketCommands(program, io, exit);
   addRunCommand(program, io, exit);
   addJobCommands(program, io, exit);
+  addQueueCommands(program, io, exit);
+  addDlqCommands(program, io, exit);
   addKvCommands(program, io, exit);
   addLockCommands(program, io, exit);
   addElectionCommands(program, io, exit);

@@ -25,6 +25,8 @@ export function addSpecFlags(command: Command): void {
     )
     .option('--priority <p>', '1 to 10, or low, normal, high, critical', priority)
     .option('--queue <name>', 'the queue it waits in')
+    .option('--concurrency-key <key>', 'jobs of one key share the limit of their queue for each key')
+    .option('--namespace <name>', 'the namespace it counts to')
     .option('--timeout <duration>', 'longest time of one attempt', duration)
     .option('--queue-timeout <duration>', 'longest wait for a node', duration)
     .option(
@@ -81,6 +83,8 @@ export async function specFromFlags(context: CommandContext): Promise<SpecWithou
     id: options['id'],
     idempotencyKey: options['idempotencyKey'],
     queue: options['queue'],
+    concurrencyKey: options['concurrencyKey'],
+    namespace: options['namespace'],
     priority: options['priority'],
     timeoutMs: options['timeout'],
     queueTimeoutMs: options['queueTimeout'],

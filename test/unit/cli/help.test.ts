@@ -11,6 +11,9 @@ const COMMANDS = [
     (verb) => `job ${verb}`,
   ),
   ...['retry', 'pause', 'resume'].map((verb) => `job ${verb}`),
+  ...['list', 'pause', 'resume', 'limit', 'limit-type', 'limit-all'].map((verb) => `queue ${verb}`),
+  ...['list', 'limit'].map((verb) => `namespace ${verb}`),
+  ...['list', 'inspect', 'redrive', 'purge'].map((verb) => `dlq ${verb}`),
   ...['get', 'put', 'delete', 'cas', 'scan'].map((verb) => `kv ${verb}`),
   ...['lock', 'semaphore'].flatMap((noun) =>
     ['run', 'acquire', 'renew', 'release', 'get', 'list'].map((verb) => `${noun} ${verb}`),

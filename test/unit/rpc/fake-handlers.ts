@@ -1,9 +1,12 @@
 import { counterHandlers } from '../../../src/agent/handlers/counter.ts';
+import { dlqHandlers } from '../../../src/agent/handlers/dlq.ts';
 import { electionHandlers } from '../../../src/agent/handlers/election.ts';
 import { leaseHandlers } from '../../../src/agent/handlers/lease.ts';
 import { lockHandlers } from '../../../src/agent/handlers/lock.ts';
+import { queueHandlers } from '../../../src/agent/handlers/queue.ts';
 import { serviceHandlers } from '../../../src/agent/handlers/service.ts';
 import { AspenError, type PeerId } from '../../../src/base/index.ts';
+import { jobsModule } from '../../../src/jobs/index.ts';
 import { countersModule, leasesModule, rateLimitsModule } from '../../../src/lease/machine/index.ts';
 import type { Connection, Handlers, Job, JobState, NodeEntry } from '../../../src/rpc/index.ts';
 import { createFakeDaemon } from './fake-group.ts';
@@ -70,7 +73,12 @@ export function createFakeAgent(): FakeAgent {
   const requests = new Map<string, unknown>();
   let sequence = 0;
   let revision = 100;
-  const coordination = createFakeDaemon(PEER_ID as PeerId, [leasesModule, countersModule, rateLimitsModule]);
+  const coordination = createFakeDaemon(PEER_ID as PeerId, [
+    leasesModule,
+    countersModule,
+    rateLimitsModule,
+    jobsModule,
+  ]);
   const agent: FakeAgent = {
     [Symbol.dispose]: () => coordination[Symbol.dispose](),
     peerId: PEER_ID,
@@ -161,6 +169,8 @@ export function createFakeAgent(): FakeAgent {
     ...lockHandlers(daemon),
     ...electionHandlers(daemon),
     ...counterHandlers(() => daemon.node.group.client),
+    ...queueHandlers(() => daemon.node.group.client),
+    ...dlqHandlers(() => daemon.node.group.client),
     ...serviceHandlers(daemon),
     'agent.status': async () => ({
       peerId: PEER_ID,
