@@ -14,6 +14,8 @@ export interface HeldAttempt {
   readonly hold: JobSpec['hold'];
   isCancelling: boolean;
   isLosing: boolean;
+  /** When a report of its end was let in, which is not agreed yet; null before that. By this leader's monotonic clock. */
+  endingMs: number | null;
   /** Longest hold granted by this leader; 0 before the first. */
   grantedHoldMs: number;
   /** When the node last listed it, by this leader's monotonic clock. */
@@ -73,10 +75,33 @@ export class AgreedAttempts {
       hold: record.spec.hold,
       isCancelling: record.state === 'cancelling',
       isLosing: false,
+      endingMs: null,
       grantedHoldMs: 0,
       confirmedMs: Number.NEGATIVE_INFINITY,
       sentMs: Number.NEGATIVE_INFINITY,
     });
+  }
+
+  /** Its place is free for the next one: both are agreed in this order, or neither is. */
+  expectEnd(jobId: string, fencingToken: number, nowMs: number): void {
+    const attempt = this.#byJob.get(jobId);
+    if (attempt?.fencingToken !== fencingToken || attempt.endingMs !== null) return;
+    attempt.endingMs = nowMs;
+    this.#count(attempt, -1);
+  }
+
+  /** What was expected to end and has not: its report was refused, or lost. */
+  expectNoLonger(sinceMs: number): void {
+    for (const attempt of this.#byJob.values()) {
+      if (attempt.endingMs === null || attempt.endingMs > sinceMs) continue;
+      attempt.endingMs = null;
+      this.#count(attempt, 1);
+    }
+  }
+
+  /** Counts places that were planned and are not agreed yet. */
+  reserve(place: Pick<HeldAttempt, 'node' | 'pool'>, by: 1 | -1): void {
+    this.#count(place, by);
   }
 
   #keep(attempt: HeldAttempt): void {
@@ -92,10 +117,10 @@ export class AgreedAttempts {
     const ofNode = this.#byNode.get(node);
     ofNode?.delete(jobId);
     if (ofNode?.size === 0) this.#byNode.delete(node);
-    this.#count(attempt, -1);
+    if (attempt.endingMs === null) this.#count(attempt, -1);
   }
 
-  #count({ node, pool }: HeldAttempt, by: 1 | -1): void {
+  #count({ node, pool }: Pick<HeldAttempt, 'node' | 'pool'>, by: 1 | -1): void {
     const ofNode = this.#counts.get(node) ?? new Map<Pool, number>();
     const count = (ofNode.get(pool) ?? 0) + by;
     if (count === 0) ofNode.delete(pool);

@@ -3,6 +3,7 @@ import type { Leadership, SessionKeeper } from '../lease/index.ts';
 import type { Messenger } from '../mesh/index.ts';
 import { AgreedAttempts, type HeldAttempt } from './agreed-attempts.ts';
 import { holdMs } from './holds.ts';
+import type { PlannedAssignment } from './plan.ts';
 import type { JobRecord } from './record.ts';
 import { findRecord } from './record-store.ts';
 import type { AttemptRef, SettleItem, SettleResult } from './settle.ts';
@@ -22,6 +23,8 @@ const RESEND_AFTER_MS = 250;
 const PIECE_BYTES = 2 ** 19;
 /** About what one loss adds to a command. */
 const LOSS_BYTES = 512;
+/** A report that is not agreed after so long has most likely come to nothing. Unit: ms. */
+const EXPECTED_END_MS = 1_000;
 
 /**
  * Watches over the attempts that the group has given to nodes, while this node leads.
@@ -49,6 +52,17 @@ export class AttemptKeeper {
   /** @param pool an attached worker of the node; null for what the node runs itself. */
   countOf(node: PeerId, pool: string | null): number {
     return this.#agreed.countOf(node, pool);
+  }
+
+  /** P2: reports that are on their way into the log free their places already. */
+  expectEnds(items: readonly AttemptRef[]): void {
+    const nowMs = this.#components.clock.monotonicMs();
+    for (const { jobId, fencingToken } of items) this.#agreed.expectEnd(jobId, fencingToken, nowMs);
+  }
+
+  /** P2: counts what is planned and not agreed yet. */
+  reserve(places: readonly PlannedAssignment[], by: 1 | -1): void {
+    for (const { peerId, pool } of places) this.#agreed.reserve({ node: peerId, pool }, by);
   }
 
   /** Takes over what the record of a job says now. */
@@ -94,6 +108,7 @@ export class AttemptKeeper {
   /** P4 */
   sweep(): void {
     const nowMs = this.#components.clock.monotonicMs();
+    this.#agreed.expectNoLonger(nowMs - EXPECTED_END_MS);
     for (const attempt of this.#agreed.all()) {
       const heardMs = this.#heardMs(attempt);
       if (nowMs - Math.max(heardMs, attempt.sentMs) >= attempt.grantedHoldMs) {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { NodeRole, NodeView } from '../affinity/index.ts';
 import { type Clock, every, type Logger, type PeerId, type Random, type Timer } from '../base/index.ts';
-import type { KeptSession, Leadership, SessionKeeper } from '../lease/index.ts';
+import type { KeptSession, Leadership, Proposed, SessionKeeper } from '../lease/index.ts';
 import { type Bucket, parseWith } from '../lease/machine/index.ts';
 import type { Messenger } from '../mesh/index.ts';
 import type { AssignResult } from './assign.ts';
@@ -15,6 +15,7 @@ import { resolveRecord } from './queries.ts';
 import type { ReadyJob } from './ready-queue.ts';
 import type { JobRecord } from './record.ts';
 import { findRecord } from './record-store.ts';
+import type { AttemptRef } from './settle.ts';
 import { StartBudget } from './start-budget.ts';
 import { type Held, heldBack } from './starts.ts';
 import { holdsSlot } from './tallies.ts';
@@ -35,6 +36,8 @@ export interface DispatcherComponents {
 const SWEEP_MS = 250;
 /** Most assignments of one command. */
 const PLAN_LIMIT = 1_000;
+/** Plans that may be on their way into the log at one time. */
+const PLANS_UNDER_WAY = 16;
 /** Waiting jobs that a new leader reads at one go. */
 const LOAD_LIMIT = 1_000;
 
@@ -46,7 +49,8 @@ const parseJobName = parseWith(z.object({ id: z.string().min(1).max(128) }));
  * proposes is guarded in `apply`, and a new leader's dispatcher rebuilds everything by a scan.
  *
  * - P1 Nobody polls: facts and reports trigger a plan, a plan is one command, its outcome is pushed to the nodes at once.
- * - P2 A node is given no more attempts than the slots it reported, counted by the agreed attempts, and none while it is suspect.
+ * - P2 A node is given no more attempts than the slots it reported, and none while it is suspect. Counted are agreed attempts and planned
+ *   ones, less those whose end is on its way into the log.
  * - P7 A node offers pools: what it runs itself, and each attached worker. Slots and agreed attempts are counted for each pool, and an
  *   assignment names one.
  * - P9 What a limit holds back is not tried again before the end of a running job, the refill of a rate, or a change of the limits.
@@ -61,8 +65,10 @@ export class Dispatcher implements Disposable {
   #loading: Timer | undefined;
   /** Rings when a rate lets the next job start. */
   #refill: Timer | undefined;
-  #isPlanning = false;
-  #isPlanWanted = false;
+  #isPlanDue = false;
+  /** Plans that are proposed and not agreed yet. */
+  #underWay = 0;
+  #isPlanMissed = false;
 
   constructor(components: DispatcherComponents) {
     const { leadership, sessions, clock, log } = components;
@@ -74,6 +80,7 @@ export class Dispatcher implements Disposable {
     this.#parts = [
       leadership.serve('jobs/explain', ({ body }) => this.#explain(body)),
       leadership.onFacts((facts) => this.#onFacts(facts)),
+      leadership.onProposed((proposed) => this.#onProposed(proposed)),
       sessions.onChange((session) => this.#onSession(session)),
       every(clock, SWEEP_MS, () => this.#sweep()),
       keepUp({ leadership, clock, log, isAnyRunning: () => this.#keeper.size > 0 }),
@@ -161,33 +168,52 @@ export class Dispatcher implements Disposable {
     this.#wantPlan();
   }
 
-  /** Coalesces: one plan is under way at a time, and one more follows if anything happened meanwhile. */
+  /**
+   * P1: places that are about to be free are given away in the same entry as the reports that free them, which saves the wait for a sync
+   * between one attempt and the next.
+   */
+  #onProposed({ module, kind, body }: Proposed): void {
+    if (module !== 'jobs' || kind !== 'settle') return;
+    this.#keeper.expectEnds((body as { readonly items: readonly AttemptRef[] }).items);
+    if (this.#lines.size > 0) this.#planNow();
+  }
+
+  /** Coalesces what happens in one turn. */
   #wantPlan(): void {
-    this.#isPlanWanted = true;
-    if (this.#isPlanning) return;
-    this.#isPlanning = true;
+    if (this.#isPlanDue) return;
+    this.#isPlanDue = true;
     queueMicrotask(() => {
-      this.#planWhileWanted().catch((err: unknown) => this.#components.log.debug({ err }, 'plan not agreed'));
+      this.#isPlanDue = false;
+      this.#planNow();
     });
   }
 
-  async #planWhileWanted(): Promise<void> {
-    const { leadership } = this.#components;
-    try {
-      while (this.#isPlanWanted && !leadership.signal.aborted) {
-        this.#isPlanWanted = false;
-        const planned = this.#plan();
-        if (planned.length > 0) await this.#assign(planned);
-      }
-    } finally {
-      this.#isPlanning = false; // in the same turn as the last look, so that no wish in between is lost
+  /** Plans may follow each other before they are agreed, since what is planned is counted; under limits one waits for the other. */
+  #planNow(): void {
+    const { leadership, log } = this.#components;
+    if (leadership.signal.aborted || this.#lines.size === 0) return;
+    const budget = this.#budget();
+    if (this.#underWay >= (budget === undefined ? PLANS_UNDER_WAY : 1)) {
+      this.#isPlanMissed = true;
+      return;
     }
+    const planned = this.#plan(budget);
+    if (planned.length === 0) return;
+    this.#underWay += 1;
+    this.#assign(planned)
+      .catch((err: unknown) => {
+        log.debug({ err }, 'plan not agreed');
+        return false;
+      })
+      .then((isAgreed) => {
+        this.#underWay -= 1;
+        if (isAgreed || this.#isPlanMissed) this.#wantPlan(); // what was refused waits for something to happen
+        this.#isPlanMissed = false;
+      });
   }
 
-  #plan(): PlannedAssignment[] {
+  #plan(budget: StartBudget | undefined): PlannedAssignment[] {
     const { clock, random } = this.#components;
-    if (this.#lines.size === 0) return [];
-    const budget = this.#budget();
     const planned = planAssignments(this.#lines.all(), this.#nodeViews(), {
       limit: PLAN_LIMIT,
       nowMs: clock.monotonicMs(),
@@ -235,8 +261,8 @@ export class Dispatcher implements Disposable {
     return views;
   }
 
-  /** What is not agreed waits again, whatever kept it from being agreed. */
-  async #assign(planned: readonly PlannedAssignment[]): Promise<void> {
+  /** What is not agreed waits again, whatever kept it from being agreed. @returns whether all of it was agreed. */
+  async #assign(planned: readonly PlannedAssignment[]): Promise<boolean> {
     const { leadership, log } = this.#components;
     const assignments = planned.map(({ job, peerId, pool }) => ({
       jobId: job.id,
@@ -246,19 +272,25 @@ export class Dispatcher implements Disposable {
     }));
     const command = { module: 'jobs', kind: 'assign', body: { assignments } };
     let results: readonly AssignResult[];
+    this.#keeper.reserve(planned, 1);
     try {
       results = await leadership.propose<readonly AssignResult[]>(command);
     } catch (error) {
       for (const { job, line } of planned) this.#lines.add(job, line.placement, line.owner);
       throw error;
+    } finally {
+      this.#keeper.reserve(planned, -1);
     }
+    let isAgreed = true;
     for (const [at, result] of results.entries()) {
       if (!('error' in result)) continue;
+      isAgreed = false;
       log.debug({ jobId: result.jobId, code: result.error.code }, 'assignment refused');
       const { job, line } = planned[at] as PlannedAssignment;
       if (this.#record(job.id)?.state === 'queued') this.#lines.add(job, line.placement, line.owner);
     }
     this.#keeper.push(results.flatMap((result) => ('running' in result ? [result.jobId] : [])));
+    return isAgreed;
   }
 
   #explain(body: unknown): JobExplanation {

@@ -64,6 +64,13 @@ export interface GroupStatus {
  * What the leader of the group offers to parts that act for it (dispatcher, roles, timers). They live from one leadership to
  * its end: `signal` aborts when this node no longer leads that term. A part that acts late is refused by the guards in `apply`.
  */
+/** A command on its way into the log; `body` as its module reads it. */
+export interface Proposed {
+  readonly module: string;
+  readonly kind: string;
+  readonly body: unknown;
+}
+
 export interface Leadership {
   readonly term: Term;
   readonly signal: AbortSignal;
@@ -73,6 +80,11 @@ export interface Leadership {
   /** Reads the leader's applied state (every entry of earlier terms is applied before a Leadership begins). */
   read<T>(reader: (context: { module(name: string): QueryContext }) => T): T;
   onFacts(callback: (facts: readonly Fact[]) => void): Disposable;
+  /**
+   * Tells of commands that were let in and are on their way into the log; what is proposed in the callback travels with them. A hint: they
+   * may be refused still, or never be agreed.
+   */
+  onProposed(callback: (proposed: Proposed) => void): Disposable;
   /** Resolves when a quorum round begun after this call has confirmed that this node still leads. */
   confirm(): Promise<void>;
   /** Answers {@link GroupClient.askLeader} for `method` as long as this leadership lasts. */

@@ -29,6 +29,7 @@ export type {
   LeaderRequest,
   Leadership,
   Proposal,
+  Proposed,
   Query,
 } from './group.ts';
 export { MAIN_GROUP } from './group.ts';

@@ -1,5 +1,5 @@
 import { AspenError, type Clock, encode, fromWireError, type Term } from '../base/index.ts';
-import type { LeaderRequest, Leadership, Proposal } from './group.ts';
+import type { LeaderRequest, Leadership, Proposal, Proposed } from './group.ts';
 import { COMMAND_BYTES_LIMIT, type Command, type Fact, type QueryContext } from './machine/index.ts';
 import type { Submission } from './submission.ts';
 
@@ -8,6 +8,7 @@ export interface LeadingReplica {
   submit(submission: Submission): void;
   read(module: string): QueryContext;
   onFacts(callback: (facts: readonly Fact[]) => void): Disposable;
+  onProposed(callback: (proposed: Proposed) => void): Disposable;
   confirm(): Promise<void>;
 }
 
@@ -61,6 +62,12 @@ export class LeaderTerm implements Leadership {
 
   onFacts(callback: (facts: readonly Fact[]) => void): Disposable {
     const subscription = this.#replica.onFacts(callback);
+    this.#parts.push(subscription);
+    return subscription;
+  }
+
+  onProposed(callback: (proposed: Proposed) => void): Disposable {
+    const subscription = this.#replica.onProposed(callback);
     this.#parts.push(subscription);
     return subscription;
   }

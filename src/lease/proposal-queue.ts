@@ -44,20 +44,22 @@ export class ProposalQueue {
     return this.#waiting.length === 0;
   }
 
-  /** Takes it in, or fails it at once when the machine would not admit it or too much waits already. */
-  add(submission: Submission, machine: Pick<Machine, 'admit'>): void {
+  /** Takes it in, or fails it at once when the machine would not admit it or too much waits already. @returns whether it is in. */
+  add(submission: Submission, machine: Pick<Machine, 'admit'>): boolean {
     const { waitingLimit, waitingBytesLimit } = this.#options;
     if (this.#waiting.length >= waitingLimit || this.#bytes >= waitingBytesLimit) {
       submission.onFailure(tooMany(this.#waiting.length, this.#bytes));
-      return;
+      return false;
     }
     try {
       const version = machine.admit(submission.command);
       this.#waiting.push({ submission, version });
       this.#bytes += submission.command.body.length + OVERHEAD_BYTES;
+      return true;
     } catch (error) {
       if (!(error instanceof AspenError)) throw error;
       submission.onFailure(error);
+      return false;
     }
   }
 

@@ -26,7 +26,7 @@ import {
   type Superseded,
   supersededRecord,
 } from './epoch.ts';
-import type { GroupStatus } from './group.ts';
+import type { GroupStatus, Proposed as ProposedCommand } from './group.ts';
 import { LeaderTerm } from './leader-term.ts';
 import {
   type Batch,
@@ -130,6 +130,7 @@ export class Replica implements Startable {
   readonly #tasks: Tasks;
   readonly #waiters = new Map<LogIndex, Waiters>();
   readonly #facts = new Listeners<readonly Fact[]>();
+  readonly #proposed = new Listeners<ProposedCommand>();
   readonly #terms = new Listeners<LeaderTerm>();
   readonly #applied = new Listeners<AppliedEvent>();
   #state: ReplicaState;
@@ -296,8 +297,17 @@ export class Replica implements Startable {
       submission.onFailure(refusal);
       return;
     }
-    this.#queue.add(submission, this.#state.machine);
+    const { machine } = this.#state;
+    const isAdmitted = this.#queue.add(submission, machine);
+    if (isAdmitted && this.#proposed.size > 0) {
+      const { module, kind } = submission.command;
+      this.#proposed.emit({ module, kind, body: machine.admittedBody(submission.command) });
+    }
     this.#schedule();
+  }
+
+  onProposed(callback: (proposed: ProposedCommand) => void): Disposable {
+    return this.#proposed.add(callback);
   }
 
   /** Resolves when what was committed at the call is applied here and a quorum has confirmed that this node leads. */

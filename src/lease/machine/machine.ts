@@ -5,7 +5,15 @@ import { type Batch, type Command, decodeBatch } from './batch.ts';
 import { ClientOutcomes } from './client-outcomes.ts';
 import { ModuleContext, type Moment, TableReaders } from './contexts.ts';
 import { hostModule } from './host-module.ts';
-import type { CommandKind, Derived, Fact, MachineModule, QueryContext, QueryKind } from './module.ts';
+import type {
+  CommandKind,
+  Derived,
+  Fact,
+  MachineModule,
+  QueryContext,
+  QueryKind,
+  Reaction,
+} from './module.ts';
 import { accepted, type CommandOutcome, refused } from './outcome.ts';
 import { RequestIds } from './request-ids.ts';
 import { encodeState, type MachineState, positionOf, readState, stateKey } from './state.ts';
@@ -55,6 +63,8 @@ export class Machine {
   readonly #contexts: ReadonlyMap<string, ModuleContext>;
   readonly #readers: TableReaders;
   readonly #derived = new Map<string, Derived>();
+  /** By the module that is reacted to, in the order of the modules. */
+  readonly #reactions: ReadonlyMap<string, readonly ModuleReactions[]>;
   readonly #hash: WriteHash;
   readonly #state: MachineState;
   readonly #moment: Moment;
@@ -87,8 +97,25 @@ export class Machine {
       this.#readers.derive(module);
       if (module.derive !== undefined) this.#derived.set(module.name, this.#readers.derived(module.name));
     }
+    this.#reactions = this.#gatherReactions(modules);
     this.#clients = new ClientOutcomes(store, space, this.#hash);
     this.#requestIds = new RequestIds(store, space, this.#hash);
+  }
+
+  #gatherReactions(modules: readonly MachineModule[]): ReadonlyMap<string, readonly ModuleReactions[]> {
+    const gathered = new Map<string, ModuleReactions[]>();
+    for (const { name, reactions = {} } of modules) {
+      for (const [to, byType] of Object.entries(reactions)) {
+        if (!this.#modules.has(to)) continue;
+        const parts = {
+          byType,
+          context: this.#contexts.get(name) as ModuleContext,
+          derived: this.#derived.get(name),
+        };
+        gathered.set(to, [...(gathered.get(to) ?? []), parts]);
+      }
+    }
+    return gathered;
   }
 
   get appliedIndex(): LogIndex {
@@ -166,6 +193,11 @@ export class Machine {
     }
     this.#parsed.set(body, { value: parse(decode(body)) });
     return since;
+  }
+
+  /** @returns the body of a command that was admitted here, as its module reads it. */
+  admittedBody({ body }: Pick<Command, 'body'>): unknown {
+    return this.#parsed.get(body)?.value;
   }
 
   /** @throws AspenError METHOD_NOT_FOUND, INVALID_PARAMS, or what the query itself says. */
@@ -249,22 +281,31 @@ export class Machine {
     const hashBefore = this.#hash.value;
     this.#store.begin();
     derived?.begin();
+    const reactions = this.#reactions.get(module) ?? NO_REACTIONS;
+    for (const { derived: other } of reactions) other?.begin();
     try {
       const parsed = this.#parsed.get(body);
       const result = apply(parsed === undefined ? parse(decode(body)) : parsed.value, context);
+      for (const reaction of reactions) react(context.facts, reaction);
       this.#store.commit();
       derived?.commit();
       facts.push(...context.facts);
+      for (const { context: reacted, derived: other } of reactions) {
+        other?.commit();
+        facts.push(...reacted.facts);
+      }
       return accepted(result);
     } catch (error) {
       if (!(error instanceof AspenError)) throw error;
       this.#store.rollback(); // A2
       derived?.rollback();
+      for (const { derived: other } of reactions) other?.rollback();
       this.#hash.value = hashBefore;
       this.#hash.addText(error.code);
       return refused(error);
     } finally {
       context.facts = [];
+      for (const { context: reacted } of reactions) reacted.facts = [];
     }
   }
 
@@ -274,6 +315,19 @@ export class Machine {
       throw new AspenError('METHOD_NOT_FOUND', `there is no command ${module}.${kind}`);
     return command;
   }
+}
+
+/** What one module does about the facts of another. */
+interface ModuleReactions {
+  readonly byType: Readonly<Record<string, Reaction>>;
+  readonly context: ModuleContext;
+  readonly derived: Derived | undefined;
+}
+
+const NO_REACTIONS: readonly ModuleReactions[] = [];
+
+function react(facts: readonly Fact[], { byType, context }: ModuleReactions): void {
+  for (const fact of facts) ownProperty(byType, fact.type)?.(fact, context);
 }
 
 /** Names come from elsewhere: `constructor` and its like are not kinds. */

@@ -1,5 +1,5 @@
 import { AspenError, fromWireError, Listeners, type PeerId, type Term } from '../../../src/base/index.ts';
-import type { KeptSession, LeaderRequest, Leadership, Proposal } from '../../../src/lease/index.ts';
+import type { KeptSession, LeaderRequest, Leadership, Proposal, Proposed } from '../../../src/lease/index.ts';
 import type { CommandOutcome, Fact, QueryContext } from '../../../src/lease/machine/index.ts';
 import { type CommandSpec, entryOf } from '../lease/machine/support.ts';
 import type { ManualClock } from '../lease/manual-clock.ts';
@@ -29,6 +29,7 @@ export class FakeLeadership implements Leadership {
   readonly #clock: ManualClock;
   readonly #abort = new AbortController();
   readonly #parts: Disposable[] = [];
+  readonly #proposed = new Listeners<Proposed>();
   readonly handlers = new Map<string, (request: LeaderRequest) => unknown>();
   /** Proposals are refused with this while it is set. */
   refusal: AspenError | undefined;
@@ -50,6 +51,7 @@ export class FakeLeadership implements Leadership {
   }
 
   async propose<R = unknown>({ module, kind, body }: Proposal): Promise<R> {
+    if (!this.signal.aborted) this.#proposed.emit({ module, kind, body });
     await Promise.resolve();
     if (this.signal.aborted) throw new AspenError('NOT_LEADER', 'over');
     if (this.refusal !== undefined) throw this.refusal;
@@ -62,6 +64,12 @@ export class FakeLeadership implements Leadership {
     if (this.signal.aborted) throw new AspenError('NOT_LEADER', 'over');
     this.readCount += 1;
     return reader({ module: (name) => this.#bench.machine.read(name) });
+  }
+
+  onProposed(callback: (proposed: Proposed) => void): Disposable {
+    const subscription = this.#proposed.add(callback);
+    this.#parts.push(subscription);
+    return subscription;
   }
 
   onFacts(callback: (facts: readonly Fact[]) => void): Disposable {

@@ -3,6 +3,7 @@ import {
   AspenError,
   decode,
   encode,
+  Listeners,
   type PeerId,
   SeededRandom,
   silentLogger,
@@ -22,7 +23,13 @@ import {
   submitBody,
   WorkerHost,
 } from '../../../src/jobs/index.ts';
-import { type CallOptions, type Proposal, SessionHolder, SessionKeeper } from '../../../src/lease/index.ts';
+import {
+  type CallOptions,
+  type Proposal,
+  type Proposed,
+  SessionHolder,
+  SessionKeeper,
+} from '../../../src/lease/index.ts';
 import { commandOf, LeaderTerm } from '../../../src/lease/leader-term.ts';
 import {
   encodeBatch,
@@ -84,6 +91,7 @@ export class JobsWorld {
   leading: LeaderTerm | undefined;
   readonly failures: unknown[] = [];
   readonly #bench = new Bench([membersTwin, sessionsModule, jobsModule]);
+  readonly #proposed = new Listeners<Proposed>();
   #factListeners = new Set<(facts: readonly Fact[]) => void>();
   #submissions: Submission[] = [];
   #term = 0;
@@ -191,14 +199,28 @@ export class JobsWorld {
       submit: (submission: Submission) => {
         this.#submissions.push(submission);
         if (this.#submissions.length === 1) this.clock.setTimer(HOP_MS, () => this.#commit());
+        this.#announce(submission);
       },
       read: (module: string) => this.machine.read(module),
       onFacts: (callback: (facts: readonly Fact[]) => void) => {
         this.#factListeners.add(callback);
         return { [Symbol.dispose]: () => void this.#factListeners.delete(callback) };
       },
+      onProposed: (callback: (proposed: Proposed) => void) => this.#proposed.add(callback),
       confirm: () => sleep(this.clock, HOP_MS),
     };
+  }
+
+  /** As the replica does for what it lets in. */
+  #announce({ command }: Submission): void {
+    const { module, kind, body } = command;
+    try {
+      this.machine.admit(command);
+    } catch (error) {
+      if (error instanceof AspenError) return; // refused when its turn comes
+      throw error;
+    }
+    this.#proposed.emit({ module, kind, body: this.machine.admittedBody({ body }) });
   }
 
   #commit(): void {

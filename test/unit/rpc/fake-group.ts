@@ -61,6 +61,7 @@ export function createFakeGroup(self: PeerId, modules: readonly MachineModule[])
       listeners.add(callback);
       return { [Symbol.dispose]: () => void listeners.delete(callback) };
     },
+    onProposed: () => ({ [Symbol.dispose]: () => undefined }),
     confirm: async () => undefined,
     serve(method, handler) {
       handlers.set(method, handler);
