@@ -13,10 +13,14 @@ export interface SubmitOrder {
   readonly cycles: ReadonlyMap<number, readonly string[]>;
 }
 
-export function orderOf(jobs: readonly SubmitItem[]): SubmitOrder {
+/** @param isKnown whether a job is there already: whatever comes of that, it waits for nothing here. */
+export function orderOf(jobs: readonly SubmitItem[], isKnown: (item: SubmitItem) => boolean): SubmitOrder {
   const placeOf = new Map<string, number>();
   for (const [at, { id }] of jobs.entries()) if (!placeOf.has(id)) placeOf.set(id, at);
-  const parents = jobs.map(({ spec }) => spec.dependsOn.flatMap(({ id }) => placeOf.get(id) ?? []));
+  const parents = jobs.map((item) => {
+    if (item.spec.dependsOn.length === 0 || isKnown(item)) return [];
+    return item.spec.dependsOn.flatMap(({ id }) => placeOf.get(id) ?? []);
+  });
   const openCounts = parents.map((places) => places.length);
   const children = childrenOf(parents);
   const order = jobs.flatMap((_, at) => (openCounts[at] === 0 ? [at] : []));

@@ -48,11 +48,12 @@ export function applySubmit(
 ): readonly SubmitResult[] {
   const submit = (item: SubmitItem, offset: number) => outcomeOf(() => submitOne(item, offset, context));
   if (jobs.every(({ spec }) => spec.dependsOn.length === 0)) return jobs.map(submit);
-  const { order, cycles } = orderOf(jobs);
+  const { order, cycles } = orderOf(jobs, ({ id }) => findRecord(context, id) !== undefined);
   const results: SubmitResult[] = [];
   for (const at of order) results[at] = submit(jobs[at] as SubmitItem, at);
-  for (const [at, ids] of cycles)
-    results[at] = outcomeOf(() => submitOnCycle((jobs[at] as SubmitItem).id, ids, context));
+  for (const [at, ids] of cycles) {
+    results[at] = { error: toWireError(invalid('dependsOn', `waits for itself: ${ids.join(' → ')}`)) };
+  }
   return results;
 }
 
@@ -114,12 +115,6 @@ function parentState(parent: string, spec: JobSpec, context: ApplyContext): JobS
   const at = spec.dependsOn.findIndex(({ id }) => id === parent);
   const message = `no job ${parent}; a parent has to be there first, or to be submitted together with those that wait for it`;
   throw invalid(`dependsOn.${at}`, message);
-}
-
-function submitOnCycle(id: string, ids: readonly string[], context: ApplyContext): SubmitResult {
-  if (findRecord(context, id) === undefined)
-    throw invalid('dependsOn', `waits for itself: ${ids.join(' → ')}`);
-  throw new AspenError('CONFLICT', `${id} names another job already, with another spec`);
 }
 
 function checkDeadline({ deadlineAtMs }: JobSpec, { wallMs }: ApplyContext): void {

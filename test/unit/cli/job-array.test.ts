@@ -92,10 +92,8 @@ describe('many jobs from the command line', () => {
       'skip',
     );
     assert.equal(ran.code, 0, ran.stderr);
-    const { payload: _, ...spec } = (world.agent.calls as readonly Call[]).at(-1)?.params as Record<
-      string,
-      unknown
-    >;
+    const call = (world.agent.calls as readonly Call[]).at(-1) as Call;
+    const { payload: _, ...spec } = call.params as Record<string, unknown>;
     assert.deepEqual(
       { ...spec, requestId: undefined },
       {
