@@ -50,6 +50,7 @@ import { type AppliedEvent, Replica, type ReplicaOptions } from './replica.ts';
 import { bestSuccessor, keepRoles } from './role-keeper.ts';
 import type { MemberObservation, RolesOptions } from './roles.ts';
 import { RootCustody } from './root-custody.ts';
+import { countDisks } from './second-disk.ts';
 import { SessionHolder } from './session-holder.ts';
 import { SessionKeeper, type SessionKeeperOptions } from './session-keeper.ts';
 import { ownerRecord, readOwner } from './store-mark.ts';
@@ -140,6 +141,8 @@ export interface Group extends Startable {
   onApplied(callback: (event: AppliedEvent) => void): Disposable;
   /** Begins the group of a new mesh with this node alone; resolves when that is agreed. Safe to call again after a crash. */
   found(founding: Founding): Promise<void>;
+  /** How many disks hold all that was acknowledged, as the leader tells it; null where nobody leads or answers in time. */
+  disks(): Promise<number | null>;
   /** Members with role, reason, progress and health, as the leader tells it; as this node can where nobody leads. */
   report(): Promise<GroupReport>;
   /**
@@ -163,6 +166,7 @@ export interface Group extends Startable {
 const REFRESH_MS = 1_000;
 const WAIT_STEP_MS = 50;
 const REPORT_TIMEOUT_MS = 3_000;
+const DISKS_TIMEOUT_MS = 500;
 const RECOVERED_TIMEOUT_MS = 15_000;
 /** Of one try. */
 const TRANSFER_TIMEOUT_MS = 2_500;
@@ -400,6 +404,19 @@ class ComposedGroup implements Group {
         outcome: 'unknown',
       },
     );
+  }
+
+  async disks(): Promise<number | null> {
+    const { leader, hasQuorum } = this.status();
+    if (leader === null || !hasQuorum) return null;
+    if (this.#replica.leading !== undefined) return countDisks(this.#replica.raftState);
+    try {
+      const options = { timeoutMs: DISKS_TIMEOUT_MS };
+      return (await this.#client.askLeader<GroupReport>('group/report', null, options)).diskCount;
+    } catch (error) {
+      if (!(error instanceof AspenError)) throw error;
+      return null;
+    }
   }
 
   async report(): Promise<GroupReport> {

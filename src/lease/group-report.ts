@@ -2,6 +2,7 @@ import type { LogIndex, PeerId, Term } from '../base/index.ts';
 import type { GroupRole } from './group.ts';
 import type { RaftState } from './raft/index.ts';
 import type { MemberObservation, RolesOptions } from './roles.ts';
+import { countDisks } from './second-disk.ts';
 
 /** One member of the mesh and its part in the group, as the leader sees it. */
 export interface ReportedMember {
@@ -52,8 +53,7 @@ export interface ReportInput {
 export function reportGroup(input: ReportInput): GroupReport {
   const { self, state, epoch } = input;
   const members = input.members.map((member) => memberOf(input, member));
-  const diskCount =
-    1 + [...state.progress.values()].filter(({ matchIndex }) => matchIndex >= state.commitIndex).length;
+  const diskCount = countDisks(state);
   const report = {
     leader: self,
     hasQuorum: state.hasQuorum,

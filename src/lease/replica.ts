@@ -63,6 +63,7 @@ import {
   type ReplicaState,
   stagePersist,
 } from './replica-state.ts';
+import { SecondDisk } from './second-disk.ts';
 import { SnapshotReceiver } from './snapshot-receiver.ts';
 import { SnapshotSender } from './snapshot-sender.ts';
 import { FORGET_STAGING } from './snapshot-staging.ts';
@@ -114,7 +115,8 @@ interface Waiters {
  *
  * - P1 One batch on disk per Ready: entries and hard state. The applied tables follow in batches of their own, each with the index it
  *   stands for; they are never ahead of the durable log, which leads to them again after a crash.
- * - P2 A command is acknowledged when its entry is committed, durable here, and applied here.
+ * - P2 A command is acknowledged when its entry is committed, durable here, and applied here. A single voter waits a moment longer for a
+ *   standby's disk ({@link SecondDisk}).
  * - P3 After a failed sync nothing more is said or written: the process ends. After a full disk memory is thrown away and read anew.
  * - P4 A leadership begins when every entry of earlier terms is applied, and never outlives what raft says.
  * - P5 One flush of the log at a time, and one of the tables: a batch that failed for want of room is never followed by a later one that builds on it.
@@ -127,6 +129,7 @@ export class Replica implements Startable {
   readonly #reads = new PendingReads();
   readonly #receiver: SnapshotReceiver;
   readonly #sender: SnapshotSender;
+  readonly #secondDisk: SecondDisk;
   readonly #tasks: Tasks;
   readonly #waiters = new Map<LogIndex, Waiters>();
   readonly #facts = new Listeners<readonly Fact[]>();
@@ -158,6 +161,7 @@ export class Replica implements Startable {
     this.#receiver = new SnapshotReceiver(components.store);
     this.#sender = new SnapshotSender(components, this.#snapshotMethod);
     this.#tasks = new Tasks((error) => this.#fail(error));
+    this.#secondDisk = new SecondDisk(components.self, components.clock, () => this.#state.raft.state);
     this.#state = openReplicaState(components);
     this.#epoch = readEpoch(components.store);
     this.#flushedIndex = this.#state.machine.appliedIndex;
@@ -490,6 +494,7 @@ export class Replica implements Startable {
       if (this.#mode !== 'running') return;
       try {
         this.#turn();
+        this.#secondDisk.advance();
       } catch (error) {
         this.#fail(error);
       }
@@ -668,9 +673,13 @@ export class Replica implements Startable {
       this.#halt(error.message);
       return false;
     }
-    waiters?.submissions.forEach((submission, at) => {
-      submission.onOutcome(outcomes[at] as CommandOutcome); // P2
-    });
+    if (waiters !== undefined) {
+      this.#secondDisk.hold(entry.index, () => {
+        waiters.submissions.forEach((submission, at) => {
+          submission.onOutcome(outcomes[at] as CommandOutcome); // P2
+        });
+      });
+    }
     if (facts.length > 0) this.#facts.emit(facts);
     if (this.#applied.size > 0) {
       this.#applied.emit({ index: entry.index, term: entry.term, hash: this.#state.machine.hash });
@@ -702,6 +711,7 @@ export class Replica implements Startable {
     this.#leading = undefined;
     leading?.end();
     if (leading !== undefined) this.#log.info({ term: leading.term }, 'no longer leads the group');
+    this.#secondDisk[Symbol.dispose]();
     const waiting = [...this.#waiters.values()];
     this.#waiters.clear();
     for (const { submissions } of waiting) {

@@ -10,7 +10,7 @@ export function agentHandlers(
   { pid, onStop }: { readonly pid: number; readonly onStop: () => void },
 ): AgentHandlers {
   return {
-    'agent.status': async () => statusOf(daemon),
+    'agent.status': async () => statusOf(daemon, await daemon.node.group.disks()),
     'agent.stop': async () => {
       onStop();
       return { stopping: true, pid };
@@ -30,7 +30,7 @@ function diskOf(loss: DiskLoss | undefined): NonNullable<AgentStatus['disk']> {
   };
 }
 
-function statusOf(daemon: Daemon): AgentStatus {
+function statusOf(daemon: Daemon, disks: number | null): AgentStatus {
   const { node, platform, config } = daemon;
   const group = node.group.status();
   const links = node.mesh.transport.links();
@@ -46,6 +46,7 @@ function statusOf(daemon: Daemon): AgentStatus {
       voters: [...group.voters],
       standbys: [...group.standbys],
       haltReason: node.group.haltReason,
+      disks,
     },
     disk: diskOf(daemon.diskLoss),
     peers: links.length,

@@ -66,6 +66,7 @@ function statusOutput(status: AgentStatus): Output {
         ['leader', leader],
         ['voters', `${group.voters.length}`],
         ...(isWide ? group.voters.map((voter) => ['', voter] as const) : []),
+        ['disks', disksText(group.disks)],
         ['log', isWide ? `commit ${group.commitIndex}, applied ${group.appliedIndex}` : undefined],
         ['disk', lost && `set aside: ${lost.reason}; kept in ${lost.quarantine ?? 'no place'}`],
         ['way out', lost && `${lost.mend}`],
@@ -73,6 +74,12 @@ function statusOutput(status: AgentStatus): Output {
         ...(status.connectivity.problems ?? []).map((problem) => ['problem', problem] as const),
       ]),
   };
+}
+
+/** What is agreed is as safe as the number of disks that hold it. */
+function disksText(disks: number | null | undefined): string {
+  if (disks === null || disks === undefined) return 'not known without a leader';
+  return disks === 1 ? '1 holds what is agreed: losing it loses everything' : `${disks} hold what is agreed`;
 }
 
 function peersOutput(peers: readonly MeshPeer[]): Output {

@@ -15,6 +15,12 @@ export const agentStatusSchema = z.looseObject({
     appliedIndex: z.number().int(),
     voters: z.array(z.string()),
     hasQuorum: z.boolean(),
+    disks: z
+      .number()
+      .int()
+      .nullable()
+      .optional()
+      .describe('Disks that hold all that was acknowledged; null where nobody can tell.'),
   }),
   disk: z
     .looseObject({
