@@ -58,7 +58,8 @@ async function rate(
   const startedMs = performance.now();
   let count = 0;
   await inFlightFor(flow, async () => {
-    count += await submit();
+    const submitted = await submit(); // others count meanwhile
+    count += submitted;
   });
   while ((await peer.unfinishedCount()) > 0) await pause(LOOK_EVERY_MS);
   return (count / (performance.now() - startedMs)) * 1_000;
