@@ -18,7 +18,24 @@ export {
 } from './coordination-checks.ts';
 export { COUNTER_PAGE_LIMIT, type Counter, countersModule } from './counters.ts';
 export { HOST_MODULE } from './host-module.ts';
-export { KV_KEY_BYTES_LIMIT, KV_SCAN_LIMIT, KV_VALUE_BYTES_LIMIT, type KvEntry, kvModule } from './kv.ts';
+export { createKvModule, kvModule } from './kv.ts';
+export {
+  collect,
+  compacted,
+  type HistoryAnswer,
+  type HistoryLimits,
+  type HistoryQuestion,
+  type HistoryRecord,
+  isWatched,
+  type KeyFilter,
+  KV_HISTORY_BYTES_LIMIT,
+  KV_HISTORY_EVENTS_LIMIT,
+  type KvEvent,
+  readHistory,
+} from './kv-history.ts';
+export { KV_SCAN_LIMIT } from './kv-queries.ts';
+export { KV_KEY_BYTES_LIMIT, KV_LEASE_KEYS_LIMIT, KV_VALUE_BYTES_LIMIT, type KvEntry } from './kv-records.ts';
+export { KV_TXN_OPERATIONS_LIMIT } from './kv-txn.ts';
 export {
   type ClaimView,
   LEASE_PAGE_LIMIT,

@@ -83,6 +83,12 @@ export interface QueryKind<B = unknown, R = unknown> {
   readonly run: (body: B, context: QueryContext) => R;
 }
 
+/**
+ * What a module does, within the same command, about a fact of another one: what hangs on it ends with it. It may not refuse, and nobody
+ * reacts to the facts that it tells itself.
+ */
+export type Reaction = (fact: Fact, context: ApplyContext) => void;
+
 /** A part of the replicated machine. The machine never learns what its modules are about. */
 export interface MachineModule {
   readonly name: string;
@@ -93,4 +99,6 @@ export interface MachineModule {
   readonly commands: Readonly<Record<string, CommandKind<any, unknown>>>;
   // biome-ignore lint/suspicious/noExplicitAny: as above
   readonly queries: Readonly<Record<string, QueryKind<any, unknown>>>;
+  /** By module and type of fact. */
+  readonly reactions?: Readonly<Record<string, Readonly<Record<string, Reaction>>>>;
 }
