@@ -180,7 +180,10 @@ export class MeshNode implements Startable {
         ...(lossReason !== undefined && { lossReason }),
         ...platform.trial,
       },
-      { roles: { voters: config.voters, graceMs: config.voterGraceMs } },
+      {
+        roles: { voters: config.voters, graceMs: config.voterGraceMs },
+        ...(platform.trial?.replica !== undefined && { replica: platform.trial.replica }),
+      },
     );
     this.members = new MembershipClient({ group: this.group.client, crypto, random });
 

@@ -1,7 +1,7 @@
 import type { Clock, Crypto, Logger, MeshId, Random } from '../base/index.ts';
 import type { DiscoverySource } from '../discovery/index.ts';
 import type { Runner } from '../jobs/index.ts';
-import type { GroupComponents } from '../lease/index.ts';
+import type { GroupComponents, GroupOptions } from '../lease/index.ts';
 import type { Gate, Identity, Transport } from '../mesh/index.ts';
 import type { DataDirectory, Store } from '../storage/index.ts';
 
@@ -39,6 +39,6 @@ export interface Platform {
     readonly meshId: MeshId;
     readonly transport: Transport;
   }): readonly DiscoverySource[];
-  /** For simulations only: modules that watch what is applied, or a planted fault. @default what the daemon runs with */
-  readonly trial?: Partial<Pick<GroupComponents, 'modules' | 'commitRule'>>;
+  /** For simulations only: modules that watch what is applied, a log that is cut early, or a planted fault. @default what the daemon runs with */
+  readonly trial?: Partial<Pick<GroupComponents, 'modules' | 'commitRule'>> & Pick<GroupOptions, 'replica'>;
 }
