@@ -100,21 +100,25 @@ function submitOne({ id, spec }: SubmitItem, offset: number, context: ApplyConte
     unmet: spec.dependsOn.length === 0 ? NOTHING_UNMET : spec.dependsOn.map((_, at) => at),
     ending: null,
   };
-  putRecord(
-    context,
-    afterParents(fresh, (parent) => parentState(parent, spec, context), context),
-    undefined,
-  );
+  const states = parentStates(spec, context);
+  const record = afterParents(fresh, (parent) => states.get(parent), context);
+  putRecord(context, record, undefined);
   return { id, duplicate: false };
 }
 
-/** A parent that is final has decided already; one that is not will, when it ends. */
-function parentState(parent: string, spec: JobSpec, context: ApplyContext): JobState {
-  const record = findRecord(context, parent);
-  if (record !== undefined) return record.state;
-  const at = spec.dependsOn.findIndex(({ id }) => id === parent);
-  const message = `no job ${parent}; a parent has to be there first, or to be submitted together with those that wait for it`;
-  throw invalid(`dependsOn.${at}`, message);
+/**
+ * A parent that is final has decided already; one that is not will, when it ends.
+ * @throws AspenError INVALID_PARAMS naming the first that nobody knows.
+ */
+function parentStates({ dependsOn }: JobSpec, context: ApplyContext): ReadonlyMap<string, JobState> {
+  const states = new Map<string, JobState>();
+  for (const [at, { id }] of dependsOn.entries()) {
+    const record = findRecord(context, id);
+    const message = `no job ${id}; a parent has to be there first, or to be submitted together with those that wait for it`;
+    if (record === undefined) throw invalid(`dependsOn.${at}`, message);
+    states.set(id, record.state);
+  }
+  return states;
 }
 
 function checkDeadline({ deadlineAtMs }: JobSpec, { wallMs }: ApplyContext): void {
