@@ -12,7 +12,6 @@ export function keyField({ key }: Fields, at = ''): string {
 
 export function checkedKey(key: unknown, path: string): string {
   if (typeof key !== 'string' || key.length === 0) throw invalid(path, 'expected a string, not empty');
-  if (!key.isWellFormed()) throw invalid(path, 'expected Unicode text, this has half a surrogate pair');
   const bytes = utf8Bytes(key);
   if (bytes <= KV_KEY_BYTES_LIMIT) return key;
   const message = `a key of ${bytes} bytes exceeds the limit of ${KV_KEY_BYTES_LIMIT} (KV_KEY_BYTES_LIMIT)`;
@@ -25,7 +24,6 @@ export function valueField(fields: Fields, name: string, at = ''): string {
   const value = fields[name];
   const path = `${at}${name}`;
   if (typeof value !== 'string') throw invalid(path, 'expected a string');
-  if (!value.isWellFormed()) throw invalid(path, 'expected Unicode text, this has half a surrogate pair');
   const bytes = utf8Bytes(value);
   if (bytes <= KV_VALUE_BYTES_LIMIT) return value;
   throw new AspenError(
