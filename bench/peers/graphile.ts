@@ -1,5 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { chownSync, mkdirSync, readdirSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { debianProgram, NoPeer, npmPackages } from './install.ts';
 import type { QueuePeer } from './queue-peer.ts';
@@ -7,6 +8,8 @@ import { freePorts, PeerFolder, PeerServer } from './server.ts';
 
 export const GRAPHILE_VERSIONS = { 'graphile-worker': '0.18.0', pg: '8.16.3' };
 export const TASK = 'no_op';
+const START_LIMIT_MS = 20_000;
+const STARTING_UP = '57P03';
 const WORKER = fileURLToPath(new URL('./graphile-worker.ts', import.meta.url));
 
 interface Utils {
@@ -44,12 +47,25 @@ export async function withGraphile<T>(use: (peer: QueuePeer) => Promise<T>): Pro
   const url = `postgres://bench@127.0.0.1:${port}/postgres`;
   const utils = await makeWorkerUtils({ connectionString: url, maxPoolSize: 20 });
   try {
-    await utils.migrate();
+    await whenStarted(utils);
     await using worker = await startWorker(url);
     void worker;
     return await use(peerOf(utils));
   } finally {
     await utils.release();
+  }
+}
+
+/** PostgreSQL takes connections a moment before it takes queries. */
+async function whenStarted(utils: Utils): Promise<void> {
+  for (const endMs = performance.now() + START_LIMIT_MS; ; await pause(100)) {
+    try {
+      await utils.migrate();
+      return;
+    } catch (error) {
+      if ((error as { readonly code?: string }).code !== STARTING_UP || performance.now() > endMs)
+        throw error;
+    }
   }
 }
 
