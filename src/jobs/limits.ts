@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { AspenError } from '../base/index.ts';
 import { type ApplyContext, type Key, keyText, type QueryContext, textKey } from './machine-port.ts';
+import { SPEC_BASE } from './spec.ts';
 
 /** What is bounded together. The `group` is all jobs there are; its name is empty. */
 export type Scope = 'queue' | 'namespace' | 'type' | 'group';
@@ -61,7 +62,16 @@ const name = z.string().min(1).max(128);
 
 /** A field that is left out stays as it is, null lifts the limit. */
 export const limitSchema = z.discriminatedUnion('scope', [
-  z.strictObject({ scope: z.literal('queue'), name, ...shape }),
+  z
+    .strictObject({ scope: z.literal('queue'), name, ...shape })
+    .refine(
+      ({ name, maxFinished, maxFinishedBytes }) =>
+        name !== SPEC_BASE.queue || (maxFinished ?? maxFinishedBytes ?? null) === null,
+      {
+        path: ['maxFinished'],
+        error: 'the default queue has none of its own; bound all jobs together instead',
+      },
+    ),
   z.strictObject({
     scope: z.literal('namespace'),
     name,

@@ -3,6 +3,7 @@ import { LimitBook } from './limits.ts';
 import { type Derived, type Key, numberKey, SortedKeys } from './machine-port.ts';
 import { isFinal, type JobRecord, type JobState } from './record.ts';
 import { RecordCache } from './record-cache.ts';
+import { SPEC_BASE } from './spec.ts';
 import { Tallies } from './tallies.ts';
 
 /** Bytes that stand before the id in the keys of each index. */
@@ -15,6 +16,14 @@ const SEPARATOR = '\u0000';
 /** A job is as urgent as one of the next higher priority that became ready so much later. Unit: ms of group time. */
 export const PRIORITY_STEP_MS = 5 * 60_000;
 const HIGHEST_PRIORITY = 10;
+
+export type Owner = 'queue' | 'namespace';
+
+/** A job in an index that is in the order of submission. */
+export interface Placed {
+  readonly place: Key;
+  readonly id: string;
+}
 
 type Undo = readonly [keys: SortedKeys, key: Key, wasAdded: boolean];
 
@@ -31,6 +40,10 @@ export class LiveIndex implements Derived {
   readonly #planned = new SortedKeys();
   readonly #dependents = new SortedKeys();
   readonly #byState = new Map<JobState, SortedKeys>();
+  /** By queue and by namespace, where those are not the default ones. */
+  readonly #byOwner = new Map<string, SortedKeys>();
+  /** Those that lost a job in the present command. */
+  readonly #left = new Set<string>();
   readonly #cache = new RecordCache();
   readonly tallies = new Tallies();
   readonly limits = new LimitBook();
@@ -45,6 +58,7 @@ export class LiveIndex implements Derived {
     this.#counted = [];
     this.#touched = [];
     this.#spent = 0;
+    if (this.#left.size > 0) this.#forgetEmpty();
     this.limits.begin();
     this.finished.begin();
   }
@@ -155,23 +169,29 @@ export class LiveIndex implements Derived {
     state: JobState,
     before: Key = '\u00ff',
   ): Generator<{ readonly place: Key; readonly id: string }, void, undefined> {
-    const keys = this.#byState.get(state);
-    if (keys === undefined) return;
-    for (const entry of keys.range({ from: '', to: before, reverse: true })) {
-      yield { place: entry.slice(0, PLACE_BYTES), id: entry.slice(PLACE_BYTES) };
-    }
+    yield* placesBefore(this.#byState.get(state), before);
+  }
+
+  /** The same for unfinished jobs of a queue, or a namespace, that is not the default one. */
+  newestOf(owner: Owner, name: string, before: Key = '\u00ff'): Iterable<Placed> {
+    return placesBefore(this.#byOwner.get(`${owner}/${name}`), before);
+  }
+
+  countOfOwner(owner: Owner, name: string): number {
+    return this.#byOwner.get(`${owner}/${name}`)?.size ?? 0;
   }
 
   /** Everything it knows, for comparing two of them. */
   describe(): Readonly<Record<string, unknown>> {
     const all = (keys: SortedKeys) => [...keys.range({ from: '', to: '\u00ff'.repeat(3) })];
+    const owners = [...this.#byOwner].filter(([, keys]) => keys.size > 0).sort();
     const states = [...this.#byState].filter(([, keys]) => keys.size > 0).sort();
     return {
       ready: all(this.#ready),
       due: all(this.#due),
       planned: all(this.#planned),
       dependents: all(this.#dependents),
-      ...Object.fromEntries(states.map(([state, keys]) => [state, all(keys)])),
+      ...Object.fromEntries([...states, ...owners].map(([name, keys]) => [name, all(keys)])),
       tallies: this.tallies.describe(),
       limits: this.limits.describe(),
       finished: this.finished.describe(),
@@ -185,6 +205,9 @@ export class LiveIndex implements Derived {
     this.tallies.add(record, change);
     this.#counted.push([record, change]);
     this.#set(this.#stateKeys(state), placeKey(record) + id, isThere);
+    if (record.spec.queue !== SPEC_BASE.queue) this.#own('queue', record.spec.queue, record, isThere);
+    if (record.spec.namespace !== SPEC_BASE.namespace)
+      this.#own('namespace', record.spec.namespace, record, isThere);
     if (state === 'queued') this.#set(this.#ready, readyKey(record) + id, isThere);
     if (record.dueGroupMs !== null && (state === 'scheduled' || state === 'queued'))
       this.#set(this.#due, numberKey(record.dueGroupMs) + id, isThere);
@@ -194,6 +217,20 @@ export class LiveIndex implements Derived {
       const parent = record.spec.dependsOn[at]?.id;
       this.#set(this.#dependents, `${parent}${SEPARATOR}${id}`, isThere);
     }
+  }
+
+  #own(owner: Owner, name: string, record: JobRecord, isThere: boolean): void {
+    const named = `${owner}/${name}`;
+    const keys = this.#byOwner.get(named) ?? new SortedKeys();
+    this.#byOwner.set(named, keys);
+    this.#set(keys, placeKey(record) + record.id, isThere);
+    if (!isThere) this.#left.add(named);
+  }
+
+  /** A queue that nothing waits or runs in any more costs nothing. */
+  #forgetEmpty(): void {
+    for (const named of this.#left) if (this.#byOwner.get(named)?.size === 0) this.#byOwner.delete(named);
+    this.#left.clear();
   }
 
   #set(keys: SortedKeys, key: Key, isThere: boolean): void {
@@ -245,4 +282,10 @@ function idsUntil(keys: SortedKeys, atMs: number, limit: number): string[] {
 function firstOf(keys: SortedKeys): Key | undefined {
   for (const entry of keys.range({ from: '', to: '\u00ff\u00ff' })) return entry;
   return undefined;
+}
+
+function* placesBefore(keys: SortedKeys | undefined, before: Key): Generator<Placed, void, undefined> {
+  if (keys === undefined) return;
+  for (const entry of keys.range({ from: '', to: before, reverse: true }))
+    yield { place: entry.slice(0, PLACE_BYTES), id: entry.slice(PLACE_BYTES) };
 }

@@ -1,10 +1,12 @@
 import { z } from 'zod';
 import { AspenError, encode } from '../base/index.ts';
+import { endedOfPrefix } from './ended-index.ts';
 import { type JobView, jobView } from './job-view.ts';
-import { type LiveIndex, placeKey } from './live-index.ts';
+import { type LiveIndex, type Owner, type Placed, placeKey } from './live-index.ts';
 import { type ApplyContext, type Key, keyText, type QueryContext, textKey } from './machine-port.ts';
 import { isFinal, type JobRecord, type JobState } from './record.ts';
 import { endedPrefix, findRecord } from './record-store.ts';
+import { SPEC_BASE } from './spec.ts';
 
 export const LIST_LIMIT = 1_000;
 const LIST_DEFAULT = 100;
@@ -13,7 +15,7 @@ const SCAN_LIMIT = 20_000;
 /** A page ends with the job that exceeds it: an answer must fit a frame between nodes. Unit: bytes, encoded. */
 const PAGE_BYTES = 2 ** 19;
 
-const state = z.enum([
+const STATES = [
   'blocked',
   'scheduled',
   'queued',
@@ -25,12 +27,14 @@ const state = z.enum([
   'cancelled',
   'skipped',
   'paused',
-]);
+] as const;
+const state = z.enum(STATES);
 
 export const listSchema = z.object({
   state: z.union([state, z.array(state).min(1)]).optional(),
   type: z.string().optional(),
   queue: z.string().optional(),
+  namespace: z.string().optional(),
   /** `key=value`, or `key` for any value. */
   label: z.string().optional(),
   limit: z.int().min(1).max(10_000).optional(),
@@ -75,17 +79,54 @@ export function runList(
   return { jobs };
 }
 
-function* newestFirst(
-  { state, cursor }: z.output<typeof listSchema>,
-  context: QueryContext,
-): Iterable<JobRecord> {
-  const before = cursor === undefined ? '\u00ff' : keyOfCursor(cursor);
-  for (const id of state === undefined
-    ? allIds(context, before)
-    : idsOfStates(context, [state].flat(), before)) {
+function* newestFirst(query: z.output<typeof listSchema>, context: QueryContext): Iterable<JobRecord> {
+  const before = query.cursor === undefined ? '\u00ff' : keyOfCursor(query.cursor);
+  for (const id of idsOf(query, context, before)) {
     const record = findRecord(context, id);
     if (record !== undefined) yield record;
   }
+}
+
+/** From the narrowest indexes there are; a type, a label and the default queue have none, there all of a state is looked at. */
+function idsOf(query: z.output<typeof listSchema>, context: QueryContext, before: Key): Iterable<string> {
+  const owner = ownerOf(query);
+  if (owner !== undefined) return merged(linesOfOwner(owner, query, context, before));
+  if (query.state === undefined) return allIds(context, before);
+  return merged(statesOf(query).map((state) => idsOfState(context, state, before)));
+}
+
+function statesOf({ state }: z.output<typeof listSchema>): JobState[] {
+  return [...new Set(state === undefined ? STATES : [state].flat())] as JobState[];
+}
+
+function ownerOf({
+  queue,
+  namespace,
+}: z.output<typeof listSchema>): readonly [of: Owner, name: string] | undefined {
+  if (queue !== undefined && queue !== SPEC_BASE.queue) return ['queue', queue];
+  return namespace === undefined || namespace === SPEC_BASE.namespace ? undefined : ['namespace', namespace];
+}
+
+/** Unfinished ones by state or by owner, whichever are fewer; finished ones by owner. */
+function linesOfOwner(
+  [of, name]: readonly [of: Owner, name: string],
+  query: z.output<typeof listSchema>,
+  context: QueryContext,
+  before: Key,
+): Iterable<Placed>[] {
+  const index = context.derived<LiveIndex>();
+  const wanted = statesOf(query);
+  const live = wanted.filter((one) => !isFinal(one));
+  const ofStates = live.reduce((sum, one) => sum + index.countOf(one), 0);
+  const lines: Iterable<Placed>[] =
+    ofStates <= index.countOfOwner(of, name)
+      ? live.map((one) => index.newestFirst(one, before))
+      : [index.newestOf(of, name, before)];
+  if (wanted.includes('dead'))
+    lines.push(endedLine(context, 'endedOf', endedOfPrefix(of, name, true), before));
+  if (wanted.some((one) => isFinal(one) && one !== 'dead'))
+    lines.push(endedLine(context, 'endedOf', endedOfPrefix(of, name, false), before));
+  return lines;
 }
 
 function* allIds(context: QueryContext, before: Key): Iterable<string> {
@@ -93,16 +134,9 @@ function* allIds(context: QueryContext, before: Key): Iterable<string> {
     yield id;
 }
 
-interface Placed {
-  readonly place: Key;
-  readonly id: string;
-}
-
-/** One ordered line a state, merged: the newest of their heads comes next. */
-function* idsOfStates(context: QueryContext, states: readonly string[], before: Key): Iterable<string> {
-  const lines = [...new Set(states)].map((state) =>
-    idsOfState(context, state as JobState, before)[Symbol.iterator](),
-  );
+/** Ordered lines as one: the newest of their heads comes next. */
+function* merged(sources: readonly Iterable<Placed>[]): Iterable<string> {
+  const lines = sources.map((source) => source[Symbol.iterator]());
   const heads = lines.map((line) => line.next());
   for (;;) {
     let newest = -1;
@@ -124,16 +158,25 @@ function* idsOfState(context: QueryContext, state: JobState, before: Key): Itera
     yield* context.derived<LiveIndex>().newestFirst(state, before);
     return;
   }
-  const prefix = endedPrefix(state);
+  yield* endedLine(context, 'ended', endedPrefix(state), before);
+}
+
+function* endedLine(
+  context: QueryContext,
+  table: 'ended' | 'endedOf',
+  prefix: Key,
+  before: Key,
+): Iterable<Placed> {
   const range = { from: prefix, to: prefix + before, reverse: true };
-  for (const [key, id] of context.table<string>('ended').range(range))
+  for (const [key, id] of context.table<string>(table).range(range))
     yield { place: key.slice(prefix.length), id };
 }
 
 function matches({ spec, state }: JobRecord, query: z.output<typeof listSchema>): boolean {
   if (query.type !== undefined && spec.type !== query.type) return false;
   if (query.queue !== undefined && spec.queue !== query.queue) return false;
-  if (Array.isArray(query.state) && !query.state.includes(state)) return false;
+  if (query.namespace !== undefined && spec.namespace !== query.namespace) return false;
+  if (query.state !== undefined && ![query.state].flat().includes(state)) return false;
   if (query.label === undefined) return true;
   const [key = '', ...value] = query.label.split('=');
   return value.length === 0 ? Object.hasOwn(spec.labels, key) : spec.labels[key] === value.join('=');

@@ -4,6 +4,7 @@ import { type ApplyContext, keyNumber, numberKey, type QueryContext } from './ma
 import { ended, ready } from './moves.ts';
 import { isFinal, type JobError, type JobRecord } from './record.ts';
 import { deleteRecord, findRecord, postpone } from './record-store.ts';
+import { hasExcess, removeExcess } from './retention.ts';
 
 /** One command moves so many at most; the leader proposes again while more are due. */
 const BATCH_LIMIT = 1_000;
@@ -51,7 +52,10 @@ function afterInstant(record: JobRecord, context: ApplyContext): JobRecord {
   return { ...record, state: 'cancelling', ending: error };
 }
 
-/** Removes final records that were kept for as long as they asked. One that a job still waits for is kept for longer (D3). */
+/**
+ * Removes final records that were kept for as long as they asked, then those that are too many. One that a job still waits for is kept for
+ * longer (D3).
+ */
 export function applyPurge(context: ApplyContext): { readonly purged: number; readonly isMore: boolean } {
   const range = { to: numberKey(context.groupMs + 1), limit: BATCH_LIMIT };
   const expired = Array.from(context.table<string>('expiring').range(range), ([, id]) => id);
@@ -61,7 +65,11 @@ export function applyPurge(context: ApplyContext): { readonly purged: number; re
     if (!context.derived<LiveIndex>().hasDependents(id)) deleteRecord(context, record);
     else putOff(record, context);
   }
-  return { purged: expired.length, isMore: expired.length === BATCH_LIMIT };
+  const removed = removeExcess(context, BATCH_LIMIT - expired.length);
+  return {
+    purged: expired.length + removed,
+    isMore: expired.length === BATCH_LIMIT || (removed > 0 && hasExcess(context)),
+  };
 }
 
 function putOff(record: JobRecord, context: ApplyContext): void {
@@ -81,8 +89,9 @@ export function nextDueMs(context: QueryContext): number | null {
   return first === undefined ? null : keyNumber(first);
 }
 
-/** @returns group time at which the next final record expires; null when none does. */
+/** @returns group time at which the next final record is to be removed; null when none is. */
 export function nextExpiryMs(context: QueryContext): number | null {
+  if (hasExcess(context)) return context.groupMs;
   for (const [key] of context.table<string>('expiring').range({ limit: 1 })) return keyNumber(key);
   return null;
 }

@@ -79,6 +79,7 @@ export function addJobCommands(program: Command, io: CliIo, exit: ExitSlot): voi
         .addOption(new Option('--state <state>', 'only in this state').choices(STATES))
         .option('--type <type>', 'only of this type')
         .option('--queue <name>', 'only of this queue')
+        .option('--namespace <name>', 'only of this namespace')
         .option('--label <k=v>', 'only with this label')
         .option('--limit <n>', 'at most so many (default 100)', wholeNumber(1))
         .option('--cursor <cursor>', 'go on where an earlier page ended'),
@@ -175,8 +176,8 @@ export function submittedOutput(submitted: Result<'job.submit'>): Output {
 }
 
 async function listJobs({ call, options, tell, flags }: CommandContext): Promise<Output> {
-  const { state, type, queue, label, limit, cursor } = options as Readonly<Record<string, never>>;
-  const filter = { state, type, queue, label, limit: limit ?? 100, cursor };
+  const { state, type, queue, namespace, label, limit, cursor } = options as Readonly<Record<string, never>>;
+  const filter = { state, type, queue, namespace, label, limit: limit ?? 100, cursor };
   const given = Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined));
   const listed = await call('job.list', given);
   if (listed.cursor !== undefined && !flags.isOutputChosen)

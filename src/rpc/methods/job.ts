@@ -99,6 +99,7 @@ export const jobMethods = {
       state: z.union([jobStateSchema, z.array(jobStateSchema).min(1)]).optional(),
       type: z.string().max(128).optional(),
       queue: z.string().max(128).optional(),
+      namespace: z.string().max(128).optional(),
       label: z.string().max(512).optional().describe('"key=value"'),
       limit: pageLimitSchema.optional(),
       cursor: cursorSchema.optional(),
