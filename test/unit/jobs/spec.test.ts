@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { AspenError, decode, encode } from '../../../src/base/index.ts';
 import { resolveJobSpec } from '../../../src/jobs/index.ts';
 import { packSpec } from '../../../src/jobs/packing.ts';
-import { PAYLOAD_BYTES_LIMIT, PAYLOAD_DEPTH_LIMIT } from '../../../src/jobs/spec.ts';
+import { DEPENDENCIES_LIMIT, PAYLOAD_BYTES_LIMIT, PAYLOAD_DEPTH_LIMIT } from '../../../src/jobs/spec.ts';
 import { checkedSpec } from '../../../src/jobs/spec-check.ts';
 
 function refusal(input: object): AspenError {
@@ -51,6 +51,34 @@ describe('a job spec', () => {
       { type: 'echo', idempotencyKey: 'é'.repeat(600) },
       'idempotencyKey',
     ],
+    ['with a date before 1970', { type: 'echo', runAt: -1 }, 'runAt'],
+    ['with a date beyond all calendars', { type: 'echo', runAt: 9e15 }, 'runAt'],
+    [
+      'with a deadline beyond the year 9999',
+      { type: 'echo', deadlineAt: '+010000-01-01T00:00Z' },
+      'deadlineAt',
+    ],
+    ['with a deadline that is no instant', { type: 'echo', deadlineAt: 'never' }, 'deadlineAt'],
+    ['with a deadline of another type', { type: 'echo', deadlineAt: true }, 'deadlineAt'],
+    ['due when its deadline is over', { type: 'echo', runAt: 2_000, deadlineAt: 2_000 }, 'deadlineAt'],
+    ['with no time in the queue', { type: 'echo', queueTimeoutMs: 0 }, 'queueTimeoutMs'],
+    ['with a heartbeat that is no number', { type: 'echo', heartbeatTimeoutMs: '30s' }, 'heartbeatTimeoutMs'],
+    ['with a parent that is no id', { type: 'echo', dependsOn: ['7'] }, 'dependsOn.0'],
+    ['with one parent and no list', { type: 'echo', dependsOn: 'job_a' }, 'dependsOn'],
+    ['with an unknown condition', { type: 'echo', dependsOn: [{ id: 'job_a', on: 'maybe' }] }, 'dependsOn.0'],
+    [
+      'with a parent named twice',
+      { type: 'echo', dependsOn: ['job_a', { id: 'job_a', on: 'any' }] },
+      'dependsOn',
+    ],
+    [
+      'with more parents than a job may have',
+      { type: 'echo', dependsOn: Array.from({ length: DEPENDENCIES_LIMIT + 1 }, (_, at) => `job_${at}`) },
+      'dependsOn',
+    ],
+    ['with an unknown policy', { type: 'echo', onDependencyFailure: 'pray' }, 'onDependencyFailure'],
+    ['with a retry that is no object', { type: 'echo', retry: 3 }, 'retry'],
+    ['with a pause that is negative', { type: 'echo', retry: { backoff: [10, -1] } }, 'retry.backoff.1'],
     ['nested too deeply', { type: 'echo', payload: nested(PAYLOAD_DEPTH_LIMIT + 1) }, 'payload'],
   ];
   for (const [why, input, path] of refused) {
@@ -107,4 +135,33 @@ describe('a job spec', () => {
     });
     assert.deepEqual(checkedSpec(decode(encode(packSpec(spec)))), spec);
   });
+
+  it('comes through the log with all that is rare, and takes no more room without it', () => {
+    const spec = resolveJobSpec({
+      type: 'echo',
+      queueTimeoutMs: 1,
+      heartbeatTimeoutMs: 2,
+      deadlineAt: '2030-01-01T00:00Z',
+      dependsOn: ['job_a', { id: 'job_b', on: 'any' }],
+      onDependencyFailure: 'block',
+    });
+    assert.deepEqual(checkedSpec(decode(encode(packSpec(spec)))), spec);
+    assert.ok(packSpec(resolveJobSpec({ type: 'echo' })).length <= 16);
+  });
+
+  const rare = packSpec(resolveJobSpec({ type: 'echo', queueTimeoutMs: 1, dependsOn: ['job_a'] }));
+  const foreign: [what: string, at: number, value: unknown][] = [
+    ['a limit that is text', 16, 'soon'],
+    ['a negative limit', 17, -1],
+    ['an instant out of all bounds', 18, 1e300],
+    ['parents that are no list', 19, 'job_a'],
+    ['a parent that is no pair', 19, [7]],
+    ['a parent whose id is none', 19, [['', 'any']]],
+    ['a policy nobody knows', 20, 'pray'],
+  ];
+  for (const [what, at, value] of foreign) {
+    it(`with ${what} is refused when it comes out of a log`, () => {
+      assert.throws(() => checkedSpec(rare.with(at, value)), { code: 'INVALID_PARAMS' });
+    });
+  }
 });
