@@ -1,3 +1,4 @@
+import { demandOf, numberOf } from './demand.ts';
 import type { NodeView, Placement } from './types.ts';
 
 /** @returns why this node can never run the job as both are described now, one sentence each; empty when it can. */
@@ -40,19 +41,24 @@ function nodeReasons({ node }: Placement, { peerId }: NodeView): string[] {
 }
 
 function requireReasons({ require = {} }: Placement, { labels }: NodeView): string[] {
-  return Object.entries(require).flatMap(([label, needed]) => {
+  return Object.entries(require).flatMap(([label, text]) => {
     const value = labelOf(labels, label);
-    if (value === needed) return [];
-    return value === undefined
-      ? [`has no label ${label}, needs ${needed}`]
-      : [`label ${label} is ${value}, needs ${needed}`];
+    const demand = demandOf(text);
+    if (demand.isMetBy(value)) return [];
+    if (value === undefined) return [`has no label ${label}, needs ${text}`];
+    const isNoNumber = demand.isNumeric && numberOf(value) === undefined;
+    return [`label ${label} is ${value}${isNoNumber ? ', which is no number' : ''}, needs ${text}`];
   });
 }
 
 function avoidReasons({ avoid = {} }: Placement, { peerId, labels }: NodeView): string[] {
-  return Object.entries(avoid).flatMap(([label, value]) => {
-    if (label === 'node') return value === peerId ? ['is the node to be avoided'] : [];
-    return labelOf(labels, label) === value ? [`label ${label} is ${value}, which is to be avoided`] : [];
+  return Object.entries(avoid).flatMap(([label, text]) => {
+    if (label === 'node') return text === peerId ? ['is the node to be avoided'] : [];
+    const value = labelOf(labels, label);
+    if (!demandOf(text).isMetBy(value)) return [];
+    return value === undefined
+      ? [`has no label ${label}; ${text} is to be avoided`]
+      : [`label ${label} is ${value}, which is to be avoided`];
   });
 }
 

@@ -1,2 +1,3 @@
+export { parseDemand } from './demand.ts';
 export { canEverFit, type Explanation, explain, type RankedNode, rank } from './placement.ts';
 export type { NodeRole, NodeView, Placement, Strategy } from './types.ts';

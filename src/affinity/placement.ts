@@ -44,7 +44,12 @@ export function rank(placement: Placement, nodes: readonly NodeView[], seed: num
     .map((node) => {
       const shares = sharesOf(node, field);
       const score = shares.reduce((sum, share) => sum + share.score, 0);
-      return { peerId: node.peerId, pool: node.pool ?? null, score, reasons: shares.map(({ reason }) => reason) };
+      return {
+        peerId: node.peerId,
+        pool: node.pool ?? null,
+        score,
+        reasons: shares.map(({ reason }) => reason),
+      };
     })
     .sort((left, right) => right.score - left.score || byLot(left, right, seed));
 }

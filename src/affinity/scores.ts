@@ -1,5 +1,6 @@
 import { estimateRttMs, hash32 } from '../base/index.ts';
 import { labelOf } from './constraints.ts';
+import { demandOf } from './demand.ts';
 import type { NodeView, Placement, Strategy } from './types.ts';
 
 /** What one wish adds to a node's score, and why, in words. */
@@ -43,10 +44,10 @@ function preferredNode({ peerId }: NodeView, { placement: { node } }: Field): Sh
 function preferredLabels({ labels }: NodeView, { placement: { prefer = {} } }: Field): Share[] {
   const wishes = Object.entries(prefer);
   return wishes
-    .filter(([label, value]) => labelOf(labels, label) === value)
-    .map(([label, value]) => ({
+    .filter(([label, text]) => demandOf(text).isMetBy(labelOf(labels, label)))
+    .map(([label]) => ({
       score: WEIGHTS.labels / wishes.length,
-      reason: `label ${label} is ${value}, as preferred`,
+      reason: `label ${label} is ${labelOf(labels, label) ?? 'not set'}, as preferred`,
     }));
 }
 
