@@ -31,6 +31,8 @@ import type { Membership } from './membership.ts';
 import { MembershipClient } from './membership-client.ts';
 import { isRevocationOf, linkMembership, REVOCATIONS } from './membership-links.ts';
 import type { Platform } from './platform.ts';
+import type { Power } from './power.ts';
+import { voterTraitsOf } from './voter-traits.ts';
 
 export interface MeshNodeComponents {
   readonly platform: Platform;
@@ -68,6 +70,7 @@ const ANNOUNCED_SLOTS_LIMIT = 1_000_000;
 /** Jobs and keys are counted so far. */
 const INVENTORY_LIMIT = 1_000;
 const LINK_VOTERS_MS = 2_000;
+const LOOK_AT_POWER_MS = 30_000;
 
 /** One node in one mesh: every part, put together. Parts are named by what they are; who uses whom is all decided here. */
 export class MeshNode implements Startable {
@@ -89,6 +92,8 @@ export class MeshNode implements Startable {
   readonly #onCopies: NonNullable<MeshNodeComponents['onCopies']>;
   readonly #onFatal: (error: unknown) => void;
   #announced = '';
+  #power: Power | null;
+  readonly #startedAtMs: number;
   #copies = '';
 
   constructor(
@@ -98,6 +103,8 @@ export class MeshNode implements Startable {
     const { clock, random, crypto, logger, directory } = platform;
     const { meshId } = membership;
     this.platform = platform;
+    this.#power = platform.power?.() ?? null;
+    this.#startedAtMs = clock.wallMs();
     this.#onCopies = onCopies ?? (async () => undefined);
     this.#onFatal = onFatal;
     this.membership = membership;
@@ -173,7 +180,7 @@ export class MeshNode implements Startable {
         log: logger,
         modules: [jobsModule],
         onFatal,
-        zoneOf: (peerId) => this.registry.node(peerId)?.profile.labels['zone'] ?? null,
+        traitsOf: (peerId) => voterTraitsOf(this.registry.node(peerId)?.profile, clock.wallMs()),
         mayVote: (peerId) => this.gate.certificateOf(peerId)?.role === 'voter',
         ...(onReadmitted !== undefined && { onReadmitted }),
         ...(onSetBack !== undefined && { onSetBack }),
@@ -256,6 +263,9 @@ export class MeshNode implements Startable {
     this.#upkeep = [
       every(clock, ANNOUNCE_MS, () => this.#announce()),
       every(clock, LINK_VOTERS_MS, () => this.#linkVoters()),
+      every(clock, LOOK_AT_POWER_MS, () => {
+        this.#power = this.platform.power?.() ?? null;
+      }),
     ];
   }
 
@@ -347,6 +357,9 @@ export class MeshNode implements Startable {
       types: types.slice(0, ANNOUNCED_TYPES_LIMIT),
       slots: Math.min(slots, ANNOUNCED_SLOTS_LIMIT),
       groupRole: this.group.status().role,
+      ...(this.#power !== null && { power: this.#power }),
+      startedAtMs: this.#startedAtMs,
+      startCount: this.platform.directory.bootCount,
     };
     const text = JSON.stringify(profile);
     if (text === this.#announced) return;

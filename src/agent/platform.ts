@@ -4,6 +4,7 @@ import type { Runner } from '../jobs/index.ts';
 import type { GroupComponents, GroupOptions } from '../lease/index.ts';
 import type { Gate, Identity, Transport } from '../mesh/index.ts';
 import type { DataDirectory, Store } from '../storage/index.ts';
+import type { Power } from './power.ts';
 
 export interface TransportRequest {
   readonly identity: Identity;
@@ -28,6 +29,8 @@ export interface Platform {
   readonly runner: Runner;
   /** What executors may pass on of the agent's own environment (an allow-list is theirs). */
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** What the machine runs on now; null where it cannot tell. @default it cannot */
+  power?(): Power | null;
   openStore(): Promise<Store>;
   /** Moves the (closed) store aside, to be looked at. @returns where it is; null when there was none. */
   quarantineStore(reason: string): Promise<string | null>;

@@ -18,6 +18,11 @@ export interface NodeProfile {
   readonly slots: number;
   /** Its part in the group. */
   readonly groupRole: 'voter' | 'standby' | 'spare';
+  /** What it runs on; absent where it cannot tell. */
+  readonly power?: 'mains' | 'battery' | undefined;
+  /** By its own wall clock; with the count of its starts, how stable it is. */
+  readonly startedAtMs?: number | undefined;
+  readonly startCount?: number | undefined;
 }
 
 /** Limits as in the configuration, so that whatever an owner may set can be told. */
@@ -32,6 +37,9 @@ const profileSchema = z.object({
   types: z.array(z.string().max(128)).max(64),
   slots: z.int().min(0).max(1_000_000),
   groupRole: z.enum(['voter', 'standby', 'spare']),
+  power: z.enum(['mains', 'battery']).optional(),
+  startedAtMs: z.int().min(0).optional(),
+  startCount: z.int().min(0).optional(),
 });
 
 /** @throws AspenError INVALID_PARAMS when it is not a profile that others would accept. */

@@ -48,7 +48,7 @@ import type { RecoveryPlan } from './recovery-rules.ts';
 import { serveRegistrar } from './registrar.ts';
 import { type AppliedEvent, Replica, type ReplicaOptions } from './replica.ts';
 import { bestSuccessor, keepRoles } from './role-keeper.ts';
-import type { MemberObservation, RolesOptions } from './roles.ts';
+import type { MemberObservation, PeerTraits, RolesOptions } from './roles.ts';
 import { RootCustody } from './root-custody.ts';
 import { countDisks } from './second-disk.ts';
 import { SessionHolder } from './session-holder.ts';
@@ -83,8 +83,8 @@ export interface GroupComponents {
   readonly lossReason?: string;
   /** Told once when others remember more of the store than it holds: this group must be stopped. @default as `onFatal` */
   readonly onSetBack?: (fault: StorageFault) => void;
-  /** Failure domain of a peer. @default nobody's is known */
-  readonly zoneOf?: (peerId: PeerId) => string | null;
+  /** What a peer told of itself that matters for a vote. @default nothing is known */
+  readonly traitsOf?: (peerId: PeerId) => PeerTraits;
   /** Whether a peer may take part in the group at all. @default everybody who is connected */
   readonly mayVote?: (peerId: PeerId) => boolean;
   /** Replaces what the leader sees of the members. @default connections and the agreed table */
@@ -578,8 +578,8 @@ class ComposedGroup implements Group {
   }
 
   readonly #observe = (): readonly MemberObservation[] => {
-    const { observe, zoneOf = () => null } = this.#components;
+    const { observe, traitsOf = () => ({ zone: null }) } = this.#components;
     if (observe !== undefined) return observe();
-    return this.#watch.observe(listMembers(this.#replica.read('members')), zoneOf);
+    return this.#watch.observe(listMembers(this.#replica.read('members')), traitsOf);
   };
 }

@@ -39,7 +39,13 @@ export { agreedIndex } from './readmission.ts';
 export type { AppliedEvent, ReplicaOptions } from './replica.ts';
 export type { CompactionOptions } from './replica-state.ts';
 export { RestoredStore } from './restore.ts';
-export { decideRoles, type MemberObservation, type RolesInput, type RolesOptions } from './roles.ts';
+export {
+  decideRoles,
+  type MemberObservation,
+  type PeerTraits,
+  type RolesInput,
+  type RolesOptions,
+} from './roles.ts';
 export { type LostSession, SessionHolder, type SessionHolderOptions } from './session-holder.ts';
 export {
   type KeptSession,

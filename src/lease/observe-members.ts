@@ -1,7 +1,7 @@
 import type { Clock, PeerId } from '../base/index.ts';
 import type { Messenger } from '../mesh/index.ts';
 import type { Member } from './machine/index.ts';
-import type { MemberObservation } from './roles.ts';
+import type { MemberObservation, PeerTraits } from './roles.ts';
 
 /** Remembers since when each peer is connected or not, so that the leader can tell a blink from an absence. */
 export class ConnectionWatch implements Disposable {
@@ -22,8 +22,8 @@ export class ConnectionWatch implements Disposable {
     });
   }
 
-  /** @param zoneOf failure domain of a peer, as far as somebody told. */
-  observe(members: readonly Member[], zoneOf: (peerId: PeerId) => string | null): MemberObservation[] {
+  /** @param traitsOf what a peer told of itself. */
+  observe(members: readonly Member[], traitsOf: (peerId: PeerId) => PeerTraits): MemberObservation[] {
     const connected = new Set(this.#messenger.connected());
     const nowMs = this.#clock.monotonicMs();
     return members
@@ -33,7 +33,7 @@ export class ConnectionWatch implements Disposable {
         isEligible: role === 'voter',
         isConnected: peerId === this.#self || connected.has(peerId),
         stateForMs: nowMs - (this.#changedAtMs.get(peerId) ?? this.#startedAtMs),
-        zone: zoneOf(peerId),
+        ...traitsOf(peerId),
       }));
   }
 

@@ -26,6 +26,7 @@ export {
 export { Mesh, type MeshComponents, type MeshOptions } from './mesh.ts';
 export { isMeshId, meshIdOf } from './mesh-id.ts';
 export type { Incoming, Messenger, RequestOptions } from './messenger.ts';
+export { isPublicAddress } from './public-address.ts';
 export {
   encodeRevocation,
   REVOCATION_BYTES_LIMIT,

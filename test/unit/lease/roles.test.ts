@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import type { PeerId } from '../../../src/base/index.ts';
 import { decideRoles, type MemberObservation, type RolesInput } from '../../../src/lease/index.ts';
 import type { Configuration, ConfigurationChange } from '../../../src/lease/raft/index.ts';
+import { byPreference } from '../../../src/lease/role-preference.ts';
 
 const LONG_MS = 600_000;
 const GONE_MS = 31_000;
@@ -216,6 +217,36 @@ describe('who votes', () => {
         assert.fail('still changing after 12 steps');
       }),
       { numRuns: 1_000 },
+    );
+  });
+});
+
+describe('who comes first among candidates', () => {
+  const at = (peerId: string, traits: Partial<MemberObservation>): MemberObservation => ({
+    peerId: peerId as PeerId,
+    isEligible: true,
+    isConnected: true,
+    stateForMs: LONG_MS,
+    zone: null,
+    ...traits,
+  });
+  const order = (...candidates: readonly MemberObservation[]) => {
+    const known = new Map(candidates.map((member) => [member.peerId, member]));
+    return byPreference([...known.keys()], known, new Set()).join(' ');
+  };
+
+  it('mains power before hours of running, those before fewer starts, those before a longer link', () => {
+    const hour = 3_600_000;
+    assert.equal(order(at('a', { isOnBattery: true, upForMs: 90 * hour }), at('b', {})), 'b a');
+    assert.equal(order(at('a', { upForMs: hour }), at('b', { upForMs: 5 * hour })), 'b a');
+    assert.equal(
+      order(at('a', { upForMs: 30 * hour, startCount: 9 }), at('b', { upForMs: 90 * hour, startCount: 2 })),
+      'b a',
+    );
+    assert.equal(
+      order(at('a', { upForMs: 100 }), at('b', { upForMs: 3_000, stateForMs: 5 })),
+      'a b',
+      'moments decide nothing',
     );
   });
 });

@@ -1,0 +1,36 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Power, type PowerSupply, powerOf } from './power.ts';
+
+const SUPPLIES = '/sys/class/power_supply';
+
+/** What this machine runs on now; null where the system does not tell. */
+export function readPower(directory: string = SUPPLIES): Power | null {
+  return powerOf(namesIn(directory).map((name) => readSupply(join(directory, name))));
+}
+
+function readSupply(path: string): PowerSupply {
+  return {
+    type: read(path, 'type') ?? '',
+    status: read(path, 'status'),
+    isOnline: read(path, 'online') === '1',
+    scope: read(path, 'scope'),
+  };
+}
+
+function namesIn(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return []; // not Linux, or hidden from a container: then nothing is known
+  }
+}
+
+/** Drivers leave out what they do not know, and a battery may be pulled out while it is read. */
+function read(path: string, name: string): string | null {
+  try {
+    return readFileSync(join(path, name), 'utf8').trim();
+  } catch {
+    return null;
+  }
+}
