@@ -277,6 +277,7 @@ export class WorkerHost implements Startable {
       return outcomeOf(attempt, stoppedResult(attempt.stopReason, null));
     }
     try {
+      if (this.#hasHoldEnded(attempt)) return lost('its hold was over before it began'); // X2
       return await this.#execute(pool, attempt); // X4
     } finally {
       pool.slots.give();
@@ -344,18 +345,22 @@ export class WorkerHost implements Startable {
 
   /** X2 */
   #watch(): void {
-    const { session, clock } = this.#components;
+    const { session } = this.#components;
     this.#noteShortSleep();
     if (!session.checkSleep()) {
       this.#stopAll('lost');
       return;
     }
-    const nowMs = clock.monotonicMs();
     for (const attempt of this.#attempts.all()) {
-      if (nowMs < attempt.deadlineMs - HOLD_MARGIN_MS || attempt.stopReason !== null) continue;
+      if (!this.#hasHoldEnded(attempt) || attempt.stopReason !== null) continue;
       this.#components.log.warn({ ...attempt.ref }, 'the leader was silent past the hold, attempt stopped');
       attempt.stop('lost');
     }
+  }
+
+  /** The job may run elsewhere, or soon will: also an attempt whose assignment lay here while this process stood still. */
+  #hasHoldEnded({ deadlineMs }: LocalAttempt): boolean {
+    return this.#components.clock.monotonicMs() >= deadlineMs - HOLD_MARGIN_MS;
   }
 
   /** X2: a sleep too short to end the session still took its time from every hold. */

@@ -86,6 +86,15 @@ describe('a worker', () => {
     assert.deepEqual(world.kinds(), ['lose']);
   });
 
+  it('does not begin what lay there until its hold was over, while the process stood still (X2)', async () => {
+    const { clock, world } = await started();
+    await clock.advance(3_500);
+    world.assign({}); // granted for 4 s by a renewal that was sent at 0
+    await clock.advance(0);
+    assert.equal(world.executor.begun.length, 0);
+    assert.deepEqual(world.kinds(), ['lose']);
+  });
+
   it('goes on as long as its renewals are granted', async () => {
     const { clock, world } = await started();
     world.assign({});
