@@ -9,6 +9,7 @@ import {
 } from '../../../src/base/index.ts';
 import type { LinkProfile } from './link-faults.ts';
 import type { SimClockOptions } from './sim-clock.ts';
+import type { CrashPoint } from './sim-process.ts';
 import type { SimDiskOptions } from './sim-store.ts';
 
 /** One thing that goes wrong, and for how long; the end of each is part of it, so that faults always heal. */
@@ -20,13 +21,38 @@ export type NemesisFault =
       readonly to: readonly string[];
       readonly isOneWay: boolean;
     }
+  /** As a partition, again and again: cut for a time, whole for a time. */
+  | {
+      readonly type: 'flapping';
+      readonly from: readonly string[];
+      readonly to: readonly string[];
+      readonly isOneWay: boolean;
+      /** Unit: ms. */
+      readonly periodMs: number;
+    }
+  /** What is sent one way is held up and arrives when the fault ends. */
+  | { readonly type: 'clog'; readonly from: readonly string[]; readonly to: readonly string[] }
   /** The process dies, unsynced batches may be lost, and starts again. */
   | { readonly type: 'crash'; readonly node: string }
   | { readonly type: 'crashAll' }
+  /** The process dies just before or after the `calls`-th use of a port from now on. */
+  | { readonly type: 'crashAt'; readonly node: string; readonly point: CrashPoint; readonly calls: number }
+  /** Monotonic time stands still, and so does the machine. */
   | { readonly type: 'sleep'; readonly node: string }
+  /** The machine stands still while its clocks go on; then all that waited comes at once. */
+  | { readonly type: 'pause'; readonly node: string }
   | { readonly type: 'fullDisk'; readonly node: string }
+  /** The next sync fails, so the process ends. */
+  | { readonly type: 'syncError'; readonly node: string }
+  /** A stored value is damaged, or stands in another's place. Always of one node in a run: what a majority keeps is not lost. */
+  | { readonly type: 'damage'; readonly node: string; readonly isMisplaced: boolean }
+  /** An operator changes who belongs to the mesh, or who leads; `draw`, from 0 to 1, says whom. */
+  | { readonly type: 'members'; readonly change: MembershipChange; readonly draw: number }
   /** Happens at once. */
   | { readonly type: 'jumpWall'; readonly node: string; readonly byMs: number };
+
+export type FaultType = NemesisFault['type'];
+export type MembershipChange = 'join' | 'leave' | 'revoke' | 'transfer';
 
 export interface NemesisStep {
   /** Virtual time since the start of the run. Unit: ms. */
@@ -41,6 +67,8 @@ export interface FaultPlan {
   readonly seed: number;
   readonly links: LinkProfile;
   readonly disk: SimDiskOptions;
+  /** Entries after which a log is cut; undefined: as a real agent does. */
+  readonly keptEntries: number | undefined;
   readonly clocks: Readonly<Record<string, SimClockOptions>>;
   /** In order of `atMs`; every fault is over before `calmAtMs`. */
   readonly steps: readonly NemesisStep[];
@@ -52,7 +80,7 @@ export interface FaultPlanOptions {
   /** When faults stop. Unit: ms. */
   readonly calmAtMs: number;
   /** Faults that may be drawn. @default all */
-  readonly types?: readonly NemesisFault['type'][];
+  readonly types?: readonly FaultType[];
   /** Mean pause between the beginnings of faults. Unit: ms. @default 4_000 */
   readonly meanPauseMs?: number;
   /** Longest time one fault lasts. Unit: ms. @default 12_000 */
@@ -67,18 +95,69 @@ const LONGEST_DELAY_CHOICES_MS = [2, 10, 50, 200];
 const LONGEST_SYNC_CHOICES_MS = [1, 5, 30, 120];
 const WALL_OFFSET_CHOICES_MS = [0, 5, 500, 3_000];
 const DRIFT_CHOICES = [0, 0.00005, 0.0005];
+const KEPT_ENTRIES_CHOICES = [undefined, undefined, 5, 20, 100];
+const FLAPPING_PERIOD_CHOICES_MS = [300, 1_000, 3_000];
+const CRASH_POINTS: readonly CrashPoint[] = [
+  'before write',
+  'after write',
+  'before sync',
+  'after sync',
+  'before send',
+  'after send',
+];
+const CRASH_CALLS_LIMIT = 40;
+const MEMBERSHIP_CHANGES: readonly MembershipChange[] = [
+  'join',
+  'join',
+  'leave',
+  'revoke',
+  'transfer',
+  'transfer',
+];
+const SWARM_SHARE = 0.4;
 const WALL_JUMP_LIMIT_MS = 60_000;
 const SHORTEST_FAULT_MS = 200;
 
 /** One kind of fault, drawn; undefined when these nodes cannot have it. */
-const DRAW: Readonly<
-  Record<NemesisFault['type'], (random: Random, nodes: readonly string[]) => NemesisFault | undefined>
-> = {
-  partition: drawPartition,
+type Draw = (random: Random, nodes: readonly string[]) => NemesisFault | undefined;
+
+const DRAW: Readonly<Record<FaultType, Draw>> = {
+  partition: (random, nodes) => {
+    const cut = drawCut(random, nodes);
+    return cut && { type: 'partition', ...cut };
+  },
+  flapping: (random, nodes) => {
+    const cut = drawCut(random, nodes);
+    return cut && { type: 'flapping', ...cut, periodMs: pick(random, FLAPPING_PERIOD_CHOICES_MS) };
+  },
+  clog: (random, nodes) => {
+    const cut = drawCut(random, nodes);
+    return cut && { type: 'clog', from: cut.from, to: cut.to };
+  },
   crash: (random, nodes) => onOneNode(random, nodes, (node) => ({ type: 'crash', node })),
   crashAll: () => ({ type: 'crashAll' }),
+  crashAt: (random, nodes) =>
+    onOneNode(random, nodes, (node) => ({
+      type: 'crashAt',
+      node,
+      point: pick(random, CRASH_POINTS),
+      calls: randomInt(random, { from: 1, to: CRASH_CALLS_LIMIT }),
+    })),
   sleep: (random, nodes) => onOneNode(random, nodes, (node) => ({ type: 'sleep', node })),
+  pause: (random, nodes) => onOneNode(random, nodes, (node) => ({ type: 'pause', node })),
   fullDisk: (random, nodes) => onOneNode(random, nodes, (node) => ({ type: 'fullDisk', node })),
+  syncError: (random, nodes) => onOneNode(random, nodes, (node) => ({ type: 'syncError', node })),
+  damage: (random, nodes) =>
+    onOneNode(random, nodes.slice(0, 1), (node) => ({
+      type: 'damage',
+      node,
+      isMisplaced: randomChance(random, 0.5),
+    })),
+  members: (random) => ({
+    type: 'members',
+    change: pick(random, MEMBERSHIP_CHANGES),
+    draw: randomFloat(random),
+  }),
   jumpWall: (random, nodes) =>
     onOneNode(random, nodes, (node) => ({
       type: 'jumpWall',
@@ -87,6 +166,13 @@ const DRAW: Readonly<
     })),
 };
 
+/** Some kinds of fault, at least one: a run that has them all hides what few of them show ("swarm testing", Groce and others, 2012). */
+export function drawSwarm(random: Random): readonly FaultType[] {
+  const all = Object.keys(DRAW) as FaultType[];
+  const drawn = all.filter(() => randomChance(random, SWARM_SHARE));
+  return drawn.length > 0 ? drawn : [pick(random, all)];
+}
+
 /** @returns the same plan for the same seed and options. */
 export function drawFaultPlan(seed: number, options: FaultPlanOptions): FaultPlan {
   const random = new SeededRandom(seed);
@@ -94,6 +180,7 @@ export function drawFaultPlan(seed: number, options: FaultPlanOptions): FaultPla
   return {
     seed,
     links: drawLinks(random.fork()),
+    keptEntries: pick(random, KEPT_ENTRIES_CHOICES),
     disk: { shortestSyncMs: 0.1, longestSyncMs: pick(random, LONGEST_SYNC_CHOICES_MS) },
     clocks,
     steps: drawSteps(random.fork(), options),
@@ -120,24 +207,27 @@ function drawSteps(
   random: Random,
   { nodes, calmAtMs, types, meanPauseMs = 4_000, longestFaultMs = 12_000 }: FaultPlanOptions,
 ): NemesisStep[] {
-  const drawable = types ?? (Object.keys(DRAW) as NemesisFault['type'][]);
+  const drawable = types ?? (Object.keys(DRAW) as FaultType[]);
+  // The disk of one and the same node is damaged in a run: the first of these.
+  const victims = randomShuffle(random, nodes);
   const steps: NemesisStep[] = [];
   let atMs = randomFloat(random) * meanPauseMs;
   while (atMs < calmAtMs - SHORTEST_FAULT_MS && drawable.length > 0) {
     const wishedMs = SHORTEST_FAULT_MS + randomFloat(random) ** 2 * (longestFaultMs - SHORTEST_FAULT_MS);
-    const fault = DRAW[pick(random, drawable)](random, nodes);
+    const type = pick(random, drawable);
+    const fault = DRAW[type](random, type === 'damage' ? victims : nodes);
     if (fault !== undefined) steps.push({ atMs, forMs: Math.min(wishedMs, calmAtMs - atMs), fault });
     atMs += 1 + randomFloat(random) * 2 * meanPauseMs;
   }
   return steps;
 }
 
-function drawPartition(random: Random, nodes: readonly string[]): NemesisFault | undefined {
+function drawCut(random: Random, nodes: readonly string[]) {
   if (nodes.length < 2) return undefined;
   const shuffled = randomShuffle(random, nodes);
   const cut = randomInt(random, { from: 1, to: nodes.length });
   const isOneWay = randomChance(random, 0.4);
-  return { type: 'partition', from: shuffled.slice(0, cut), to: shuffled.slice(cut), isOneWay };
+  return { from: shuffled.slice(0, cut), to: shuffled.slice(cut), isOneWay };
 }
 
 function onOneNode<F>(random: Random, nodes: readonly string[], make: (node: string) => F): F | undefined {

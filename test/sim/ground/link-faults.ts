@@ -30,6 +30,7 @@ const HELD_BACK_TIMES = 4;
 export class LinkFaults {
   readonly #random: Random;
   readonly #blocks = new Map<string, number>();
+  readonly #clogs = new Map<string, () => number>();
   #profile: LinkProfile;
 
   constructor(random: Random, profile: LinkProfile) {
@@ -44,7 +45,8 @@ export class LinkFaults {
     const isDoubled = randomChance(this.#random, this.#profile.duplication);
     const delays = [this.#drawDelayMs(), this.#drawDelayMs()];
     if (isLost || !this.isReachable(from, to)) return [];
-    return isDoubled ? delays : delays.slice(0, 1);
+    const heldMs = this.#clogs.get(linkOf(from, to))?.() ?? 0;
+    return (isDoubled ? delays : delays.slice(0, 1)).map((delayMs) => heldMs + delayMs);
   }
 
   isReachable(from: string, to: string): boolean {
@@ -65,6 +67,17 @@ export class LinkFaults {
     };
   }
 
+  /** Whatever is sent from any of `from` to any of `to` waits and is released together. @param leftMs until then. */
+  clog(from: readonly string[], to: readonly string[], leftMs: () => number): Disposable {
+    const links = from.flatMap((sender) => to.map((receiver) => linkOf(sender, receiver)));
+    for (const link of links) this.#clogs.set(link, leftMs);
+    return {
+      [Symbol.dispose]: () => {
+        for (const link of links) if (this.#clogs.get(link) === leftMs) this.#clogs.delete(link);
+      },
+    };
+  }
+
   setProfile(profile: LinkProfile): void {
     this.#profile = profile;
   }
@@ -72,6 +85,7 @@ export class LinkFaults {
   /** Faults stop: every link is open, quick and reliable. */
   calm(): void {
     this.#blocks.clear();
+    this.#clogs.clear();
     this.#profile = CALM_LINKS;
   }
 

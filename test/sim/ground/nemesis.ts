@@ -1,7 +1,8 @@
 import { unreachable } from '../../../src/base/index.ts';
-import type { NemesisFault, NemesisStep } from './faults.ts';
+import type { MembershipChange, NemesisFault, NemesisStep } from './faults.ts';
 import type { LinkFaults } from './link-faults.ts';
 import type { Scheduler } from './scheduler.ts';
+import type { CrashPoint } from './sim-process.ts';
 
 /** What a plan can do to the machines of a world; the world knows their processes, disks and clocks. */
 export interface NemesisTargets {
@@ -13,7 +14,18 @@ export interface NemesisTargets {
   crash(node: string): void;
   /** Starts a node that is down; does nothing to one that runs. */
   restart(node: string): void;
+  /** The node dies when it gets to `point`, and starts again `downMs` later. */
+  crashAt(
+    node: string,
+    doom: { readonly point: CrashPoint; readonly calls: number; readonly downMs: number },
+  ): void;
   sleep(node: string, forMs: number): void;
+  pause(node: string, forMs: number): void;
+  failNextSync(node: string): void;
+  spareNextSync(node: string): void;
+  damageDisk(node: string, isMisplaced: boolean): void;
+  /** Begins the change; it may take longer than the fault. */
+  changeMembers(change: MembershipChange, draw: number): void;
   fillDisk(node: string): void;
   freeDisk(node: string): void;
   jumpWall(node: string, byMs: number): void;
@@ -40,6 +52,13 @@ function inflict(fault: NemesisFault, forMs: number, targets: NemesisTargets): (
   switch (fault.type) {
     case 'partition':
       return cutOff(fault, targets.links);
+    case 'flapping':
+      return flap(fault, targets);
+    case 'clog': {
+      const untilMs = targets.scheduler.nowMs + forMs;
+      const clog = targets.links.clog(fault.from, fault.to, () => untilMs - targets.scheduler.nowMs);
+      return () => clog[Symbol.dispose]();
+    }
     case 'crash':
       targets.crash(fault.node);
       return () => targets.restart(fault.node);
@@ -48,6 +67,21 @@ function inflict(fault: NemesisFault, forMs: number, targets: NemesisTargets): (
       return () => {
         for (const node of targets.nodes) targets.restart(node);
       };
+    case 'crashAt':
+      targets.crashAt(fault.node, { point: fault.point, calls: fault.calls, downMs: forMs });
+      return undefined;
+    case 'pause':
+      targets.pause(fault.node, forMs);
+      return undefined;
+    case 'syncError':
+      targets.failNextSync(fault.node);
+      return () => targets.spareNextSync(fault.node);
+    case 'damage':
+      targets.damageDisk(fault.node, fault.isMisplaced);
+      return undefined;
+    case 'members':
+      targets.changeMembers(fault.change, fault.draw);
+      return undefined;
     case 'sleep': {
       // A machine that sleeps neither sends nor hears.
       const others = targets.nodes.filter((other) => other !== fault.node);
@@ -63,6 +97,26 @@ function inflict(fault: NemesisFault, forMs: number, targets: NemesisTargets): (
     default:
       return unreachable(fault);
   }
+}
+
+/** @returns what ends it. */
+function flap(fault: Cut & { readonly periodMs: number }, targets: NemesisTargets): () => void {
+  let open: (() => void) | undefined;
+  let isOver = false;
+  const turn = () => {
+    if (isOver) return;
+    if (open === undefined) open = cutOff(fault, targets.links);
+    else {
+      open();
+      open = undefined;
+    }
+    targets.scheduler.after(fault.periodMs, turn, 'nemesis flaps');
+  };
+  turn();
+  return () => {
+    isOver = true;
+    open?.();
+  };
 }
 
 interface Cut {

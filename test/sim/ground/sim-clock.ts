@@ -3,7 +3,7 @@ import type { Scheduled } from './scheduler.ts';
 import type { SimProcess } from './sim-process.ts';
 
 /** 2026-01-01T00:00Z, so that simulated wall times look like times. */
-const WORLD_EPOCH_MS = 1_767_225_600_000;
+export const WORLD_EPOCH_MS = 1_767_225_600_000;
 /** Added to every delay, so that rounding never lets a timer fire early: whoever then waits for the rest would wait for ever. Unit: ms. */
 const ROUNDING_MS = 1e-6;
 

@@ -1,14 +1,23 @@
 import type { Scheduled, Scheduler } from './scheduler.ts';
 
+/** Where a process may be told to die: just before or just after it used a port. */
+export type CrashPoint = `${'before' | 'after'} ${'write' | 'sync' | 'send'}`;
+
+/** Between callbacks that were held up, so that they run in the order in which they came. Unit: ms. */
+const APART_MS = 1e-6;
+
 /**
  * One life of a simulated agent. What it scheduled dies with it: after `crash` none of its callbacks ever runs, and promises that waited
- * for them stay as they are for ever.
+ * for them stay as they are for ever. While it is paused, whatever would call it is held up, and comes all at once afterwards.
  */
 export class SimProcess {
   readonly name: string;
   readonly #scheduler: Scheduler;
   readonly #onCrash: (() => void)[] = [];
   #isAlive = true;
+  #isPaused = false;
+  #held: (() => void)[] = [];
+  #doom: { readonly point: CrashPoint; calls: number; readonly die: () => void } | undefined;
 
   constructor({ name, scheduler }: { readonly name: string; readonly scheduler: Scheduler }) {
     this.name = name;
@@ -19,19 +28,63 @@ export class SimProcess {
     return this.#isAlive;
   }
 
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
   get nowMs(): number {
     return this.#scheduler.nowMs;
   }
 
   after(afterMs: number, run: () => void, label: string): Scheduled {
-    return this.#scheduler.after(afterMs, this.guard(run), `${this.name} ${label}`);
+    let isCancelled = false;
+    const unlessCancelled = () => {
+      if (!isCancelled) run();
+    };
+    const { cancel } = this.#scheduler.after(
+      afterMs,
+      () => this.enter(unlessCancelled),
+      `${this.name} ${label}`,
+    );
+    return {
+      cancel: () => {
+        isCancelled = true;
+        cancel();
+      },
+    };
   }
 
-  /** @returns a callback that does nothing once the process has crashed. */
-  guard<A extends readonly unknown[]>(run: (...args: A) => void): (...args: A) => void {
-    return (...args) => {
-      if (this.#isAlive) run(...args);
-    };
+  /** Something calls the process: at once, or when it goes on, or never when it is dead by then. */
+  enter(run: () => void): void {
+    if (!this.#isAlive) return;
+    if (this.#isPaused) this.#held.push(run);
+    else run();
+  }
+
+  /** Stops it as SIGSTOP does; its clocks go on. */
+  pause(forMs: number): void {
+    if (this.#isPaused || !this.#isAlive) return;
+    this.#isPaused = true;
+    this.#scheduler.after(forMs, () => this.#resume(), `${this.name} goes on`);
+  }
+
+  /** At the `calls`-th time it gets to `point` from now on, `die` is called. */
+  doom(point: CrashPoint, calls: number, die: () => void): void {
+    this.#doom = { point, calls, die };
+  }
+
+  spare(): void {
+    this.#doom = undefined;
+  }
+
+  /** Called by its ports. The process may be dead afterwards. */
+  reach(point: CrashPoint): void {
+    if (this.#doom?.point !== point) return;
+    this.#doom.calls -= 1;
+    if (this.#doom.calls > 0) return;
+    const { die } = this.#doom;
+    this.#doom = undefined;
+    die();
   }
 
   /** What the machine does to what it held: a disk loses its unsynced batches, connections break. */
@@ -42,6 +95,14 @@ export class SimProcess {
   crash(): void {
     if (!this.#isAlive) return;
     this.#isAlive = false;
+    this.#held = [];
     for (const release of this.#onCrash.reverse()) release();
+  }
+
+  #resume(): void {
+    this.#isPaused = false;
+    this.#held.splice(0).forEach((run, at) => {
+      this.#scheduler.after(at * APART_MS, () => this.enter(run), `${this.name} late`);
+    });
   }
 }

@@ -35,6 +35,7 @@ export class SimDisk {
   #isShared = false;
   #isFull = false;
   #willFailSync = false;
+  #wasHarmed = false;
   #openFault: StorageFault | undefined;
 
   constructor(random: Random, { shortestSyncMs = 0.2, longestSyncMs = 5 }: SimDiskOptions = {}) {
@@ -66,8 +67,19 @@ export class SimDisk {
     this.#isFull = false;
   }
 
+  /** Whether it ever failed in a way for which an agent must end itself. */
+  get wasHarmed(): boolean {
+    return this.#wasHarmed;
+  }
+
   failNextSync(): void {
     this.#willFailSync = true;
+    this.#wasHarmed = true;
+  }
+
+  /** It has not failed yet: it will not. */
+  spareNextSync(): void {
+    this.#willFailSync = false;
   }
 
   refuseToOpen(fault: StorageFault | undefined): void {
@@ -76,14 +88,31 @@ export class SimDisk {
 
   /** Damages one stored value by one bit. @returns its key; undefined when there is nothing to damage. */
   flipValue(range: KeyRange): Key | undefined {
-    const stored = [...this.#table.range(range)].filter(([, value]) => value.length > 0);
-    const chosen = stored[randomInt(this.#random, { from: 0, to: stored.length })];
+    const chosen = this.#drawValue(range);
     if (chosen === undefined) return undefined;
     const [key, value] = chosen;
     const damaged = new Uint8Array(value);
     const at = randomInt(this.#random, { from: 0, to: damaged.length });
     damaged[at] = (damaged[at] as number) ^ (1 << randomInt(this.#random, { from: 0, to: 8 }));
-    this.persist([{ type: 'put', key, value: damaged }]);
+    return this.#harm(key, damaged);
+  }
+
+  /** Puts one stored value in the place of another. @returns the key of the wrong one; undefined when there are no two different ones. */
+  misplaceValue(range: KeyRange): Key | undefined {
+    const [chosen, other] = [this.#drawValue(range), this.#drawValue(range)];
+    if (chosen === undefined || other === undefined || chosen[0] === other[0]) return undefined;
+    if (Buffer.compare(chosen[1], other[1]) === 0) return undefined;
+    return this.#harm(chosen[0], other[1]);
+  }
+
+  #drawValue(range: KeyRange): readonly [Key, Uint8Array] | undefined {
+    const stored = [...this.#table.range(range)].filter(([, value]) => value.length > 0);
+    return stored.length === 0 ? undefined : stored[randomInt(this.#random, { from: 0, to: stored.length })];
+  }
+
+  #harm(key: Key, value: Uint8Array): Key {
+    this.#wasHarmed = true;
+    this.persist([{ type: 'put', key, value }]);
     return key;
   }
 
@@ -161,11 +190,14 @@ export class SimStore implements Store {
     if (!this.#process.isAlive) return new Promise(() => undefined);
     if (this.#fault !== undefined) return Promise.reject(this.#fault);
     checkKeys(writes);
+    this.#process.reach('before write');
+    if (!this.#process.isAlive) return new Promise(() => undefined);
     if (this.#disk.isFull)
       return Promise.reject(new StorageFault('full', `the disk of ${this.#process.name} is full`));
     return new Promise((resolve, reject) => {
       this.#waiting.push({ writes: writes.map(copied), resolve, reject });
       if (this.#syncing.length === 0) this.#startSync();
+      this.#process.reach('after write');
     });
   }
 
@@ -181,13 +213,16 @@ export class SimStore implements Store {
   }
 
   #endSync(): void {
+    this.#process.reach('before sync');
+    if (!this.#process.isAlive) return;
     const synced = this.#syncing.splice(0);
     if (this.#disk.takeSyncFault()) this.#failSync(synced);
-    else
-      for (const { writes, resolve } of synced) {
-        this.#disk.persist(writes);
-        resolve();
-      }
+    else {
+      for (const { writes } of synced) this.#disk.persist(writes);
+      this.#process.reach('after sync');
+      if (!this.#process.isAlive) return;
+      for (const { resolve } of synced) resolve();
+    }
     if (this.#waiting.length > 0) this.#startSync();
     else for (const resolve of this.#onIdle.splice(0)) resolve();
   }

@@ -1,5 +1,6 @@
-import { findRecord } from '../../../src/jobs/record-store.ts';
-import type { MachineModule } from '../../../src/lease/machine/index.ts';
+import type { LiveIndex } from '../../../src/jobs/live-index.ts';
+import { findRecord, putRecord } from '../../../src/jobs/record-store.ts';
+import type { ApplyContext, MachineModule } from '../../../src/lease/machine/index.ts';
 import { membersOf } from '../../../src/lease/raft/index.ts';
 import { LyingDisk } from './lying-disk.ts';
 import type { WorldBug } from './world.ts';
@@ -26,6 +27,65 @@ function withoutFence(module: MachineModule): MachineModule {
   };
 }
 
+/** Does more after a command than the honest module. */
+function withAfter(
+  module: MachineModule,
+  kind: string,
+  after: (body: unknown, context: ApplyContext) => () => void,
+): MachineModule {
+  const command = module.commands[kind];
+  if (command === undefined) throw new Error(`the jobs module has no command ${kind}`);
+  const apply = (body: unknown, context: ApplyContext) => {
+    const finish = after(body, context);
+    const result = command.apply(body, context);
+    finish();
+    return result;
+  };
+  return { ...module, commands: { ...module.commands, [kind]: { ...command, apply } } };
+}
+
+interface Named {
+  readonly jobId: string;
+}
+
+/** A failure that is tried again counts twice. */
+function countingTwice(module: MachineModule): MachineModule {
+  return withAfter(module, 'settle', (body, context) => () => {
+    for (const { jobId } of (body as { readonly items: readonly Named[] }).items) {
+      const record = findRecord(context, jobId);
+      if (record?.state === 'scheduled')
+        putRecord(context, { ...record, failureCount: record.failureCount + 1 }, record);
+    }
+  });
+}
+
+/** A cancelled job stays in the indexes of those that wait. */
+function withStaleIndex(module: MachineModule): MachineModule {
+  return withAfter(module, 'cancel', (body, context) => {
+    const before = findRecord(context, (body as { readonly id: string }).id);
+    return () => {
+      if (before?.state === 'queued' || before?.state === 'scheduled')
+        context.derived<LiveIndex>().move(undefined, before);
+    };
+  });
+}
+
+/** Whoever waits for a job runs when that fails. */
+function releasingOnFailure(module: MachineModule): MachineModule {
+  return withAfter(module, 'settle', (body, context) => {
+    const index = context.derived<LiveIndex>();
+    const { items } = body as { readonly items: readonly Named[] };
+    const dependents = items.flatMap(({ jobId }) => index.dependentsOf(jobId, '', 100));
+    return () => {
+      for (const id of dependents) {
+        const record = findRecord(context, id);
+        if (record?.state !== 'dead' && record?.state !== 'skipped') continue;
+        putRecord(context, { ...record, state: 'queued', finishedAt: null, expiresGroupMs: null }, record);
+      }
+    };
+  });
+}
+
 /** Known-bad agents, each wrong in one way, planted from outside: the simulated world must catch every one. */
 export const BUGS: Readonly<Record<string, WorldBug>> = {
   /** The leader commits what it alone has on disk. */
@@ -46,4 +106,7 @@ export const BUGS: Readonly<Record<string, WorldBug>> = {
     jobs: withoutFence,
     weather: { types: ['partition'], meanPauseMs: 4_000, longestFaultMs: 10_000 },
   },
+  'count-retry-twice': { jobs: countingTwice },
+  'stale-index-on-cancel': { jobs: withStaleIndex },
+  'release-on-failure': { jobs: releasingOnFailure },
 };

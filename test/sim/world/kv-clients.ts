@@ -47,9 +47,9 @@ export class KvClients {
     }
   }
 
-  /** Reads every register through every node, and looks for all surveyed writes there. */
+  /** Reads every register through every member, and looks for all surveyed writes there. */
   async surveyAll(): Promise<void> {
-    for (const name of this.#world.names) {
+    for (const { name } of this.#world.members) {
       for (const key of REGISTER_KEYS) await this.#register(`survey ${name}`, name, { type: 'get', key });
       const writes = await this.#surveyedKeys(name);
       this.#world.observe({ type: 'surveyed', node: name, writes });

@@ -35,10 +35,20 @@ export class LifeNetwork extends MemoryNetwork {
   }
 
   override carry(route: Route, arrive: () => void): number {
-    return this.#process.isAlive ? this.#wire.carry(route, arrive) : 0;
+    return this.#send(() => this.#wire.carry(route, arrive)) ?? 0;
   }
 
   override carryOnce(route: Route, arrive: () => void): boolean {
-    return this.#process.isAlive && this.#wire.carryOnce(route, arrive);
+    return this.#send(() => this.#wire.carryOnce(route, arrive)) ?? false;
+  }
+
+  /** @returns undefined when the process was dead before it was sent. */
+  #send<T>(carry: () => T): T | undefined {
+    if (!this.#process.isAlive) return undefined;
+    this.#process.reach('before send');
+    if (!this.#process.isAlive) return undefined;
+    const sent = carry();
+    this.#process.reach('after send');
+    return sent;
   }
 }

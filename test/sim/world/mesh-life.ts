@@ -3,6 +3,7 @@ import { checkLinearizable, registerModel, registerPartition } from '../check/in
 import { type FaultPlan, scheduleNemesis } from '../ground/index.ts';
 import { JobClients } from './job-clients.ts';
 import { KvClients } from './kv-clients.ts';
+import { Operator } from './operator.ts';
 import { LawBroken, Stuck } from './outcome.ts';
 import type { World } from './world.ts';
 
@@ -23,6 +24,7 @@ export class MeshLife {
   readonly #plan: FaultPlan;
   readonly #kv: KvClients;
   readonly #jobs: JobClients;
+  readonly #operator: Operator;
   #runningClients = 0;
 
   constructor({ world, plan, random }: MeshLifeComponents) {
@@ -30,6 +32,7 @@ export class MeshLife {
     this.#plan = plan;
     this.#kv = new KvClients({ world, random: random.fork() });
     this.#jobs = new JobClients({ world, random: random.fork() });
+    this.#operator = new Operator({ world, random: random.fork() });
   }
 
   async form(): Promise<void> {
@@ -42,7 +45,7 @@ export class MeshLife {
     world.links.setProfile(this.#plan.links);
     scheduleNemesis(
       this.#plan.steps.map((step) => ({ ...step, atMs: startMs + step.atMs })),
-      world.targets,
+      { ...world.targets, changeMembers: (change, draw) => this.#begin(this.#operator.change(change, draw)) },
     );
     for (let at = 1; at <= KV_CLIENTS; at += 1) this.#begin(this.#kv.run(`kv${at}`, startMs + forMs));
     for (let at = 1; at <= JOB_CLIENTS; at += 1) this.#begin(this.#jobs.run(`c${at}`, startMs + forMs));
@@ -102,7 +105,7 @@ export class MeshLife {
     const world = this.#world;
     for (const id of world.laws.openJobs()) {
       try {
-        await world.call(world.names[0] as string, 'job.get', { id });
+        await world.call(world.pickMember().name, 'job.get', { id });
       } catch (error) {
         if (error instanceof AspenError && error.code === 'NOT_FOUND')
           world.breach(`${id} was accepted and is not known any more`);

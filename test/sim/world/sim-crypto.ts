@@ -37,5 +37,5 @@ function once<T>(what: string, bytes: readonly Uint8Array[], compute: () => T): 
 }
 
 function latin1({ buffer, byteOffset, length }: Uint8Array): string {
-  return Buffer.from(buffer as ArrayBuffer, byteOffset, length).latin1Slice();
+  return Buffer.from(buffer as ArrayBuffer, byteOffset, length).toString('latin1');
 }

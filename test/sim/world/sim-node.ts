@@ -7,6 +7,7 @@ import {
   type ParamsInput,
   type Result,
 } from '../../../src/rpc/index.ts';
+import { StorageFault } from '../../../src/storage/index.ts';
 import type { SimProcess } from '../ground/index.ts';
 import type { Boot, SimMachine } from './sim-machine.ts';
 
@@ -47,6 +48,8 @@ export class SimNode {
   #peerId: PeerId | undefined;
   #isMember = false;
   #refusal: AspenError | undefined;
+  #wasStarted = false;
+  #isRetired = false;
   readonly #options: SimNodeOptions;
 
   constructor(
@@ -79,6 +82,21 @@ export class SimNode {
     return this.#refusal;
   }
 
+  /** It is part of the story: it was started at least once, and has not left the mesh. */
+  get isInService(): boolean {
+    return this.#wasStarted && !this.#isRetired;
+  }
+
+  get wasStarted(): boolean {
+    return this.#wasStarted;
+  }
+
+  /** It is ended for good. */
+  retire(): void {
+    this.#isRetired = true;
+    this.crash();
+  }
+
   get daemon(): Daemon {
     return this.#alive().daemon;
   }
@@ -90,7 +108,8 @@ export class SimNode {
   /** Begins a life; the agent answers some time later. @param ticket of the mesh to join, at the first start. */
   start(ticket?: string): void {
     if (ticket !== undefined) this.#ticket = ticket;
-    if (this.#life !== undefined) return;
+    this.#wasStarted = true;
+    if (this.#life !== undefined || this.#isRetired) return;
     void this.#boot();
   }
 
@@ -120,6 +139,8 @@ export class SimNode {
   async call<M extends Method>(method: M, params: ParamsInput<M>): Promise<Result<M>> {
     const life = this.#alive();
     const checked = checkParams(method, params);
+    if (life.process.isPaused)
+      await Promise.race([life.death, new Promise<void>((go) => life.process.enter(go))]);
     const handler = life.handlers[method] as (params: unknown, connection: Connection) => Promise<Result<M>>;
     return Promise.race([handler(checked, connectionTo(life.process)), life.death]);
   }
@@ -157,7 +178,7 @@ export class SimNode {
       { platform: boot.platform, onFatal: (error) => this.#fatal(boot.process, error) },
       { config: configOf(this.name, this.#options), ...(ticket !== undefined && { ticket }) },
     );
-    const handlers = createHandlers(daemon, { pid: 1, onStop: () => this.crash() });
+    const handlers = createHandlers(daemon, { pid: 1, onStop: () => this.retire() });
     return { ...boot, daemon, handlers, death: death.promise, isReady: false };
   }
 
@@ -165,7 +186,7 @@ export class SimNode {
   #startFailed(error: unknown): void {
     const life = this.#life;
     this.crash();
-    const isWorthIt = error instanceof AspenError && error.retry !== 'never';
+    const isWorthIt = this.#isDisksDoing(error) || (error instanceof AspenError && error.retry !== 'never');
     if (life === undefined) return;
     if (error instanceof AspenError && error.code === 'DENIED' && !this.#isMember) this.#refusal = error;
     else if (!isWorthIt) this.#witness.failed(this, error);
@@ -175,7 +196,13 @@ export class SimNode {
   #fatal(process: SimProcess, error: unknown): void {
     if (!process.isAlive) return;
     this.crash();
-    this.#witness.failed(this, error);
+    if (this.#isDisksDoing(error)) this.machine.after(START_AGAIN_MS, () => this.start());
+    else this.#witness.failed(this, error);
+  }
+
+  /** An agent ends itself for such a disk, and whoever looks after it starts it again. */
+  #isDisksDoing(error: unknown): boolean {
+    return error instanceof StorageFault && (this.machine.disk.wasHarmed || error.kind === 'full');
   }
 }
 

@@ -1,5 +1,5 @@
 import { randomInt, randomPick, SeededRandom } from '../../../src/base/index.ts';
-import { drawFaultPlan, forbidAmbient } from '../ground/index.ts';
+import { drawFaultPlan, drawSwarm, forbidAmbient } from '../ground/index.ts';
 import { BUGS } from './bugs.ts';
 import { MeshLife } from './mesh-life.ts';
 import { type Outcome, outcomeOf } from './outcome.ts';
@@ -26,7 +26,6 @@ const FAULTS_MS = 25_000;
 /** Some runs have a fault now and then, others hardly a calm moment. */
 const MEAN_PAUSE_CHOICES_MS = [2_000, 4_000, 8_000];
 const LONGEST_FAULT_CHOICES_MS = [1_500, 4_000, 10_000];
-const FAULT_TYPES = ['partition', 'partition', 'crash', 'crash', 'crashAll', 'jumpWall'] as const;
 
 /** One life of a mesh: it forms, everything goes wrong, then nothing does, and the law is checked. The same seed makes the same run. */
 export async function simulate(
@@ -38,16 +37,18 @@ export async function simulate(
     throw new Error(`no planted bug is called ${bugName}: ${Object.keys(BUGS).join(', ')}`);
   const random = new SeededRandom(seed);
   const nodeCount = randomInt(random, { from: 3, to: 6 });
+  const memberCount = randomInt(random, { from: 3, to: nodeCount + 1 });
   const nodes = Array.from({ length: nodeCount }, (_, at) => `n${at + 1}`);
   const plan = drawFaultPlan(seed, {
     nodes,
     calmAtMs: FAULTS_MS,
-    types: FAULT_TYPES,
+    types: drawSwarm(random),
     meanPauseMs: randomPick(random, MEAN_PAUSE_CHOICES_MS) as number,
     longestFaultMs: randomPick(random, LONGEST_FAULT_CHOICES_MS) as number,
     ...bug.weather,
   });
-  const world = new World(seed, { nodeCount, clocks: plan.clocks, disk: plan.disk, bug, isPrinting });
+  const { clocks, disk, keptEntries } = plan;
+  const world = new World(seed, { nodeCount, memberCount, clocks, disk, keptEntries, bug, isPrinting });
   let error: unknown = null;
   {
     using _ambient = forbidAmbient();

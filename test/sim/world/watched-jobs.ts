@@ -1,19 +1,14 @@
-import { type PackedRecord, unpackRecord } from '../../../src/jobs/packing.ts';
-import { SPEC_BASE } from '../../../src/jobs/spec.ts';
+import type { JobRecord } from '../../../src/jobs/record.ts';
 import type { ApplyContext, MachineModule } from '../../../src/lease/machine/index.ts';
-import { textKey } from '../../../src/storage/index.ts';
+import { beginsTooEarly, countsWrongly, indexDiffers, storedRecord } from './job-laws.ts';
 
 /** What the law of jobs speaks of, seen where it happens. */
 export interface JobMoves {
   assigned(move: { readonly job: string; readonly token: number; readonly position: number }): void;
   completed(move: { readonly job: string; readonly token: number; readonly position: number }): void;
   ended(move: { readonly job: string; readonly state: string }): void;
-}
-
-/** The fields of a record that every honest jobs module has; nothing else of it is used. */
-interface SeenRecord {
-  readonly state: string;
-  readonly running: { readonly fencingToken: number } | null;
+  /** A law was broken within one command. */
+  breach(what: string): void;
 }
 
 const FINAL = new Set(['succeeded', 'dead', 'cancelled', 'skipped']);
@@ -29,14 +24,22 @@ export function watchJobs(module: MachineModule, moves: JobMoves): MachineModule
       {
         ...command,
         apply: (body, context) => {
-          const names = namesIn(kind, body);
           const read = (job: string) => storedRecord(context, job);
-          const before = new Map(names.map((job) => [job, read(job)]));
-          const result = command.apply(body, context);
+          const before = new Map(namesIn(kind, body).map((job) => [job, read(job)]));
+          const told = new Set<string>();
+          const result = command.apply(body, withEar(context, told));
+          for (const what of indexDiffers(module, context)) moves.breach(what);
+          for (const job of told) {
+            const state = read(job)?.state;
+            if (!before.has(job) && state !== undefined && FINAL.has(state)) moves.ended({ job, state });
+          }
           for (const [job, was] of before) {
             const is = read(job);
             if (is === undefined) continue;
             const { position } = context;
+            const wrong = kind === 'settle' ? countsWrongly(was, is) : [];
+            if (kind === 'assign' && is.state === 'running') wrong.push(...beginsTooEarly(is, context));
+            for (const what of wrong) moves.breach(what);
             if (
               kind === 'assign' &&
               is.running !== null &&
@@ -57,15 +60,24 @@ export function watchJobs(module: MachineModule, moves: JobMoves): MachineModule
 }
 
 /** A completion leaves its mark even where the job had one before. */
-function isMoved(was: SeenRecord | undefined, is: SeenRecord): boolean {
+function isMoved(was: JobRecord | undefined, is: JobRecord): boolean {
   return was === undefined || JSON.stringify(was) !== JSON.stringify(is);
 }
 
-/** The record as the tables have it, past whatever the module keeps in memory. */
-function storedRecord(context: ApplyContext, job: string): SeenRecord | undefined {
-  const key = textKey(job);
-  const packed = context.table<PackedRecord>('live').get(key) ?? context.table<PackedRecord>('done').get(key);
-  return packed === undefined ? undefined : unpackRecord(job, SPEC_BASE as never, packed);
+/** @returns the context, with the names of all jobs that the command tells of in `told`: it may move more than those it names. */
+function withEar(context: ApplyContext, told: Set<string>): ApplyContext {
+  return {
+    position: context.position,
+    groupMs: context.groupMs,
+    wallMs: context.wallMs,
+    table: (name) => context.table(name),
+    derived: () => context.derived(),
+    read: (module, table) => context.read(module, table),
+    emit: (fact) => {
+      if (typeof fact['id'] === 'string') told.add(fact['id']);
+      context.emit(fact);
+    },
+  };
 }
 
 interface SeenReport {

@@ -2,7 +2,7 @@ import type { Daemon, Platform } from '../../../src/agent/index.ts';
 import { AspenError, type PeerId, type Random, randomPick, SeededRandom } from '../../../src/base/index.ts';
 import { jobsModule } from '../../../src/jobs/index.ts';
 import type { MachineModule } from '../../../src/lease/machine/index.ts';
-import { MemoryNetwork } from '../../../src/mesh/index.ts';
+import type { MemoryNetwork } from '../../../src/mesh/index.ts';
 import type { ParamsInput, Result } from '../../../src/rpc/index.ts';
 import type { Observation } from '../check/index.ts';
 import {
@@ -22,6 +22,7 @@ import { Stuck } from './outcome.ts';
 import { SimMachine } from './sim-machine.ts';
 import { type Method, SimNode } from './sim-node.ts';
 import { watchJobs } from './watched-jobs.ts';
+import { WorldWire } from './world-wire.ts';
 
 export interface WorldOptions {
   /** @default 3 */
@@ -32,6 +33,8 @@ export interface WorldOptions {
   readonly slots?: number;
   readonly clocks?: Readonly<Record<string, SimClockOptions>>;
   readonly disk?: SimDiskOptions;
+  /** Entries after which a log is cut. @default as a real agent does */
+  readonly keptEntries?: number | undefined;
   readonly bug?: WorldBug;
   readonly isPrinting?: boolean;
 }
@@ -73,6 +76,7 @@ export class World {
       slots = 4,
       clocks = {},
       disk = {},
+      keptEntries,
       bug = {},
       isPrinting = false,
     } = options;
@@ -86,6 +90,7 @@ export class World {
     const trial: Platform['trial'] = {
       modules: [watchJobs(bug.jobs?.(jobsModule) ?? jobsModule, this.#jobMoves())],
       ...(bug.commitRule !== undefined && { commitRule: bug.commitRule }),
+      ...(keptEntries !== undefined && { replica: { keepEntries: keptEntries, dropEntries: 1 } }),
     };
     const components = {
       scheduler: this.scheduler,
@@ -122,6 +127,11 @@ export class World {
   /** The nodes that are expected to agree. */
   get members(): readonly SimNode[] {
     return [...this.#members];
+  }
+
+  /** Nodes that were never part of the mesh. */
+  get strangers(): readonly SimNode[] {
+    return this.nodes.filter((node) => !this.#members.has(node) && !node.wasStarted);
   }
 
   /** Somebody joined or was expelled. */
@@ -222,14 +232,29 @@ export class World {
   }
 
   /** What a plan can do to this world. */
-  get targets(): NemesisTargets {
+  get targets(): Omit<NemesisTargets, 'changeMembers'> {
     return {
       scheduler: this.scheduler,
       links: this.links,
       nodes: this.names,
       crash: (name) => this.node(name).crash(),
-      restart: (name) => this.node(name).start(),
+      restart: (name) => this.#restart(name),
+      crashAt: (name, { point, calls, downMs }) => {
+        const node = this.node(name);
+        node.life?.process.doom(point, calls, () => {
+          this.note(`${name} dies ${point}`);
+          node.crash();
+          node.machine.after(downMs, () => node.start());
+        });
+      },
       sleep: (name, forMs) => this.#sleep(name, forMs),
+      pause: (name, forMs) => {
+        this.observe({ type: 'stoodStill', node: name });
+        this.node(name).life?.process.pause(forMs);
+      },
+      failNextSync: (name) => this.node(name).machine.disk.failNextSync(),
+      spareNextSync: (name) => this.node(name).machine.disk.spareNextSync(),
+      damageDisk: (name, isMisplaced) => this.#damageDisk(name, isMisplaced),
       fillDisk: (name) => this.node(name).machine.disk.fill(),
       freeDisk: (name) => this.node(name).machine.disk.free(),
       jumpWall: (name, byMs) => this.#jumpWall(name, byMs),
@@ -246,8 +271,10 @@ export class World {
     this.links.calm();
     for (const node of this.nodes) {
       node.machine.disk.free();
+      node.machine.disk.spareNextSync();
+      node.life?.process.spare();
       node.jumpWall(-node.machine.wallOffsetMs);
-      node.start();
+      this.#restart(node.name);
     }
   }
 
@@ -283,6 +310,11 @@ export class World {
     return randomPick(random, ready.length > 0 ? ready : this.nodes) as SimNode;
   }
 
+  /** A member that answers, if any does. */
+  pickMember(): SimNode {
+    return (this.members.find(({ isReady }) => isReady) ?? this.members[0]) as SimNode;
+  }
+
   observe(event: Observation): void {
     this.note(`observed ${JSON.stringify(event)}`);
     this.laws.observe(event);
@@ -306,6 +338,19 @@ export class World {
     if (end === 'events') throw new Error('too many events: something spins');
   }
 
+  /** A machine that was never part of the mesh is not switched on by chance. */
+  #restart(name: string): void {
+    const node = this.node(name);
+    if (node.isInService) node.start();
+  }
+
+  #damageDisk(name: string, isMisplaced: boolean): void {
+    const { disk } = this.node(name).machine;
+    const everything = { from: '', to: '\uffff' };
+    const key = isMisplaced ? disk.misplaceValue(everything) : disk.flipValue(everything);
+    this.note(`${name}: ${key === undefined ? 'nothing to damage' : `damaged ${JSON.stringify(key)}`}`);
+  }
+
   #sleep(name: string, forMs: number): void {
     this.observe({ type: 'stoodStill', node: name });
     this.node(name).life?.clock.sleep(forMs);
@@ -319,7 +364,12 @@ export class World {
 
   #wire(): MemoryNetwork {
     const name = (peerId: PeerId) => this.#names.get(peerId) ?? 'stranger';
-    return new MemoryNetwork({
+    const enter = (peerId: PeerId, arrive: () => void) => {
+      const process = this.nodes.find((node) => node.name === name(peerId))?.life?.process;
+      if (process?.isPaused === true) process.enter(arrive);
+      else arrive();
+    };
+    return new WorldWire(enter, {
       clock: {
         monotonicMs: () => this.scheduler.nowMs,
         wallMs: () => this.scheduler.nowMs,
@@ -342,6 +392,7 @@ export class World {
       completed: (move: { job: string; token: number; position: number }) =>
         this.observe({ type: 'completed', ...move }),
       ended: (move: { job: string; state: string }) => this.observe({ type: 'ended', ...move }),
+      breach: (what: string) => this.breach(what),
     };
   }
 

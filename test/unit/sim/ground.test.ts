@@ -4,6 +4,7 @@ import { decode, encode, SeededRandom, sleep } from '../../../src/base/index.ts'
 import { MemoryStore } from '../../../src/storage/index.ts';
 import {
   drawFaultPlan,
+  drawSwarm,
   forbidAmbient,
   LinkFaults,
   Scheduler,
@@ -239,7 +240,34 @@ describe('fault plans', () => {
       }
       assert.ok(plan.links.loss <= 0.3 && plan.links.duplication <= 0.5);
     }
-    assert.deepEqual([...kinds].sort(), ['crash', 'crashAll', 'fullDisk', 'jumpWall', 'partition', 'sleep']);
+    assert.deepEqual([...kinds].sort(), [
+      'clog',
+      'crash',
+      'crashAll',
+      'crashAt',
+      'damage',
+      'flapping',
+      'fullDisk',
+      'jumpWall',
+      'members',
+      'partition',
+      'pause',
+      'sleep',
+      'syncError',
+    ]);
+  });
+
+  it('damage the disk of one node alone in a run, and draw swarms that differ', () => {
+    const swarms = new Set<string>();
+    for (let seed = 0; seed < 50; seed += 1) {
+      const { steps } = drawFaultPlan(seed, { nodes, calmAtMs: 200_000, types: ['damage', 'crash'] });
+      const damaged = steps.flatMap(({ fault }) => (fault.type === 'damage' ? [fault.node] : []));
+      assert.equal(new Set(damaged).size, 1);
+      const swarm = drawSwarm(new SeededRandom(seed));
+      assert.ok(swarm.length > 0);
+      swarms.add(swarm.join());
+    }
+    assert.ok(swarms.size > 40);
   });
 
   it('block links one way or both, count overlapping blocks, and lose and double as told', () => {
@@ -276,6 +304,11 @@ describe('fault plans', () => {
       { atMs: 2, forMs: 5, fault: { type: 'partition', from: ['a'], to: ['b'], isOneWay: true } },
       { atMs: 10, forMs: 0, fault: { type: 'jumpWall', node: 'b', byMs: 7 } },
       { atMs: 20, forMs: 5, fault: { type: 'sleep', node: 'c' } },
+      { atMs: 30, forMs: 5, fault: { type: 'crashAt', node: 'a', point: 'before sync', calls: 3 } },
+      { atMs: 40, forMs: 5, fault: { type: 'syncError', node: 'a' } },
+      { atMs: 50, forMs: 5, fault: { type: 'pause', node: 'b' } },
+      { atMs: 60, forMs: 0, fault: { type: 'damage', node: 'b', isMisplaced: true } },
+      { atMs: 70, forMs: 0, fault: { type: 'members', change: 'join', draw: 0.5 } },
     ] as const;
     scheduleNemesis(steps, {
       scheduler,
@@ -287,6 +320,12 @@ describe('fault plans', () => {
       fillDisk: say('fill'),
       freeDisk: say('free'),
       jumpWall: say('jump'),
+      crashAt: (node, { point, calls, downMs }) => say('doom')(`${node} ${point} ${calls}`, downMs),
+      pause: say('pause'),
+      failNextSync: say('fail sync'),
+      spareNextSync: say('spare'),
+      damageDisk: (node, isMisplaced) => say('damage')(`${node} ${isMisplaced}`),
+      changeMembers: say('members'),
     });
     await scheduler.run({ untilMs: 3 });
     assert.ok(!links.isReachable('a', 'b') && links.isReachable('b', 'a'));
@@ -294,7 +333,18 @@ describe('fault plans', () => {
     assert.ok(links.isReachable('a', 'b') && !links.isReachable('c', 'a') && !links.isReachable('a', 'c'));
     await scheduler.run({});
     assert.ok(links.isReachable('c', 'a'));
-    assert.deepEqual(log, ['crash a', 'restart a', 'jump b 7', 'sleep c 5']);
+    assert.deepEqual(log, [
+      'crash a',
+      'restart a',
+      'jump b 7',
+      'sleep c 5',
+      'doom a before sync 3 5',
+      'fail sync a',
+      'spare a',
+      'pause b 5',
+      'damage b true',
+      'members join 0.5',
+    ]);
   });
 });
 
