@@ -12,9 +12,15 @@ const job = fc.record({
   state: fc.constantFrom(...STATES),
 });
 
-function bring(bench: JobsBench, id: string, { queue, namespace, state }: { [field: string]: string }): void {
+interface Wanted {
+  readonly queue: string;
+  readonly namespace: string;
+  readonly state: string;
+}
+
+function bring(bench: JobsBench, id: string, { queue, namespace, state }: Wanted): void {
   const delay = state === 'scheduled' ? { delayMs: 1_000 } : {};
-  bench.submit({ id, queue, namespace, retry: { maxAttempts: 1 }, ...delay } as { id: string });
+  bench.submit({ id, queue, namespace, retry: { maxAttempts: 1 }, ...delay });
   if (state === 'cancelled') bench.do('cancel', { id, reason: null });
   if (state === 'running') bench.assign(id);
   if (state === 'succeeded') bench.do('complete', { ...bench.assign(id), result: null });
