@@ -1,7 +1,10 @@
 import { AspenError } from '../base/index.ts';
 
 /** A method between nodes, of one group. */
-export function groupMethod(group: string, verb: 'propose' | 'query' | 'leads' | 'ask'): string {
+export function groupMethod(
+  group: string,
+  verb: 'propose' | 'query' | 'leads' | 'ask' | 'changes' | 'read',
+): string {
   return `group/${group}/${verb}`;
 }
 

@@ -24,6 +24,8 @@ import { type GroupReport, reportGroup, reportWithoutLeader } from './group-repo
 import { serveGroup } from './group-server.ts';
 import { Introducer } from './introduction.ts';
 import { expireKeys } from './kv-expirer.ts';
+import { KvFeed } from './kv-feed.ts';
+import { KvWatcher } from './kv-watcher.ts';
 import { LeaderFinder } from './leader-finder.ts';
 import type { LeaderTerm } from './leader-term.ts';
 import { expireLeases } from './lease-expirer.ts';
@@ -121,6 +123,8 @@ export interface Founding {
 /** This node's part in the agreed state of its mesh: the door for whoever composes an agent. */
 export interface Group extends Startable {
   readonly client: GroupClient;
+  /** Watches keys, wherever the replicas are. */
+  readonly kvWatcher: KvWatcher;
   /** This node's session with the leader. */
   readonly session: SessionHolder;
   /** This node's leadership, while it leads. */
@@ -179,6 +183,8 @@ export function createGroup(components: GroupComponents, options: GroupOptions =
 
 class ComposedGroup implements Group {
   readonly session: SessionHolder;
+  readonly kvWatcher: KvWatcher;
+  readonly #feed: KvFeed;
   readonly #components: GroupComponents;
   readonly #options: GroupOptions;
   readonly #group: string;
@@ -230,6 +236,9 @@ class ComposedGroup implements Group {
         ...(options.callTimeoutMs !== undefined && { timeoutMs: options.callTimeoutMs }),
       },
     );
+    this.#feed = new KvFeed(this.#replica, clock);
+    const watcherParts = { messenger, clock, random, client: this.#client, feed: this.#feed };
+    this.kvWatcher = new KvWatcher({ ...watcherParts, status: () => this.status() }, this.#group);
     this.#custody = new RootCustody(components);
     this.#recovery = new GroupRecovery(
       { self, messenger, replica: this.#replica, mayVote, log, prepare: () => this.#takePart() },
@@ -268,6 +277,7 @@ class ComposedGroup implements Group {
     const parts = { messenger, replica: this.#replica, finder: this.#finder };
     this.#upkeep = [
       serveGroup(parts, this.#group),
+      this.kvWatcher.serve(),
       this.#recovery.serve(),
       this.#memory.start(),
       every(clock, REFRESH_MS, () => {
@@ -337,6 +347,7 @@ class ComposedGroup implements Group {
     await this.#memory.keep();
     for (const part of this.#upkeep.splice(0)) part[Symbol.dispose]();
     this.#watch[Symbol.dispose]();
+    this.#feed[Symbol.dispose]();
   }
 
   status(): GroupStatus {

@@ -34,6 +34,9 @@ export type {
 } from './group.ts';
 export { MAIN_GROUP } from './group.ts';
 export type { GroupHealthLine, GroupReport, ReportedMember } from './group-report.ts';
+export { KvFeed } from './kv-feed.ts';
+export { type KvChanges, type KvWatch, KvWatcher } from './kv-watcher.ts';
+export type { KeyFilter, KvEvent } from './machine/index.ts';
 export type { ProposalQueueOptions } from './proposal-queue.ts';
 export { agreedIndex } from './readmission.ts';
 export type { AppliedEvent, ReplicaOptions } from './replica.ts';

@@ -20,8 +20,6 @@ export { COUNTER_PAGE_LIMIT, type Counter, countersModule } from './counters.ts'
 export { HOST_MODULE } from './host-module.ts';
 export { createKvModule, kvModule } from './kv.ts';
 export {
-  collect,
-  compacted,
   type HistoryAnswer,
   type HistoryLimits,
   type HistoryQuestion,
@@ -31,6 +29,7 @@ export {
   KV_HISTORY_BYTES_LIMIT,
   KV_HISTORY_EVENTS_LIMIT,
   type KvEvent,
+  REVISIONS_PER_EPOCH,
   readHistory,
 } from './kv-history.ts';
 export { KV_SCAN_LIMIT } from './kv-queries.ts';

@@ -182,23 +182,32 @@ export interface HistoryAnswer {
   readonly sequence: number;
   /** Every change up to this revision was looked at. */
   readonly revision: number;
+  /** There was no further change when this was read. */
+  readonly isAtEnd: boolean;
 }
 
 /** Changes looked at in one answer, so that reading a long history for one key does not stop everything else. */
 const LOOKED_AT_LIMIT = 5_000;
 
-/** What changed from a place in the history on. @throws AspenError COMPACTED when that is no longer kept. */
-export function readHistory(context: QueryContext, question: HistoryQuestion): HistoryAnswer {
+/**
+ * What changed from a place in the history on.
+ * @param recent changes that are in memory anyway, by number. @throws AspenError COMPACTED when the place is no longer kept.
+ */
+export function readHistory(
+  context: QueryContext,
+  question: HistoryQuestion,
+  recent: (sequence: number) => HistoryRecord | undefined = () => undefined,
+): HistoryAnswer {
   const { ends } = context.derived<HistoryEnds>();
   const table = context.table<HistoryRecord>('history');
   requireKept(ends, question, context.position);
   const start = question.sequence ?? firstSequenceOf(table, ends, question.fromRevision);
-  const read = (sequence: number) => table.get(numberKey(sequence)) as HistoryRecord;
+  const read = (sequence: number) => recent(sequence) ?? (table.get(numberKey(sequence)) as HistoryRecord);
   return collect({ read, next: ends.next, position: context.position }, question, start);
 }
 
 /** Where changes are read from: numbered without a gap up to `next`. */
-export interface HistorySource {
+interface HistorySource {
   readonly read: (sequence: number) => HistoryRecord;
   readonly next: number;
   /** Everything up to here is applied. */
@@ -206,7 +215,7 @@ export interface HistorySource {
 }
 
 /** Gathers what the filter lets through, from `start` on. */
-export function collect(
+function collect(
   { read, next, position }: HistorySource,
   { filter, fromRevision, eventsLimit, bytesLimit }: HistoryQuestion,
   start: number,
@@ -223,7 +232,7 @@ export function collect(
     bytes += (record[4]?.length ?? 0) + (record[6]?.[0].length ?? 0) + record[3].length;
   }
   const revision = sequence >= next ? position : read(sequence)[0] - 1;
-  return { events, sequence, revision: Math.max(revision, fromRevision - 1) };
+  return { events, sequence, revision: Math.max(revision, fromRevision - 1), isAtEnd: sequence >= next };
 }
 
 export function isWatched(filter: KeyFilter, key: string): boolean {
@@ -237,7 +246,8 @@ export function eventOf([revision, , , key, value, version, previous]: HistoryRe
   return { ...event, previous: { value: was, revision: wroteAt, version: writes } };
 }
 
-const EPOCH_STEP = 2 ** 40;
+/** Revisions of one epoch of the group: each begins at a multiple of it. */
+export const REVISIONS_PER_EPOCH = 2 ** 40;
 
 /** A revision of an earlier epoch may have been told by a replica whose end of the log was lost: nothing can be gone on from it. */
 function requireKept(
@@ -245,14 +255,14 @@ function requireKept(
   { fromRevision, sequence }: HistoryQuestion,
   position: number,
 ): void {
-  const epoch = Math.floor(position / EPOCH_STEP);
-  const isOfThisEpoch = Math.max(1, Math.floor(fromRevision / EPOCH_STEP)) >= epoch;
+  const epoch = Math.floor(position / REVISIONS_PER_EPOCH);
+  const isOfThisEpoch = Math.max(1, Math.floor(fromRevision / REVISIONS_PER_EPOCH)) >= epoch;
   if (isOfThisEpoch && (sequence === null ? fromRevision > droppedThrough : sequence >= first)) return;
-  const epochBegin = epoch > 1 ? epoch * EPOCH_STEP : 1;
+  const epochBegin = epoch > 1 ? epoch * REVISIONS_PER_EPOCH : 1;
   throw compacted(fromRevision, Math.max(droppedThrough + 1, epochBegin));
 }
 
-export function compacted(fromRevision: number, oldestRevision: number): AspenError {
+function compacted(fromRevision: number, oldestRevision: number): AspenError {
   return new AspenError(
     'COMPACTED',
     `the history of revision ${fromRevision} is no longer kept, the oldest is ${oldestRevision}: read the keys anew and watch from the revision that was read`,
