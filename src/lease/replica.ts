@@ -180,7 +180,7 @@ export class Replica implements Startable {
     this.#upkeep = [
       this.#channel,
       messenger.handle(this.#snapshotMethod, ({ from, body }) => this.#receiveSnapshot(from, body)),
-      every(clock, tickMs, () => this.#tick()),
+      every(clock, tickMs, () => this.#guarded(() => this.#tick())),
     ];
     log.debug({ appliedIndex: this.#state.machine.appliedIndex }, 'replica started');
     this.#tidyStaging();
@@ -481,8 +481,19 @@ export class Replica implements Startable {
 
   #receive(messages: readonly Message[]): void {
     if (this.#mode !== 'running') return;
-    for (const message of messages) this.#state.raft.step(message);
+    this.#guarded(() => {
+      for (const message of messages) this.#state.raft.step(message);
+    });
     this.#schedule();
+  }
+
+  /** Damage may show at any read of the log, whoever asked for it: nothing is said on the strength of such a log any more. */
+  #guarded(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   /** Everything asked for in this turn is done together at its end. */
@@ -492,12 +503,10 @@ export class Replica implements Startable {
     queueMicrotask(() => {
       this.#isScheduled = false;
       if (this.#mode !== 'running') return;
-      try {
+      this.#guarded(() => {
         this.#turn();
         this.#secondDisk.advance();
-      } catch (error) {
-        this.#fail(error);
-      }
+      });
     });
   }
 
