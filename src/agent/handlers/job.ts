@@ -106,7 +106,7 @@ function roughBytes(payload: unknown): number {
   return typeof payload === 'object' ? JSON.stringify(payload).length : String(payload).length;
 }
 
-function submit(
+async function submit(
   { node }: Daemon,
   jobs: readonly PreparedJob[],
   requestId: string | undefined,
