@@ -8,6 +8,7 @@ import {
   jobsModule,
   OutputStore,
   ShellExecutor,
+  serveChanges,
   serveOutput,
   serveWaiters,
   WorkerHost,
@@ -216,6 +217,7 @@ export class MeshNode implements Startable {
     );
     this.group.onLeadership((leadership, { sessions }) => {
       serveWaiters(leadership, clock);
+      serveChanges(leadership, clock);
       return new Dispatcher({
         leadership,
         sessions,

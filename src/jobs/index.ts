@@ -22,6 +22,13 @@ export { OutputStore } from './execution/output-store.ts';
 export type { ProcessRequest, Runner, RunningProcess } from './execution/runner.ts';
 export { ShellExecutor } from './execution/shell-executor.ts';
 export { parseShellPayload } from './execution/shell-payload.ts';
+export {
+  type ChangeFilter,
+  type ChangesAnswer,
+  type JobChange,
+  serveChanges,
+  WATCH_LIMIT_MS,
+} from './job-changes.ts';
 export type { JobView } from './job-view.ts';
 export { serveWaiters, WAIT_LIMIT_MS } from './job-waiters.ts';
 export { jobsModule } from './module.ts';

@@ -48,6 +48,8 @@ export class LiveIndex implements Derived {
   readonly tallies = new Tallies();
   readonly limits = new LimitBook();
   readonly finished = new FinishedCounts();
+  /** Position of the last move of a job; undefined when there was none since this was made. */
+  changedAt: number | undefined;
   #undo: Undo[] = [];
   #counted: (readonly [record: JobRecord, change: 1 | -1])[] = [];
   #touched: string[] = [];

@@ -90,6 +90,7 @@ export function putRecord(context: ApplyContext, moved: JobRecord, before: JobRe
   if (isOver) putEnded(context, record, bytes);
   const index = context.derived<LiveIndex>();
   index.move(before, record);
+  index.changedAt = context.position;
   if (isOver) index.drop(record.id);
   else index.keep(record, bytes);
   context.emit({
@@ -97,6 +98,7 @@ export function putRecord(context: ApplyContext, moved: JobRecord, before: JobRe
     id: record.id,
     state: record.state,
     before: before?.state ?? null,
+    position: context.position,
     record,
   });
 }

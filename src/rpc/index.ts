@@ -38,6 +38,7 @@ export type {
   GroupRecovery,
   GroupReport,
   Job,
+  JobChange,
   JobLog,
   JobLogEnd,
   JobState,

@@ -17,6 +17,7 @@ export type NodeEntry = z.output<typeof nodeSchema>;
 /** Params of the notification `job.log`. */
 export type JobLog = z.output<(typeof jobNotifications)['job.log']>;
 /** Params of the notification `job.logEnd`. */
+export type JobChange = z.output<(typeof jobNotifications)['job.change']>;
 export type JobLogEnd = z.output<(typeof jobNotifications)['job.logEnd']>;
 /** Params of the request `worker.execute`, which an agent sends to a worker. */
 export type WorkerExecute = z.output<(typeof workerMessages)['worker.execute']>;

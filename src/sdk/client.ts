@@ -9,7 +9,7 @@ import {
 } from '../base/index.ts';
 import { OsClock } from '../base/os-clock.ts';
 import { OsRandom } from '../base/os-random.ts';
-import type { Job, MethodName, ParamsInput, Result } from '../rpc/index.ts';
+import type { Job, JobChange, MethodName, ParamsInput, Result } from '../rpc/index.ts';
 import { dialSocket, type LineDuplex, MUTATING_METHODS } from '../rpc/os-client.ts';
 import { type ConnectOptions, socketOf } from './connect-options.ts';
 import { AgentConnection } from './connection.ts';
@@ -142,6 +142,14 @@ export class AspenClient implements Disposable {
   /** The endpoints of a service: now, and after each change. Ending the loop early ends the subscription. */
   watchService(name: string, signal?: AbortSignal): AsyncGenerator<Result<'service.get'>, void, undefined> {
     return this.#notes<Result<'service.get'>>(['service.watch', 'service.watchStop'], { name }, signal);
+  }
+
+  /** Changes of jobs from now on, or after a cursor. Ending the loop early ends the subscription. */
+  watchJobs(
+    params: ParamsInput<'job.watch'> = {},
+    signal?: AbortSignal,
+  ): AsyncGenerator<Omit<JobChange, 'subscription'>, void, undefined> {
+    return this.#notes<Omit<JobChange, 'subscription'>>(['job.watch', 'job.watchStop'], params, signal);
   }
 
   readonly kv = {

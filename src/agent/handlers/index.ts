@@ -7,6 +7,7 @@ import { dlqHandlers } from './dlq.ts';
 import { electionHandlers } from './election.ts';
 import { groupHandlers } from './group.ts';
 import { jobHandlers } from './job.ts';
+import { jobWatchHandlers } from './job-watch.ts';
 import { kvHandlers } from './kv.ts';
 import { leaseHandlers } from './lease.ts';
 import { lockHandlers } from './lock.ts';
@@ -31,6 +32,7 @@ export function createHandlers(daemon: Daemon, { pid, onStop }: HandlerOptions):
     ...nodeHandlers(daemon),
     ...groupHandlers(daemon),
     ...jobHandlers(daemon),
+    ...jobWatchHandlers(daemon),
     ...queueHandlers(() => daemon.node.group.client),
     ...dlqHandlers(() => daemon.node.group.client),
     ...kvHandlers(() => daemon.node.group.client),

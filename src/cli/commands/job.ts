@@ -12,7 +12,7 @@ import { exitCodeOfJob } from '../job-exit.ts';
 import { jobOutput, jobsOutput, resultOutput } from '../job-output.ts';
 import type { Output } from '../output.ts';
 import { addSpecFlags, readTextFrom, specFromFlags } from '../spec-flags.ts';
-import { formatFields, formatTable } from '../table.ts';
+import { formatFields, formatTable, printable } from '../table.ts';
 
 const STATES: readonly JobState[] = [
   'blocked',
@@ -91,6 +91,21 @@ export function addJobCommands(program: Command, io: CliIo, exit: ExitSlot): voi
     examples: ['aspen-agent job wait last --timeout 5m', 'aspen-agent job wait last --propagate-exit'],
     configure: (command) => command.option('--propagate-exit', 'exit with the exit code of the job'),
     run: waitForJob,
+  });
+  define(job, io, exit, {
+    usage: 'watch',
+    summary: 'changes of jobs as they happen, until Ctrl-C; ends with an error when changes were missed',
+    examples: ['aspen-agent job watch --queue mail', 'aspen-agent job watch --state dead -o jsonl'],
+    configure: (command) =>
+      command
+        .addOption(new Option('--state <state>', 'only changes to this state').choices(STATES))
+        .option('--id <id>', 'only of this job')
+        .option('--type <type>', 'only of this type')
+        .option('--queue <name>', 'only of this queue')
+        .option('--namespace <name>', 'only of this namespace')
+        .option('--label <k=v>', 'only with this label')
+        .option('--cursor <cursor>', 'go on after this change, as -o json shows it'),
+    run: watchJobs,
   });
   define(job, io, exit, {
     usage: 'logs <id>',
@@ -183,6 +198,26 @@ async function listJobs({ call, options, tell, flags }: CommandContext): Promise
   if (listed.cursor !== undefined && !flags.isOutputChosen)
     tell(`there is more; go on with --cursor ${listed.cursor}`);
   return jobsOutput(listed);
+}
+
+async function watchJobs({ options, flags, io, connect }: CommandContext): Promise<number> {
+  const { state, id, type, queue, namespace, label, cursor } = options as Readonly<Record<string, never>>;
+  const given = Object.entries({ state, id, type, queue, namespace, label });
+  const filter = Object.fromEntries(given.filter(([, value]) => value !== undefined));
+  const abort = new AbortController();
+  using _ = io.onInterrupt(() => abort.abort());
+  const client = await connect();
+  const params = cursor === undefined ? { filter } : { filter, cursor };
+  for await (const change of client.watchJobs(params, abort.signal)) {
+    const { before, errorCode } = change;
+    const line = flags.isOutputChosen
+      ? JSON.stringify({ schema: 'aspen.job.watch/v1', ...change })
+      : printable(
+          `${change.id}  ${before ?? 'new'} -> ${change.state}${errorCode === null ? '' : `  ${errorCode}`}`,
+        );
+    io.stdout.write(`${line}\n`);
+  }
+  return 0;
 }
 
 async function waitForJob(context: CommandContext): Promise<Output> {

@@ -160,6 +160,40 @@ export const jobMethods = {
     isMutating: false,
     summary: 'Ends a subscription of job.logs.',
   }),
+  'job.watch': method({
+    params: exactObject({
+      filter: exactObject({
+        id: jobIdSchema.optional(),
+        state: z.union([jobStateSchema, z.array(jobStateSchema).min(1)]).optional(),
+        type: z.string().min(1).max(128).optional(),
+        queue: z.string().min(1).max(128).optional(),
+        namespace: z.string().min(1).max(128).optional(),
+        label: z.string().min(1).max(512).optional().describe('"key=value", or "key" for any value'),
+      }).optional(),
+      cursor: z.string().max(64).optional().describe('Of the last change that was seen: goes on after it.'),
+    }),
+    result: z.object({ subscription: z.string() }),
+    isMutating: false,
+    summary:
+      'Subscribes to changes of jobs from now on: a notification job.change each, job.watchEnd at the end. Who falls far behind is cut.',
+  }),
+  'job.watchStop': method({
+    params: exactObject({ subscription: z.string().max(128) }),
+    result: z.object({ stopped: z.boolean() }),
+    isMutating: false,
+    summary: 'Ends a subscription of job.watch.',
+  }),
+  'job.result': method({
+    params: exactObject(id),
+    result: z.object({
+      id: jobIdSchema,
+      state: jobStateSchema,
+      result: z.unknown(),
+      error: jobSchema.shape.error,
+    }),
+    isMutating: false,
+    summary: 'What a final job left behind; CONFLICT while it is not final.',
+  }),
   'job.progress': method({
     params: exactObject(id),
     result: progressSchema,
@@ -176,6 +210,23 @@ export const jobNotifications = {
     offset: z.number().int().describe('Position of the first byte in the output of the job.'),
     data: z.string(),
     encoding: z.enum(['utf8', 'base64']).optional().describe('base64 where the bytes are not UTF-8 text.'),
+  }),
+  'job.change': z.object({
+    subscription: z.string(),
+    id: jobIdSchema,
+    type: z.string(),
+    queue: z.string(),
+    namespace: z.string(),
+    state: jobStateSchema,
+    before: jobStateSchema.nullable().describe('null where it was submitted.'),
+    attempt: z.number().int(),
+    node: z.string().nullable(),
+    errorCode: z.string().nullable(),
+    cursor: z.string(),
+  }),
+  'job.watchEnd': z.object({
+    subscription: z.string(),
+    reason: z.string().optional().describe('Why it ended; absent when it was asked to.'),
   }),
   'job.logEnd': z.object({
     subscription: z.string(),

@@ -10,7 +10,7 @@ const COMMANDS = [
   ...['submit', 'submit-file', 'get', 'list', 'wait', 'logs', 'cancel', 'explain', 'result'].map(
     (verb) => `job ${verb}`,
   ),
-  ...['retry', 'pause', 'resume'].map((verb) => `job ${verb}`),
+  ...['retry', 'pause', 'resume', 'watch'].map((verb) => `job ${verb}`),
   ...['list', 'pause', 'resume', 'limit', 'limit-type', 'limit-all'].map((verb) => `queue ${verb}`),
   ...['list', 'limit'].map((verb) => `namespace ${verb}`),
   ...['list', 'inspect', 'redrive', 'purge'].map((verb) => `dlq ${verb}`),

@@ -1,6 +1,7 @@
 import { counterHandlers } from '../../../src/agent/handlers/counter.ts';
 import { dlqHandlers } from '../../../src/agent/handlers/dlq.ts';
 import { electionHandlers } from '../../../src/agent/handlers/election.ts';
+import { jobWatchHandlers } from '../../../src/agent/handlers/job-watch.ts';
 import { leaseHandlers } from '../../../src/agent/handlers/lease.ts';
 import { lockHandlers } from '../../../src/agent/handlers/lock.ts';
 import { queueHandlers } from '../../../src/agent/handlers/queue.ts';
@@ -170,6 +171,7 @@ export function createFakeAgent(): FakeAgent {
     ...electionHandlers(daemon),
     ...counterHandlers(() => daemon.node.group.client),
     ...queueHandlers(() => daemon.node.group.client),
+    ...jobWatchHandlers(daemon),
     ...dlqHandlers(() => daemon.node.group.client),
     ...serviceHandlers(daemon),
     'agent.status': async () => ({
