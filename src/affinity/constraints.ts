@@ -15,10 +15,11 @@ export function lastingReasons(placement: Placement, node: NodeView): string[] {
 /** @returns why this node cannot start the job at this moment, although it may later; empty when it can. */
 export function passingReasons(node: NodeView): string[] {
   const reasons: string[] = [];
-  if (node.isSuspect) reasons.push(silence(node));
+  if (node.isAbsent === true) reasons.push(absence(node));
+  else if (node.isSuspect) reasons.push(silence(node));
   if (node.isDraining === true) reasons.push('is draining and takes no new jobs');
   if (node.totalSlots > 0 && node.freeSlots <= 0) {
-    reasons.push(`no free slot (${node.totalSlots - node.freeSlots} of ${node.totalSlots} in use)`);
+    reasons.push(`is full: ${node.totalSlots - node.freeSlots} of ${node.totalSlots} slots in use`);
   }
   return reasons;
 }
@@ -67,8 +68,14 @@ export function labelOf(labels: Readonly<Record<string, string>>, label: string)
   return Object.hasOwn(labels, label) ? labels[label] : undefined;
 }
 
+function absence({ silentForMs }: NodeView): string {
+  return silentForMs === undefined
+    ? 'is a member, but unreachable: not heard since the leader began'
+    : `is unreachable since ${Math.round(silentForMs / 1_000)} s`;
+}
+
 function silence({ silentForMs }: NodeView): string {
   return silentForMs === undefined
-    ? 'is silent: it missed its renewals'
-    : `is silent since ${Math.round(silentForMs / 1_000)} s`;
+    ? 'is suspect: it missed its renewals'
+    : `is suspect: silent since ${Math.round(silentForMs / 1_000)} s`;
 }

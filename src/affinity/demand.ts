@@ -43,6 +43,17 @@ export function parseDemand(text: string): Demand {
   return { text, isMetBy, isNumeric: true };
 }
 
+/** @returns what is wrong with a demand, for people; undefined when nothing is. */
+export function demandFault(text: string): string | undefined {
+  try {
+    parseDemand(text);
+    return undefined;
+  } catch (error) {
+    if (error instanceof AspenError) return error.message;
+    throw error;
+  }
+}
+
 /** @returns undefined for what is no finite decimal number: `1e999`, `0x20`, `32 GiB`, the empty text. */
 export function numberOf(value: string | undefined): number | undefined {
   if (value === undefined || !NUMBER.test(value)) return undefined;
@@ -65,12 +76,9 @@ export function demandOf(text: string): Demand {
 }
 
 function readOrRefuse(text: string): Demand {
-  try {
-    return parseDemand(text);
-  } catch (error) {
-    if (!(error instanceof AspenError)) throw error;
-    return { text, isMetBy: () => false, isNumeric: false };
-  }
+  return demandFault(text) === undefined
+    ? parseDemand(text)
+    : { text, isMetBy: () => false, isNumeric: false };
 }
 
 function oneOf(text: string, list: string): Demand {

@@ -1,3 +1,13 @@
-export { parseDemand } from './demand.ts';
-export { canEverFit, type Explanation, explain, type RankedNode, rank } from './placement.ts';
+export { demandFault, parseDemand } from './demand.ts';
+export {
+  best,
+  candidatesFor,
+  canEverFit,
+  type Explanation,
+  explain,
+  type RankedNode,
+  type RankOptions,
+  rank,
+} from './placement.ts';
+export type { ScorePart } from './scores.ts';
 export type { NodeRole, NodeView, Placement, Strategy } from './types.ts';

@@ -18,6 +18,8 @@ export interface NodeView {
   readonly totalSlots: number;
   /** It missed renewals: no new work. */
   readonly isSuspect: boolean;
+  /** A member without a session: it is known from what it told everybody before; `isSuspect` as well. */
+  readonly isAbsent?: boolean | undefined;
   /** How long nothing was heard of it; shown to people. Unit: ms. */
   readonly silentForMs?: number | undefined;
   /** It finishes what it has and takes nothing more. */

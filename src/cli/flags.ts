@@ -103,6 +103,17 @@ export function keyValues(
   return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
 }
 
+const DEMAND = /^([^=<>!]+?)\s*(>=|<=|!=|>|<|=)(.*)$/s;
+
+/** For commander: `key=value` or a comparison such as `memoryGiB>=32`, given any number of times; the operator stays with the value. */
+export function demands(text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {
+  const [, label, operator, value] = DEMAND.exec(text) ?? [];
+  if (label === undefined) {
+    throw new InvalidArgumentError(`"${text}" is not label=value; >=, <=, >, < and != compare`);
+  }
+  return { ...before, [label]: operator === '=' ? (value as string) : `${operator}${value}` };
+}
+
 /** For commander: a flag given any number of times. */
 export function repeated(text: string, before: readonly string[] = []): string[] {
   return [...before, text];

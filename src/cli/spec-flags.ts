@@ -3,7 +3,7 @@ import type { JobSpec, ParamsInput } from '../rpc/index.ts';
 import type { CommandContext } from './command.ts';
 import { wrongUsage } from './failure.ts';
 import { findJobId, findPeerId } from './find.ts';
-import { duration, keyValues, repeated, wholeNumber } from './flags.ts';
+import { demands, duration, keyValues, repeated, wholeNumber } from './flags.ts';
 import { arrayRange } from './job-array.ts';
 
 const PRIORITY_NAMES = ['low', 'normal', 'high', 'critical'] as const;
@@ -12,10 +12,13 @@ const PRIORITY_NAMES = ['low', 'normal', 'high', 'critical'] as const;
 export function addSpecFlags(command: Command): void {
   command
     .option('--node <peer>', 'run on this node: peer id, unique prefix of it, or name')
-    .option('--require <k=v>', 'only on nodes with this label (repeatable)', keyValues)
-    .option('--prefer <k=v>', 'rather on nodes with this label (repeatable)', keyValues)
-    .option('--avoid <k=v>', 'not on nodes with this label, or node=PEER (repeatable)', keyValues)
+    .option('--prefer-node <peer>', 'rather on this node, which is waited for a while')
+    .option('--wait-for-preferred <duration>', 'how long (default 2s)', duration)
+    .option('--require <demand>', 'only on nodes with this label: k=v, k!=v, k>=8 ... (repeatable)', demands)
+    .option('--prefer <demand>', 'rather on nodes with this label (repeatable)', demands)
+    .option('--avoid <demand>', 'not on nodes with this label, or node=PEER (repeatable)', demands)
     .option('--key <key>', 'jobs of one key meet on one node')
+    .option('--near <peer>', 'on a node with a short round trip to this one')
     .addOption(
       new Option('--strategy <name>', 'how equal nodes are chosen').choices([
         'least-loaded',
@@ -123,18 +126,30 @@ async function dependenciesFromFlags(context: CommandContext): Promise<JobSpec['
 
 async function affinityFromFlags(context: CommandContext): Promise<JobSpec['affinity']> {
   const { options } = context;
-  const node = options['node'] as string | undefined;
+  const near = options['near'] as string | undefined;
   const avoid = options['avoid'] as Readonly<Record<string, string>> | undefined;
   const avoided = avoid?.['node'];
   const affinity = withoutUndefined({
-    node: node === undefined ? undefined : { peerId: await findPeerId(context, node), mode: 'require' },
+    node: await nodeFromFlags(context),
     require: options['require'],
     prefer: options['prefer'],
     avoid: avoided === undefined ? avoid : { ...avoid, node: await findPeerId(context, avoided) },
     key: options['key'],
+    near: near === undefined ? undefined : await findPeerId(context, near),
+    waitMs: options['waitForPreferred'],
     strategy: options['strategy'],
   });
   return Object.keys(affinity).length === 0 ? undefined : (affinity as JobSpec['affinity']);
+}
+
+async function nodeFromFlags(context: CommandContext): Promise<NonNullable<JobSpec['affinity']>['node']> {
+  const required = context.options['node'] as string | undefined;
+  const preferred = context.options['preferNode'] as string | undefined;
+  if (required !== undefined && preferred !== undefined)
+    throw wrongUsage('--node and --prefer-node: one of them, not both');
+  const name = required ?? preferred;
+  if (name === undefined) return undefined;
+  return { peerId: await findPeerId(context, name), mode: required === undefined ? 'prefer' : 'require' };
 }
 
 function withoutUndefined(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {

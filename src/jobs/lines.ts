@@ -1,8 +1,10 @@
 import type { Placement } from '../affinity/index.ts';
+import type { PeerId } from '../base/index.ts';
 import type { Line, LineOwner } from './plan.ts';
 import { type ReadyJob, ReadyQueue } from './ready-queue.ts';
 import { SPEC_BASE } from './spec.ts';
 
+const LAST_TURNS_LIMIT = 1_000;
 const NO_OWNER: LineOwner = { queue: SPEC_BASE.queue, namespace: SPEC_BASE.namespace };
 
 /**
@@ -13,6 +15,8 @@ const NO_OWNER: LineOwner = { queue: SPEC_BASE.queue, namespace: SPEC_BASE.names
  */
 export class Lines {
   readonly #lines = new Map<string, Line>();
+  /** Whose turn it was in lines that are empty now: jobs that come one by one go round as well. */
+  readonly #lastTurns = new Map<string, PeerId>();
 
   /** Jobs that may be tried; those that are set aside are not counted. */
   get size(): number {
@@ -47,7 +51,7 @@ export class Lines {
       if (parked?.size === 0) line.parked.delete(concurrencyKey);
       this.unpark(owner.queue, concurrencyKey);
     }
-    if (line.queue.size === 0 && line.parked.size === 0) this.#lines.delete(name);
+    if (line.queue.size === 0 && line.parked.size === 0) this.#drop(name, line);
   }
 
   /** P8. One of the key has ended: the next of each line may be tried. */
@@ -70,6 +74,15 @@ export class Lines {
     }
   }
 
+  #drop(name: string, { lastTurn }: Line): void {
+    this.#lines.delete(name);
+    if (lastTurn === undefined) return;
+    this.#lastTurns.delete(name); // the latest stands last
+    this.#lastTurns.set(name, lastTurn);
+    const [oldest] = this.#lastTurns.keys();
+    if (this.#lastTurns.size > LAST_TURNS_LIMIT && oldest !== undefined) this.#lastTurns.delete(oldest);
+  }
+
   #lineOf(placement: Placement, owner: LineOwner): Line {
     const name = nameOf(placement, owner);
     const known = this.#lines.get(name);
@@ -82,6 +95,7 @@ export class Lines {
       owner: { queue, namespace },
       parked: new Map(),
       preferredSinceMs: null,
+      lastTurn: this.#lastTurns.get(name),
     };
     this.#lines.set(name, line);
     return line;

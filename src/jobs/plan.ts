@@ -1,5 +1,5 @@
-import { canEverFit, type NodeView, type Placement, rank } from '../affinity/index.ts';
-import type { PeerId } from '../base/index.ts';
+import { best, candidatesFor, canEverFit, type NodeView, type Placement } from '../affinity/index.ts';
+import type { Coordinate, PeerId } from '../base/index.ts';
 import type { Key } from './machine-port.ts';
 import { type ReadyJob, ReadyQueue } from './ready-queue.ts';
 import { type Affinity, type JobSpec, SPEC_BASE } from './spec.ts';
@@ -17,6 +17,8 @@ export interface Line {
   readonly parked: Map<string, ReadyQueue>;
   /** When a free node was first passed over for a preferred one; null while nobody is waited for. */
   preferredSinceMs: number | null;
+  /** For `round-robin`: the node that was chosen last. */
+  lastTurn?: PeerId | undefined;
 }
 
 export type LineOwner = Pick<JobSpec, 'queue' | 'namespace'>;
@@ -34,6 +36,8 @@ export interface PlannedAssignment {
   readonly peerId: PeerId;
   /** The attached worker of that node; null for what the node runs itself. */
   readonly pool: string | null;
+  /** Its preferred node was waited for in vain. */
+  readonly isElsewhere: boolean;
 }
 
 export interface PlanOptions {
@@ -44,10 +48,15 @@ export interface PlanOptions {
   readonly seed: number;
   /** Everything may start where there is none. */
   readonly gate?: StartGate | undefined;
+  /** Where a node is that jobs want to be near, also one that runs none. */
+  readonly coordinateOf?: ((peerId: PeerId) => Coordinate | undefined) | undefined;
 }
 
 /** Where a job goes. */
-type Place = Pick<PlannedAssignment, 'peerId' | 'pool'>;
+interface Place {
+  readonly view: OpenView;
+  readonly isElsewhere: boolean;
+}
 
 /** A view on which the slots that this plan gives away are counted down. */
 type OpenView = { freeSlots: number } & NodeView;
@@ -60,7 +69,7 @@ type OpenView = { freeSlots: number } & NodeView;
 export function planAssignments(
   lines: Iterable<Line>,
   nodes: readonly NodeView[],
-  { limit, nowMs, seed, gate }: PlanOptions,
+  { limit, nowMs, seed, gate, coordinateOf }: PlanOptions,
 ): PlannedAssignment[] {
   const views = nodes.map((node) => ({ ...node }));
   let freeSlots = views.reduce(
@@ -69,18 +78,21 @@ export function planAssignments(
   );
   const planned: PlannedAssignment[] = [];
   if (freeSlots === 0) return planned;
+  const choose = new Chooser(views, { nowMs, coordinateOf });
   const open = [...lines].filter(({ queue }) => queue.size > 0).sort(byFirstJobLast);
   for (let line = open.pop(); line !== undefined; line = open.pop()) {
     const held = gate?.held(line, line.queue.peek() as ReadyJob);
     if (held === 'job') parkFirst(line);
     if (held === 'job' && line.queue.size > 0) putBack(open, line);
     if (held !== undefined) continue;
-    const place = choosePlace(line, views, nowMs, seed + planned.length);
+    const place = choose.place(line, seed + planned.length);
     if (place === undefined) continue;
     const job = line.queue.take() as ReadyJob;
     gate?.start(line, job);
-    planned.push({ job, line, ...place });
-    takeSlot(views, place);
+    const { view, isElsewhere } = place;
+    planned.push({ job, line, peerId: view.peerId, pool: view.pool ?? null, isElsewhere });
+    view.freeSlots -= 1;
+    if (line.placement.strategy === 'round-robin') line.lastTurn = view.peerId;
     freeSlots -= 1;
     if (freeSlots === 0 || planned.length === limit) break;
     if (line.queue.size > 0) putBack(open, line);
@@ -103,7 +115,7 @@ export function placementOf({ type, affinity }: Pick<JobSpec, 'type' | 'affinity
 }
 
 function makePlacement(type: string, affinity: Affinity): Placement {
-  const { node, require, prefer, avoid, key, strategy, waitMs } = affinity;
+  const { node, require, prefer, avoid, key, near, strategy, waitMs } = affinity;
   return {
     type,
     ...(node !== null && { node: { peerId: node.peerId as PeerId, mode: node.mode } }),
@@ -111,14 +123,10 @@ function makePlacement(type: string, affinity: Affinity): Placement {
     prefer,
     avoid,
     ...(key !== null && { key }),
+    ...(near !== undefined && { near: near as PeerId }),
     strategy,
     waitMs,
   };
-}
-
-function takeSlot(views: readonly OpenView[], { peerId, pool }: Place): void {
-  const view = views.find((one) => one.peerId === peerId && (one.pool ?? null) === pool);
-  if (view !== undefined) view.freeSlots -= 1;
 }
 
 /** The first job stands aside until one of its key ends. */
@@ -150,19 +158,45 @@ function firstKey({ queue }: Line): Key {
   return queue.peek()?.key ?? '';
 }
 
-/** A preferred node that could take the job later, or is not here (it may be starting again), is waited for, but not longer than `waitMs`. */
-function choosePlace(line: Line, views: readonly OpenView[], nowMs: number, seed: number): Place | undefined {
-  const key = line.queue.peek()?.affinityKey;
-  const placement = key === undefined ? line.placement : { ...line.placement, key };
-  const [ranked] = rank(placement, views, seed);
-  const best = ranked && { peerId: ranked.peerId, pool: ranked.pool };
-  const preferred = placement.node?.mode === 'prefer' ? placement.node.peerId : undefined;
-  if (best === undefined || preferred === undefined || best.peerId === preferred) {
-    line.preferredSinceMs = null;
-    return best;
+/** Chooses places within one plan: what can never fit a line is looked at once a line, not once a job. */
+class Chooser {
+  readonly #views: OpenView[];
+  readonly #options: Pick<PlanOptions, 'nowMs' | 'coordinateOf'>;
+  readonly #candidates = new Map<Line, readonly OpenView[]>();
+
+  constructor(views: OpenView[], options: Pick<PlanOptions, 'nowMs' | 'coordinateOf'>) {
+    this.#views = views;
+    this.#options = options;
   }
-  const ofPreferred = views.filter(({ peerId }) => peerId === preferred);
-  if (ofPreferred.length > 0 && !canEverFit(placement, ofPreferred)) return best;
-  line.preferredSinceMs ??= nowMs;
-  return nowMs - line.preferredSinceMs >= (placement.waitMs ?? 0) ? best : undefined;
+
+  /** A preferred node that could take the job later, or is not here (it may be starting again), is waited for, but not longer than `waitMs`. */
+  place(line: Line, seed: number): Place | undefined {
+    const key = line.queue.peek()?.affinityKey;
+    const placement = key === undefined ? line.placement : { ...line.placement, key };
+    const view = this.#best(line, placement, seed);
+    const preferred = placement.node?.mode === 'prefer' ? placement.node.peerId : undefined;
+    if (view === undefined || preferred === undefined || view.peerId === preferred) {
+      line.preferredSinceMs = null;
+      return view && { view, isElsewhere: false };
+    }
+    const ofPreferred = this.#views.filter(({ peerId }) => peerId === preferred);
+    if (ofPreferred.length > 0 && !canEverFit(placement, ofPreferred)) return { view, isElsewhere: true };
+    line.preferredSinceMs ??= this.#options.nowMs;
+    const waitedMs = this.#options.nowMs - line.preferredSinceMs;
+    return waitedMs >= (placement.waitMs ?? 0) ? { view, isElsewhere: true } : undefined;
+  }
+
+  #best(line: Line, placement: Placement, seed: number): OpenView | undefined {
+    const nearAt = placement.near === undefined ? undefined : this.#options.coordinateOf?.(placement.near);
+    const options = { seed, nearAt, lastTurn: line.lastTurn };
+    return best(placement, this.#candidatesOf(line), options) as OpenView | undefined;
+  }
+
+  #candidatesOf(line: Line): readonly OpenView[] {
+    const known = this.#candidates.get(line);
+    if (known !== undefined) return known;
+    const candidates = candidatesFor(line.placement, this.#views) as OpenView[];
+    this.#candidates.set(line, candidates);
+    return candidates;
+  }
 }

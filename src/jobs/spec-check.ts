@@ -38,6 +38,7 @@ const specSchema: z.ZodType<JobSpec> = z.object({
     prefer: labels,
     avoid: labels,
     key: z.string().max(512).nullable(),
+    near: z.string().max(128).optional(),
     strategy: z.enum(['least-loaded', 'round-robin', 'spread']),
     waitMs,
   }),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { demandFault } from '../affinity/index.ts';
 import { AspenError } from '../base/index.ts';
 
 /** Pause before a failed job runs again. */
@@ -20,6 +21,8 @@ export interface Affinity {
   /** Labels, or the key `node` with a peer id. */
   readonly avoid: Readonly<Record<string, string>>;
   readonly key: string | null;
+  /** A peer id; absent where it does not matter. */
+  readonly near?: string | undefined;
   readonly strategy: 'least-loaded' | 'round-robin' | 'spread';
   /** How long a preferred node is waited for. */
   readonly waitMs: number;
@@ -122,6 +125,13 @@ export const jobIdSchema = z
 export const labels = z
   .record(z.string().min(1).max(128), z.string().max(256))
   .refine((given) => Object.keys(given).length <= LABELS_LIMIT, `at most ${LABELS_LIMIT} labels`);
+/** Labels, each with what is asked of its value. */
+const demands = labels.superRefine((given, context) => {
+  for (const [label, text] of Object.entries(given)) {
+    const message = demandFault(text);
+    if (message !== undefined) context.addIssue({ code: 'custom', path: [label], message });
+  }
+});
 export const idempotencyKey = z
   .string()
   .min(1)
@@ -183,9 +193,10 @@ const inputSchema = z.strictObject({
           mode: z.enum(['require', 'prefer']).default('require'),
         })
         .optional(),
-      require: labels.default({}),
-      prefer: labels.default({}),
-      avoid: labels.default({}),
+      require: demands.default({}),
+      prefer: demands.default({}),
+      avoid: demands.default({}),
+      near: z.string().min(1).max(128).optional(),
       key: z.string().min(1).max(512).optional(),
       strategy: z.enum(['least-loaded', 'round-robin', 'spread']).default('least-loaded'),
       waitMs: waitMs.default(2_000),
@@ -238,7 +249,8 @@ export function resolveJobSpec(input: unknown): JobSpec {
     onDependencyFailure,
   } = parsed.data;
   checkPayload(payload);
-  const { node = null, key = null, ...placement } = parsed.data.affinity;
+  const { node = null, key = null, near, ...others } = parsed.data.affinity;
+  const placement = { node, ...others, key, ...(near !== undefined && { near }) };
   const given = (input ?? {}) as JobSpecInput;
   const runAtMs = resolveInstant('runAt', parsed.data.runAt);
   const deadlineAtMs = resolveInstant('deadlineAt', parsed.data.deadlineAt);
@@ -253,7 +265,7 @@ export function resolveJobSpec(input: unknown): JobSpec {
     delayMs,
     timeoutMs,
     retry: given.retry === undefined ? SPEC_BASE.retry : retry,
-    affinity: given.affinity === undefined ? SPEC_BASE.affinity : { node, ...placement, key },
+    affinity: given.affinity === undefined ? SPEC_BASE.affinity : placement,
     hold: resolveHold(parsed.data.offline),
     labels: given.labels === undefined ? SPEC_BASE.labels : parsed.data.labels,
     traceparent,

@@ -6,14 +6,17 @@ const affinitySchema = exactObject(
     node: exactObject({ peerId: peerIdSchema, mode: z.enum(['require', 'prefer']).default('require') })
       .optional()
       .describe('The node itself, by peer id.'),
-    require: labelsSchema.optional().describe('Labels the node must have.'),
-    prefer: labelsSchema.optional().describe('Labels that rank a node higher.'),
+    require: labelsSchema
+      .optional()
+      .describe('Labels the node must have: a value, or a demand such as ">=32", "!=eu" or "in(eu, us)".'),
+    prefer: labelsSchema.optional().describe('Labels that rank a node higher; values as in require.'),
     avoid: labelsSchema.optional().describe('Labels (or "node": peer id) that rule a node out.'),
+    near: peerIdSchema.optional().describe('A node to which the round trip should be short.'),
     key: z.string().min(1).max(512).optional().describe('Jobs of one key meet on one node (rendezvous).'),
     strategy: z.enum(['least-loaded', 'round-robin', 'spread']).optional(),
     waitMs: durationMsSchema.optional().describe('How long to wait for a preferred node.'),
   },
-  { later: ['near', 'data'] },
+  { later: ['data'] },
 );
 
 const retrySchema = exactObject({

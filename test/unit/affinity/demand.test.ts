@@ -83,7 +83,7 @@ describe('a demand on a label', () => {
       'label cpus is 2, which is to be avoided',
     ]);
     assert.equal(canEverFit(avoiding, [view({ cpus: '8' })]), true);
-    const [ranked] = rank({ type: 'shell', prefer: { cpus: '>=8' } }, [view({ cpus: '8' })], 0);
+    const [ranked] = rank({ type: 'shell', prefer: { cpus: '>=8' } }, [view({ cpus: '8' })], { seed: 0 });
     assert.equal(ranked?.reasons[0], 'label cpus is 8, as preferred');
   });
 

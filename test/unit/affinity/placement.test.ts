@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import {
+  best,
+  candidatesFor,
   canEverFit,
   explain,
   type NodeView,
@@ -26,7 +28,7 @@ function node(name: string, facts: Partial<NodeView> = {}): NodeView {
 }
 
 const order = (placement: Placement, nodes: readonly NodeView[], seed = 0) =>
-  rank(placement, nodes, seed).map(({ peerId }) => peerId as string);
+  rank(placement, nodes, { seed }).map(({ peerId }) => peerId as string);
 
 describe('placement: why a node does not fit', () => {
   const cases: readonly {
@@ -53,8 +55,12 @@ describe('placement: why a node does not fit', () => {
     },
     { reason: 'has the role submitter, which runs no jobs', facts: { role: 'submitter' } },
     { reason: 'offers no slots', facts: { freeSlots: 0, totalSlots: 0 } },
-    { reason: 'no free slot (4 of 4 in use)', facts: { freeSlots: 0 }, isEligible: true },
-    { reason: 'is silent since 6 s', facts: { isSuspect: true, silentForMs: 6_100 }, isEligible: true },
+    { reason: 'is full: 4 of 4 slots in use', facts: { freeSlots: 0 }, isEligible: true },
+    {
+      reason: 'is suspect: silent since 6 s',
+      facts: { isSuspect: true, silentForMs: 6_100 },
+      isEligible: true,
+    },
     { reason: 'is draining and takes no new jobs', facts: { isDraining: true }, isEligible: true },
   ];
   for (const { reason, placement, facts, isEligible = false } of cases) {
@@ -62,7 +68,7 @@ describe('placement: why a node does not fit', () => {
       const wanted = { type: 'shell', ...placement };
       const nodes = [node('a', facts)];
       assert.deepEqual(explain(wanted, nodes), [{ peerId: 'a', fits: false, isEligible, reasons: [reason] }]);
-      assert.deepEqual(rank(wanted, nodes, 0), []);
+      assert.deepEqual(rank(wanted, nodes, { seed: 0 }), []);
       assert.equal(canEverFit(wanted, nodes), isEligible);
     });
   }
@@ -72,7 +78,7 @@ describe('placement: why a node does not fit', () => {
     assert.deepEqual(explanation?.reasons, [
       'runs no jobs of type gpu; it runs shell, echo',
       'has no label zone, needs us',
-      'no free slot (4 of 4 in use)',
+      'is full: 4 of 4 slots in use',
     ]);
   });
 });
@@ -115,12 +121,37 @@ describe('placement: which node is best', () => {
     assert.deepEqual(order({ type: 'shell' }, nodes), ['idle', 'busy']);
   });
 
-  it('round-robin gives each node its turn as the seed counts up', () => {
-    const nodes = ['c', 'a', 'b'].map((name) => node(name));
-    const firsts = [0, 1, 2, 3, 4].map(
-      (seed) => order({ type: 'shell', strategy: 'round-robin' }, nodes, seed)[0],
+  it('round-robin gives each node its turn, a full one none, and goes on where a node left', () => {
+    const nodes = ['c', 'a', 'b', 'd'].map((name) => node(name));
+    const turnAfter = (lastTurn: string | undefined, views: readonly NodeView[]) =>
+      rank({ type: 'shell', strategy: 'round-robin' }, views, {
+        seed: 0,
+        lastTurn: lastTurn as PeerId | undefined,
+      })[0]?.peerId as string | undefined;
+    const turns: (string | undefined)[] = [];
+    for (let at = 0; at < 6; at += 1) turns.push(turnAfter(turns.at(-1), nodes));
+    assert.deepEqual(turns, ['a', 'b', 'c', 'd', 'a', 'b']);
+    assert.equal(turnAfter('a', [node('a'), node('b', { freeSlots: 0 }), node('c')]), 'c');
+    assert.equal(turnAfter('b', [node('a'), node('c')]), 'c');
+  });
+
+  it('only the keys of a node that left move, whichever nodes there are', () => {
+    const names = fc.uniqueArray(fc.string({ minLength: 1, maxLength: 8 }), { minLength: 2, maxLength: 12 });
+    fc.assert(
+      fc.property(names, fc.nat(), fc.string({ minLength: 1 }), (peers, at, key) => {
+        const nodes = peers.map((name) => node(name));
+        const gone = peers[at % peers.length] as string;
+        const home = order({ type: 'shell', key }, nodes)[0];
+        const after = order(
+          { type: 'shell', key },
+          nodes.filter(({ peerId }) => peerId !== gone),
+          1,
+        )[0];
+        if (home === gone) assert.notEqual(after, gone);
+        else assert.equal(after, home);
+      }),
+      { numRuns: 300 },
     );
-    assert.deepEqual(firsts, ['a', 'b', 'c', 'a', 'b']);
   });
 
   it('a key stays on its node while load changes, and only the keys of a node that left move', () => {
@@ -171,6 +202,20 @@ describe('placement against its obvious twin', () => {
     { requiredKeys: ['type'] },
   );
 
+  it('chooses what ranks first, and the parts of a score add up to it', () => {
+    fc.assert(
+      fc.property(placement, nodes, fc.nat(), fc.option(name), (wanted, views, seed, last) => {
+        const at = views.find(({ peerId }) => peerId === wanted.near)?.coordinate;
+        const options = { seed, nearAt: at, lastTurn: (last ?? undefined) as PeerId | undefined };
+        const ranked = rank(wanted, views, options);
+        assert.equal(best(wanted, candidatesFor(wanted, views), options)?.peerId, ranked[0]?.peerId);
+        for (const { score, parts } of ranked)
+          assert.ok(Math.abs(parts.reduce((sum, part) => sum + part.score, 0) - score) < 1e-6);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
   function couldEverRun(wanted: Placement, view: NodeView): boolean {
     if (view.role === 'submitter' || view.role === 'observer' || view.totalSlots === 0) return false;
     if (!view.types.includes(wanted.type)) return false;
@@ -204,7 +249,7 @@ describe('placement against its obvious twin', () => {
   it('answers the same whatever order the nodes come in', () => {
     fc.assert(
       fc.property(placement, nodes, fc.nat(), (wanted, views, seed) => {
-        assert.deepEqual(rank(wanted, views, seed), rank(wanted, views.toReversed(), seed));
+        assert.deepEqual(rank(wanted, views, { seed }), rank(wanted, views.toReversed(), { seed }));
       }),
     );
   });

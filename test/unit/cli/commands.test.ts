@@ -209,6 +209,8 @@ describe('the command line', () => {
         'zone=eu',
         '--require',
         'disk=ssd',
+        '--require',
+        'memoryGiB>=32',
         '--prefer',
         'gpu=yes',
         '--avoid',
@@ -271,7 +273,7 @@ describe('the command line', () => {
       },
       affinity: {
         node: { peerId: world.agent.otherId, mode: 'require' },
-        require: { zone: 'eu', disk: 'ssd' },
+        require: { zone: 'eu', disk: 'ssd', memoryGiB: '>=32' },
         prefer: { gpu: 'yes' },
         avoid: { node: world.agent.peerId },
         key: 'k',

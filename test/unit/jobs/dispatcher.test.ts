@@ -111,7 +111,7 @@ describe('the dispatcher', () => {
     );
     await mesh.settle();
     assert.deepEqual(mesh.explain('job_2').nodes, [
-      { peerId: 'ann', fits: false, reasons: ['attached worker wrk_1: no free slot (1 of 1 in use)'] },
+      { peerId: 'ann', fits: false, reasons: ['attached worker wrk_1: is full: 1 of 1 slots in use'] },
     ]);
     assert.deepEqual(mesh.explain('job_3'), {
       state: 'queued',

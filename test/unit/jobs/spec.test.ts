@@ -34,6 +34,11 @@ describe('a job spec', () => {
       { type: 'echo', affinity: { node: { peerId: 'p', mod: 1 } } },
       'affinity.node',
     ],
+    [
+      'with a comparison without a number',
+      { type: 'echo', affinity: { require: { cpus: '>=many' } } },
+      'affinity.require.cpus',
+    ],
     ['with a label that is no text', { type: 'echo', labels: { a: 1 } }, 'labels.a'],
     [
       'with too many labels',
@@ -129,7 +134,7 @@ describe('a job spec', () => {
       type: 'echo',
       payload: nested(PAYLOAD_DEPTH_LIMIT),
       idempotencyKey: 'k',
-      affinity: { node: { peerId: 'p' }, key: 'k', avoid: { node: 'q' } },
+      affinity: { node: { peerId: 'p' }, key: 'k', near: 'r', avoid: { node: 'q' }, require: { m: '>=32' } },
       retry: { backoff: [1, 2] },
       labels: { a: 'b' },
     });
