@@ -6,6 +6,9 @@ import { simulate } from '../world/simulate.ts';
 const CAUGHT: Readonly<Record<string, { readonly seeds: readonly number[]; readonly law: RegExp }>> = {
   'ack-before-majority': { seeds: [2, 3, 7, 9, 10, 12], law: /replicas apply the same|not known any more/ },
   'skip-sync': { seeds: [1, 2, 9, 10], law: /replicas apply the same|not known any more/ },
+  'count-retry-twice': { seeds: [1, 5, 6, 8, 9, 11], law: /counts \d+ failures of/ },
+  'stale-index-on-cancel': { seeds: [2, 3, 5, 8, 9, 10], law: /differ from a rebuild/ },
+  'release-on-failure': { seeds: [3, 5, 9, 13], law: /begins, but its parent|ended dead and/ },
   'ignore-fence': { seeds: [2, 3, 4, 9, 16], law: /completes with stale token/ },
 };
 
