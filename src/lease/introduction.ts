@@ -1,4 +1,4 @@
-import { AspenError, type Clock, every, type Logger, type PeerId, sleep, Tasks } from '../base/index.ts';
+import { AspenError, type Clock, every, type Logger, type PeerId, Tasks } from '../base/index.ts';
 import type { Messenger } from '../mesh/index.ts';
 import { StorageFault } from '../storage/index.ts';
 import { introduceMethod, introductionToWire, objectionFromWire } from './peer-memory.ts';
@@ -6,8 +6,9 @@ import { answersNeeded, type Claim } from './peer-memory-rules.ts';
 import type { Configuration } from './raft/index.ts';
 
 const ASK_TIMEOUT_MS = 2_000;
-const ASK_EVERY_MS = 200;
-const ASK_AGAIN_MS = 1_000;
+/** How often it is looked whether enough agree, beside each answer: the configuration may have changed. */
+const LOOK_EVERY_MS = 1_000;
+const ASK_AGAIN_MS = 500;
 
 export interface IntroducerComponents {
   readonly self: PeerId;
@@ -36,6 +37,7 @@ export class Introducer {
   readonly #asking = new Set<PeerId>();
   readonly #tasks: Tasks;
   #parts: readonly Disposable[] = [];
+  #wake: () => void = () => undefined;
   #isTakingPart = false;
   #isRefused = false;
 
@@ -69,15 +71,14 @@ export class Introducer {
   /** W8. @returns false when somebody objected, or the signal came first. */
   async untilAgreed(signal: AbortSignal): Promise<boolean> {
     const { clock } = this.#components;
+    signal.addEventListener('abort', () => this.#wake(), { once: true });
+    this.#introduceToAll();
     while (!this.#isEnough()) {
       if (this.#isRefused || signal.aborted) return false;
-      this.#introduceToAll();
-      try {
-        await sleep(clock, ASK_EVERY_MS, signal);
-      } catch (error) {
-        if (!signal.aborted) throw error;
-        return false;
-      }
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#wake = resolve;
+      using _timer = clock.setTimer(LOOK_EVERY_MS, resolve);
+      await promise;
     }
     return !this.#isRefused;
   }
@@ -132,11 +133,13 @@ export class Introducer {
     );
     if (objection === null) {
       this.#agreed.set(peer, isTakingPart);
+      this.#wake();
       if (this.#isTakingPart && !isTakingPart) await this.#ask(peer, signal);
       return;
     }
     if (this.#isRefused) return;
     this.#isRefused = true;
+    this.#wake();
     onObjection(new StorageFault('damaged', `the store of this node ${objection} (remembered by ${peer})`));
   }
 }
