@@ -61,6 +61,24 @@ describe('queues of three agents', function () {
     assert.equal(mostAtOnce(jobs), 2);
   });
 
+  it('whoever watches a queue at another agent is told of each change, in order', async () => {
+    const client = await other.connect();
+    const seen: string[] = [];
+    client.onNotification(({ method, params }) => {
+      if (method === 'job.change') seen.push(`${params['id']} ${params['state']}`);
+    });
+    const { subscription } = (await client.call('job.watch', { filter: { queue: 'seen' } })) as {
+      subscription: string;
+    };
+    await leader.submit({ type: 'echo', payload: 1 });
+    const { id } = await leader.submit({ type: 'echo', payload: 1, queue: 'seen' });
+    await until(async () => seen.includes(`${id} succeeded`), {
+      what: 'the watcher to see the end of the job',
+    });
+    assert.deepEqual(seen, [`${id} queued`, `${id} running`, `${id} succeeded`]);
+    assert.deepEqual(await client.call('job.watchStop', { subscription }), { stopped: true });
+  });
+
   it('a dead job is found by its reason, redriven once, and purged', async () => {
     const flag = `${cluster.directory}/mended`;
     const command = `test -e ${flag} || exit 3`;
