@@ -94,7 +94,7 @@ function explainAfterAWhile({ call, tell }: CommandContext, id: string): Disposa
   const timer = setTimeout(() => {
     call('job.explain', { id }).then(
       ({ state, waitingFor }) => {
-        if (state !== 'queued') return;
+        if (state !== 'queued' && state !== 'blocked') return;
         tell(`aspen-agent: ${id} waits for ${waitingFor}; more: aspen-agent job explain ${id}`);
       },
       (error: Error) => tell(`aspen-agent: ${id} has not begun: ${error.message}`),
