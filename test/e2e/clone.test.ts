@@ -42,8 +42,13 @@ describe('a copied data directory', function () {
       );
       assert.ok(told.includes(copy.peerId));
       assert.match(told, /Stop one of the two/);
-      const seen = await leader.call<Connectivity>('agent.status', {});
-      assert.ok(seen.connectivity.problems.some((problem) => problem.includes(`${copy.peerId} runs twice`)));
+      await until(
+        async () => {
+          const { connectivity } = await leader.call<Connectivity>('agent.status', {});
+          return connectivity.problems.some((problem) => problem.includes(`${copy.peerId} runs twice`));
+        },
+        { what: 'the leader to tell of it' },
+      );
       const shown = await copy.cli(['status']);
       assert.match(shown.stdout, /already runs elsewhere/);
       await writer.more(200);
