@@ -13,6 +13,6 @@ export { CALM_LINKS, LinkFaults, type LinkProfile } from './link-faults.ts';
 export { type NemesisTargets, scheduleNemesis } from './nemesis.ts';
 export { type RunEnd, type RunLimits, type Scheduled, Scheduler } from './scheduler.ts';
 export { SimClock, type SimClockOptions } from './sim-clock.ts';
-export { type CrashPoint, SimProcess } from './sim-process.ts';
+export { type CrashPoint, ProcessGone, SimProcess } from './sim-process.ts';
 export { SimDisk, type SimDiskOptions, SimStore } from './sim-store.ts';
 export { Trace } from './trace.ts';

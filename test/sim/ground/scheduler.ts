@@ -32,6 +32,9 @@ export class Scheduler {
   #lastSequence = 0;
   #eventsRun = 0;
   #observe: (event: SimEvent) => void = () => undefined;
+  #onRejection: (reason: unknown) => void = (reason) => {
+    throw reason;
+  };
 
   constructor(seed: number) {
     this.#random = new SeededRandom(seed);
@@ -49,6 +52,11 @@ export class Scheduler {
   /** @param observe is told every event before it runs, e.g. to trace it. */
   observeEvents(observe: (event: SimEvent) => void): void {
     this.#observe = observe;
+  }
+
+  /** @param handle is told what a promise that nobody awaited rejected with. @default the run ends with it */
+  onRejection(handle: (reason: unknown) => void): void {
+    this.#onRejection = handle;
   }
 
   /** Events of the same moment run in an order drawn from the seed. */
@@ -116,7 +124,6 @@ export class Scheduler {
 
   async #settle(): Promise<void> {
     await new Promise((resolve) => realTurn(resolve));
-    const [rejection] = this.#rejections.splice(0);
-    if (rejection !== undefined) throw rejection;
+    for (const rejection of this.#rejections.splice(0)) this.#onRejection(rejection);
   }
 }

@@ -1,7 +1,15 @@
+import { StorageFault } from '../../../src/storage/index.ts';
 import type { Scheduled, Scheduler } from './scheduler.ts';
 
 /** Where a process may be told to die: just before or just after it used a port. */
 export type CrashPoint = `${'before' | 'after'} ${'write' | 'sync' | 'send'}`;
+
+/** What the ports of a dead process answer to code that has not ended yet: nobody sees it. */
+export class ProcessGone extends StorageFault {
+  constructor(name: string) {
+    super('closed', `the process of ${name} is gone`);
+  }
+}
 
 /** Between callbacks that were held up, so that they run in the order in which they came. Unit: ms. */
 const APART_MS = 1e-6;
@@ -14,6 +22,9 @@ export class SimProcess {
   readonly name: string;
   readonly #scheduler: Scheduler;
   readonly #onCrash: (() => void)[] = [];
+  #onUncaught: (error: unknown) => void = (error) => {
+    throw error;
+  };
   #isAlive = true;
   #isPaused = false;
   #held: (() => void)[] = [];
@@ -58,7 +69,12 @@ export class SimProcess {
   enter(run: () => void): void {
     if (!this.#isAlive) return;
     if (this.#isPaused) this.#held.push(run);
-    else run();
+    else this.#call(run);
+  }
+
+  /** @param handle is told what a callback of the living process threw. @default the run ends with it */
+  onUncaught(handle: (error: unknown) => void): void {
+    this.#onUncaught = handle;
   }
 
   /** Stops it as SIGSTOP does; its clocks go on. */
@@ -97,6 +113,15 @@ export class SimProcess {
     this.#isAlive = false;
     this.#held = [];
     for (const release of this.#onCrash.reverse()) release();
+  }
+
+  /** Whoever died within a call has nothing more to say, not even that its disk is out of reach. */
+  #call(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      if (this.#isAlive) this.#onUncaught(error);
+    }
   }
 
   #resume(): void {

@@ -11,7 +11,7 @@ import {
   tableSnapshot,
   type Write,
 } from '../../../src/storage/index.ts';
-import type { SimProcess } from './sim-process.ts';
+import { ProcessGone, type SimProcess } from './sim-process.ts';
 
 export interface SimDiskOptions {
   /** Unit: ms. @default 0.2 */
@@ -36,6 +36,7 @@ export class SimDisk {
   #isFull = false;
   #willFailSync = false;
   #wasHarmed = false;
+  #isDamaged = false;
   #openFault: StorageFault | undefined;
 
   constructor(random: Random, { shortestSyncMs = 0.2, longestSyncMs = 5 }: SimDiskOptions = {}) {
@@ -70,6 +71,10 @@ export class SimDisk {
   /** Whether it ever failed in a way for which an agent must end itself. */
   get wasHarmed(): boolean {
     return this.#wasHarmed;
+  }
+
+  get isDamaged(): boolean {
+    return this.#isDamaged;
   }
 
   failNextSync(): void {
@@ -112,6 +117,7 @@ export class SimDisk {
 
   #harm(key: Key, value: Uint8Array): Key {
     this.#wasHarmed = true;
+    this.#isDamaged = true;
     this.persist([{ type: 'put', key, value }]);
     return key;
   }
@@ -241,6 +247,7 @@ export class SimStore implements Store {
   }
 
   #checkOpen(): void {
+    if (!this.#process.isAlive) throw new ProcessGone(this.#process.name);
     if (this.#fault?.kind === 'closed') throw this.#fault;
   }
 }

@@ -51,7 +51,7 @@ export class KvClients {
   async surveyAll(): Promise<void> {
     for (const { name } of this.#world.members) {
       for (const key of REGISTER_KEYS) await this.#register(`survey ${name}`, name, { type: 'get', key });
-      const writes = await this.#surveyedKeys(name);
+      const writes = await this.#insist(() => this.#surveyedKeys(name));
       this.#world.observe({ type: 'surveyed', node: name, writes });
     }
   }
@@ -157,6 +157,18 @@ export class KvClients {
       }
     } catch (error) {
       this.#world.expectRefusal(error);
+    }
+  }
+
+  /** Damage that lay hidden on a disk may show only now: the node ends and comes back. */
+  async #insist<T>(ask: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await ask();
+      } catch (error) {
+        this.#world.expectRefusal(error);
+        await this.#world.pause(LONGEST_PAUSE_MS);
+      }
     }
   }
 

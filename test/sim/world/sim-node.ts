@@ -113,6 +113,12 @@ export class SimNode {
     void this.#boot();
   }
 
+  /** A promise that nobody awaited rejected because of this machine's disk. */
+  hasFailed(error: unknown): void {
+    const life = this.#life;
+    if (life !== undefined) this.#fatal(life.process, error);
+  }
+
   /** Power is lost: unsynced writes may be gone, nobody is told. */
   crash(): void {
     const life = this.#life;
@@ -142,7 +148,11 @@ export class SimNode {
     if (life.process.isPaused)
       await Promise.race([life.death, new Promise<void>((go) => life.process.enter(go))]);
     const handler = life.handlers[method] as (params: unknown, connection: Connection) => Promise<Result<M>>;
-    return Promise.race([handler(checked, connectionTo(life.process)), life.death]);
+    try {
+      return await Promise.race([handler(checked, connectionTo(life.process)), life.death]);
+    } catch (error) {
+      throw this.#isDisksDoing(error) ? endedByDisk(this.name, error) : error;
+    }
   }
 
   #alive(): Life {
@@ -173,12 +183,16 @@ export class SimNode {
     boot.process.onCrash(() =>
       death.reject(new AspenError('UNAVAILABLE', `${this.name} died`, { outcome: 'unknown' })),
     );
+    boot.process.onUncaught((error) => this.#fatal(boot.process, error));
     const ticket = this.#isMember ? undefined : this.#ticket;
     const daemon = new Daemon(
       { platform: boot.platform, onFatal: (error) => this.#fatal(boot.process, error) },
       { config: configOf(this.name, this.#options), ...(ticket !== undefined && { ticket }) },
     );
-    const handlers = createHandlers(daemon, { pid: 1, onStop: () => this.retire() });
+    const handlers = createHandlers(daemon, {
+      pid: 1,
+      onStop: () => boot.process.after(0, () => this.retire(), 'ends'),
+    });
     return { ...boot, daemon, handlers, death: death.promise, isReady: false };
   }
 
@@ -204,6 +218,14 @@ export class SimNode {
   #isDisksDoing(error: unknown): boolean {
     return error instanceof StorageFault && (this.machine.disk.wasHarmed || error.kind === 'full');
   }
+}
+
+/** A caller sees the connection of such an agent break. */
+function endedByDisk(name: string, cause: unknown): AspenError {
+  return new AspenError('UNAVAILABLE', `${name} ended itself: ${String(cause)}`, {
+    outcome: 'unknown',
+    cause,
+  });
 }
 
 function configOf(name: string, options: SimNodeOptions) {

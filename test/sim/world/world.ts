@@ -4,12 +4,14 @@ import { jobsModule } from '../../../src/jobs/index.ts';
 import type { MachineModule } from '../../../src/lease/machine/index.ts';
 import type { MemoryNetwork } from '../../../src/mesh/index.ts';
 import type { ParamsInput, Result } from '../../../src/rpc/index.ts';
+import { StorageFault } from '../../../src/storage/index.ts';
 import type { Observation } from '../check/index.ts';
 import {
   CALM_LINKS,
   type FaultPlanOptions,
   LinkFaults,
   type NemesisTargets,
+  ProcessGone,
   Scheduler,
   type SimClockOptions,
   type SimDisk,
@@ -117,6 +119,7 @@ export class World {
         ),
     );
     this.#members = new Set(this.nodes.slice(0, memberCount));
+    this.scheduler.onRejection((reason) => this.#rejected(reason));
     this.scheduler.observeEvents(({ atMs, label }) => this.trace.note(`${atMs} ${label}`));
   }
 
@@ -356,6 +359,15 @@ export class World {
     this.node(name).life?.clock.sleep(forMs);
   }
 
+  /** No more than one disk of a world is damaged, so damage has an owner. */
+  #rejected(reason: unknown): void {
+    if (reason instanceof ProcessGone) return;
+    const owner = this.nodes.find(({ machine }) => machine.disk.isDamaged);
+    if (reason instanceof StorageFault && reason.kind === 'damaged' && owner !== undefined)
+      owner.hasFailed(reason);
+    else throw reason;
+  }
+
   #jumpWall(name: string, byMs: number): void {
     const node = this.node(name);
     node.jumpWall(byMs);
@@ -366,8 +378,8 @@ export class World {
     const name = (peerId: PeerId) => this.#names.get(peerId) ?? 'stranger';
     const enter = (peerId: PeerId, arrive: () => void) => {
       const process = this.nodes.find((node) => node.name === name(peerId))?.life?.process;
-      if (process?.isPaused === true) process.enter(arrive);
-      else arrive();
+      if (process === undefined) arrive();
+      else process.enter(arrive);
     };
     return new WorldWire(enter, {
       clock: {
