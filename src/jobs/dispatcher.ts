@@ -1,6 +1,14 @@
 import { z } from 'zod';
 import type { NodeRole, NodeView } from '../affinity/index.ts';
-import { type Clock, every, type Logger, type PeerId, type Random, type Timer } from '../base/index.ts';
+import {
+  type Clock,
+  type Coordinate,
+  every,
+  type Logger,
+  type PeerId,
+  type Random,
+  type Timer,
+} from '../base/index.ts';
 import type { KeptSession, Leadership, Proposed, SessionKeeper } from '../lease/index.ts';
 import { type Bucket, parseWith } from '../lease/machine/index.ts';
 import type { Messenger } from '../mesh/index.ts';
@@ -31,6 +39,10 @@ export interface DispatcherComponents {
   readonly log: Logger;
   /** The role in a node's certificate; undefined for no member. */
   readonly roleOf: (peerId: PeerId) => NodeRole | undefined;
+  /** Members as they were heard of last, for explanations: also those without a session. @default only who has one */
+  readonly knownNodes?: (() => readonly NodeView[]) | undefined;
+  /** Where a node is in the network. @default nobody knows */
+  readonly coordinateOf?: ((peerId: PeerId) => Coordinate | undefined) | undefined;
 }
 
 const SWEEP_MS = 250;
@@ -69,6 +81,7 @@ export class Dispatcher implements Disposable {
   /** Plans that are proposed and not agreed yet. */
   #underWay = 0;
   #isPlanMissed = false;
+  #elsewhereCount = 0;
 
   constructor(components: DispatcherComponents) {
     const { leadership, sessions, clock, log } = components;
@@ -219,9 +232,25 @@ export class Dispatcher implements Disposable {
       nowMs: clock.monotonicMs(),
       seed: random.uint32(),
       gate: budget && gateOf(budget),
+      coordinateOf: this.#components.coordinateOf,
     });
+    this.#tellElsewhere(planned);
     if (budget !== undefined) this.#ringAfter(budget.retryAfterMs);
     return planned;
+  }
+
+  #tellElsewhere(planned: readonly PlannedAssignment[]): void {
+    for (const { isElsewhere, job, line, peerId } of planned) {
+      if (!isElsewhere) continue;
+      this.#elsewhereCount += 1;
+      const preferred = line.placement.node?.peerId;
+      this.#components.log.info({ jobId: job.id, peerId, preferred }, 'preferred node waited for in vain');
+    }
+  }
+
+  /** Jobs that were planned elsewhere than on their preferred node, since this node leads. */
+  get elsewhereCount(): number {
+    return this.#elsewhereCount;
   }
 
   /** @returns undefined where nothing is limited, which costs nothing then. */
@@ -245,7 +274,7 @@ export class Dispatcher implements Disposable {
 
   /** P2, P7: the pools of a node stand together, what it runs itself first. */
   #nodeViews(): NodeView[] {
-    const { sessions, clock, roleOf } = this.#components;
+    const { sessions, clock, roleOf, coordinateOf } = this.#components;
     const views: NodeView[] = [];
     for (const [peerId, report] of [...this.#reports].sort(byPeerId)) {
       const session = sessions.find(peerId);
@@ -253,9 +282,10 @@ export class Dispatcher implements Disposable {
       if (session === undefined || role === undefined) continue;
       const isSuspect = session.isSuspect || session.sessionId !== report.sessionId;
       const silentForMs = clock.monotonicMs() - session.lastRenewalMs;
+      const coordinate = coordinateOf?.(peerId);
       for (const pool of poolsOf(report)) {
         const freeSlots = Math.max(0, pool.totalSlots - this.#keeper.countOf(peerId, pool.pool));
-        views.push({ ...pool, peerId, role, freeSlots, isSuspect, silentForMs });
+        views.push({ ...pool, peerId, role, freeSlots, isSuspect, silentForMs, coordinate });
       }
     }
     return views;
@@ -301,7 +331,14 @@ export class Dispatcher implements Disposable {
       const found = resolveRecord(jobs, id);
       return [found, found.state === 'queued' ? heldOf(found, jobs, leadership.groupMs()) : undefined];
     });
-    return explainJob(record, this.#nodeViews(), { held, stateOf: (name) => this.#record(name)?.state });
+    const views = this.#nodeViews();
+    const seen = new Set(views.map(({ peerId }) => peerId));
+    const absent = (this.#components.knownNodes?.() ?? []).filter(({ peerId }) => !seen.has(peerId));
+    return explainJob(record, [...views, ...absent], {
+      held,
+      stateOf: (name) => this.#record(name)?.state,
+      coordinateOf: this.#components.coordinateOf,
+    });
   }
 }
 

@@ -1,16 +1,41 @@
-import { type Explanation, explain, type NodeView } from '../affinity/index.ts';
+import {
+  explain,
+  type NodeView,
+  type Placement,
+  type RankedNode,
+  rank,
+  type ScorePart,
+} from '../affinity/index.ts';
+import type { Coordinate, PeerId } from '../base/index.ts';
 import { placementOf } from './plan.ts';
 import { isFinal, type JobRecord } from './record.ts';
-import type { Dependency, DependencyOn } from './spec.ts';
+import type { Affinity, Dependency, DependencyOn } from './spec.ts';
 import type { Held } from './starts.ts';
+
+/** What the placement of a job makes of one node. */
+export interface ExplainedNode {
+  readonly peerId: string;
+  /** The attached worker that ranks first there; null for what the node runs itself. */
+  readonly pool: string | null;
+  /** It could start the job now. */
+  readonly fits: boolean;
+  /** It could start the job now, or once it is heard, has a free slot and is not draining. */
+  readonly isEligible: boolean;
+  /** Comparable within one explanation; null where it does not fit now. */
+  readonly score: number | null;
+  /** What rules it out now; empty where it fits. */
+  readonly reasons: readonly string[];
+  /** What its score is the sum of; empty where it does not fit. */
+  readonly parts: readonly ScorePart[];
+}
 
 /** Why a job is not running, or what it waits for. */
 export interface JobExplanation {
   readonly state: JobRecord['state'];
   /** One phrase; null when the job is final. */
   readonly waitingFor: string | null;
-  /** Every node that holds a session, with what rules it out now. */
-  readonly nodes: { readonly peerId: string; readonly fits: boolean; readonly reasons: string[] }[];
+  /** Every member that was heard of: the best first, then those that may fit later, then those that cannot. */
+  readonly nodes: readonly ExplainedNode[];
 }
 
 /** What else than nodes a job may wait for. */
@@ -19,39 +44,60 @@ export interface Surroundings {
   readonly held: Held | undefined;
   /** The state of another job; undefined for one that is not known any more. */
   readonly stateOf: (id: string) => JobRecord['state'] | undefined;
+  readonly coordinateOf?: ((peerId: PeerId) => Coordinate | undefined) | undefined;
 }
 
-/** @param views one for each pool of a node. */
+/** @param views one for each pool of a node, and one for each member without a session. */
 export function explainJob(
   record: JobRecord,
   views: readonly NodeView[],
-  { held, stateOf }: Surroundings,
+  { held, stateOf, coordinateOf }: Surroundings,
 ): JobExplanation {
-  const nodes = [...Map.groupBy(views, ({ peerId }) => peerId).values()];
-  const explained = nodes.map((pools) => explainNode(record, pools));
+  const placement = placementOf(record.spec);
+  const nearAt = placement.near === undefined ? undefined : coordinateOf?.(placement.near);
+  const ranked = rank(placement, views, { seed: 0, nearAt });
+  const byNode = [...Map.groupBy(views, ({ peerId }) => peerId).values()];
+  const nodes = byNode
+    .map((pools) => explainNode(placement, pools, ranked))
+    .sort((left, right) => levelOf(right) - levelOf(left) || (left.peerId < right.peerId ? -1 : 1));
   return {
     state: record.state,
-    waitingFor: held?.reason ?? waitingFor(record, explained, stateOf),
-    nodes: explained.map(({ peerId, fits, reasons }) => ({ peerId, fits, reasons: [...reasons] })),
+    waitingFor: held?.reason ?? waitingFor(record, nodes, stateOf),
+    nodes,
   };
+}
+
+/** Those that fit by their score, which is never negative; then who may fit later, then the rest. */
+function levelOf({ score, isEligible }: ExplainedNode): number {
+  return score ?? (isEligible ? -1 : -2);
 }
 
 /**
  * One answer for all pools of a node: it fits when one of them does. Otherwise those that offer the type speak, each for itself, and
  * where none does, the node as a whole.
  */
-function explainNode(record: JobRecord, pools: readonly NodeView[]): Explanation {
-  const placement = placementOf(record.spec);
+function explainNode(
+  placement: Placement,
+  pools: readonly NodeView[],
+  ranked: readonly RankedNode[],
+): ExplainedNode {
+  const { peerId } = pools[0] as NodeView;
+  const first = ranked.find((one) => one.peerId === peerId);
+  if (first !== undefined) {
+    const { pool, score, parts } = first;
+    return { peerId, pool, fits: true, isEligible: true, score, reasons: [], parts };
+  }
   const offering = pools.filter(({ types }) => types.includes(placement.type));
-  if (offering.length === 0) return explain(placement, [asOne(pools)])[0] as Explanation;
-  const explained = explain(placement, offering);
+  const asked = offering.length === 0 ? [asOne(pools)] : offering;
+  const explained = explain(placement, asked);
   return {
-    peerId: (pools[0] as NodeView).peerId,
-    fits: explained.some(({ fits }) => fits),
+    peerId,
+    pool: null,
+    fits: false,
     isEligible: explained.some(({ isEligible }) => isEligible),
-    reasons: explained.some(({ fits }) => fits)
-      ? []
-      : explained.flatMap(({ reasons }, at) => reasons.map((reason) => inNameOf(offering[at], reason))),
+    score: null,
+    reasons: explained.flatMap(({ reasons }, at) => reasons.map((reason) => inNameOf(asked[at], reason))),
+    parts: [],
   };
 }
 
@@ -73,7 +119,7 @@ function inNameOf(view: NodeView | undefined, reason: string): string {
 
 function waitingFor(
   record: JobRecord,
-  nodes: readonly { readonly fits: boolean; readonly isEligible: boolean }[],
+  nodes: readonly ExplainedNode[],
   stateOf: (id: string) => JobRecord['state'] | undefined,
 ): string | null {
   if (isFinal(record.state)) return null;
@@ -82,11 +128,30 @@ function waitingFor(
   if (record.state === 'running') return `attempt ${record.attempt} to end`;
   if (record.state === 'cancelling') return 'its worker to prove that the attempt is over';
   if (record.state === 'scheduled') return timeOf(record);
+  const named = record.spec.affinity.node;
+  if (named !== null) {
+    const waits = waitingForNode(named, record.spec.affinity.waitMs, nodes);
+    if (waits !== undefined) return waits;
+  }
   if (nodes.length === 0) return 'a node that runs jobs';
   if (nodes.some(({ fits }) => fits)) return 'its turn: a node fits and has a free slot';
   if (nodes.some(({ isEligible }) => isEligible))
     return 'a node that fits to be heard and to have a free slot';
   return `a node that fits: none of ${nodes.length} does`;
+}
+
+/** @returns undefined where it is not the named node that is waited for. */
+function waitingForNode(
+  { peerId, mode }: NonNullable<Affinity['node']>,
+  waitMs: number,
+  nodes: readonly ExplainedNode[],
+): string | undefined {
+  const node = nodes.find((one) => one.peerId === peerId);
+  if (node?.fits === true) return undefined;
+  const why = node === undefined ? 'not heard of' : node.reasons.join('; ');
+  if (mode === 'require') return `its node ${peerId}: ${why}`;
+  const isOther = nodes.some(({ fits }) => fits) && node?.isEligible !== false;
+  return isOther ? `its preferred node ${peerId}, for ${waitMs} ms at most: ${why}` : undefined;
 }
 
 /** Its first open parent by name, the others by number. */

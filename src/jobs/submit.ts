@@ -8,6 +8,7 @@ import { type ApplyContext, textKey } from './machine-port.ts';
 import { NOTHING_UNMET, type PackedSpec, packSpec } from './packing.ts';
 import type { JobRecord, JobState } from './record.ts';
 import { findRecord, putRecord } from './record-store.ts';
+import { checkRequiredNode } from './required-node.ts';
 import { type JobSpec, jobIdSchema } from './spec.ts';
 import { checkedSpec } from './spec-check.ts';
 import { orderOf } from './submit-order.ts';
@@ -76,6 +77,7 @@ function submitOne({ id, spec }: SubmitItem, offset: number, context: ApplyConte
   const known = findRecord(context, id);
   if (known !== undefined) return sameJob(known, spec);
   checkDeadline(spec, context);
+  checkRequiredNode(spec, context);
   admit(spec, context);
   const fresh: JobRecord = {
     id,

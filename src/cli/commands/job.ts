@@ -282,8 +282,15 @@ function explainOutput(id: string, explained: Result<'job.explain'>): Output {
         ['waiting for', waitingFor ?? undefined],
       ]) +
       formatTable(
-        ['node', 'fits', 'because'],
-        nodes.map(({ peerId, fits, reasons }) => [peerId, fits ? 'yes' : 'no', reasons.join('; ')]),
+        ['node', 'fits', 'score', 'because'],
+        nodes.map(({ peerId, pool, fits, isEligible, score, reasons, parts = [] }) => [
+          pool === null || pool === undefined ? peerId : `${peerId} (worker ${pool})`,
+          fits ? 'now' : isEligible === true ? 'later' : 'no',
+          score === null || score === undefined ? '-' : score.toFixed(2),
+          fits
+            ? parts.map((part) => `${part.reason} (${part.score.toFixed(2)})`).join('; ')
+            : reasons.join('; '),
+        ]),
       ),
   };
 }

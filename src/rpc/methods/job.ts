@@ -56,7 +56,22 @@ const errorObjectSchema = z.object({
 const explainSchema = z.object({
   state: jobStateSchema,
   waitingFor: z.string().nullable(),
-  nodes: z.array(z.object({ peerId: z.string(), fits: z.boolean(), reasons: z.array(z.string()) })),
+  nodes: z
+    .array(
+      z.looseObject({
+        peerId: z.string(),
+        pool: z.string().nullable().optional().describe('The attached worker that ranks first there.'),
+        fits: z.boolean().describe('It could start the job now.'),
+        isEligible: z
+          .boolean()
+          .optional()
+          .describe('It could, once it is heard, has a free slot and is not draining.'),
+        score: z.number().nullable().optional().describe('Comparable within one answer.'),
+        reasons: z.array(z.string()).describe('What rules it out now.'),
+        parts: z.array(z.object({ score: z.number(), reason: z.string() })).optional(),
+      }),
+    )
+    .describe('Every member that was heard of, the best first.'),
 });
 
 const progressSchema = z

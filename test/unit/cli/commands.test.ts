@@ -311,7 +311,7 @@ describe('the command line', () => {
 
   it('explains why a job does not run', async () => {
     await run('job', 'submit', 'paint');
-    assert.match((await run('job', 'explain', 'last')).stdout, /no +does not run jobs of type "paint"/);
+    assert.match((await run('job', 'explain', 'last')).stdout, /no +- +does not run jobs of type "paint"/);
   });
 
   it('keeps control characters of other machines away from the terminal', async () => {

@@ -110,13 +110,18 @@ describe('the dispatcher', () => {
       { id: 'job_3', type: 'draw' },
     );
     await mesh.settle();
+    const isOut = { peerId: 'ann', pool: null, fits: false, score: null, parts: [] };
     assert.deepEqual(mesh.explain('job_2').nodes, [
-      { peerId: 'ann', fits: false, reasons: ['attached worker wrk_1: is full: 1 of 1 slots in use'] },
+      {
+        ...isOut,
+        isEligible: true,
+        reasons: ['attached worker wrk_1: is full: 1 of 1 slots in use'],
+      },
     ]);
     assert.deepEqual(mesh.explain('job_3'), {
       state: 'queued',
       waitingFor: 'a node that fits: none of 1 does',
-      nodes: [{ peerId: 'ann', fits: false, reasons: ['runs no jobs of type draw; it runs echo, paint'] }],
+      nodes: [{ ...isOut, isEligible: false, reasons: ['runs no jobs of type draw; it runs echo, paint'] }],
     });
   });
 
