@@ -25,6 +25,25 @@ export function beginsTooEarly({ id, spec }: JobRecord, context: ApplyContext): 
   });
 }
 
+/** Limits never exceeded: counted from the records, after a start of this job, and not from what the module counts. */
+export function exceedsLimit({ id, spec }: JobRecord, context: ApplyContext): string[] {
+  const limits = context
+    .table<{ concurrency?: number; perKey?: number }>('limits')
+    .get(`queue/${textKey(spec.queue)}`);
+  if (limits === undefined) return [];
+  const held = [...context.table<PackedRecord>('live').range({})]
+    .map(([key]) => storedRecord(context, key))
+    .filter((record) => record?.running != null && record.spec.queue === spec.queue);
+  const ofKey = held.filter((record) => record?.spec.concurrencyKey === spec.concurrencyKey);
+  const { concurrency = Number.POSITIVE_INFINITY, perKey = Number.POSITIVE_INFINITY } = limits;
+  const told: string[] = [];
+  if (held.length > concurrency)
+    told.push(`${id} is one of ${held.length} in ${spec.queue}, not ${concurrency}`);
+  if (spec.concurrencyKey !== null && ofKey.length > perKey)
+    told.push(`${id} is one of ${ofKey.length} of ${spec.concurrencyKey}, not ${perKey}`);
+  return told;
+}
+
 /** An attempt that failed counts once, and what ends counts no more. */
 export function countsWrongly(was: JobRecord | undefined, is: JobRecord): string[] {
   const counted = is.failureCount - (was?.failureCount ?? 0);

@@ -1,6 +1,6 @@
 import type { JobRecord } from '../../../src/jobs/record.ts';
 import type { ApplyContext, MachineModule } from '../../../src/lease/machine/index.ts';
-import { beginsTooEarly, countsWrongly, indexDiffers, storedRecord } from './job-laws.ts';
+import { beginsTooEarly, countsWrongly, exceedsLimit, indexDiffers, storedRecord } from './job-laws.ts';
 
 /** What the law of jobs speaks of, seen where it happens. */
 export interface JobMoves {
@@ -39,6 +39,8 @@ export function watchJobs(module: MachineModule, moves: JobMoves): MachineModule
             const { position } = context;
             const wrong = kind === 'settle' ? countsWrongly(was, is) : [];
             if (kind === 'assign' && is.state === 'running') wrong.push(...beginsTooEarly(is, context));
+            if (kind === 'assign' && is.running !== null && was?.running === null)
+              wrong.push(...exceedsLimit(is, context));
             for (const what of wrong) moves.breach(what);
             if (
               kind === 'assign' &&
