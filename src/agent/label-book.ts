@@ -14,6 +14,21 @@ const changeSchema = z.object({
 
 export type Labels = Readonly<Record<string, string>>;
 
+/** Labels that a node publishes by itself; nobody sets them. */
+export const RESERVED_PREFIX = 'aspen/';
+/** Those that stand under their own name as well, where the owner says nothing else. */
+const PLAIN_FACTS = ['cpus', 'memoryGiB'] as const;
+
+/**
+ * What jobs may ask a node for: what its machine is under the reserved prefix, which nobody can claim otherwise; `cpus` and `memoryGiB`
+ * plainly, below what the owner set.
+ */
+export function placementLabels(owned: Labels, machine: Labels): Labels {
+  const plain = PLAIN_FACTS.flatMap((name) => (machine[name] === undefined ? [] : [[name, machine[name]]]));
+  const reserved = Object.entries(machine).map(([name, value]) => [`${RESERVED_PREFIX}${name}`, value]);
+  return { ...Object.fromEntries(plain), ...owned, ...Object.fromEntries(reserved) };
+}
+
 /** A node's labels: those of its configuration, then what was set and removed at run time, which outlives the process. */
 export class LabelBook {
   readonly #directory: DataDirectory;
@@ -51,6 +66,11 @@ export class LabelBook {
     readonly labels: Labels;
     readonly remove: readonly string[];
   }): Promise<Labels> {
+    const reserved = Object.keys(labels).find((key) => key.startsWith(RESERVED_PREFIX));
+    if (reserved !== undefined) {
+      const message = `${reserved}: labels that begin with ${RESERVED_PREFIX} are told by the node itself`;
+      throw new AspenError('INVALID_PARAMS', message, { details: { path: `labels.${reserved}` } });
+    }
     const overrides: Record<string, string | null> = { ...this.#overrides, ...labels };
     for (const key of remove) {
       if (Object.hasOwn(this.#configured, key)) overrides[key] = null;

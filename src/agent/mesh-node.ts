@@ -25,9 +25,11 @@ import {
 } from '../mesh/index.ts';
 import { StorageFault, type Store } from '../storage/index.ts';
 import type { AgentConfig } from './config.ts';
+import { DrainBook } from './drain-book.ts';
 import { StoreGateMemory } from './gate-memory.ts';
 import { StoreKnownPeersMemory } from './known-peers-memory.ts';
-import { LabelBook } from './label-book.ts';
+import { LabelBook, placementLabels } from './label-book.ts';
+import { memberViews } from './member-views.ts';
 import type { Membership } from './membership.ts';
 import { MembershipClient } from './membership-client.ts';
 import { isRevocationOf, linkMembership, REVOCATIONS } from './membership-links.ts';
@@ -86,6 +88,7 @@ export class MeshNode implements Startable {
   readonly outputs: OutputStore;
   readonly worker: WorkerHost;
   readonly labels: LabelBook;
+  readonly drain: DrainBook;
   readonly #identity: Identity;
   readonly #config: AgentConfig;
   #parts: readonly Disposable[] = [];
@@ -113,6 +116,7 @@ export class MeshNode implements Startable {
     this.#identity = createIdentity(crypto, directory.seed);
     this.self = this.#identity.peerId;
     this.labels = new LabelBook(directory, config.labels);
+    this.drain = new DrainBook(directory);
 
     // What a full disk did not take is told again by the others; it is not worth the process.
     const onMemoryFault = (error: unknown) => {
@@ -208,7 +212,8 @@ export class MeshNode implements Startable {
         random,
         log: logger.child({ part: 'worker' }),
         leader: () => this.group.status().leader,
-        labels: () => this.labels.all(),
+        labels: () => placementLabels(this.labels.all(), platform.machine ?? {}),
+        isDrained: () => this.drain.isDraining,
         onProgress: (jobId, fencingToken, progress) =>
           this.registry.publishProgress(jobId, fencingToken, progress),
         onFailure: onFatal,
@@ -226,6 +231,8 @@ export class MeshNode implements Startable {
         random,
         log: logger.child({ part: 'dispatcher' }),
         roleOf: (peerId) => this.gate.certificateOf(peerId)?.role,
+        coordinateOf: (peerId) => this.registry.node(peerId)?.coordinate,
+        knownNodes: () => memberViews(this.gate.members(), this.registry, clock.monotonicMs()),
       });
     });
   }
@@ -237,6 +244,7 @@ export class MeshNode implements Startable {
   async start(): Promise<void> {
     const { clock } = this.platform;
     await this.labels.load();
+    await this.drain.load();
     const { messenger } = this.mesh;
     this.#parts = [
       serveOutput({ messenger, store: this.outputs, clock }),
@@ -250,6 +258,13 @@ export class MeshNode implements Startable {
       messenger.handle('node/label', ({ from, body }) =>
         this.labels.onRequest(this.gate.certificateOf(from)?.role, body),
       ),
+      messenger.handle('node/drain', ({ from, body }) =>
+        this.drain.onRequest(this.gate.certificateOf(from)?.role, body),
+      ),
+      this.drain.onChange(() => {
+        this.#announce();
+        this.group.session.poke();
+      }),
       this.worker.onOfferChange(() => this.#announce()),
       this.labels.onChange(() => {
         this.#announce();
@@ -362,6 +377,8 @@ export class MeshNode implements Startable {
       ...(this.#power !== null && { power: this.#power }),
       startedAtMs: this.#startedAtMs,
       startCount: this.platform.directory.bootCount,
+      ...(this.drain.isDraining && { isDraining: true }),
+      ...(this.platform.machine !== undefined && { machine: this.platform.machine }),
     };
     const text = JSON.stringify(profile);
     if (text === this.#announced) return;

@@ -17,6 +17,7 @@ import { OsFileBox } from '../storage/os-files.ts';
 import { osMigrations } from '../storage/os-migrations.ts';
 import { moveAside } from '../storage/os-quarantine.ts';
 import { OsListenPorts } from './os-listen-ports.ts';
+import { readMachineLabels } from './os-machine-labels.ts';
 import { readPower } from './os-power.ts';
 import type { Platform } from './platform.ts';
 
@@ -51,6 +52,7 @@ export async function createOsPlatform({
     runner: new OsRunner(),
     environment: env,
     power: () => readPower(),
+    machine: readMachineLabels(),
     openStore: async () => {
       const checked = checkStoreFile(directory.storePath, { isGenuine: isSealed });
       logger.debug({ ...checked }, 'store checked');

@@ -31,6 +31,8 @@ export interface Platform {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** What the machine runs on now; null where it cannot tell. @default it cannot */
   power?(): Power | null;
+  /** What the machine is, as labels without a prefix: `os`, `arch`, `cpus`, `memoryGiB`, `hostname`. @default nothing is known */
+  readonly machine?: Readonly<Record<string, string>>;
   openStore(): Promise<Store>;
   /** Moves the (closed) store aside, to be looked at. @returns where it is; null when there was none. */
   quarantineStore(reason: string): Promise<string | null>;

@@ -23,6 +23,10 @@ export interface NodeProfile {
   /** By its own wall clock; with the count of its starts, how stable it is. */
   readonly startedAtMs?: number | undefined;
   readonly startCount?: number | undefined;
+  /** It takes no new jobs. */
+  readonly isDraining?: boolean | undefined;
+  /** What its machine is: `os`, `arch`, `cpus`, `memoryGiB`, `hostname`. */
+  readonly machine?: Readonly<Record<string, string>> | undefined;
 }
 
 /** Limits as in the configuration, so that whatever an owner may set can be told. */
@@ -40,6 +44,11 @@ const profileSchema = z.object({
   power: z.enum(['mains', 'battery']).optional(),
   startedAtMs: z.int().min(0).optional(),
   startCount: z.int().min(0).optional(),
+  isDraining: z.boolean().optional(),
+  machine: z
+    .record(z.string().max(64), z.string().max(256))
+    .refine((facts) => Object.keys(facts).length <= 16)
+    .optional(),
 });
 
 /** @throws AspenError INVALID_PARAMS when it is not a profile that others would accept. */

@@ -60,6 +60,8 @@ export interface WorkerHostComponents {
   readonly log: Logger;
   /** Whose assignments count; null while nobody is known to lead. */
   readonly leader: () => PeerId | null;
+  /** Its owner wants no new jobs here; what runs goes on. @default never */
+  readonly isDrained?: () => boolean;
   readonly labels: () => Readonly<Record<string, string>>;
   readonly onProgress: (jobId: string, fencingToken: number, progress: Progress) => void;
   readonly onFailure: (error: unknown) => void;
@@ -185,7 +187,7 @@ export class WorkerHost implements Startable {
       labels: { ...this.#components.labels() },
       types: this.#pools.own.types,
       slots: this.#options.slots,
-      isDraining: this.#isDraining,
+      isDraining: this.#isDraining || this.#components.isDrained?.() === true,
       pools: this.#pools.attached().map((worker) => worker.report()),
       attempts: this.#attempts.all().map(({ ref }) => ref),
     };

@@ -55,8 +55,10 @@ export const MUTATING_METHODS: ReadonlySet<MethodName> = new Set<MethodName>([
   'service.deregister',
   'worker.attach',
   'worker.detach',
+  'node.drain',
   'node.label',
   'node.revoke',
+  'node.undrain',
   'group.transfer',
   'group.recover',
 ]);

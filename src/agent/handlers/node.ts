@@ -3,7 +3,10 @@ import type { Handlers, NodeEntry } from '../../rpc/index.ts';
 import type { Daemon } from '../daemon.ts';
 import type { MeshNode } from '../mesh-node.ts';
 
-type NodeHandlers = Pick<Handlers, 'node.list' | 'node.label' | 'node.revoke'>;
+type NodeHandlers = Pick<
+  Handlers,
+  'node.list' | 'node.label' | 'node.drain' | 'node.undrain' | 'node.revoke'
+>;
 
 const LABEL_TIMEOUT_MS = 10_000;
 
@@ -21,6 +24,8 @@ export function nodeHandlers(daemon: Daemon): NodeHandlers {
       const after = await node.mesh.messenger.request(peerId as PeerId, 'node/label', change, options);
       return { peerId, labels: { ...(after as Record<string, string>) } };
     },
+    'node.drain': async ({ peerId }) => setDrain(daemon, peerId, true),
+    'node.undrain': async ({ peerId }) => setDrain(daemon, peerId, false),
     'node.revoke': async ({ peerId, requestId }) => {
       const { node } = daemon;
       if (peerId === node.self)
@@ -28,6 +33,15 @@ export function nodeHandlers(daemon: Daemon): NodeHandlers {
       return node.members.revokeMember(peerId, requestId);
     },
   };
+}
+
+async function setDrain({ node }: Daemon, peerId: string = node.self, isDraining: boolean) {
+  if (peerId === node.self) return { peerId, ...(await node.drain.set(isDraining)) };
+  if (node.gate.certificateOf(peerId as PeerId) === undefined)
+    throw new AspenError('NOT_FOUND', `no member ${peerId}`);
+  const options = { timeoutMs: LABEL_TIMEOUT_MS };
+  await node.mesh.messenger.request(peerId as PeerId, 'node/drain', { isDraining }, options);
+  return { peerId, isDraining };
 }
 
 function nodesOf(node: MeshNode): NodeEntry[] {
@@ -41,6 +55,8 @@ function nodesOf(node: MeshNode): NodeEntry[] {
       isSelf: peerId === node.self,
       isAlive: peerId === node.self || (entry?.isAlive ?? false),
       version: entry?.profile.version ?? null,
+      isDraining: entry?.profile.isDraining ?? false,
+      machine: { ...entry?.profile.machine },
       runs: [...(entry?.profile.types ?? [])],
       slots: entry?.profile.slots ?? null,
       groupRole: entry?.profile.groupRole ?? null,

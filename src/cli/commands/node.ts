@@ -7,7 +7,12 @@ import type { CliIo } from '../io.ts';
 import type { Output } from '../output.ts';
 import { formatTable } from '../table.ts';
 
-/** `node list|label|revoke`. */
+const DRAINS = [
+  ['drain', 'give a node (this one, or PEER) no new jobs; what runs there goes on'],
+  ['undrain', 'let a node take jobs again'],
+] as const;
+
+/** `node list|label|drain|undrain|revoke`. */
 export function addNodeCommands(program: Command, io: CliIo, exit: ExitSlot): void {
   const node = program.command('node').description('members of the mesh');
   define(node, io, exit, {
@@ -23,6 +28,14 @@ export function addNodeCommands(program: Command, io: CliIo, exit: ExitSlot): vo
     configure: (command) => command.option('--node <peer>', 'peer id, unique prefix of it, or name'),
     run: labelNode,
   });
+  for (const [verb, summary] of DRAINS) {
+    define(node, io, exit, {
+      usage: `${verb} [peer]`,
+      summary,
+      examples: [`aspen-agent node ${verb}`, `aspen-agent node ${verb} 12D3KooW...`],
+      run: (context) => drainNode(context, verb),
+    });
+  }
   define(node, io, exit, {
     usage: 'revoke <peer>',
     summary: 'expel a member for good',
@@ -30,6 +43,19 @@ export function addNodeCommands(program: Command, io: CliIo, exit: ExitSlot): vo
     configure: (command) => command.option('--reason <text>', 'kept with the revocation'),
     run: revokeNode,
   });
+}
+
+async function drainNode(context: CommandContext, verb: 'drain' | 'undrain'): Promise<Output> {
+  const [name] = context.args;
+  const peer = name === undefined ? {} : { peerId: await findPeerId(context, name) };
+  const drained = await context.call(`node.${verb}`, peer);
+  const text = drained.isDraining ? 'takes no new jobs until: aspen-agent node undrain' : 'takes jobs again';
+  return {
+    schema: `aspen.node.${verb}/v1`,
+    value: drained,
+    ids: [drained.peerId],
+    text: () => `${drained.peerId} ${text}\n`,
+  };
 }
 
 function nodesOutput(nodes: readonly NodeEntry[]): Output {
@@ -45,7 +71,7 @@ function nodesOutput(nodes: readonly NodeEntry[]): Output {
           `${node.name ?? '-'}${node.isSelf ? ' (this node)' : ''}`,
           node.peerId,
           node.role ?? '-',
-          node.isAlive ? 'yes' : 'no',
+          `${node.isAlive ? 'yes' : 'no'}${node.isDraining === true ? ', draining' : ''}`,
           formatLabels(node.labels),
           ...(isWide ? [node.runs.join(','), node.version ?? '-'] : []),
         ]),

@@ -9,6 +9,7 @@ export const nodeSchema = z.looseObject({
   isSelf: z.boolean(),
   isAlive: z.boolean(),
   version: z.string().nullable(),
+  isDraining: z.boolean().optional().describe('It takes no new jobs.'),
   runs: z.array(z.string()).describe('Job types it offers.'),
 });
 
@@ -28,6 +29,18 @@ export const nodeMethods = {
     result: z.object({ peerId: z.string(), labels: z.record(z.string(), z.string()) }),
     isMutating: true,
     summary: 'Sets and removes labels of a node; only the node itself may.',
+  }),
+  'node.drain': method({
+    params: mutating({ peerId: peerIdSchema.optional().describe('This node where absent.') }),
+    result: z.object({ peerId: z.string(), isDraining: z.boolean() }),
+    isMutating: true,
+    summary: 'Gives a node no new jobs until node.undrain, also after its restart; what runs there goes on.',
+  }),
+  'node.undrain': method({
+    params: mutating({ peerId: peerIdSchema.optional().describe('This node where absent.') }),
+    result: z.object({ peerId: z.string(), isDraining: z.boolean() }),
+    isMutating: true,
+    summary: 'Lets a drained node take jobs again.',
   }),
   'node.revoke': method({
     params: mutating({ peerId: peerIdSchema, reason: z.string().max(1_024).optional() }),

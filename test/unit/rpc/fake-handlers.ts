@@ -332,6 +332,8 @@ export function createFakeAgent(): FakeAgent {
     'worker.progress': async () => ({}),
     'worker.log': async () => ({}),
     'node.list': async () => ({ nodes: NODES }),
+    'node.drain': async ({ peerId = PEER_ID }) => ({ peerId, isDraining: true }),
+    'node.undrain': async ({ peerId = PEER_ID }) => ({ peerId, isDraining: false }),
     'node.label': async ({ peerId = PEER_ID, labels = {} }) => ({ peerId, labels }),
     'node.revoke': async ({ peerId }) => ({ peerId, revoked: true }),
     'group.status': async () => ({
