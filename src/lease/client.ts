@@ -130,12 +130,12 @@ export class LeaderClient implements GroupClient, Startable {
     const answer = await this.#callLeader(
       `query ${module}.${kind}`,
       async () => {
-        await replica.confirm();
+        await (consistency === 'lease' ? replica.confirmByLease() : replica.confirm());
         return replica.query(module, kind, body ?? null);
       },
       {
         method: groupMethod(this.#options.group, 'query'),
-        body: { module, kind, body: body ?? null, isStale },
+        body: { module, kind, body: body ?? null, isStale, isByLease: consistency === 'lease' },
       },
       options,
     );

@@ -26,6 +26,7 @@ import { Introducer } from './introduction.ts';
 import { expireKeys } from './kv-expirer.ts';
 import { KvFeed } from './kv-feed.ts';
 import { KvWatcher } from './kv-watcher.ts';
+import { LabelledReads } from './labelled-reads.ts';
 import { LeaderFinder } from './leader-finder.ts';
 import type { LeaderTerm } from './leader-term.ts';
 import { expireLeases } from './lease-expirer.ts';
@@ -123,6 +124,8 @@ export interface Founding {
 /** This node's part in the agreed state of its mesh: the door for whoever composes an agent. */
 export interface Group extends Startable {
   readonly client: GroupClient;
+  /** Reads that say how fresh they are. */
+  readonly reads: LabelledReads;
   /** Watches keys, wherever the replicas are. */
   readonly kvWatcher: KvWatcher;
   /** This node's session with the leader. */
@@ -184,6 +187,7 @@ export function createGroup(components: GroupComponents, options: GroupOptions =
 class ComposedGroup implements Group {
   readonly session: SessionHolder;
   readonly kvWatcher: KvWatcher;
+  readonly reads: LabelledReads;
   readonly #feed: KvFeed;
   readonly #components: GroupComponents;
   readonly #options: GroupOptions;
@@ -237,8 +241,9 @@ class ComposedGroup implements Group {
       },
     );
     this.#feed = new KvFeed(this.#replica, clock);
-    const watcherParts = { messenger, clock, random, client: this.#client, feed: this.#feed };
-    this.kvWatcher = new KvWatcher({ ...watcherParts, status: () => this.status() }, this.#group);
+    const readParts = { messenger, clock, random, client: this.#client, status: () => this.status() };
+    this.kvWatcher = new KvWatcher({ ...readParts, feed: this.#feed }, this.#group);
+    this.reads = new LabelledReads({ ...readParts, replica: this.#replica }, this.#group);
     this.#custody = new RootCustody(components);
     this.#recovery = new GroupRecovery(
       { self, messenger, replica: this.#replica, mayVote, log, prepare: () => this.#takePart() },
@@ -278,6 +283,7 @@ class ComposedGroup implements Group {
     this.#upkeep = [
       serveGroup(parts, this.#group),
       this.kvWatcher.serve(),
+      this.reads.serve(),
       this.#recovery.serve(),
       this.#memory.start(),
       every(clock, REFRESH_MS, () => {

@@ -73,11 +73,12 @@ function readCommands(body: unknown, from: PeerId): Command[] {
 }
 
 async function answerQuery(replica: Replica, body: unknown): Promise<unknown> {
-  const { module, kind, body: question, isStale } = (body ?? {}) as Record<string, unknown>;
+  const { module, kind, body: question, isStale, isByLease } = (body ?? {}) as Record<string, unknown>;
   if (typeof module !== 'string' || typeof kind !== 'string') {
     throw new AspenError('INVALID_REQUEST', 'a query names its module and kind');
   }
-  if (isStale !== true) await replica.confirm();
+  if (isByLease === true) await replica.confirmByLease();
+  else if (isStale !== true) await replica.confirm();
   else if (!replica.isMember) throw notLeader(null);
   return replica.query(module, kind, question);
 }

@@ -18,8 +18,8 @@ export interface Query {
   readonly module: string;
   readonly kind: string;
   readonly body: unknown;
-  /** @default 'linearizable' */
-  readonly consistency?: 'linearizable' | 'stale';
+  /** `lease`: the leader answers by its lease, or refuses with CONFLICT. @default 'linearizable' */
+  readonly consistency?: 'linearizable' | 'lease' | 'stale';
 }
 
 export interface CallOptions {

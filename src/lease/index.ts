@@ -36,6 +36,7 @@ export { MAIN_GROUP } from './group.ts';
 export type { GroupHealthLine, GroupReport, ReportedMember } from './group-report.ts';
 export { KvFeed } from './kv-feed.ts';
 export { type KvChanges, type KvWatch, KvWatcher } from './kv-watcher.ts';
+export { type LabelledRead, LabelledReads, type ReadLabel } from './labelled-reads.ts';
 export type { KeyFilter, KvEvent } from './machine/index.ts';
 export type { ProposalQueueOptions } from './proposal-queue.ts';
 export { agreedIndex } from './readmission.ts';

@@ -24,6 +24,11 @@ export class PendingReads {
     this.#gathered.push(reader);
   }
 
+  /** A reader that no quorum need be asked for: it waits only until everything up to `index` is applied. */
+  await(index: LogIndex, reader: Reader): void {
+    this.#confirmed.push({ index, readers: [reader] });
+  }
+
   /** @param request passes a context to raft; false when this node does not lead. */
   ask(request: (context: number) => boolean, refusal: () => Error): void {
     if (this.#gathered.length === 0) return;

@@ -23,11 +23,14 @@ export interface OpenComponents {
   readonly random: Random;
   readonly modules: readonly MachineModule[];
   readonly commitRule?: CommitRule;
+  readonly tickMs: number;
+  /** Counts sleep: what a leader's lease runs on. Unit: ms. */
+  readonly leaseMs: () => number;
 }
 
 /** @throws StorageFault `damaged` when the log or the tables do not hold together. */
 export function openReplicaState(components: OpenComponents): ReplicaState {
-  const { self, store, random, modules, commitRule } = components;
+  const { self, store, random, modules, commitRule, tickMs, leaseMs } = components;
   const buffer = new WriteBuffer(store);
   const log = new LogStore(buffer);
   const space = readSpace(buffer);
@@ -38,8 +41,8 @@ export function openReplicaState(components: OpenComponents): ReplicaState {
     commitIndex: readHardState(buffer).commitIndex,
   });
   const raft = new Raft(
-    { self },
-    { random, log, ...(commitRule !== undefined && { commitRule }) },
+    { self, tickMs },
+    { random, log, monotonicMs: leaseMs, ...(commitRule !== undefined && { commitRule }) },
     {
       hardState: readHardState(buffer),
       configuration: log.configuration,

@@ -26,6 +26,7 @@ import {
   type Superseded,
   supersededRecord,
 } from './epoch.ts';
+import { Freshness, isOfLeader } from './freshness.ts';
 import type { GroupStatus, Proposed as ProposedCommand } from './group.ts';
 import { LeaderTerm } from './leader-term.ts';
 import {
@@ -69,6 +70,7 @@ import { SnapshotSender } from './snapshot-sender.ts';
 import { FORGET_STAGING } from './snapshot-staging.ts';
 import { parseSnapshotRequest, type SnapshotPosition } from './snapshot-wire.ts';
 import { leadershipLost, notLeader, type Submission } from './submission.ts';
+import { WakingClock } from './waking-clock.ts';
 
 export interface ReplicaComponents {
   readonly self: PeerId;
@@ -102,6 +104,7 @@ export interface AppliedEvent {
 /** Readies that may wait behind the sync under way before proposals are held back, to be gathered into larger batches. */
 const STAGED_LIMIT = 1;
 const FULL_DISK_RETRY_MS = 5_000;
+const TICK_MS = 100;
 
 interface Waiters {
   readonly term: Term;
@@ -120,6 +123,7 @@ interface Waiters {
  * - P3 After a failed sync nothing more is said or written: the process ends. After a full disk memory is thrown away and read anew.
  * - P4 A leadership begins when every entry of earlier terms is applied, and never outlives what raft says.
  * - P5 One flush of the log at a time, and one of the tables: a batch that failed for want of room is never followed by a later one that builds on it.
+ * - P6 A read by lease shows everything that was committed when it was asked for, as long as clocks keep within their bound.
  */
 export class Replica implements Startable {
   readonly #components: ReplicaComponents;
@@ -136,6 +140,8 @@ export class Replica implements Startable {
   readonly #proposed = new Listeners<ProposedCommand>();
   readonly #terms = new Listeners<LeaderTerm>();
   readonly #applied = new Listeners<AppliedEvent>();
+  readonly #waking: WakingClock;
+  #freshness: Freshness;
   #state: ReplicaState;
   #channel: RaftChannel | undefined;
   #upkeep: Disposable[] = [];
@@ -162,14 +168,16 @@ export class Replica implements Startable {
     this.#sender = new SnapshotSender(components, this.#snapshotMethod);
     this.#tasks = new Tasks((error) => this.#fail(error));
     this.#secondDisk = new SecondDisk(components.self, components.clock, () => this.#state.raft.state);
-    this.#state = openReplicaState(components);
+    this.#waking = new WakingClock(components.clock);
+    this.#freshness = new Freshness(() => this.#waking.nowMs());
+    this.#state = this.#open();
     this.#epoch = readEpoch(components.store);
     this.#flushedIndex = this.#state.machine.appliedIndex;
   }
 
   async start(): Promise<void> {
     const { messenger, clock, log, mayVote = () => true } = this.#components;
-    const { group, tickMs = 100 } = this.#options;
+    const { group, tickMs = TICK_MS } = this.#options;
     this.#mode = 'running';
     const onLaterEpoch = (epoch: Epoch) => this.#tasks.run(() => this.#followEpoch(epoch));
     this.#channel = new RaftChannel(
@@ -322,6 +330,33 @@ export class Replica implements Startable {
       this.#reads.add({ resolve, reject });
       this.#schedule();
     });
+  }
+
+  /**
+   * P6 Resolves when what is committed now is applied here, without asking anybody: the lease of this leader says that nobody else leads.
+   * It holds as long as clocks of members go apart by less than `CLOCK_DRIFT_BOUND`.
+   * @throws AspenError CONFLICT when the lease is over or not yet begun, NOT_LEADER.
+   */
+  confirmByLease(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const refusal = this.#refusal();
+      if (refusal !== undefined) throw refusal;
+      const { leaseUntilMs, commitIndex } = this.#state.raft.state;
+      if (leaseUntilMs === undefined) throw noLease();
+      if (this.#state.machine.appliedIndex >= commitIndex) resolve();
+      else this.#reads.await(commitIndex, { resolve, reject });
+    });
+  }
+
+  /**
+   * How long ago the applied state was last known to be all there was; null: not since the start. A leader with a lease knows it now.
+   * Unit: ms.
+   */
+  ageMs(): number | null {
+    const { appliedIndex } = this.#state.machine;
+    const { leaseUntilMs, commitIndex } = this.#state.raft.state;
+    if (leaseUntilMs !== undefined && appliedIndex >= commitIndex) this.#freshness.confirmed();
+    return this.#freshness.ageMs(appliedIndex);
   }
 
   read(module: string): QueryContext {
@@ -483,8 +518,14 @@ export class Replica implements Startable {
     if (this.#mode !== 'running') return;
     this.#guarded(() => {
       for (const message of messages) this.#state.raft.step(message);
+      if (messages.some(isOfLeader)) this.#noteFreshness(messages);
     });
     this.#schedule();
+  }
+
+  #noteFreshness(messages: readonly Message[]): void {
+    const { leader } = this.#state.raft.state;
+    this.#freshness.heard(messages, { leader, appliedIndex: this.#state.machine.appliedIndex });
   }
 
   /** Damage may show at any read of the log, whoever asked for it: nothing is said on the strength of such a log any more. */
@@ -783,8 +824,14 @@ export class Replica implements Startable {
     this.#components.onFatal(error);
   }
 
+  #open(): ReplicaState {
+    const { tickMs = TICK_MS } = this.#options;
+    return openReplicaState({ ...this.#components, tickMs, leaseMs: () => this.#waking.nowMs() });
+  }
+
   #reopen(): void {
-    this.#state = openReplicaState(this.#components);
+    this.#state = this.#open();
+    this.#freshness = new Freshness(() => this.#waking.nowMs());
     this.#flushing = undefined;
     this.#flushingTables = undefined;
     this.#staged = [];
@@ -867,6 +914,14 @@ export class Replica implements Startable {
     await this.#flushing;
     await this.#flushingTables;
   }
+}
+
+function noLease(): AspenError {
+  return new AspenError(
+    'CONFLICT',
+    'the leader has no lease now, since it was not confirmed for a moment or begins to lead: read linearizable, or try again',
+    { details: { retryAfterMs: TICK_MS } },
+  );
 }
 
 function notInstalled(): AspenError {
