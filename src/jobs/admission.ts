@@ -38,7 +38,7 @@ export function admit(
 }
 
 function refusal(what: string, waiting: number, most: number, limit: string): AspenError {
-  return new AspenError('RESOURCE_EXHAUSTED', `${waiting} jobs wait in ${what}, the limit is ${most}`, {
+  return new AspenError('RESOURCE_EXHAUSTED', `${what} is full: ${waiting} of ${most} jobs wait`, {
     details: { limit, retryAfterMs: RETRY_AFTER_MS },
   });
 }

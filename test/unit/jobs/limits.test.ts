@@ -217,8 +217,9 @@ describe('a bound of what waits', () => {
       results.map(({ error }) => error?.code),
       [undefined, undefined, 'RESOURCE_EXHAUSTED', undefined, undefined],
     );
-    const refused = results[2]?.error as Refusal & { retryAfterMs?: number };
-    assert.equal(refused.message, '2 jobs wait in queue mail, the limit is 2');
+    const refused = results[2]?.error as Refusal;
+    assert.equal(refused.message, 'queue mail is full: 2 of 2 jobs wait');
+    assert.deepEqual(refused.details, { limit: 'queue.maxWaiting', retryAfterMs: 1_000 });
     assert.equal(results[4]?.duplicate, true, 'what is there already is not refused');
     assert.equal(bench.record('job_3'), undefined);
     bench.checkIndexes();
