@@ -12,12 +12,22 @@ import { footprint } from './benches/footprint.ts';
 import { jobs } from './benches/jobs.ts';
 import { kv } from './benches/kv.ts';
 import { submitLatency } from './benches/latency.ts';
+import { plan } from './benches/plan.ts';
 import { startLatency } from './benches/start.ts';
 import { throughput } from './benches/throughput.ts';
 import { describeMachine } from './machine.ts';
 import { FORMATS, type Format, type Measured } from './report.ts';
 
-const BENCHES: readonly Bench[] = [throughput, jobs, submitLatency, startLatency, kv, failover, footprint];
+const BENCHES: readonly Bench[] = [
+  throughput,
+  jobs,
+  submitLatency,
+  startLatency,
+  kv,
+  failover,
+  footprint,
+  plan,
+];
 const DEFAULT_RUNS = 3;
 const WRONG_USAGE = 2;
 
