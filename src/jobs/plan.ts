@@ -64,6 +64,9 @@ type OpenView = { freeSlots: number } & NodeView;
 /**
  * Gives the jobs at the front of their lines to the best nodes with a free slot, in the order of the lines' first jobs. What it
  * takes is taken from the queues; the caller puts back what is refused.
+ *
+ * - P11 Every job goes where it would go if all were ranked one by one, in order, over the nodes as they are then. Jobs that no node can
+ *   take hold up no other.
  * @param nodes as of now, one view for each pool of a node; `freeSlots` is counted down here, on copies.
  */
 export function planAssignments(
