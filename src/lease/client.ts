@@ -48,6 +48,8 @@ interface Call {
   readonly deadlineMs: number;
   /** It reached a leader's log, or may have: from now on only an answer tells what became of it. */
   mayBeApplied: boolean;
+  /** A try is on its way and not answered: until it is, it may reach a log. */
+  isUnderWay: boolean;
   readonly settle: (outcome: CommandOutcome) => void;
   readonly reject: (error: unknown) => void;
   /** Ends the call's interest in the caller's signal, which may live as long as the node does. */
@@ -101,7 +103,7 @@ export class LeaderClient implements GroupClient, Startable {
   async stop(): Promise<void> {
     this.#sweep?.[Symbol.dispose]();
     for (const call of [...this.#calls.values()]) {
-      this.#fail(call, stopping(call.mayBeApplied ? 'unknown' : 'not-applied'));
+      this.#fail(call, stopping(isUncertain(call) ? 'unknown' : 'not-applied'));
     }
     await this.#tasks.stop();
   }
@@ -173,6 +175,7 @@ export class LeaderClient implements GroupClient, Startable {
       startedAtMs,
       deadlineMs: startedAtMs + timeoutMs,
       mayBeApplied: false,
+      isUnderWay: false,
       ...ends,
     };
     this.#calls.set(call.sequence, call);
@@ -193,6 +196,7 @@ export class LeaderClient implements GroupClient, Startable {
       return;
     }
     this.#leaderSeenAtMs = this.#components.clock.monotonicMs();
+    call.isUnderWay = true;
     replica.submit({
       command: this.#stamped(call),
       onOutcome: (outcome) => this.#settle(call, outcome),
@@ -266,6 +270,7 @@ export class LeaderClient implements GroupClient, Startable {
   async #sendBatch(leader: PeerId, calls: readonly Call[]): Promise<void> {
     const { messenger } = this.#components;
     const body = calls.map((call) => commandToWire(this.#stamped(call)));
+    for (const call of calls) call.isUnderWay = true;
     const method = groupMethod(this.#options.group, 'propose');
     try {
       const answers = await messenger.request(leader, method, body, { timeoutMs: TRY_TIMEOUT_MS });
@@ -293,6 +298,7 @@ export class LeaderClient implements GroupClient, Startable {
   /** G3. */
   #onTryFailed(call: Call, error: AspenError): void {
     if (!this.#calls.has(call.sequence)) return;
+    call.isUnderWay = false;
     if (error.outcome === 'unknown') call.mayBeApplied = true;
     const isRetried = isWorthAsking(error) || (call.mayBeApplied && error.retry === 'later');
     if (!isRetried) {
@@ -333,7 +339,7 @@ export class LeaderClient implements GroupClient, Startable {
       const waitedMs = nowMs - call.startedAtMs;
       if (nowMs < call.deadlineMs && !this.#isLeaderless(nowMs, call.startedAtMs)) continue;
       const what = `${call.command.module}.${call.command.kind}`;
-      this.#fail(call, call.mayBeApplied ? unanswered(what, waitedMs) : this.#refusal(what, waitedMs));
+      this.#fail(call, isUncertain(call) ? unanswered(what, waitedMs) : this.#refusal(what, waitedMs));
     }
   }
 
@@ -392,6 +398,11 @@ export class LeaderClient implements GroupClient, Startable {
       return { failed: error };
     }
   }
+}
+
+/** G3 */
+function isUncertain({ mayBeApplied, isUnderWay }: Call): boolean {
+  return mayBeApplied || isUnderWay;
 }
 
 function stopping(outcome: Outcome): AspenError {

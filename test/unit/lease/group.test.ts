@@ -164,6 +164,20 @@ describe('a group of three', () => {
     await world.stop();
   });
 
+  it('never says not-applied of a call whose last try is still on its way when its time is over (G3)', async () => {
+    const world = await meshOf(3);
+    const leader = world.leader();
+    const asked = world.nodes.find((node) => node !== leader) as Node;
+    await world.clock.until(asked.group.client.propose(put('a', 'old')));
+    const write = failure(asked.group.client.propose(put('a', 'new'), { timeoutMs: 1_000 }));
+    await world.clock.advance(1); // it gets to the leader; the answer does not come back
+    world.isolate(asked);
+    const { code, outcome } = await world.clock.until(write);
+    assert.deepEqual([code, outcome], ['DEADLINE_EXCEEDED', 'unknown']);
+    assert.equal(await valueAt(world, leader, 'a'), 'new');
+    await world.stop();
+  });
+
   it('loses nothing when all are killed at once and started again', async () => {
     const world = await meshOf(3);
     await world.clock.until(world.leader().group.client.propose(put('a', 'kept')));
