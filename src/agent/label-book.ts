@@ -26,7 +26,8 @@ const PLAIN_FACTS = ['cpus', 'memoryGiB'] as const;
 export function placementLabels(owned: Labels, machine: Labels): Labels {
   const plain = PLAIN_FACTS.flatMap((name) => (machine[name] === undefined ? [] : [[name, machine[name]]]));
   const reserved = Object.entries(machine).map(([name, value]) => [`${RESERVED_PREFIX}${name}`, value]);
-  return { ...Object.fromEntries(plain), ...owned, ...Object.fromEntries(reserved) };
+  const free = Object.entries(owned).filter(([name]) => !name.startsWith(RESERVED_PREFIX));
+  return Object.fromEntries([...plain, ...free, ...reserved]);
 }
 
 /** A node's labels: those of its configuration, then what was set and removed at run time, which outlives the process. */
