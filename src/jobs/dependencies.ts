@@ -31,7 +31,7 @@ export function afterParents(
 ): JobRecord {
   const { dependsOn, onDependencyFailure: policy } = record.spec;
   const open: number[] = [];
-  for (const at of record.unmet) {
+  for (const [order, at] of record.unmet.entries()) {
     const { id, on } = dependsOn[at] as Dependency;
     const state = stateOf(id);
     const verdict = state === undefined ? 'wait' : judge(on, state);
@@ -39,7 +39,13 @@ export function afterParents(
     if (verdict === 'wait' || (policy === 'block' && verdict === 'failed')) open.push(at);
     else {
       const isDeath = policy === 'fail' && verdict === 'failed';
-      return ended(record, isDeath ? 'dead' : 'skipped', dependencyError(id, on, state as JobState), context);
+      const unmet = [...open, ...record.unmet.slice(order)]; // what was met before it is met in the record, too
+      return ended(
+        { ...record, unmet },
+        isDeath ? 'dead' : 'skipped',
+        dependencyError(id, on, state as JobState),
+        context,
+      );
     }
   }
   if (open.length > 0 && open.length === record.unmet.length) return record;
