@@ -67,6 +67,8 @@ type OpenView = { freeSlots: number } & NodeView;
  *
  * - P11 Every job goes where it would go if all were ranked one by one, in order, over the nodes as they are then. Jobs that no node can
  *   take hold up no other.
+ * - P13 A preferred node is waited for `waitMs` at most, a required one without end.
+ * - P14 Jobs of one key go where the key ranks first, so that only those of a node that left move.
  * @param nodes as of now, one view for each pool of a node; `freeSlots` is counted down here, on copies.
  */
 export function planAssignments(

@@ -60,7 +60,7 @@ export interface WorkerHostComponents {
   readonly log: Logger;
   /** Whose assignments count; null while nobody is known to lead. */
   readonly leader: () => PeerId | null;
-  /** Its owner wants no new jobs here; what runs goes on. @default never */
+  /** P12 Its owner wants no new jobs here: the leader is told with each report, and what runs goes on. @default never */
   readonly isDrained?: () => boolean;
   readonly labels: () => Readonly<Record<string, string>>;
   readonly onProgress: (jobId: string, fencingToken: number, progress: Progress) => void;
