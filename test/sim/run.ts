@@ -1,8 +1,11 @@
 /**
  * Lives of whole meshes under every fault.
  *
- *   node test/sim/run.ts [--seeds 300] [--first 1] [--workers 2] [--bug NAME]   many seeds; one line for each that fails
- *   node test/sim/run.ts --seed N [--trace] [--bug NAME]                        one seed again; --trace tells everything that was observed
+ *   node test/sim/run.ts [--seeds 300] [--first 1] [--workers 2] [--bug NAME]   many seeds; one line for each that fails, and the command that replays
+ *                                                                               what is left of it when it was made smaller
+ *   node test/sim/run.ts --seed N [--print] [--trace] [--bug NAME]              one seed again; --print tells its story, --trace all that was observed
+ *       [--nodes N] [--for MS] [--steps 0,3,5 | none]                           less of it: fewer nodes, shorter, only these steps of its plan
+ *       [--shrink]                                                              looks for less that fails in the same way
  *
  * Exit codes: 0 ok, 1 a law was broken, 2 accepted work did not finish in time, 3 an agent or the world failed.
  */
@@ -11,7 +14,9 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { EXIT_CODES } from './world/outcome.ts';
-import { type Run, simulate } from './world/simulate.ts';
+import { type Reduction, reductionFlags } from './world/reduction.ts';
+import { shrink } from './world/shrink.ts';
+import { FAULTS_MS, type Run, type SimulateOptions, simulate } from './world/simulate.ts';
 
 const { values } = parseArgs({
   options: {
@@ -20,12 +25,25 @@ const { values } = parseArgs({
     workers: { type: 'string', default: '2' },
     seed: { type: 'string' },
     bug: { type: 'string' },
+    print: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
+    shrink: { type: 'boolean', default: false },
+    nodes: { type: 'string' },
+    for: { type: 'string' },
+    steps: { type: 'string' },
   },
 });
 
+/** Failing seeds of one process that are made smaller; more of them say little more. */
+const SHRUNK_LIMIT = 2;
+
 const bugName = values.bug;
-const options = { isPrinting: values.trace, ...(bugName !== undefined && { bugName }) };
+const options: SimulateOptions = {
+  ...(values.print && { printing: 'story' }),
+  ...(values.trace && { printing: 'all' }),
+  ...(bugName !== undefined && { bugName }),
+  reduction: reductionOf(values),
+};
 const [first, seedCount] = [Number(values.first), Number(values.seeds)];
 const workerCount = Math.min(Number(values.workers), seedCount);
 
@@ -36,8 +54,9 @@ else process.exitCode = await runRange();
 async function runOne(seed: number): Promise<void> {
   const run = await simulate(seed, options);
   if (run.outcome !== 'ok') {
-    if (!values.trace) for (const line of run.lastLines) console.log(line);
+    if (options.printing === undefined) for (const line of run.lastLines) console.log(line);
     console.log(run.error);
+    if (values.shrink) console.log(await smaller(run));
   }
   console.log(`seed ${seed}: ${run.outcome}, ${run.summary}, hash ${run.hash}`);
   process.exitCode = EXIT_CODES[run.outcome];
@@ -46,18 +65,43 @@ async function runOne(seed: number): Promise<void> {
 /** @returns the exit code of the worst seed. */
 async function runRange(): Promise<number> {
   let worst = 0;
+  let failedCount = 0;
   for (let seed = first; seed < first + seedCount; seed += 1) {
     const run = await simulate(seed, options);
-    if (run.outcome !== 'ok') console.log(failureOf(run));
+    if (run.outcome !== 'ok') {
+      failedCount += 1;
+      console.log(failureOf(run));
+      if (failedCount <= SHRUNK_LIMIT) console.log(await smaller(run));
+    }
     worst = Math.max(worst, EXIT_CODES[run.outcome]);
   }
   return worst;
 }
 
 function failureOf({ seed, outcome, error }: Run): string {
-  const bug = bugName === undefined ? '' : ` --bug ${bugName}`;
   const why = (error instanceof Error ? error.message : String(error)).split('\n')[0];
-  return `seed ${seed}: ${outcome}: ${why} | again: node test/sim/run.ts --seed ${seed}${bug}`;
+  return `seed ${seed}: ${outcome}: ${why} | again: ${commandOf(seed)}`;
+}
+
+function commandOf(seed: number, reduction: Reduction = {}): string {
+  const bug = bugName === undefined ? '' : ` --bug ${bugName}`;
+  return `node test/sim/run.ts --seed ${seed}${bug}${reductionFlags(reduction)}`;
+}
+
+/** @returns the command that replays less of a failing run. */
+async function smaller({ seed, outcome, nodeCount, stepCount }: Run): Promise<string> {
+  const attempt = async (reduction: Reduction) =>
+    (await simulate(seed, { ...options, printing: undefined, reduction })).outcome;
+  const reduction = await shrink({ outcome, nodeCount, stepCount, forMs: FAULTS_MS }, attempt);
+  return `  smaller: ${commandOf(seed, reduction)} --print`;
+}
+
+function reductionOf({ nodes, for: forMs, steps }: typeof values): Reduction {
+  return {
+    ...(nodes !== undefined && { nodeCount: Number(nodes) }),
+    ...(forMs !== undefined && { forMs: Number(forMs) }),
+    ...(steps !== undefined && { steps: steps === 'none' ? [] : steps.split(',').map(Number) }),
+  };
 }
 
 /** Each worker is a process of its own with its part of the seeds. */

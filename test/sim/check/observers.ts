@@ -19,6 +19,8 @@ export type Observation =
   | { readonly type: 'stopped'; readonly job: string; readonly token: number; readonly node: string }
   /** A machine begins to stand still: asleep, or stopped as a whole. */
   | { readonly type: 'stoodStill'; readonly node: string }
+  /** An operator has decided that a node no longer belongs, from now on. */
+  | { readonly type: 'expelled'; readonly node: string }
   /** What a node's registry amounts to at the end; equal for equal registries. */
   | { readonly type: 'registry'; readonly node: string; readonly digest: string };
 

@@ -9,16 +9,22 @@ interface Running {
 
 /**
  * No two attempts of a job execute at once, and none begins after a later one did. What a machine ran that stood still (asleep, or stopped
- * as a whole) is excused: it is stopped as soon as the machine goes on, and its results are fenced.
+ * as a whole) is excused: it is stopped as soon as the machine goes on, and its results are fenced. A node that was expelled is not waited for
+ * (P4 of the invariants of jobs): what it still runs is nobody's.
  */
 export class AttemptsNeverOverlap implements Observer {
   readonly name = 'attempts never overlap';
   readonly #running = new Map<string, Running[]>();
+  readonly #expelled = new Set<string>();
   readonly #newest = new Map<string, number>();
   readonly #broken: string[] = [];
 
   observe(event: Observation): void {
-    if (event.type === 'runs') this.#begins(event);
+    if (event.type === 'expelled') {
+      this.#expelled.add(event.node);
+      this.#excuse(event.node);
+    }
+    if (event.type === 'runs' && !this.#expelled.has(event.node)) this.#begins(event);
     if (event.type === 'stopped') this.#ends(event);
     if (event.type === 'stoodStill') this.#excuse(event.node);
   }

@@ -37,9 +37,15 @@ export function scheduleNemesis(steps: readonly NemesisStep[], targets: NemesisT
     targets.scheduler.after(
       step.atMs - targets.scheduler.nowMs,
       () => begin(step, targets),
-      `nemesis ${step.fault.type}`,
+      `nemesis ${describe(step)}`,
     );
   }
+}
+
+/** e.g. `crash {"node":"n1"} for 300 ms`. */
+export function describe({ fault, forMs }: NemesisStep): string {
+  const { type, ...details } = fault;
+  return `${type} ${JSON.stringify(details)} for ${Math.round(forMs)} ms`;
 }
 
 function begin({ fault, forMs }: NemesisStep, targets: NemesisTargets): void {

@@ -34,6 +34,7 @@ export class Operator {
     if (world.members.length <= FEWEST_MEMBERS) return;
     world.note(`${member.name} is to go: ${change}`);
     world.expectMember(member.name, false);
+    world.observe({ type: 'expelled', node: member.name });
     if (change === 'leave' && (await this.#leave(member))) return;
     await this.#revoke(member);
   }

@@ -3,11 +3,15 @@ import { drawFaultPlan, drawSwarm, forbidAmbient } from '../ground/index.ts';
 import { BUGS } from './bugs.ts';
 import { MeshLife } from './mesh-life.ts';
 import { type Outcome, outcomeOf } from './outcome.ts';
-import { World } from './world.ts';
+import { type Reduction, reducedPlan } from './reduction.ts';
+import { type Printing, World } from './world.ts';
 
 export interface SimulateOptions {
   readonly bugName?: string;
-  readonly isPrinting?: boolean;
+  /** The story: what was done, and what people saw; all: every line of the trace. @default nothing */
+  readonly printing?: Printing | undefined;
+  /** @default the whole run */
+  readonly reduction?: Reduction;
 }
 
 export interface Run {
@@ -15,6 +19,9 @@ export interface Run {
   readonly outcome: Outcome;
   readonly hash: string;
   readonly summary: string;
+  readonly nodeCount: number;
+  /** Of the seed's whole plan. */
+  readonly stepCount: number;
   /** null when all is well. */
   readonly error: unknown;
   /** The last of what was observed. */
@@ -22,7 +29,7 @@ export interface Run {
 }
 
 /** How long things go wrong, after the mesh was formed. Unit: ms of virtual time. */
-const FAULTS_MS = 25_000;
+export const FAULTS_MS = 25_000;
 /** Some runs have a fault now and then, others hardly a calm moment. */
 const MEAN_PAUSE_CHOICES_MS = [2_000, 4_000, 8_000];
 const LONGEST_FAULT_CHOICES_MS = [1_500, 4_000, 10_000];
@@ -30,16 +37,17 @@ const LONGEST_FAULT_CHOICES_MS = [1_500, 4_000, 10_000];
 /** One life of a mesh: it forms, everything goes wrong, then nothing does, and the law is checked. The same seed makes the same run. */
 export async function simulate(
   seed: number,
-  { bugName, isPrinting = false }: SimulateOptions = {},
+  { bugName, printing, reduction = {} }: SimulateOptions = {},
 ): Promise<Run> {
   const bug = bugName === undefined ? {} : BUGS[bugName];
   if (bug === undefined)
     throw new Error(`no planted bug is called ${bugName}: ${Object.keys(BUGS).join(', ')}`);
   const random = new SeededRandom(seed);
-  const nodeCount = randomInt(random, { from: 3, to: 6 });
-  const memberCount = randomInt(random, { from: 3, to: nodeCount + 1 });
-  const nodes = Array.from({ length: nodeCount }, (_, at) => `n${at + 1}`);
-  const plan = drawFaultPlan(seed, {
+  const drawnCount = randomInt(random, { from: 3, to: 6 });
+  const nodeCount = reduction.nodeCount ?? drawnCount;
+  const memberCount = Math.min(nodeCount, randomInt(random, { from: 3, to: drawnCount + 1 }));
+  const nodes = Array.from({ length: drawnCount }, (_, at) => `n${at + 1}`);
+  const wholePlan = drawFaultPlan(seed, {
     nodes,
     calmAtMs: FAULTS_MS,
     types: drawSwarm(random),
@@ -47,15 +55,16 @@ export async function simulate(
     longestFaultMs: randomPick(random, LONGEST_FAULT_CHOICES_MS) as number,
     ...bug.weather,
   });
+  const plan = reducedPlan(wholePlan, reduction, nodes.slice(0, nodeCount));
   const { clocks, disk, keptEntries } = plan;
-  const world = new World(seed, { nodeCount, memberCount, clocks, disk, keptEntries, bug, isPrinting });
+  const world = new World(seed, { nodeCount, memberCount, clocks, disk, keptEntries, bug, printing });
   let error: unknown = null;
   {
     using _ambient = forbidAmbient();
     try {
       const life = new MeshLife({ world, plan, random });
       await life.form();
-      await life.endureFaults(FAULTS_MS);
+      await life.endureFaults(plan.calmAtMs);
       await life.finishWork();
       await life.bePutToTheLaw();
     } catch (caught) {
@@ -64,5 +73,7 @@ export async function simulate(
   }
   const { hash } = world.trace;
   const summary = `${nodeCount} nodes, ${Math.round(world.nowMs)} ms, ${world.laws.tally}`;
-  return { seed, outcome: outcomeOf(error), hash, summary, error, lastLines: world.trace.tail() };
+  const stepCount = wholePlan.steps.length;
+  const lastLines = world.trace.tail();
+  return { seed, outcome: outcomeOf(error), hash, summary, nodeCount, stepCount, error, lastLines };
 }

@@ -41,6 +41,7 @@ const surveyed = (node: string, ...writes: string[]): Observation => ({
 const runs = (token: number, node: string): Observation => ({ type: 'runs', job: 'j', token, node });
 const stopped = (token: number, node: string): Observation => ({ type: 'stopped', job: 'j', token, node });
 const stoodStill = (node: string): Observation => ({ type: 'stoodStill', node });
+const expelled = (node: string): Observation => ({ type: 'expelled', node });
 const ended = (job: string, state: string): Observation => ({ type: 'ended', job, state });
 const registry = (node: string, digest: string): Observation => ({ type: 'registry', node, digest });
 
@@ -92,7 +93,10 @@ const CASES: readonly Case[] = [
   },
   {
     make: () => new AttemptsNeverOverlap(),
-    good: [runs(1, 'a'), stopped(1, 'a'), runs(2, 'b'), stoodStill('b'), runs(3, 'a'), stopped(2, 'b')],
+    good: [
+      ...[runs(1, 'a'), stopped(1, 'a'), runs(2, 'b'), stoodStill('b'), runs(3, 'a'), stopped(2, 'b')],
+      ...[expelled('a'), runs(4, 'b'), stopped(4, 'b'), runs(1, 'a'), runs(5, 'b')],
+    ],
     bad: [
       [/token 2 on b while a runs it with 1/, [runs(1, 'a'), runs(2, 'b')]],
       [/token 1 on a, after 2 began/, [runs(2, 'b'), stopped(2, 'b'), runs(1, 'a')]],
