@@ -28,7 +28,7 @@ const COMMANDS = [
   ...['register', 'deregister', 'get', 'watch', 'list'].map((verb) => `service ${verb}`),
   ...['grant', 'keep-alive', 'revoke', 'get', 'list'].map((verb) => `lease ${verb}`),
   ...['status', 'transfer', 'recover'].map((verb) => `group ${verb}`),
-  ...['list', 'label', 'revoke'].map((verb) => `node ${verb}`),
+  ...['list', 'drain', 'undrain', 'label', 'revoke'].map((verb) => `node ${verb}`),
 ];
 
 function leavesOf(command: Command, path: readonly string[] = []): { path: string; command: Command }[] {
