@@ -27,6 +27,7 @@ export const MUTATING_METHODS: ReadonlySet<MethodName> = new Set<MethodName>([
   'kv.put',
   'kv.delete',
   'kv.cas',
+  'kv.txn',
   'lease.grant',
   'lease.keepAlive',
   'lease.revoke',

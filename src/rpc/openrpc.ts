@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { electionNotifications } from './methods/election.ts';
 import { jobNotifications } from './methods/job.ts';
+import { kvNotifications } from './methods/kv.ts';
 import { serviceNotifications } from './methods/service.ts';
 import { METHODS, type MethodName } from './methods/table.ts';
 
@@ -16,6 +17,7 @@ export function describeMethods({ version }: { readonly version: string }): Reco
     methods: (Object.keys(METHODS) as MethodName[]).map(describeMethod),
     'x-notifications': Object.entries({
       ...jobNotifications,
+      ...kvNotifications,
       ...electionNotifications,
       ...serviceNotifications,
     }).map(([name, schema]) => ({

@@ -2,5 +2,5 @@
 export type { LineDuplex } from './line-duplex.ts';
 export { MUTATING_METHODS } from './mutating-methods.ts';
 export { dialSocket, socketPathOf } from './os-socket.ts';
-export { RpcFailure } from './rpc-error.ts';
+export { fromRpcError, RpcFailure } from './rpc-error.ts';
 export { RpcPeer } from './rpc-peer.ts';

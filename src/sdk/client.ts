@@ -14,6 +14,7 @@ import { dialSocket, type LineDuplex, MUTATING_METHODS } from '../rpc/os-client.
 import { type ConnectOptions, socketOf } from './connect-options.ts';
 import { AgentConnection } from './connection.ts';
 import { keepAlive } from './keep-alive.ts';
+import { type KvEvent, type KvWatchOptions, watchKeys } from './kv-watch.ts';
 import type { LogChunk } from './log-stream.ts';
 
 export interface CallOptions {
@@ -155,13 +156,28 @@ export class AspenClient implements Disposable {
   readonly kv = {
     get: (key: string, options: Omit<ParamsInput<'kv.get'>, 'key'> = {}) =>
       this.call('kv.get', { key, ...options }),
-    put: (key: string, value: string, options: { readonly ttlMs?: number } = {}) =>
+    put: (key: string, value: string, options: { readonly ttlMs?: number; readonly leaseId?: string } = {}) =>
       this.call('kv.put', { key, value, ...options }),
     delete: (key: string) => this.call('kv.delete', { key }),
     cas: (key: string, change: { readonly expected: string | null; readonly value: string | null }) =>
       this.call('kv.cas', { key, ...change }),
+    /** If all of `compare` holds, does `success`, else `failure`: as one change with one revision. */
+    txn: (txn: Omit<ParamsInput<'kv.txn'>, 'requestId'>) => this.call('kv.txn', txn),
     scan: (prefix: string, options: Omit<ParamsInput<'kv.scan'>, 'prefix'> = {}) =>
       this.call('kv.scan', { prefix, ...options }),
+    /**
+     * Changes of a key, or of all with a prefix: each once and in order, also when the agent goes away and comes back. Ending the loop
+     * early ends the watch. @throws AspenError COMPACTED when what comes next is no longer kept.
+     */
+    watch: (
+      filter: { readonly key: string } | { readonly prefix: string },
+      options: KvWatchOptions = {},
+    ): AsyncGenerator<KvEvent, void, undefined> =>
+      watchKeys(
+        { ...this.#components, connected: () => this.#connected(), isClosed: () => this.#isClosed },
+        filter,
+        options,
+      ),
   };
 
   /** Resolves when the connection of this moment has closed. */

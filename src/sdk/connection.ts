@@ -1,6 +1,6 @@
-import { silentLogger } from '../base/index.ts';
+import { type AspenError, silentLogger } from '../base/index.ts';
 import type { JobLog, JobLogEnd } from '../rpc/index.ts';
-import { type LineDuplex, RpcPeer } from '../rpc/os-client.ts';
+import { fromRpcError, type LineDuplex, RpcPeer } from '../rpc/os-client.ts';
 import { LogStream } from './log-stream.ts';
 import { NoteStream } from './note-stream.ts';
 
@@ -44,10 +44,14 @@ export class AgentConnection {
     this.#streams.delete(subscription);
   }
 
-  /** @returns the notifications of a subscription, until `releaseNotes`. */
-  claimNotes(subscription: string): NoteStream {
+  /**
+   * @returns the notifications of a subscription, until `releaseNotes`.
+   * @param limit of those kept for a slow consumer.
+   */
+  claimNotes(subscription: string, limit?: number): NoteStream {
     this.#unclaimedNotes.delete(subscription);
     const stream = this.#notes.get(subscription) ?? new NoteStream();
+    if (limit !== undefined) stream.limitTo(limit);
     this.#notes.set(subscription, stream);
     if (this.isClosed) stream.end('the connection has closed');
     return stream;
@@ -72,7 +76,7 @@ export class AgentConnection {
     const { subscription, ...note } = (params ?? {}) as Readonly<Record<string, unknown>>;
     if (typeof subscription !== 'string') return;
     const stream = this.#notes.get(subscription) ?? this.#unclaimedStream(subscription);
-    if (method.endsWith('End')) stream.end(note['reason'] as string | undefined);
+    if (method.endsWith('End')) stream.end(note['reason'] as string | undefined, errorOf(note['error']));
     else stream.push(note);
   }
 
@@ -110,4 +114,9 @@ export class AgentConnection {
     for (const stream of this.#streams.values()) stream.end('the connection has closed');
     for (const stream of this.#notes.values()) stream.end('the connection has closed');
   }
+}
+
+/** A notification of an end may carry the error as an answer would. */
+function errorOf(error: unknown): AspenError | undefined {
+  return error === undefined ? undefined : fromRpcError(error);
 }

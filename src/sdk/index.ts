@@ -26,6 +26,7 @@ export {
 } from './client.ts';
 export type { ConnectOptions } from './connect-options.ts';
 export { NonRetryableError } from './job-failure.ts';
+export type { KvEvent, KvWatchOptions } from './kv-watch.ts';
 export type { LogChunk } from './log-stream.ts';
 export {
   type CloseOptions,

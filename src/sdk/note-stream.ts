@@ -9,16 +9,22 @@ export type Note = Readonly<Record<string, unknown>>;
 /** The notifications of one subscription, from the connection to whoever iterates. */
 export class NoteStream {
   #notes: Note[] = [];
+  #limit = BUFFERED_LIMIT;
   #end: { readonly error?: AspenError } | undefined;
   #wake: () => void = () => undefined;
+
+  /** @param limit notes kept for a slow consumer from now on. */
+  limitTo(limit: number): void {
+    this.#limit = limit;
+  }
 
   push(note: Note): void {
     if (this.#end !== undefined) return;
     this.#notes.push(note);
-    if (this.#notes.length > BUFFERED_LIMIT) {
+    if (this.#notes.length > this.#limit) {
       this.#notes = [];
       this.#end = {
-        error: new AspenError('RESOURCE_EXHAUSTED', `more than ${BUFFERED_LIMIT} notes wait to be read`, {
+        error: new AspenError('RESOURCE_EXHAUSTED', `more than ${this.#limit} notes wait to be read`, {
           details: { limit: 'BUFFERED_LIMIT' },
         }),
       };
@@ -26,16 +32,9 @@ export class NoteStream {
     this.#wake();
   }
 
-  /** @param reason why it ends early; absent when it was asked to end. */
-  end(reason?: string): void {
-    this.#end ??=
-      reason === undefined
-        ? {}
-        : {
-            error: new AspenError('UNAVAILABLE', `the subscription ended: ${reason}`, {
-              outcome: 'not-applied',
-            }),
-          };
+  /** @param reason why it ends early; absent when it was asked to end. @param error the same as the agent would answer it. */
+  end(reason?: string, error?: AspenError): void {
+    this.#end ??= reason === undefined ? {} : { error: error ?? endedError(reason) };
     this.#wake();
   }
 
@@ -57,4 +56,8 @@ export class NoteStream {
       signal?.removeEventListener('abort', wakeUp);
     }
   }
+}
+
+function endedError(reason: string): AspenError {
+  return new AspenError('UNAVAILABLE', `the subscription ended: ${reason}`, { outcome: 'not-applied' });
 }

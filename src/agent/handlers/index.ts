@@ -35,7 +35,7 @@ export function createHandlers(daemon: Daemon, { pid, onStop }: HandlerOptions):
     ...jobWatchHandlers(daemon),
     ...queueHandlers(() => daemon.node.group.client),
     ...dlqHandlers(() => daemon.node.group.client),
-    ...kvHandlers(() => daemon.node.group.client),
+    ...kvHandlers(daemon),
     ...leaseHandlers(daemon),
     ...lockHandlers(daemon),
     ...electionHandlers(daemon),

@@ -6,12 +6,14 @@ import { duration, wholeNumber } from '../flags.ts';
 import type { CliIo } from '../io.ts';
 import type { Output } from '../output.ts';
 import { formatTable } from '../table.ts';
+import { addTxnCommand } from './kv-txn.ts';
+import { addWatchCommand } from './kv-watch.ts';
 
 const EXIT_CONFLICT = ERROR_KINDS.CONFLICT.exitCode;
-const CONSISTENCIES = ['linearizable', 'stale'] as const;
+const CONSISTENCIES = ['linearizable', 'lease', 'stale'] as const;
 type Consistency = { readonly consistency?: (typeof CONSISTENCIES)[number] };
 
-/** `kv get|put|delete|cas|scan`. */
+/** `kv get|put|delete|cas|txn|scan|watch`. */
 export function addKvCommands(program: Command, io: CliIo, exit: ExitSlot): void {
   const kv = program.command('kv').description('the agreed key-value store');
   define(kv, io, exit, {
@@ -24,8 +26,15 @@ export function addKvCommands(program: Command, io: CliIo, exit: ExitSlot): void
   define(kv, io, exit, {
     usage: 'put <key> <value>',
     summary: 'set a key',
-    examples: ['aspen-agent kv put color green', 'aspen-agent kv put lock held --ttl 30s'],
-    configure: (command) => command.option('--ttl <duration>', 'delete it after this', duration),
+    examples: [
+      'aspen-agent kv put color green',
+      'aspen-agent kv put lock held --ttl 30s',
+      'aspen-agent kv put nodes/a 10.0.0.1 --lease lse_01k9z3...',
+    ],
+    configure: (command) =>
+      command
+        .option('--ttl <duration>', 'delete it after this', duration)
+        .option('--lease <lease>', 'delete it when this lease ends'),
     run: putValue,
   });
   define(kv, io, exit, {
@@ -50,6 +59,8 @@ export function addKvCommands(program: Command, io: CliIo, exit: ExitSlot): void
         .option('--delete', 'remove it'),
     run: swapValue,
   });
+  addTxnCommand(kv, io, exit);
+  addWatchCommand(kv, io, exit);
   define(kv, io, exit, {
     usage: 'scan [prefix]',
     summary: 'keys with a prefix, in order',
@@ -80,8 +91,9 @@ async function getValue({ args: [key = ''], options, call }: CommandContext): Pr
 }
 
 async function putValue({ args: [key = '', value = ''], options, call }: CommandContext): Promise<Output> {
-  const ttlMs = options['ttl'] as number | undefined;
-  const put = await call('kv.put', { key, value, ...(ttlMs === undefined ? {} : { ttlMs }) });
+  const { ttl: ttlMs, lease: leaseId } = options as { readonly ttl?: number; readonly lease?: string };
+  const life = { ...(ttlMs !== undefined && { ttlMs }), ...(leaseId !== undefined && { leaseId }) };
+  const put = await call('kv.put', { key, value, ...life });
   return {
     schema: 'aspen.kv.put/v1',
     value: { key, ...put },

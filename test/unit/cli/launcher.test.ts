@@ -45,7 +45,7 @@ describe('the launcher', () => {
 
   it('ends quietly when its reader goes away', async () => {
     await using world = await CliWorld.create();
-    for (let n = 0; n < 3_000; n += 1) world.agent.values.set(`key-${n}`, 'x'.repeat(100));
+    await world.agent.fill(3_000, 'x'.repeat(100));
     const command = `"${LAUNCHER}" kv scan --limit 10000 --data-dir "${world.dataDir}" | head -1`;
     const { stdout, stderr } = await run('bash', ['-o', 'pipefail', '-c', command], {
       env: { PATH: '/usr/bin:/bin', HOME: directory },

@@ -9,9 +9,18 @@ import {
 } from '../../../src/base/index.ts';
 import { OsClock } from '../../../src/base/os-clock.ts';
 import { ClaimKeeper } from '../../../src/lease/claim-keeper.ts';
-import type { GroupClient, LeaderRequest, Leadership } from '../../../src/lease/index.ts';
+import {
+  type GroupClient,
+  type GroupStatus,
+  KvFeed,
+  KvWatcher,
+  LabelledReads,
+  type LeaderRequest,
+  type Leadership,
+} from '../../../src/lease/index.ts';
 import { expireLeases } from '../../../src/lease/lease-expirer.ts';
 import { encodeBatch, type Fact, Machine, type MachineModule } from '../../../src/lease/machine/index.ts';
+import type { Messenger } from '../../../src/mesh/index.ts';
 import { MemoryStore, WriteBuffer } from '../../../src/storage/index.ts';
 import { command } from '../lease/machine/support.ts';
 
@@ -68,7 +77,27 @@ export function createFakeGroup(self: PeerId, modules: readonly MachineModule[])
       return { [Symbol.dispose]: () => void handlers.delete(method) };
     },
   };
-  return { client, leadership, clock };
+  const source = {
+    read: (module: string) => machine.read(module),
+    onFacts(callback: (facts: readonly Fact[]) => void) {
+      listeners.add(callback);
+      return { [Symbol.dispose]: () => void listeners.delete(callback) };
+    },
+  };
+  const status = () => ({ role: 'voter' as const, leader: self }) as GroupStatus;
+  const messenger = { connected: () => [] } as unknown as Messenger;
+  const parts = { client, clock, messenger, random: new SeededRandom(1), status };
+  const kvWatcher = new KvWatcher({ ...parts, feed: new KvFeed(source, clock) }, 'main');
+  const replica = {
+    query: (module: string, kind: string, body: unknown) => machine.query(module, kind, body),
+    ageMs: () => 0,
+    get appliedIndex() {
+      return machine.appliedIndex;
+    },
+    isMember: true,
+  };
+  const reads = new LabelledReads({ ...parts, replica }, 'main');
+  return { client, leadership, clock, kvWatcher, reads };
 }
 
 /** As much of a daemon as the handlers of agreed state need. What a leader does runs from the first call until it is disposed. */
@@ -76,7 +105,7 @@ export function createFakeDaemon(
   self: PeerId,
   modules: readonly MachineModule[],
 ): { readonly daemon: Daemon } & Disposable {
-  const { client, leadership, clock } = createFakeGroup(self, modules);
+  const { client, leadership, clock, kvWatcher, reads } = createFakeGroup(self, modules);
   const parts = { clock, log: silentLogger };
   let leading: readonly Disposable[] | undefined;
   const platform = { clock, random: new SeededRandom(clock.wallMs()), logger: silentLogger };
@@ -84,7 +113,7 @@ export function createFakeDaemon(
     self,
     get group() {
       leading ??= [new ClaimKeeper(leadership, parts), expireLeases(leadership, parts)];
-      return { client };
+      return { client, kvWatcher, reads };
     },
   };
   return {

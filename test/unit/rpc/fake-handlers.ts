@@ -2,13 +2,19 @@ import { counterHandlers } from '../../../src/agent/handlers/counter.ts';
 import { dlqHandlers } from '../../../src/agent/handlers/dlq.ts';
 import { electionHandlers } from '../../../src/agent/handlers/election.ts';
 import { jobWatchHandlers } from '../../../src/agent/handlers/job-watch.ts';
+import { kvHandlers } from '../../../src/agent/handlers/kv.ts';
 import { leaseHandlers } from '../../../src/agent/handlers/lease.ts';
 import { lockHandlers } from '../../../src/agent/handlers/lock.ts';
 import { queueHandlers } from '../../../src/agent/handlers/queue.ts';
 import { serviceHandlers } from '../../../src/agent/handlers/service.ts';
 import { AspenError, type PeerId } from '../../../src/base/index.ts';
 import { jobsModule } from '../../../src/jobs/index.ts';
-import { countersModule, leasesModule, rateLimitsModule } from '../../../src/lease/machine/index.ts';
+import {
+  countersModule,
+  kvModule,
+  leasesModule,
+  rateLimitsModule,
+} from '../../../src/lease/machine/index.ts';
 import type { Connection, Handlers, Job, JobState, NodeEntry } from '../../../src/rpc/index.ts';
 import { createFakeDaemon } from './fake-group.ts';
 
@@ -39,11 +45,16 @@ const FAKE_BACKUP = {
 
 /** To be disposed where locks and the like were used: a leader has timers. */
 export interface FakeAgent extends Disposable {
-  readonly handlers: Handlers;
+  handlers: Handlers;
   readonly peerId: string;
   readonly otherId: string;
   readonly jobs: Map<string, Job>;
-  readonly values: Map<string, string>;
+  /** Puts so many keys. */
+  fill(count: number, value: string): Promise<void>;
+  /** Puts these keys. */
+  fillFrom(keys: readonly string[]): Promise<void>;
+  /** Whether somebody watched keys so far. */
+  isWatched(): boolean;
   /** Every call, in order. */
   readonly calls: { readonly method: string; readonly params: unknown }[];
   /** What a shell job prints and how it ends, by its command. */
@@ -73,20 +84,31 @@ export function createFakeAgent(): FakeAgent {
   const waiters = new Map<string, (() => void)[]>();
   const requests = new Map<string, unknown>();
   let sequence = 0;
-  let revision = 100;
   const coordination = createFakeDaemon(PEER_ID as PeerId, [
     leasesModule,
+    kvModule,
     countersModule,
     rateLimitsModule,
     jobsModule,
   ]);
+  const { daemon } = coordination;
+  const putAll = async (keys: readonly string[], value: string) => {
+    const { client } = daemon.node.group;
+    for (const key of keys) await client.propose({ module: 'kv', kind: 'put', body: { key, value } });
+  };
   const agent: FakeAgent = {
     [Symbol.dispose]: () => coordination[Symbol.dispose](),
     peerId: PEER_ID,
     otherId: OTHER_ID,
     jobs: new Map(),
-    values: new Map(),
     calls: [],
+    fill: (count, value) =>
+      putAll(
+        Array.from({ length: count }, (_, n) => `key-${n}`),
+        value,
+      ),
+    fillFrom: (keys) => putAll(keys, 'x'),
+    isWatched: () => agent.calls.some(({ method }) => method === 'kv.watch'),
     programs: new Map(),
     isWithoutQuorum: false,
     onStop: () => undefined,
@@ -112,7 +134,6 @@ export function createFakeAgent(): FakeAgent {
   };
   const writes = () => {
     if (agent.isWithoutQuorum) throw new AspenError('NO_QUORUM', 'the group has no quorum');
-    revision += 1;
   };
   const programOf = (job: Job): FakeProgram | undefined =>
     agent.programs.get(String((job.spec['payload'] as { command?: unknown } | undefined)?.command));
@@ -164,7 +185,7 @@ export function createFakeAgent(): FakeAgent {
     connection.notify('job.logEnd', { subscription });
   };
 
-  const { daemon } = coordination;
+  const kv = kvHandlers(daemon);
   const handlers: Handlers = {
     ...leaseHandlers(daemon),
     ...lockHandlers(daemon),
@@ -174,6 +195,7 @@ export function createFakeAgent(): FakeAgent {
     ...jobWatchHandlers(daemon),
     ...dlqHandlers(() => daemon.node.group.client),
     ...serviceHandlers(daemon),
+    ...kv,
     'agent.status': async () => ({
       peerId: PEER_ID,
       name: 'fake',
@@ -299,34 +321,18 @@ export function createFakeAgent(): FakeAgent {
     },
     'job.logsStop': async () => ({ stopped: true }),
     'job.progress': async () => null,
-    'kv.get': async ({ key }) => {
-      const value = agent.values.get(key);
-      return value === undefined ? null : { value, revision, version: 1 };
-    },
-    'kv.put': async ({ key, value }) => {
+    'kv.put': async (params, connection) => {
       writes();
-      agent.values.set(key, value);
-      return { revision };
+      return kv['kv.put'](params, connection);
     },
-    'kv.delete': async ({ key }) => {
+    'kv.delete': async (params, connection) => {
       writes();
-      return { deleted: agent.values.delete(key), revision };
+      return kv['kv.delete'](params, connection);
     },
-    'kv.cas': async ({ key, expected, value }) => {
+    'kv.cas': async (params, connection) => {
       writes();
-      const current = agent.values.get(key) ?? null;
-      if (current !== expected) return { swapped: false, current, revision };
-      if (value === null) agent.values.delete(key);
-      else agent.values.set(key, value);
-      return { swapped: true, current: value, revision };
+      return kv['kv.cas'](params, connection);
     },
-    'kv.scan': async ({ prefix, limit = 100 }) => ({
-      entries: [...agent.values]
-        .filter(([key]) => key.startsWith(prefix))
-        .sort()
-        .slice(0, limit)
-        .map(([key, value]) => ({ key, value, revision, version: 1 })),
-    }),
     'worker.attach': async () => ({ workerId: 'wrk_1' }),
     'worker.detach': async ({ workerId }) => ({ workerId, running: 0 }),
     'worker.progress': async () => ({}),
