@@ -31,7 +31,8 @@ const EXPECTED_END_MS = 1_000;
  *
  * - P3 What a node holds is compared with what is agreed at every report: what is missing is sent again, what is not agreed is aborted.
  * - P4 An attempt is given up when the hold that was granted at the latest renewal has passed (H1), when its node came back without it,
- *   or when its node is no member any more. A session that was closed does not shorten a hold.
+ *   or when its node is no member any more. A session that was closed does not shorten a hold. Whoever reports while that is on its way into
+ *   the log is too late: nothing is granted any more.
  */
 export class AttemptKeeper {
   readonly #components: AttemptKeeperComponents;
@@ -93,8 +94,10 @@ export class AttemptKeeper {
     const orders: Orders = { assign: [], abort: [], holds: [] };
     const missing: HeldAttempt[] = [];
     for (const attempt of this.#agreed.of(peerId)) {
-      if (listed.get(attempt.jobId)?.fencingToken === attempt.fencingToken) {
-        listed.delete(attempt.jobId);
+      const isListed = listed.get(attempt.jobId)?.fencingToken === attempt.fencingToken;
+      if (isListed) listed.delete(attempt.jobId);
+      if (attempt.isLosing) continue; // H1: given up already, though not agreed yet
+      if (isListed) {
         orders.holds.push({ ...refOf(attempt), holdMs: this.#grant(attempt, nowMs) });
         if (attempt.isCancelling) orders.abort.push({ ...refOf(attempt), reason: 'cancelled' });
       } else if (attempt.sessionId !== sessionId) this.#lose(attempt, 'its node came back without it');

@@ -229,6 +229,25 @@ describe('the dispatcher', () => {
     assert.deepEqual(mesh.givenIds(), ['job_1 to ann', 'job_1 to bob']);
   });
 
+  it('grants nothing to a node that reports while the loss of its attempt is on its way into the log (H1)', async () => {
+    for (const isListed of [true, false]) {
+      const mesh = new Mesh().lead();
+      await mesh.join('ann');
+      mesh.bench.submit({ id: 'job_1' });
+      await mesh.settle();
+      await mesh.clock.advance(1_000);
+      await mesh.report('ann', mesh.given().map(refOf));
+      const { promise, resolve } = Promise.withResolvers<void>();
+      mesh.leadership.held = promise;
+      await mesh.clock.advance(4_300);
+      const late = await mesh.report('ann', isListed ? mesh.given().map(refOf) : []);
+      assert.deepEqual(late, { assign: [], abort: [], holds: [] });
+      resolve();
+      await mesh.settle();
+      assert.equal(mesh.proposed('settle'), 1);
+    }
+  });
+
   it('does not shorten a hold because the session of the silent node was closed', async () => {
     const mesh = new Mesh().lead();
     await mesh.clock.advance(1_000_000);

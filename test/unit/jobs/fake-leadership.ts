@@ -33,6 +33,8 @@ export class FakeLeadership implements Leadership {
   readonly handlers = new Map<string, (request: LeaderRequest) => unknown>();
   /** Proposals are refused with this while it is set. */
   refusal: AspenError | undefined;
+  /** Proposals are applied only when this has come, while it is set. */
+  held: Promise<void> | undefined;
   /** How often the applied state was read. */
   readCount = 0;
 
@@ -52,7 +54,7 @@ export class FakeLeadership implements Leadership {
 
   async propose<R = unknown>({ module, kind, body }: Proposal): Promise<R> {
     if (!this.signal.aborted) this.#proposed.emit({ module, kind, body });
-    await Promise.resolve();
+    await (this.held ?? Promise.resolve());
     if (this.signal.aborted) throw new AspenError('NOT_LEADER', 'over');
     if (this.refusal !== undefined) throw this.refusal;
     const outcome = this.#bench.apply({ module, kind, body });
