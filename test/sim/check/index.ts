@@ -1,4 +1,13 @@
 export type { Model, Operation } from './history.ts';
+export {
+  type BranchInput,
+  type KvInput,
+  type KvOutput,
+  type KvState,
+  kvModel,
+  kvPartitions,
+  type TransactionInput,
+} from './kv.ts';
 export { checkLinearizable, type LinearizabilityOptions, type Verdict } from './linearizability.ts';
 export {
   AcknowledgedWritesSurvive,

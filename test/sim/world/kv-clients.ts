@@ -5,18 +5,24 @@ import {
   randomFloat,
   randomInt,
   randomPick,
+  randomShuffle,
 } from '../../../src/base/index.ts';
-import type { Operation, RegisterInput, RegisterOutput } from '../check/index.ts';
+import type { KvInput, KvOutput, Operation, RegisterInput } from '../check/index.ts';
+import { performKv } from './kv-calls.ts';
 import type { World } from './world.ts';
 
 export const REGISTER_KEYS = ['r/a', 'r/b', 'r/c'];
+/** Keys that transactions change together, and others one by one. */
+export const JOINT_KEYS = ['t/a', 't/b', 't/c'];
 /** Keys that are written once, so that whatever was acknowledged can be looked for at the end. */
 export const SURVEYED_PREFIX = 'w/';
 /** Longest pause of a client between two calls. Unit: ms. */
 const LONGEST_PAUSE_MS = 600;
 const SCAN_PAGE = 100;
+/** Share of reads that a leader may answer by its lease. */
+const LEASE_READS = 0.25;
 
-type RecordedOperation = Operation<RegisterInput, RegisterOutput>;
+type RecordedOperation = Operation<KvInput, KvOutput>;
 
 /**
  * Clients of the key-value store on whichever node chance names, and the history of what they saw. A call whose outcome is unknown stays in
@@ -50,7 +56,8 @@ export class KvClients {
   /** Reads every register through every member, and looks for all surveyed writes there. */
   async surveyAll(): Promise<void> {
     for (const { name } of this.#world.members) {
-      for (const key of REGISTER_KEYS) await this.#register(`survey ${name}`, name, { type: 'get', key });
+      for (const key of [...REGISTER_KEYS, ...JOINT_KEYS])
+        await this.#record(`survey ${name}`, name, { type: 'get', key });
       const writes = await this.#insist(() => this.#surveyedKeys(name));
       this.#world.observe({ type: 'surveyed', node: name, writes });
     }
@@ -60,11 +67,33 @@ export class KvClients {
     const draw = randomFloat(this.#random);
     if (draw < 0.2) return this.#writeOnce(node);
     if (draw < 0.25) return this.#scan(client, node);
-    return this.#register(client, node, this.#drawInput());
+    if (draw < 0.4) return this.#changeTogether(client, node);
+    const keys = draw < 0.5 ? JOINT_KEYS : REGISTER_KEYS;
+    await this.#record(client, node, this.#drawInput(randomPick(this.#random, keys) as string));
   }
 
-  #drawInput(): RegisterInput {
-    const key = randomPick(this.#random, REGISTER_KEYS) as string;
+  /** Reads all joint keys at one moment, and changes two of them if one is still as it was then. */
+  async #changeTogether(client: string, node: string): Promise<void> {
+    const success = JOINT_KEYS.map((key) => ({ type: 'get', key }) as const);
+    const seen = await this.#record(client, node, { type: 'transaction', compare: [], success, failure: [] });
+    if (seen === undefined) return;
+    await this.#world.pause(randomFloat(this.#random) * LONGEST_PAUSE_MS);
+    const [at, other] = randomShuffle(this.#random, [0, 1, 2]) as [number, number];
+    const [key, otherKey] = [JOINT_KEYS[at] as string, JOINT_KEYS[other] as string];
+    const value = this.#freshValue();
+    const isErasing = randomChance(this.#random, 0.2);
+    await this.#record(client, this.#world.pickNode(this.#random).name, {
+      type: 'transaction',
+      compare: [{ key, value: seen.responses?.[at]?.value ?? null }],
+      success: [
+        { type: 'put', key, value },
+        isErasing ? { type: 'delete', key: otherKey } : { type: 'put', key: otherKey, value },
+      ],
+      failure: [{ type: 'get', key: otherKey }],
+    });
+  }
+
+  #drawInput(key: string): RegisterInput {
     const type = randomPick(this.#random, [
       'get',
       'get',
@@ -102,44 +131,24 @@ export class KvClients {
     }
   }
 
-  async #register(client: string, node: string, input: RegisterInput): Promise<void> {
+  /** @returns the answer, where there was one. */
+  async #record(client: string, node: string, input: KvInput): Promise<KvOutput | undefined> {
     const calledMs = this.#world.nowMs;
     const unanswered: RecordedOperation = { client, input, calledMs };
+    const consistency = randomChance(this.#random, LEASE_READS) ? 'lease' : 'linearizable';
     this.#history.add(unanswered);
     try {
-      const output = await this.#perform(node, input);
+      const output = await performKv(this.#world.node(node), input, consistency);
       this.#history.delete(unanswered);
       this.#history.add({ ...unanswered, result: { output, atMs: this.#world.nowMs } });
       this.#world.note(`${client} on ${node}: ${JSON.stringify(input)} -> ${JSON.stringify(output)}`);
+      return output;
     } catch (error) {
       this.#world.expectRefusal(error);
       this.#world.note(`${client} on ${node}: ${JSON.stringify(input)} -> ${String(error)}`);
       const isUnknown = error instanceof AspenError && error.outcome === 'unknown';
       if (!isUnknown || input.type === 'get') this.#history.delete(unanswered);
-    }
-  }
-
-  async #perform(name: string, input: RegisterInput): Promise<RegisterOutput> {
-    const node = this.#world.node(name);
-    const { key } = input;
-    switch (input.type) {
-      case 'get': {
-        const found = await node.call('kv.get', { key });
-        return found === null ? { value: null } : { value: found.value, revision: found.revision };
-      }
-      case 'put':
-        return node.call('kv.put', { key, value: input.value });
-      case 'delete': {
-        const { deleted, revision } = await node.call('kv.delete', { key });
-        return deleted ? { isDone: true, revision } : { isDone: false };
-      }
-      case 'cas': {
-        const { expected, value } = input;
-        const { swapped, revision } = await node.call('kv.cas', { key, expected, value });
-        return swapped ? { isDone: true, revision } : { isDone: false };
-      }
-      case 'casRevision':
-        throw new Error('no method compares revisions');
+      return undefined;
     }
   }
 

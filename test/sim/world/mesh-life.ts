@@ -1,5 +1,5 @@
 import { AspenError, type SeededRandom } from '../../../src/base/index.ts';
-import { checkLinearizable, registerModel, registerPartition } from '../check/index.ts';
+import { checkLinearizable, kvModel, kvPartitions } from '../check/index.ts';
 import { type FaultPlan, scheduleNemesis } from '../ground/index.ts';
 import { JobClients } from './job-clients.ts';
 import { KvClients } from './kv-clients.ts';
@@ -32,7 +32,8 @@ export class MeshLife {
     this.#plan = plan;
     this.#kv = new KvClients({ world, random: random.fork() });
     this.#jobs = new JobClients({ world, random: random.fork() });
-    this.#operator = new Operator({ world, random: random.fork() });
+    const canSpareAny = plan.steps.every(({ fault }) => fault.type !== 'damage');
+    this.#operator = new Operator({ world, random: random.fork() }, { canSpareAny });
   }
 
   async form(): Promise<void> {
@@ -81,7 +82,9 @@ export class MeshLife {
     );
     world.observeRegistries();
     world.laws.checkAll();
-    const verdict = checkLinearizable(this.#kv.history, registerModel, { partitionOf: registerPartition });
+    const { history } = this.#kv;
+    const partitionOf = kvPartitions(history.map(({ input }) => input));
+    const verdict = checkLinearizable(history, kvModel, { partitionOf });
     if (!verdict.isLinearizable)
       throw new LawBroken([`the history of ${verdict.partition} is not linearizable`, ...verdict.story]);
   }

@@ -12,11 +12,17 @@ const LEAVE_TIMEOUT_MS = 20_000;
 export class Operator {
   readonly #world: World;
   readonly #random: Random;
+  readonly #canSpareAny: boolean;
   #last: Promise<void> = Promise.resolve();
 
-  constructor(components: { readonly world: World; readonly random: Random }) {
+  /** @param canSpareAny false where a disk is damaged in this run: an expelled voter besides would leave less than a majority of the data. */
+  constructor(
+    components: { readonly world: World; readonly random: Random },
+    { canSpareAny }: { readonly canSpareAny: boolean },
+  ) {
     this.#world = components.world;
     this.#random = components.random;
+    this.#canSpareAny = canSpareAny;
   }
 
   /** @param draw from 0 to 1, says whom. */
@@ -31,7 +37,7 @@ export class Operator {
     const member = chosen(world.members, draw);
     if (member === undefined) return;
     if (change === 'transfer') return this.#transfer(member);
-    if (world.members.length <= FEWEST_MEMBERS) return;
+    if (world.members.length <= FEWEST_MEMBERS || !this.#canSpareAny) return;
     world.note(`${member.name} is to go: ${change}`);
     world.expectMember(member.name, false);
     world.observe({ type: 'expelled', node: member.name });
