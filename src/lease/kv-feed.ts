@@ -4,9 +4,9 @@ import {
   type Fact,
   type HistoryAnswer,
   type HistoryQuestion,
-  type HistoryRecord,
   isWatched,
   type KeyFilter,
+  type KvChange,
   parseWith,
   type QueryContext,
   readHistory,
@@ -43,9 +43,9 @@ interface Waiting {
   readonly timer: Timer;
 }
 
-interface Change {
+interface Told {
   readonly sequence: number;
-  readonly record: HistoryRecord;
+  readonly change: KvChange;
 }
 
 /**
@@ -110,7 +110,7 @@ export class KvFeed implements Disposable {
 
   #read({ filter, fromRevision, sequence }: ChangesQuestion): HistoryAnswer {
     const context = this.#source.read('kv');
-    const question = { filter, fromRevision, sequence, eventsLimit: EVENTS_LIMIT, bytesLimit: ANSWER_LIMIT };
+    const question = { filter, fromRevision, sequence, eventsLimit: EVENTS_LIMIT, textLimit: ANSWER_LIMIT };
     return readHistory(context, question, (at) => this.#recent.at(at, context.position));
   }
 
@@ -121,15 +121,15 @@ export class KvFeed implements Disposable {
       return;
     }
     const changes = facts.filter(({ module, type }) => module === 'kv' && type === 'changed');
-    if (changes.length > 0) this.#tell(changes as unknown as readonly Change[]);
+    if (changes.length > 0) this.#tell(changes as unknown as readonly Told[]);
   }
 
   /** U2 */
-  #tell(changes: readonly Change[]): void {
-    for (const { sequence, record } of changes) this.#recent.add(sequence, record);
-    const [first, last] = [changes[0] as Change, changes.at(-1) as Change];
+  #tell(changes: readonly Told[]): void {
+    for (const { sequence, change } of changes) this.#recent.add(sequence, change);
+    const [first, last] = [changes[0] as Told, changes.at(-1) as Told];
     for (const waiting of [...this.#waiting]) {
-      if (changes.some(({ record }) => isWatched(waiting.filter, record[3]))) waiting.answer();
+      if (changes.some(({ change }) => isWatched(waiting.filter, change[1]))) waiting.answer();
       else if (waiting.sequence === first.sequence) waiting.sequence = last.sequence + 1;
     }
   }

@@ -20,18 +20,21 @@ export { COUNTER_PAGE_LIMIT, type Counter, countersModule } from './counters.ts'
 export { HOST_MODULE } from './host-module.ts';
 export { createKvModule, kvModule } from './kv.ts';
 export {
-  type HistoryAnswer,
   type HistoryLimits,
-  type HistoryQuestion,
-  type HistoryRecord,
-  isWatched,
-  type KeyFilter,
   KV_HISTORY_BYTES_LIMIT,
   KV_HISTORY_EVENTS_LIMIT,
+  type KvChange,
+  textLengthOf,
+} from './kv-history.ts';
+export {
+  type HistoryAnswer,
+  type HistoryQuestion,
+  isWatched,
+  type KeyFilter,
   type KvEvent,
   REVISIONS_PER_EPOCH,
   readHistory,
-} from './kv-history.ts';
+} from './kv-history-read.ts';
 export { KV_SCAN_LIMIT } from './kv-queries.ts';
 export { KV_KEY_BYTES_LIMIT, KV_LEASE_KEYS_LIMIT, KV_VALUE_BYTES_LIMIT, type KvEntry } from './kv-records.ts';
 export { KV_TXN_OPERATIONS_LIMIT } from './kv-txn.ts';

@@ -2,11 +2,12 @@ import { textKey } from '../../storage/index.ts';
 import { fieldsOf } from './checks.ts';
 import { keyField, lifeFields, valueField } from './kv-fields.ts';
 import {
-  HistoryEnds,
   type HistoryLimits,
-  type HistoryRecord,
+  type HistorySegment,
   KV_HISTORY_BYTES_LIMIT,
   KV_HISTORY_EVENTS_LIMIT,
+  KvHistory,
+  storeHistory,
 } from './kv-history.ts';
 import { kvQueries, parseKey } from './kv-queries.ts';
 import { findPair, KV_TABLES } from './kv-records.ts';
@@ -49,7 +50,7 @@ export function createKvModule(limits: HistoryLimits = LIMITS): MachineModule {
   return {
     name: 'kv',
     tables: KV_TABLES,
-    derive: (tables) => new HistoryEnds(tables.table<HistoryRecord>('history'), limits),
+    derive: (tables) => new KvHistory(tables.table<HistorySegment>('history'), limits),
     commands: {
       put: { since: 1, parse: parsePut, apply: applyPut },
       delete: { since: 1, parse: parseKey, apply: applyDelete },
@@ -62,6 +63,7 @@ export function createKvModule(limits: HistoryLimits = LIMITS): MachineModule {
         apply: (_body, context) => ({ expired: removeExpired(context) }),
       },
     },
+    endEntry: storeHistory,
     queries: kvQueries,
     reactions: {
       leases: {

@@ -65,6 +65,10 @@ export class Machine {
   readonly #derived = new Map<string, Derived>();
   /** By the module that is reacted to, in the order of the modules. */
   readonly #reactions: ReadonlyMap<string, readonly ModuleReactions[]>;
+  readonly #entryEnds: readonly {
+    readonly end: (context: ModuleContext) => void;
+    readonly context: ModuleContext;
+  }[];
   readonly #hash: WriteHash;
   readonly #state: MachineState;
   readonly #moment: Moment;
@@ -98,6 +102,9 @@ export class Machine {
       if (module.derive !== undefined) this.#derived.set(module.name, this.#readers.derived(module.name));
     }
     this.#reactions = this.#gatherReactions(modules);
+    this.#entryEnds = modules.flatMap(({ name, endEntry }) =>
+      endEntry === undefined ? [] : [{ end: endEntry, context: this.#contexts.get(name) as ModuleContext }],
+    );
     this.#clients = new ClientOutcomes(store, space, this.#hash);
     this.#requestIds = new RequestIds(store, space, this.#hash);
   }
@@ -241,6 +248,7 @@ export class Machine {
       this.#moment.position = positionOf(state);
       outcomes.push(this.#once(command, facts));
     }
+    for (const { end, context } of this.#entryEnds) end(context);
     this.#clients.endEntry(index);
     return { outcomes, facts };
   }

@@ -99,6 +99,8 @@ export interface MachineModule {
   readonly commands: Readonly<Record<string, CommandKind<any, unknown>>>;
   // biome-ignore lint/suspicious/noExplicitAny: as above
   readonly queries: Readonly<Record<string, QueryKind<any, unknown>>>;
+  /** Called after the last command of each log entry, to write what its commands gathered. It may not refuse. */
+  readonly endEntry?: (context: ApplyContext) => void;
   /** By module and type of fact. */
   readonly reactions?: Readonly<Record<string, Readonly<Record<string, Reaction>>>>;
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { decode } from '../../../../src/base/index.ts';
 import {
   createKvModule,
   type HistoryAnswer,
@@ -174,7 +175,7 @@ class Twins {
     const events: HistoryAnswer['events'][number][] = [];
     let [sequence, revision] = [null as number | null, fromRevision - 1];
     for (;;) {
-      const question = { filter, fromRevision, sequence, eventsLimit: pageSize, bytesLimit: 1_000 };
+      const question = { filter, fromRevision, sequence, eventsLimit: pageSize, textLimit: 100_000 };
       const answer = readHistory(this.bench.machine.read('kv'), question);
       events.push(...answer.events);
       assert.ok(answer.revision >= revision, 'what was looked at only grows');
@@ -248,7 +249,8 @@ describe('kv with transactions, times and leases', () => {
           }
         }
         const kept = [...bench.store.range({ from: 't0/kv/history/', to: 't0/kv/history0' })];
-        assert.ok(kept.length <= bounds.eventsLimit);
+        const events = kept.flatMap(([, bytes]) => (decode(bytes) as readonly unknown[])[2] as unknown[]);
+        assert.ok(events.length <= bounds.eventsLimit || kept.length === 1);
         const bytes = kept.reduce((sum, [, bytesOfOne]) => sum + bytesOfOne.length, 0);
         assert.ok(bytes <= bounds.bytesLimit || kept.length === 1);
       }),
@@ -289,13 +291,34 @@ describe('kv with transactions, times and leases', () => {
       fromRevision: 1,
       sequence: null,
       eventsLimit: 9,
-      bytesLimit: 999,
+      textLimit: 999,
     };
     const { events } = readHistory(bench.machine.read('kv'), question);
     assert.deepEqual(
       events.map((event) => event.key),
       ['a', 'c'],
     );
+  });
+
+  it('keeps the changes of one entry together, without those of what was refused in it, however many they are', async () => {
+    const bench = new Bench([kvModule, leasesModule]);
+    const puts = Array.from({ length: 1_000 }, (_, at) =>
+      kv('put', { key: `k${at}`, value: 'x'.repeat(at) }),
+    );
+    const success = [
+      { op: 'put', key: 'k1', value: 'never' },
+      { op: 'put', key: 'b', value: '', leaseId: LEASES[0] },
+    ];
+    const half = kv('txn', { success });
+    bench.applyAll([...puts.slice(0, 500), half, ...puts.slice(500), half]);
+    await bench.restart();
+    bench.applyAll([half, kv('delete', { key: 'k7' })]);
+    const twins = new Twins(bench);
+    assert.deepEqual(
+      twins.read({ prefix: '' }, 1, 77).events.map(({ key: of, type }) => `${type} ${of}`),
+      [...puts.map(({ body }) => `put ${(body as { key: string }).key}`), 'delete k7'],
+    );
+    assert.equal(twins.read({ key: 'k7' }, 1).events.length, 2);
   });
 
   it('tells of keys that end with a lease in the revision in which it ends', () => {
@@ -311,7 +334,7 @@ describe('kv with transactions, times and leases', () => {
       fromRevision: 1,
       sequence: 3,
       eventsLimit: 9,
-      bytesLimit: 999,
+      textLimit: 999,
     };
     const { events } = readHistory(bench.machine.read('kv'), question);
     assert.deepEqual(
