@@ -2,6 +2,7 @@ import type { LiveIndex } from '../../../src/jobs/live-index.ts';
 import { findRecord, putRecord } from '../../../src/jobs/record-store.ts';
 import type { ApplyContext, MachineModule } from '../../../src/lease/machine/index.ts';
 import { membersOf } from '../../../src/lease/raft/index.ts';
+import { ForgetfulDisk } from './forgetful-disk.ts';
 import { LyingDisk } from './lying-disk.ts';
 import type { WorldBug } from './world.ts';
 
@@ -109,4 +110,15 @@ export const BUGS: Readonly<Record<string, WorldBug>> = {
   'count-retry-twice': { jobs: countingTwice },
   'stale-index-on-cancel': { jobs: withStaleIndex },
   'release-on-failure': { jobs: releasingOnFailure },
+  /** A snapshot does not carry which requests were answered. */
+  'snapshot-without-memory': {
+    makeDisk: (random, options) => new ForgetfulDisk(random, options),
+    keptEntries: 5,
+    weather: { types: ['crash', 'partition'], meanPauseMs: 2_500, longestFaultMs: 6_000 },
+  },
+  /** The clock of the first node runs at a quarter of its speed: it goes on with attempts whose hold is over for everybody else. */
+  'clock-beyond-its-bounds': {
+    clocks: { n1: { drift: -0.75 } },
+    weather: { types: ['partition'], meanPauseMs: 2_000, longestFaultMs: 6_000 },
+  },
 };

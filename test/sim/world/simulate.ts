@@ -56,7 +56,9 @@ export async function simulate(
     ...bug.weather,
   });
   const plan = reducedPlan(wholePlan, reduction, nodes.slice(0, nodeCount));
-  const { clocks, disk, keptEntries } = plan;
+  const { disk } = plan;
+  const clocks = { ...plan.clocks, ...bug.clocks };
+  const keptEntries = bug.keptEntries ?? plan.keptEntries;
   const world = new World(seed, { nodeCount, memberCount, clocks, disk, keptEntries, bug, printing });
   let error: unknown = null;
   {

@@ -50,6 +50,8 @@ export interface WorldBug {
   readonly commitRule?: NonNullable<Platform['trial']>['commitRule'];
   readonly jobs?: (module: MachineModule) => MachineModule;
   readonly makeDisk?: (random: SeededRandom, options: SimDiskOptions) => SimDisk;
+  readonly keptEntries?: number;
+  readonly clocks?: Readonly<Record<string, SimClockOptions>>;
   /** The weather in which it shows. @default as in any run */
   readonly weather?: Pick<FaultPlanOptions, 'types' | 'meanPauseMs' | 'longestFaultMs'>;
 }
