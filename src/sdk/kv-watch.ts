@@ -42,7 +42,7 @@ interface Note {
 /**
  * How far a watch has come, by what its consumer has taken.
  *
- * - U6 A watch that begins again leaves nothing out and tells nothing twice: from the revision after the last that is complete, less as
+ * - R11 A watch that begins again leaves nothing out and tells nothing twice: from the revision after the last that is complete, less as
  *   many changes of it as were taken already. Those of one revision come in one order, whoever tells them.
  */
 export class WatchPlace {

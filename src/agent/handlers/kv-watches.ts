@@ -15,10 +15,9 @@ const KV_WATCHES_LIMIT = 256;
 const KV_WATCH_STALLED_MS = 30_000;
 
 /**
- * Who watches keys over this socket.
- *
- * - U5 What was not told yet stays in the history: a client that reads slowly is told more slowly, and no more than one notification of a
- *   watch is on its way to it. Its watch ends, with the revision to go on from, when it reads nothing at all or the history goes on without it.
+ * Who watches keys over this socket. What was not told yet stays in the history: a client that reads slowly is told more slowly, and no
+ * more than one notification of a watch is on its way to it. Its watch ends, with the revision to go on from, when it reads nothing at all or
+ * the history goes on without it.
  */
 export class KvWatches {
   readonly #daemon: Daemon;
@@ -74,7 +73,7 @@ export class KvWatches {
     if (!connection.signal.aborted) connection.notify('kv.watchEnd', { subscription, revision, ...end });
   }
 
-  /** U5 @throws AspenError RESOURCE_EXHAUSTED when the client does not read. */
+  /** @throws AspenError RESOURCE_EXHAUSTED when the client does not read. */
   async #drained(connection: Connection, signal: AbortSignal): Promise<void> {
     const stop = new AbortController();
     const over = AbortSignal.any([signal, stop.signal]);
