@@ -13,7 +13,7 @@ import {
   SimProcess,
   scheduleNemesis,
   Trace,
-} from '../../sim/ground/index.ts';
+} from '../ground/index.ts';
 
 const bytes = (text: string) => new Uint8Array(Buffer.from(text));
 
@@ -369,7 +369,7 @@ describe('trace', () => {
   });
 });
 
-/** Writers on a disk that crashes, with everything ambient forbidden. */
+/** Writers on a disk that crashes, with everything ambient forbidden, which other tests of the same process would feel: hence it stands among the stories. */
 async function storyOf(seed: number): Promise<string> {
   using _ = forbidAmbient();
   const scheduler = new Scheduler(seed);
