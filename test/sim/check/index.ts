@@ -1,7 +1,6 @@
 export type { Model, Operation } from './history.ts';
 export {
   type BranchInput,
-  checkKv,
   type KvInput,
   type KvOutput,
   type KvState,
@@ -10,7 +9,6 @@ export {
   type TransactionInput,
 } from './kv.ts';
 export { checkLinearizable, type LinearizabilityOptions, type Verdict } from './linearizability.ts';
-export { LocksExclude } from './locks.ts';
 export {
   AcknowledgedWritesSurvive,
   AtMostOneLeaderATerm,

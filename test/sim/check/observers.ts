@@ -1,4 +1,3 @@
-import { LocksExclude } from './locks.ts';
 import { AttemptsNeverOverlap } from './overlap.ts';
 
 /** What a world reports. Only what the law speaks of; nothing of how it is done. */
@@ -22,17 +21,6 @@ export type Observation =
   | { readonly type: 'stoodStill'; readonly node: string }
   /** An operator has decided that a node no longer belongs, from now on. */
   | { readonly type: 'expelled'; readonly node: string }
-  /** A client was told that it holds a lock, and until when it may rely on it; a renewal tells more of the same. Unit: ms of virtual time. */
-  | {
-      readonly type: 'holds';
-      readonly lock: string;
-      readonly token: number;
-      readonly client: string;
-      readonly fromMs: number;
-      readonly untilMs: number;
-    }
-  /** It begins to give the lock back. */
-  | { readonly type: 'givesBack'; readonly lock: string; readonly token: number; readonly atMs: number }
   /** What a node's registry amounts to at the end; equal for equal registries. */
   | { readonly type: 'registry'; readonly node: string; readonly digest: string };
 
@@ -213,7 +201,6 @@ export function allObservers(): readonly Observer[] {
     new TokensGrow(),
     new NoAttemptCompletesTwice(),
     new AttemptsNeverOverlap(),
-    new LocksExclude(),
     new EveryAcceptedJobEnds(),
     new RegistriesConverge(),
   ];

@@ -1,9 +1,8 @@
 import { AspenError, type SeededRandom } from '../../../src/base/index.ts';
-import { checkKv } from '../check/index.ts';
+import { checkLinearizable, kvModel, kvPartitions } from '../check/index.ts';
 import { type FaultPlan, scheduleNemesis } from '../ground/index.ts';
 import { JobClients } from './job-clients.ts';
 import { KvClients } from './kv-clients.ts';
-import { LockClients } from './lock-clients.ts';
 import { Operator } from './operator.ts';
 import { LawBroken, Stuck } from './outcome.ts';
 import type { World } from './world.ts';
@@ -12,7 +11,6 @@ import type { World } from './world.ts';
 const LIVENESS_MS = 90_000;
 const KV_CLIENTS = 4;
 const JOB_CLIENTS = 3;
-const LOCK_CLIENTS = 3;
 
 export interface MeshLifeComponents {
   readonly world: World;
@@ -27,7 +25,6 @@ export class MeshLife {
   readonly #kv: KvClients;
   readonly #jobs: JobClients;
   readonly #operator: Operator;
-  readonly #locks: LockClients;
   #runningClients = 0;
 
   constructor({ world, plan, random }: MeshLifeComponents) {
@@ -35,7 +32,6 @@ export class MeshLife {
     this.#plan = plan;
     this.#kv = new KvClients({ world, random: random.fork() });
     this.#jobs = new JobClients({ world, random: random.fork() });
-    this.#locks = new LockClients({ world, random: random.fork() });
     const canSpareAny = plan.steps.every(({ fault }) => fault.type !== 'damage');
     this.#operator = new Operator({ world, random: random.fork() }, { canSpareAny });
   }
@@ -53,7 +49,6 @@ export class MeshLife {
       { ...world.targets, changeMembers: (change, draw) => this.#begin(this.#operator.change(change, draw)) },
     );
     for (let at = 1; at <= KV_CLIENTS; at += 1) this.#begin(this.#kv.run(`kv${at}`, startMs + forMs));
-    for (let at = 1; at <= LOCK_CLIENTS; at += 1) this.#begin(this.#locks.run(`lk${at}`, startMs + forMs));
     for (let at = 1; at <= JOB_CLIENTS; at += 1) this.#begin(this.#jobs.run(`c${at}`, startMs + forMs));
     await world.advance(forMs);
     world.note('faults stop');
@@ -87,7 +82,9 @@ export class MeshLife {
     );
     world.observeRegistries();
     world.laws.checkAll();
-    const verdict = checkKv(this.#kv.history);
+    const { history } = this.#kv;
+    const partitionOf = kvPartitions(history.map(({ input }) => input));
+    const verdict = checkLinearizable(history, kvModel, { partitionOf });
     if (!verdict.isLinearizable)
       throw new LawBroken([`the history of ${verdict.partition} is not linearizable`, ...verdict.story]);
   }

@@ -5,7 +5,6 @@ import {
   AttemptsNeverOverlap,
   allObservers,
   EveryAcceptedJobEnds,
-  LocksExclude,
   NoAttemptCompletesTwice,
   type Observation,
   type Observer,
@@ -42,15 +41,6 @@ const surveyed = (node: string, ...writes: string[]): Observation => ({
 const runs = (token: number, node: string): Observation => ({ type: 'runs', job: 'j', token, node });
 const stopped = (token: number, node: string): Observation => ({ type: 'stopped', job: 'j', token, node });
 const stoodStill = (node: string): Observation => ({ type: 'stoodStill', node });
-const holds = (token: number, client: string, fromMs: number, untilMs: number): Observation => {
-  return { type: 'holds', lock: 'l', token, client, fromMs, untilMs };
-};
-const givesBack = (token: number, atMs: number): Observation => ({
-  type: 'givesBack',
-  lock: 'l',
-  token,
-  atMs,
-});
 const expelled = (node: string): Observation => ({ type: 'expelled', node });
 const ended = (job: string, state: string): Observation => ({ type: 'ended', job, state });
 const registry = (node: string, digest: string): Observation => ({ type: 'registry', node, digest });
@@ -111,28 +101,6 @@ const CASES: readonly Case[] = [
       [/token 2 on b while a runs it with 1/, [runs(1, 'a'), runs(2, 'b')]],
       [/token 1 on a, after 2 began/, [runs(2, 'b'), stopped(2, 'b'), runs(1, 'a')]],
       [/token 2 on b while a/, [stoodStill('a'), runs(1, 'a'), runs(2, 'b')]],
-    ],
-  },
-  {
-    make: () => new LocksExclude(),
-    good: [
-      ...[
-        holds(4, 'x', 0, 10),
-        holds(4, 'x', 5, 20),
-        givesBack(4, 8),
-        holds(6, 'y', 9, 12),
-        holds(7, 'z', 12, 15),
-      ],
-      holds(4, 'x', 14, 14), // told when it was over
-    ],
-    bad: [
-      [
-        /held with 6 by y from 9 ms, and with 4 by x until 10 ms/,
-        [holds(4, 'x', 0, 10), holds(6, 'y', 9, 12)],
-      ],
-      [/with 4 by x until 20 ms/, [holds(4, 'x', 0, 10), holds(4, 'x', 5, 20), holds(6, 'y', 12, 14)]],
-      [/held with 6 by y from 1 ms/, [holds(6, 'y', 1, 5), givesBack(6, 3), holds(4, 'x', 4, 9)]],
-      [/held with 4 by x and y/, [holds(4, 'x', 0, 10), holds(4, 'y', 0, 10)]],
     ],
   },
   {
