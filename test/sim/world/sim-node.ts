@@ -9,6 +9,7 @@ import {
 } from '../../../src/rpc/index.ts';
 import { StorageFault } from '../../../src/storage/index.ts';
 import type { SimProcess } from '../ground/index.ts';
+import { AgentEnd, type ClientEnd, type SimConnection } from './sim-connection.ts';
 import type { Boot, SimMachine } from './sim-machine.ts';
 
 export type Method = keyof Handlers;
@@ -142,14 +143,40 @@ export class SimNode {
    * Calls a method as a local client would: params are checked as on the socket. Where the agent dies meanwhile, nobody knows what
    * became of it.
    */
-  async call<M extends Method>(method: M, params: ParamsInput<M>): Promise<Result<M>> {
+  call<M extends Method>(method: M, params: ParamsInput<M>): Promise<Result<M>> {
+    return this.#callOver(undefined, method, params);
+  }
+
+  /** A connection that stays, to the present life of the agent. @throws AspenError UNAVAILABLE when it is down. */
+  connect(client: ClientEnd): SimConnection {
+    const { process } = this.#alive();
+    const end = new AgentEnd(process, client);
+    return {
+      get isOpen() {
+        return !end.signal.aborted;
+      },
+      call: (method, params) => this.#callOver(end, method, params),
+      close: () => end.clientLeft(),
+    };
+  }
+
+  /** @param end undefined for a connection of its own. */
+  async #callOver<M extends Method>(
+    end: Connection | undefined,
+    method: M,
+    params: ParamsInput<M>,
+  ): Promise<Result<M>> {
     const life = this.#alive();
+    if (end?.signal.aborted)
+      throw new AspenError('UNAVAILABLE', `${this.name} has closed the connection`, {
+        outcome: 'not-applied',
+      });
     const checked = checkParams(method, params);
     if (life.process.isPaused)
       await Promise.race([life.death, new Promise<void>((go) => life.process.enter(go))]);
     const handler = life.handlers[method] as (params: unknown, connection: Connection) => Promise<Result<M>>;
     try {
-      return await Promise.race([handler(checked, connectionTo(life.process)), life.death]);
+      return await Promise.race([handler(checked, end ?? new AgentEnd(life.process)), life.death]);
     } catch (error) {
       throw this.#isDisksDoing(error) ? endedByDisk(this.name, error) : error;
     }
@@ -231,23 +258,4 @@ function endedByDisk(name: string, cause: unknown): AspenError {
 function configOf(name: string, options: SimNodeOptions) {
   const flag = { name, listen: ['/memory'], isMdnsEnabled: false, ...options };
   return resolveConfig({ flag, environment: {}, file: {} }, { cpuCount: 1, hostName: name });
-}
-
-function connectionTo(process: SimProcess): Connection {
-  const abort = new AbortController();
-  process.onCrash(() => abort.abort(new Error('the agent died')));
-  return {
-    id: 1,
-    signal: abort.signal,
-    notify: () => true,
-    drained: async () => undefined,
-    request: async () => {
-      throw new AspenError('UNAVAILABLE', 'this client answers nothing');
-    },
-    ask: (_method, _params, onAnswer) => {
-      onAnswer({ type: 'closed' });
-      return true;
-    },
-    close: () => abort.abort(new Error('the agent closed the connection')),
-  };
 }
