@@ -55,7 +55,7 @@ export function readHistory(
   const { ends } = context.derived<KvHistory>();
   requireKept(ends, question, context.position);
   const stored = readerOf(context.table<HistorySegment>('history'));
-  const start = question.sequence ?? firstSequenceOf(stored, ends, question.fromRevision);
+  const start = startOf(stored, ends, question);
   const read = (sequence: number) => recent(sequence) ?? stored(sequence);
   return collect({ read, next: ends.next, position: context.position }, question, start);
 }
@@ -86,6 +86,15 @@ interface HistorySource {
   readonly next: number;
   /** Everything up to here is applied. */
   readonly position: number;
+}
+
+/** A replica that was behind names its end of then: what was dropped since is of earlier revisions than are asked for. */
+function startOf(
+  read: (sequence: number) => KvChange,
+  ends: Ends,
+  { fromRevision, sequence }: HistoryQuestion,
+): number {
+  return sequence === null ? firstSequenceOf(read, ends, fromRevision) : Math.max(sequence, ends.first);
 }
 
 /** Gathers what the filter lets through, from `start` on. */
@@ -131,7 +140,8 @@ function requireKept(
 ): void {
   const epoch = Math.floor(position / REVISIONS_PER_EPOCH);
   const isOfThisEpoch = Math.max(1, Math.floor(fromRevision / REVISIONS_PER_EPOCH)) >= epoch;
-  if (isOfThisEpoch && (sequence === null ? fromRevision > droppedThrough : sequence >= first)) return;
+  const isKept = fromRevision > droppedThrough || (sequence !== null && sequence >= first);
+  if (isOfThisEpoch && isKept) return;
   const epochBegin = epoch > 1 ? epoch * REVISIONS_PER_EPOCH : 1;
   throw compacted(fromRevision, Math.max(droppedThrough + 1, epochBegin));
 }

@@ -137,6 +137,18 @@ describe('the feed of changed keys', () => {
     assert.ok(events.length >= 99);
   });
 
+  it('goes on with a watcher who was told more by others than this replica had then, although it has dropped what was between', async () => {
+    const ground = new Ground({ eventsLimit: 100, bytesLimit: 2 ** 20 });
+    ground.apply([put('a')]);
+    const ahead = { revision: ground.machine.position + 50, sequence: null as never };
+    const before = await ground.ask(ahead);
+    assert.deepEqual([before.events, before.revision], [[], ahead.revision]);
+    for (let at = 0; at < 140; at += 1) ground.apply([put('a')]);
+    const { events } = await ground.ask(before);
+    assert.equal(events[0]?.revision, ahead.revision + 1);
+    assert.equal(events.length, 90);
+  });
+
   it('ends an answer before it grows too long for one frame', async () => {
     const ground = new Ground();
     const value = 'x'.repeat(2 ** 20);
