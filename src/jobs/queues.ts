@@ -4,6 +4,7 @@ import type { LiveIndex } from './live-index.ts';
 import { type ApplyContext, type QueryContext, textKey } from './machine-port.ts';
 import type { JobState } from './record.ts';
 import { SPEC_BASE } from './spec.ts';
+import type { QueueTally } from './tallies.ts';
 
 /** A queue as the interface shows it. */
 export interface QueueView {
@@ -115,9 +116,15 @@ function viewQueue(context: ApplyContext | QueryContext, queue: string): QueueVi
     pausedAt: of.paused?.sinceMs ?? null,
     waiting,
     running,
-    states: Object.fromEntries(Object.entries({ ...states, ...kept }).filter(([, count]) => count !== 0)),
+    states: inOrder({ ...states, ...kept }),
     limits: withoutPause(of),
   };
+}
+
+/** Commands answer with it, so it must not show in which order a replica came to know the states. */
+function inOrder(states: QueueTally['states']): QueueTally['states'] {
+  const present = Object.entries(states).filter(([, count]) => count !== 0);
+  return Object.fromEntries(present.sort(([left], [right]) => (left < right ? -1 : 1)));
 }
 
 function change(context: ApplyContext, key: string, after: Limits): void {

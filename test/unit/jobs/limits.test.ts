@@ -68,6 +68,16 @@ describe('a paused queue', () => {
     assert.equal(bench.index('limits').length, 0, 'what has no limits has no row');
   });
 
+  it('is answered alike by a replica that was started again and met the states in another order', async () => {
+    const [first, again] = [withJobs(2, { queue: 'mail' }), withJobs(2, { queue: 'mail' })];
+    for (const bench of [first, again]) start(bench, 'job_1');
+    await again.restart();
+    const answers = [first, again].map((bench) =>
+      JSON.stringify(resultOf(bench.do('pauseQueue', { queue: 'mail', reason: null }))),
+    );
+    assert.equal(answers[0], answers[1]);
+  });
+
   it('does not hold back another queue', () => {
     const bench = withJobs(1);
     bench.do('pauseQueue', { queue: 'mail', reason: null });
