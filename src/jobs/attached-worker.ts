@@ -29,6 +29,7 @@ export interface ExecuteRequest {
       readonly type: string;
       readonly payload: unknown;
       readonly timeoutMs?: number;
+      readonly heartbeatTimeoutMs?: number;
       readonly traceparent?: string;
     };
     readonly state: 'running';
@@ -104,6 +105,7 @@ interface Entry {
  * - A3 A connection that closes ends its attempts at once; each is given back as lost.
  * - A4 An attempt that was given up while the worker still works on it keeps its place there until the worker answers.
  * - A5 A worker is told once what became of each attempt it was asked to run.
+ * - A6 A heartbeat counts for the attempt of that token while this worker is at it and was not told to stop; whoever sends any other learns that it is lost.
  */
 export class AttachedWorker implements AttachedPool {
   readonly id: string;
@@ -171,20 +173,31 @@ export class AttachedWorker implements AttachedPool {
     });
   }
 
-  /** A5 */
+  /** A5. What it was told to stop and did not answer in time was agreed without it: nothing of its own was accepted. */
   settled({ jobId, attempt, fencingToken }: AttemptRef, { isAccepted, reason, state }: Settled): void {
     const name = nameOf({ jobId, attempt });
-    if (this.#entries.get(name)?.context.fencingToken !== fencingToken) return;
+    const entry = this.#entries.get(name);
+    if (entry?.context.fencingToken !== fencingToken) return;
     this.#entries.delete(name);
     if (this.#isClosed) return;
-    const told = { workerId: this.id, jobId, attempt, accepted: isAccepted, state };
-    this.#components.link.settled(reason === null ? told : { ...told, reason });
+    const isHeard = entry.state !== 'given up';
+    const told = { workerId: this.id, jobId, attempt, accepted: isAccepted && isHeard, state };
+    const why = isHeard ? reason : `it was given up: ${stopReasonOf(entry.context.signal)}`;
+    this.#components.link.settled(why === null ? told : { ...told, reason: why });
     if (this.#isDraining) this.#components.onChange(this);
   }
 
   /** Whether it was asked to run that attempt and has not answered; whatever it says of any other is not heard. */
   isRunning(name: WorkerAttemptName): boolean {
     return this.#entries.get(nameOf(name))?.state === 'running';
+  }
+
+  /** A6 */
+  beat({ jobId, attempt, fencingToken }: AttemptRef): boolean {
+    const entry = this.#entries.get(nameOf({ jobId, attempt }));
+    if (entry?.state !== 'running' || entry.context.fencingToken !== fencingToken) return false;
+    entry.context.beat?.();
+    return !entry.context.signal.aborted;
   }
 
   /** @throws AspenError FENCED when it does not run that attempt. */
@@ -225,6 +238,7 @@ export class AttachedWorker implements AttachedPool {
     type,
     payload,
     timeoutMs,
+    heartbeatTimeoutMs,
     traceparent,
     attempt,
     node,
@@ -234,6 +248,7 @@ export class AttachedWorker implements AttachedPool {
       type,
       payload,
       ...(timeoutMs !== null && { timeoutMs }),
+      ...(heartbeatTimeoutMs !== null && { heartbeatTimeoutMs }),
       ...(traceparent !== null && { traceparent }),
     };
     const job = { id: jobId, spec, state: 'running' as const, attempt, node, fencingToken };

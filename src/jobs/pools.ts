@@ -10,6 +10,8 @@ export interface PooledContext extends AttemptContext {
   readonly type: string;
   /** Time that the attempt has; null for no limit. */
   readonly timeoutMs: number | null;
+  /** Its longest silence; null for no limit. */
+  readonly heartbeatTimeoutMs: number | null;
 }
 
 /** A part of a node with slots of its own: what the node runs itself, or one attached worker. */
@@ -33,6 +35,8 @@ export interface AttachedPool extends Pool {
   /** Slots that it attached with; as many as it has while it answers. */
   readonly concurrency: number;
   report(): PoolReport;
+  /** A sign of life of an attempt. @returns whether it is held and to go on. */
+  beat(ref: AttemptRef): boolean;
   /** Ends its connection. */
   disconnect(): void;
 }
@@ -85,6 +89,10 @@ export class Pools {
 
   find(id: string | null): Pool | undefined {
     return id === null ? this.own : this.#attached.get(id);
+  }
+
+  findAttached(id: string): AttachedPool | undefined {
+    return this.#attached.get(id);
   }
 
   all(): readonly Pool[] {

@@ -39,7 +39,7 @@ export class SilenceWatch implements Disposable {
   }
 }
 
-/** @returns the context of an attempt whose progress and output are signs of life. */
+/** @returns the context of an attempt whose progress, output and heartbeats are signs of life. */
 export function withSigns<C extends AttemptContext>(context: C, watch: SilenceWatch | undefined): C {
   if (watch === undefined) return context;
   const { output } = context;
@@ -56,5 +56,6 @@ export function withSigns<C extends AttemptContext>(context: C, watch: SilenceWa
       watch.beat();
       context.progress(progress);
     },
+    beat: () => watch.beat(),
   };
 }

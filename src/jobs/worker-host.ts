@@ -154,6 +154,12 @@ export class WorkerHost implements Startable {
     return worker;
   }
 
+  /** Signs of life of attempts, from whoever speaks for a worker. @returns those that it does not hold, or should end. */
+  beat(workerId: string, attempts: readonly AttemptRef[]): AttemptRef[] {
+    const worker = this.#pools.findAttached(workerId);
+    return attempts.filter((ref) => worker?.beat(ref) !== true);
+  }
+
   async start(): Promise<void> {
     const { messenger, session, clock } = this.#components;
     this.#parts = [
@@ -320,6 +326,7 @@ export class WorkerHost implements Startable {
       payload,
       traceparent,
       timeoutMs,
+      heartbeatTimeoutMs,
     } = attempt.assignment;
     return {
       jobId,
@@ -330,6 +337,7 @@ export class WorkerHost implements Startable {
       payload,
       traceparent,
       timeoutMs,
+      heartbeatTimeoutMs,
       signal: attempt.signal,
       output,
       progress: ({ percent = null, message = null, counters = {} }) =>

@@ -31,11 +31,13 @@ export interface AttemptControl {
   readonly signal: AbortSignal;
   /** Tells how far it is; only the latest counts. */
   progress(progress: AttemptProgress): void;
+  /** A sign of life, for a job with a `heartbeatTimeoutMs`; needed only where the worker's `heartbeats` are `manual`. */
+  heartbeat(): void;
   /** Output, as of a program. @returns when there is room for more; never rejects. */
   log(data: string | Uint8Array, stream?: 'stdout' | 'stderr'): Promise<void>;
 }
 
-/** Why an attempt should end: the job was cancelled, it took too long, its hold was lost, or the agent stops. */
+/** Why an attempt should end: the job was cancelled, it took too long, was silent for too long, its hold was lost, or the agent stops. */
 export class AttemptStopped extends Error {
   override readonly name = 'AttemptStopped';
   readonly reason: StopReason;
@@ -56,11 +58,13 @@ export class Attempt implements AttemptControl {
   readonly fencingToken: number;
   readonly deadlineMs: number | null;
   readonly #peer: RpcPeer;
+  readonly #workerId: string;
   #abort: AbortController | undefined;
   #stopped: AttemptStopped | undefined;
 
-  constructor(peer: RpcPeer, { job, attempt, fencingToken, deadlineMs }: WorkerExecute) {
+  constructor(peer: RpcPeer, { workerId, job, attempt, fencingToken, deadlineMs }: WorkerExecute) {
     this.#peer = peer;
+    this.#workerId = workerId;
     this.jobId = job.id;
     this.attempt = attempt;
     this.fencingToken = fencingToken;
@@ -91,6 +95,12 @@ export class Attempt implements AttemptControl {
     const { jobId, attempt } = this;
     return ({ percent, message, counters }) =>
       void this.#peer.notify('worker.progress', { jobId, attempt, percent, message, counters });
+  }
+
+  get heartbeat(): AttemptControl['heartbeat'] {
+    const { jobId, attempt, fencingToken } = this;
+    const params = { workerId: this.#workerId, attempts: [{ jobId, attempt, fencingToken }] };
+    return () => void this.#peer.notify('worker.heartbeat', params);
   }
 
   get log(): AttemptControl['log'] {

@@ -3,12 +3,15 @@ import type { Result, WorkerCancel, WorkerExecute, WorkerSettled } from '../rpc/
 import { type LineDuplex, RpcPeer } from '../rpc/os-client.ts';
 import { Attempt } from './attempt.ts';
 import { failureOf } from './job-failure.ts';
+import type { Pulse } from './pulse.ts';
 
 export interface WorkerSessionComponents {
   readonly duplex: LineDuplex;
   /** Does the work; what it throws fails the attempt. */
   readonly run: (request: WorkerExecute, attempt: Attempt) => unknown;
   readonly onSettled: (settled: WorkerSettled) => void;
+  /** Beats for attempts whose silence is limited. */
+  readonly pulse: Pulse;
 }
 
 export interface AttachParams {
@@ -86,14 +89,26 @@ export class WorkerSession {
     const attempt = new Attempt(this.#peer, request);
     this.#attempts.set(name, attempt);
     this.#unsettled.add(name);
+    const beating = this.#beat(request);
     try {
       return await this.#components.run(request, attempt);
     } catch (error) {
       throw failureOf(error);
     } finally {
+      beating?.[Symbol.dispose]();
       this.#attempts.delete(name);
       if (this.#idle.length > 0) this.#wake();
     }
+  }
+
+  /** @returns undefined where silence is not limited, which costs nothing. */
+  #beat({ workerId, job, attempt, fencingToken }: WorkerExecute): Disposable | undefined {
+    const { heartbeatTimeoutMs } = job.spec;
+    if (typeof heartbeatTimeoutMs !== 'number') return undefined;
+    const { pulse } = this.#components;
+    const pulsed = { workerId, jobId: job.id, attempt, fencingToken, heartbeatTimeoutMs };
+    pulse.begin(pulsed);
+    return { [Symbol.dispose]: () => pulse.end(pulsed) };
   }
 
   #settled(settled: WorkerSettled): void {

@@ -7,6 +7,8 @@ import type { Attempt, AttemptControl, WorkerJob } from './attempt.ts';
 import { type ConnectOptions, socketOf } from './connect-options.ts';
 import { NonRetryableError } from './job-failure.ts';
 import { keepAlive } from './keep-alive.ts';
+import { ThreadPulse } from './os-pulse.ts';
+import { NO_PULSE, type Pulse } from './pulse.ts';
 import { WorkerSession } from './worker-session.ts';
 
 /** Does the work of one job. What it returns is the job's result; what it throws fails the attempt. */
@@ -17,6 +19,12 @@ interface WorkerSettings {
   readonly concurrency?: number;
   /** Added to the labels of the agent's node, for the jobs of this worker. */
   readonly labels?: Readonly<Record<string, string>>;
+  /**
+   * Who gives the signs of life of jobs with a `heartbeatTimeoutMs`. `automatic`: a thread of this library, also while a handler blocks; they
+   * end with the process. `manual`: the handlers, by `heartbeat`, progress and output, so that one that hangs is found out.
+   * @default automatic
+   */
+  readonly heartbeats?: 'automatic' | 'manual';
   /** What became of an attempt; `accepted: false` where another attempt had taken its place. */
   readonly onSettled?: (settled: WorkerSettled) => void;
   /** The worker is attached, for the first time or again. */
@@ -56,6 +64,8 @@ export interface WorkerComponents {
   readonly dial: () => Promise<LineDuplex>;
   /** Keeps the process alive while the worker is to be attached. */
   readonly keepAlive: () => Disposable;
+  /** @default the handlers give all signs of life there are */
+  readonly pulse?: Pulse;
 }
 
 const CLOSE_MS = 30_000;
@@ -71,6 +81,7 @@ export function defineWorker(definition: WorkerDefinition, options: WorkerConnec
     random: new OsRandom(),
     dial: () => dialSocket(path),
     keepAlive,
+    pulse: definition.heartbeats === 'manual' ? NO_PULSE : new ThreadPulse(path),
   };
   return createWorker(components, definition);
 }
@@ -128,6 +139,7 @@ class ReattachingWorker implements Worker {
       session.close();
     }
     await this.#attached;
+    this.#components.pulse?.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -172,6 +184,7 @@ class ReattachingWorker implements Worker {
       duplex: await this.#components.dial(),
       run: (request, attempt) => this.#run(request, attempt),
       onSettled: (settled) => onSettled?.(settled),
+      pulse: this.#components.pulse ?? NO_PULSE,
     });
     try {
       await session.attach({ types: [...this.#handlers.keys()], concurrency: this.#concurrency, labels });

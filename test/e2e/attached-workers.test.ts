@@ -83,6 +83,39 @@ describe('workers that attach to agents', function () {
     assert.equal(heir.count('begun'), IN_FLIGHT);
   });
 
+  it('a handler that blocks its event loop for longer than the heartbeat timeout keeps its claim', async () => {
+    const [a, b] = agents as [Agent, Agent];
+    await using worker = await AttachedProgram.start(b, 1);
+    const spec = { type: 'e2e.block', payload: { ms: 5_000 }, heartbeatTimeoutMs: 1_000 };
+    const job = await final(a, await submit(a, spec));
+    assert.deepEqual([job.state, job.attempt, job.result], ['succeeded', 1, { attempt: 1 }]);
+    assert.equal(worker.count('begun'), 1);
+  });
+
+  it('one that sends no heartbeats is fenced, runs elsewhere, and what it answers late is refused', async () => {
+    const [a, b, c] = agents as [Agent, Agent, Agent];
+    await using blocked = await AttachedProgram.start(b, 1, 'heartbeats=manual');
+    const id = await submit(a, {
+      type: 'e2e.block',
+      payload: { ms: 9_000 },
+      heartbeatTimeoutMs: 1_000,
+      retry: { maxAttempts: 2, backoff: 'none' },
+    });
+    await blocked.happened('begun');
+    await using heir = await AttachedProgram.start(c, 1);
+    await heir.happened('begun');
+    await blocked.happened('settled');
+    const settled = blocked.events.find(({ event }) => event === 'settled');
+    assert.deepEqual([settled?.jobId, settled?.attempt, settled?.accepted], [id, 1, false]);
+    const job = await final(a, id);
+    assert.deepEqual(
+      [job.state, job.attempt, job.result, job.node],
+      ['succeeded', 2, { attempt: 2 }, c.peerId],
+    );
+    const [first] = job.history as unknown as { outcome: string; error: { code: string } }[];
+    assert.deepEqual([first?.outcome, first?.error.code], ['failed', 'HEARTBEAT_TIMEOUT']);
+  });
+
   it('a worker attaches again after its agent was killed, and works on', async () => {
     const { leader, followers } = await leaderAndFollowers(agents);
     const victim = followers[0] as Agent;

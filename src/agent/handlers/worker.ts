@@ -5,7 +5,10 @@ import type { Connection, Handlers, Params } from '../../rpc/index.ts';
 import type { Daemon } from '../daemon.ts';
 import { ConnectionLink } from './worker-link.ts';
 
-type WorkerHandlers = Pick<Handlers, 'worker.attach' | 'worker.detach' | 'worker.progress' | 'worker.log'>;
+type WorkerHandlers = Pick<
+  Handlers,
+  'worker.attach' | 'worker.detach' | 'worker.heartbeat' | 'worker.progress' | 'worker.log'
+>;
 
 interface Attached {
   readonly worker: AttachedWorker;
@@ -38,6 +41,10 @@ export function workerHandlers(daemon: Daemon): WorkerHandlers {
       if (found === undefined) throw new AspenError('NOT_FOUND', `no worker ${workerId} on this connection`);
       found.worker.drain();
       return { workerId, running: found.worker.heldCount };
+    },
+    'worker.heartbeat': async ({ workerId, attempts }) => {
+      const lost = daemon.node.worker.beat(workerId, attempts);
+      return { lost: lost.map(({ jobId, attempt }) => ({ jobId, attempt })) };
     },
     'worker.progress': async ({ jobId, attempt, percent, message, counters }, connection) => {
       const name = { jobId, attempt };

@@ -32,6 +32,8 @@ export interface AttemptContext {
   readonly signal: AbortSignal;
   readonly output: OutputSink;
   progress(progress: AttemptProgress): void;
+  /** A sign of life; absent where silence is not limited. */
+  readonly beat?: () => void;
 }
 
 export interface ExecutionError {

@@ -7,6 +7,8 @@ const workerIdSchema = z.string().min(1).max(64);
 /** Names an attempt that the agent gave to a worker on this connection. */
 const attemptName = { jobId: jobIdSchema, attempt: z.number().int().min(1) };
 
+/** As many attempts as a worker may hold. */
+const ATTEMPTS_LIMIT = 10_000;
 const COUNTERS_LIMIT = 64;
 /** Characters of output in one message. */
 const LOG_LENGTH_LIMIT = 2 ** 20;
@@ -31,6 +33,20 @@ export const workerMethods = {
     }),
     isMutating: true,
     summary: 'Gives a worker no more attempts; it goes once those that it holds are settled.',
+  }),
+  'worker.heartbeat': method({
+    params: exactObject({
+      workerId: workerIdSchema,
+      attempts: z.array(exactObject({ ...attemptName, fencingToken: z.number() })).max(ATTEMPTS_LIMIT),
+    }),
+    result: z.object({
+      lost: z
+        .array(z.object(attemptName))
+        .describe('Attempts that this worker does not hold, or has been told to end.'),
+    }),
+    isMutating: false,
+    summary:
+      'Signs of life of attempts with a heartbeatTimeoutMs; from any connection, so that a program whose handlers block can send them beside these.',
   }),
   'worker.progress': method({
     params: exactObject({

@@ -253,6 +253,78 @@ describe('an attached worker', () => {
     assert.equal(mesh.world.told[0]?.body.error?.code, 'TIMEOUT');
   });
 
+  it('that is silent for longer than its heartbeats may be is stopped, and what it answers later is refused', async () => {
+    const { mesh, worker } = await attached();
+    await mesh.give(worker, { heartbeatTimeoutMs: 1_000, holdMs: 60_000 });
+    assert.match(JSON.stringify(worker.asked[0]?.params), /"heartbeatTimeoutMs":1000/);
+    await mesh.clock.advance(999);
+    assert.deepEqual(worker.told('worker.cancel'), []);
+    await mesh.clock.advance(1);
+    assert.deepEqual(worker.told('worker.cancel'), [{ ...REF, reason: 'heartbeat' }]);
+    await mesh.clock.advance(5_000);
+    assert.deepEqual(
+      mesh.world.told.map(({ kind, body }) => [kind, body.error?.code]),
+      [['fail', 'HEARTBEAT_TIMEOUT']],
+    );
+    const [told] = worker.told('worker.settled');
+    assert.deepEqual([told?.['accepted'], told?.['reason']], [false, 'it was given up: heartbeat']);
+    await worker.answer(0, { result: 'late' });
+    assert.deepEqual(mesh.outcomes(), ['fail job_1']);
+  });
+
+  it('keeps its attempt by heartbeats from any connection, and learns which are lost (A6)', async () => {
+    const { mesh, worker } = await attached();
+    const beside = mesh.connect();
+    await mesh.give(worker, { heartbeatTimeoutMs: 1_000, holdMs: 60_000 });
+    const named = { ...REF, fencingToken: 7 };
+    const others = [
+      { ...named, fencingToken: 6 },
+      { ...named, attempt: 2 },
+      { ...named, jobId: 'job_2' },
+    ];
+    for (let beat = 0; beat < 20; beat += 1) {
+      await mesh.clock.advance(900);
+      const attempts = [named, ...others];
+      const { result } = await beside.ask('worker.heartbeat', { workerId: worker.workerId, attempts });
+      assert.deepEqual(result, { lost: others.map(({ jobId, attempt }) => ({ jobId, attempt })) });
+    }
+    assert.deepEqual([mesh.outcomes(), worker.told('worker.cancel')], [[], []]);
+    await worker.answer(0, { result: 'done' });
+    assert.deepEqual(mesh.outcomes(), ['complete job_1']);
+  });
+
+  it('is not kept by heartbeats for another worker, of another attempt, or after it was told to stop (A6)', async () => {
+    const { mesh, worker } = await attached();
+    await mesh.give(worker, { heartbeatTimeoutMs: 1_000, holdMs: 60_000 });
+    const named = { ...REF, fencingToken: 7 };
+    const beat = async (workerId: string, attempt: object) =>
+      (await worker.ask('worker.heartbeat', { workerId, attempts: [attempt] })).result?.['lost'];
+    await mesh.clock.advance(999);
+    assert.deepEqual(await beat('wrk_other', named), [REF]);
+    assert.deepEqual(await beat(worker.workerId, { ...named, fencingToken: 8 }), [REF]);
+    await mesh.clock.advance(1);
+    assert.deepEqual(worker.told('worker.cancel'), [{ ...REF, reason: 'heartbeat' }]);
+    assert.deepEqual(await beat(worker.workerId, named), [REF]);
+  });
+
+  const wrongBeats: [what: string, params: object, path: string][] = [
+    ['no worker', { attempts: [] }, 'workerId'],
+    ['no attempts', { workerId: 'wrk_1' }, 'attempts'],
+    ['an attempt without its token', { workerId: 'wrk_1', attempts: [REF] }, 'attempts[0].fencingToken'],
+    [
+      'an attempt before the first',
+      { workerId: 'wrk_1', attempts: [{ ...REF, attempt: 0, fencingToken: 1 }] },
+      'attempts[0].attempt',
+    ],
+  ];
+  for (const [what, params, path] of wrongBeats) {
+    it(`is refused a heartbeat with ${what}, and told where`, async () => {
+      const { worker } = await attached();
+      const { error } = await worker.ask('worker.heartbeat', params);
+      assert.deepEqual([error?.data.code, error?.data.issues?.[0]?.path], ['INVALID_PARAMS', path]);
+    });
+  }
+
   it('is told of a cancel, and its answer proves that the attempt is over', async () => {
     const { mesh, worker } = await attached();
     await mesh.give(worker, {});

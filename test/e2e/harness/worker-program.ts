@@ -21,6 +21,12 @@ const worker = defineWorker(
         say({ event: 'begun', jobId: id, attempt: control.attempt });
         return await new Promise(() => control.signal);
       },
+      /** Lets nothing else run in this thread meanwhile. */
+      'e2e.block': ({ id, payload }: WorkerJob<{ ms: number }>, { attempt }: AttemptControl) => {
+        say({ event: 'begun', jobId: id, attempt });
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, payload.ms);
+        return { attempt };
+      },
       'e2e.wait': async ({ id, payload }: WorkerJob<{ ms: number }>, control: AttemptControl) => {
         say({ event: 'begun', jobId: id, attempt: control.attempt });
         control.progress({ percent: 50 });
@@ -35,6 +41,7 @@ const worker = defineWorker(
       },
     },
     concurrency: Number(concurrency),
+    ...(label === 'heartbeats=manual' && { heartbeats: 'manual' as const }),
     ...(label !== undefined && { labels: Object.fromEntries([label.split('=')]) }),
     onAttached: (workerId) => say({ event: 'attached', workerId }),
     onDetached: (error) => say({ event: 'detached', code: error?.code ?? null }),

@@ -335,6 +335,7 @@ export function createFakeAgent(): FakeAgent {
     },
     'worker.attach': async () => ({ workerId: 'wrk_1' }),
     'worker.detach': async ({ workerId }) => ({ workerId, running: 0 }),
+    'worker.heartbeat': async () => ({ lost: [] }),
     'worker.progress': async () => ({}),
     'worker.log': async () => ({}),
     'node.list': async () => ({ nodes: NODES }),

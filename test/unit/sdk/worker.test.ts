@@ -24,6 +24,7 @@ class SdkWorld {
   readonly begun: Begun[] = [];
   readonly connections: LineDuplex[] = [];
   readonly events: string[] = [];
+  readonly pulsed: unknown[] = [];
   isAgentDown = false;
   readonly worker;
 
@@ -39,7 +40,17 @@ class SdkWorld {
     const handler = (job: WorkerJob, control: AttemptControl) =>
       new Promise((end, fail) => this.begun.push({ job, control, end, fail }));
     this.worker = createWorker(
-      { clock, random: new SeededRandom(3), dial, keepAlive: () => ({ [Symbol.dispose]: () => undefined }) },
+      {
+        clock,
+        random: new SeededRandom(3),
+        dial,
+        keepAlive: () => ({ [Symbol.dispose]: () => undefined }),
+        pulse: {
+          begin: ({ workerId, ...attempt }) => void this.pulsed.push(['begin', attempt]),
+          end: ({ workerId, ...attempt }) => void this.pulsed.push(['end', attempt]),
+          close: () => void this.pulsed.push(['close']),
+        },
+      },
       {
         handlers: { paint: handler },
         concurrency: 2,
@@ -168,6 +179,35 @@ describe('a worker of the client library', () => {
     const out = chunks.filter(({ stream }) => stream === 'stdout').map(({ data }) => data);
     assert.equal(Buffer.concat(out).toString(), text);
     assert.deepEqual([...(chunks.at(-1)?.data ?? [])], [255, 0]);
+  });
+
+  it('has a pulse beaten for attempts whose silence is limited, from their begin to their end (R13)', async () => {
+    const world = await SdkWorld.started();
+    await world.give({ heartbeatTimeoutMs: 1_000 }, { jobId: 'job_2' });
+    const pulsed = { jobId: 'job_1', attempt: 1, fencingToken: 7, heartbeatTimeoutMs: 1_000 };
+    assert.deepEqual(world.pulsed, [['begin', pulsed]]);
+    world.at(0).fail(new Error('dry'));
+    world.at(1).end();
+    await world.mesh.settle();
+    assert.deepEqual(world.pulsed, [
+      ['begin', pulsed],
+      ['end', pulsed],
+    ]);
+    await world.mesh.clock.until(world.worker.close());
+    assert.deepEqual(world.pulsed.at(-1), ['close']);
+  });
+
+  it('may give its signs of life by itself', async () => {
+    const world = await SdkWorld.started();
+    await world.give({ heartbeatTimeoutMs: 1_000 });
+    for (let beat = 0; beat < 5; beat += 1) {
+      await world.mesh.clock.advance(900);
+      world.at(0).control.heartbeat();
+      await world.mesh.settle();
+    }
+    assert.deepEqual(world.mesh.outcomes(), []);
+    await world.mesh.clock.advance(1_000);
+    assert.equal(world.at(0).control.signal.reason.reason, 'heartbeat');
   });
 
   it('goes on when it says something of an attempt that is over', async () => {
