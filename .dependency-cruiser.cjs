@@ -10,11 +10,12 @@ const below = {
   crdt: ['mesh', 'storage', 'base'],
   lease: ['mesh', 'storage', 'base'],
   affinity: ['base'],
-  jobs: ['affinity', 'lease', 'crdt', 'mesh', 'storage', 'base'],
+  supervisor: ['base'],
+  jobs: ['affinity', 'supervisor', 'lease', 'crdt', 'mesh', 'storage', 'base'],
   rpc: ['base'],
   sdk: ['rpc', 'base'],
   cli: ['sdk', 'rpc', 'base'],
-  agent: ['rpc', 'jobs', 'affinity', 'lease', 'crdt', 'mesh', 'discovery', 'storage', 'base'],
+  agent: ['rpc', 'jobs', 'affinity', 'supervisor', 'lease', 'crdt', 'mesh', 'discovery', 'storage', 'base'],
 };
 
 /** Files that touch the operating system, libp2p or lmdb; everything else runs in the simulator as it is. */

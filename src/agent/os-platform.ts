@@ -7,7 +7,7 @@ import { OsCrypto } from '../base/os-crypto.ts';
 import { OsRandom } from '../base/os-random.ts';
 import { Libp2pMdnsSource } from '../discovery/libp2p-mdns-source.ts';
 import { readNetworkFacts } from '../discovery/os-network-facts.ts';
-import { OsRunner } from '../jobs/execution/os-runner.ts';
+import { OsRunner } from '../supervisor/os-runner.ts';
 import { Libp2pTransport } from '../mesh/libp2p-transport.ts';
 import { type DataDirectory, DIRECTORY_FILES, isSealed, migrateDirectory } from '../storage/index.ts';
 import { checkStoreFile } from '../storage/lmdb-check.ts';

@@ -1,3 +1,5 @@
+export type { ProcessRequest, Runner, RunningProcess } from '../supervisor/index.ts';
+export { MemoryRunner } from '../supervisor/index.ts';
 export {
   AttachedWorker,
   type AttachedWorkerOptions,
@@ -15,11 +17,9 @@ export type {
   OutputSink,
   StopReason,
 } from './execution/executor.ts';
-export { MemoryRunner } from './execution/memory-runner.ts';
 export { followOutput } from './execution/output-follower.ts';
 export { serveOutput } from './execution/output-server.ts';
 export { OutputStore } from './execution/output-store.ts';
-export type { ProcessRequest, Runner, RunningProcess } from './execution/runner.ts';
 export { ShellExecutor } from './execution/shell-executor.ts';
 export { parseShellPayload } from './execution/shell-payload.ts';
 export {

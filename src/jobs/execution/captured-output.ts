@@ -1,6 +1,6 @@
-import { BoundedText } from './bounded-text.ts';
+import type { OutputStream } from '../../supervisor/index.ts';
+import { BoundedText } from '../../supervisor/index.ts';
 import type { OutputSink } from './executor.ts';
-import type { OutputStream } from './runner.ts';
 
 interface CaptureOptions {
   /** For both streams together; what goes beyond is counted and dropped. Unit: bytes. */

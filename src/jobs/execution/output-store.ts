@@ -1,6 +1,6 @@
 import { type Clock, Listeners } from '../../base/index.ts';
+import type { OutputStream } from '../../supervisor/index.ts';
 import type { OutputSink } from './executor.ts';
-import type { OutputStream } from './runner.ts';
 
 /**
  * The output of the attempts of one node, in memory.

@@ -1,4 +1,5 @@
 import { AspenError, type Clock } from '../../base/index.ts';
+import type { ProcessExit, Runner } from '../../supervisor/index.ts';
 import { CapturedOutput, type OutputFacts } from './captured-output.ts';
 import {
   type AttemptContext,
@@ -8,7 +9,6 @@ import {
   stoppedResult,
   stopReasonOf,
 } from './executor.ts';
-import type { ProcessExit, Runner } from './runner.ts';
 import { shellEnvironment } from './shell-environment.ts';
 import { parseShellPayload, type ShellPayload } from './shell-payload.ts';
 

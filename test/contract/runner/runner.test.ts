@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { OsClock } from '../../../src/base/os-clock.ts';
-import { MemoryRunner } from '../../../src/jobs/execution/memory-runner.ts';
-import { OsRunner } from '../../../src/jobs/execution/os-runner.ts';
-import type { ProcessRequest, Runner } from '../../../src/jobs/execution/runner.ts';
+import { MemoryRunner } from '../../../src/supervisor/memory-runner.ts';
+import { OsRunner } from '../../../src/supervisor/os-runner.ts';
+import type { ProcessRequest, Runner } from '../../../src/supervisor/runner.ts';
 
 const ENV = { PATH: process.env['PATH'] ?? '/usr/bin:/bin' };
 

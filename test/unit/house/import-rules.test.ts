@@ -24,6 +24,7 @@ const LAYERS: Readonly<Record<string, string>> = {
   crdt: 'lease',
   lease: 'crdt',
   affinity: 'mesh',
+  supervisor: 'jobs',
   jobs: 'rpc',
   rpc: 'jobs',
   sdk: 'agent',

@@ -9,6 +9,7 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
   lease: ['src/lease'],
   coordination: ['src/lease', 'src/cli/held'],
   jobs: ['src/jobs'],
+  supervisor: ['src/supervisor'],
   mesh: ['src/mesh', 'src/discovery'],
   crdt: ['src/crdt'],
   storage: ['src/storage', 'src/lease', 'src/agent'],

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { AspenError, type PeerId } from '../../../../src/base/index.ts';
 import { OsClock } from '../../../../src/base/os-clock.ts';
 import type { StopReason } from '../../../../src/jobs/execution/executor.ts';
-import { OsRunner } from '../../../../src/jobs/execution/os-runner.ts';
+import { OsRunner } from '../../../../src/supervisor/os-runner.ts';
 import { ShellExecutor, type ShellResult } from '../../../../src/jobs/execution/shell-executor.ts';
 import { parseShellPayload } from '../../../../src/jobs/execution/shell-payload.ts';
 

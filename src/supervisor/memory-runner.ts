@@ -1,4 +1,4 @@
-import { type Clock, sleep } from '../../base/index.ts';
+import { type Clock, sleep } from '../base/index.ts';
 import type { OutputStream, ProcessExit, ProcessRequest, Runner, RunningProcess } from './runner.ts';
 
 export interface ProgramContext {

@@ -1,0 +1,65 @@
+/** A process as a look over the whole machine shows it. */
+export interface SeenProcess {
+  readonly pid: number;
+  readonly parentPid: number;
+  readonly groupId: number;
+  readonly sessionId: number;
+  /** Since the start of the machine, in the system's ticks; tells two owners of one pid apart. */
+  readonly startTicks: number;
+  readonly command: string;
+  /** The value of {@link MARK_VARIABLE} in its environment; null where there is none, or it cannot be read. */
+  readonly mark: string | null;
+}
+
+/** Names the attempt that a process belongs to, in the environment that children inherit. */
+export const MARK_VARIABLE = 'ASPEN_ATTEMPT_MARK';
+
+/** Looks at the processes of a machine, and signals them. */
+export interface Census {
+  /** Living processes; zombies are gone already. @returns null where the system does not show them. */
+  take(): readonly SeenProcess[] | null;
+  /** @returns whether it was sent, or nobody is there any more; false when it is not this user's to signal. */
+  signal(process: Pick<SeenProcess, 'pid' | 'startTicks'>, signal: 'SIGTERM' | 'SIGKILL'): boolean;
+}
+
+/** What the processes of one attempt are known by. */
+export interface Belonging {
+  readonly mark: string;
+  /** Leader of the attempt's group and session; undefined when it never started. */
+  readonly leaderPid: number | undefined;
+  /** When the leader was gone its number may be another's: then only the mark and `known` count. */
+  readonly isLeaderAlive: boolean;
+  /** Seen before as its own: `pid/startTicks`. */
+  readonly known: ReadonlySet<string>;
+}
+
+/**
+ * V2. The processes of an attempt: those that carry its mark, those of its leader's group and session while the leader lives, those known
+ * from an earlier look, and the descendants of all these. A child that left the group is found by its mark; one that cleaned its environment as
+ * well, by its ancestors while they live.
+ */
+export function processesOf(
+  { mark, leaderPid, isLeaderAlive, known }: Belonging,
+  census: readonly SeenProcess[],
+): readonly SeenProcess[] {
+  const isOwn = (seen: SeenProcess) =>
+    seen.mark === mark ||
+    known.has(nameOfProcess(seen)) ||
+    (isLeaderAlive && [seen.pid, seen.groupId, seen.sessionId].includes(leaderPid ?? Number.NaN));
+  const own = new Map(census.filter(isOwn).map((seen) => [seen.pid, seen]));
+  const childrenOf = Map.groupBy(census, ({ parentPid }) => parentPid);
+  const queue = [...own.keys()];
+  for (let pid = queue.pop(); pid !== undefined; pid = queue.pop()) {
+    for (const child of childrenOf.get(pid) ?? []) {
+      if (own.has(child.pid)) continue;
+      own.set(child.pid, child);
+      queue.push(child.pid);
+    }
+  }
+  return [...own.values()];
+}
+
+/** @returns a name that no other process of this run of the machine ever has. */
+export function nameOfProcess({ pid, startTicks }: Pick<SeenProcess, 'pid' | 'startTicks'>): string {
+  return `${pid}/${startTicks}`;
+}

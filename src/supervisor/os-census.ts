@@ -1,0 +1,68 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { type Census, MARK_VARIABLE, type SeenProcess } from './census.ts';
+
+const MARK_PREFIX = `${MARK_VARIABLE}=`;
+
+/** The processes of this machine, from /proc. */
+export class OsCensus implements Census {
+  take(): readonly SeenProcess[] | null {
+    if (process.platform !== 'linux') return null;
+    return readdirSync('/proc').flatMap((entry) => {
+      const pid = Number(entry);
+      if (!Number.isInteger(pid)) return [];
+      const stat = readProcessStat(pid);
+      return stat === undefined ? [] : [{ ...stat, mark: markOf(pid) }];
+    });
+  }
+
+  signal(
+    { pid, startTicks }: Pick<SeenProcess, 'pid' | 'startTicks'>,
+    signal: 'SIGTERM' | 'SIGKILL',
+  ): boolean {
+    if (readProcessStat(pid)?.startTicks !== startTicks) return true;
+    try {
+      return process.kill(pid, signal);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ESRCH') return true;
+      if (code === 'EPERM') return false;
+      throw error;
+    }
+  }
+}
+
+/** @returns undefined when there is no such process, or a zombie. */
+export function readProcessStat(pid: number): Omit<SeenProcess, 'mark'> | undefined {
+  const text = readOf(`/proc/${pid}/stat`);
+  const commandEnd = text.lastIndexOf(')');
+  if (commandEnd < 0) return undefined;
+  // After the command, which may hold anything: state is field 3, the parent 4, group 5, session 6, start time 22.
+  const fields = text.slice(commandEnd + 2).split(' ');
+  if (fields[0] === 'Z' || fields[0] === 'X') return undefined;
+  return {
+    pid,
+    parentPid: Number(fields[1]),
+    groupId: Number(fields[2]),
+    sessionId: Number(fields[3]),
+    startTicks: Number(fields[19]),
+    command: text.slice(text.indexOf('(') + 1, commandEnd),
+  };
+}
+
+function markOf(pid: number): string | null {
+  const environment = readOf(`/proc/${pid}/environ`);
+  const at = environment.startsWith(MARK_PREFIX) ? 0 : environment.indexOf(`\0${MARK_PREFIX}`) + 1;
+  if (at === 0 && !environment.startsWith(MARK_PREFIX)) return null;
+  const end = environment.indexOf('\0', at);
+  return environment.slice(at + MARK_PREFIX.length, end < 0 ? undefined : end);
+}
+
+/** @returns the empty string for what ended meanwhile, or is not ours to read. */
+function readOf(path: string): string {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    return '';
+  }
+}
