@@ -1,11 +1,15 @@
 import { isDeepStrictEqual } from 'node:util';
 import {
+  checkKv,
   checkLinearizable,
+  type KvInput,
+  type KvOutput,
   type Operation,
   type RegisterInput,
   type RegisterOutput,
   registerModel,
   registerPartition,
+  type Verdict,
 } from '../sim/check/index.ts';
 
 export type RegisterOperation = Operation<RegisterInput, RegisterOutput>;
@@ -15,11 +19,19 @@ const STEPS_LIMIT = 20_000_000;
 
 /** @returns what no order of the operations explains. A history that could not be decided is named too. */
 export function brokenRegisters(history: readonly RegisterOperation[]): string[] {
+  return judged(() =>
+    checkLinearizable(history, registerModel, { partitionOf: registerPartition, stepsLimit: STEPS_LIMIT }),
+  );
+}
+
+/** The same for keys that are changed together. */
+export function brokenTransactions(history: readonly Operation<KvInput, KvOutput>[]): string[] {
+  return judged(() => checkKv(history, { stepsLimit: STEPS_LIMIT }));
+}
+
+function judged(check: () => Verdict): string[] {
   try {
-    const verdict = checkLinearizable(history, registerModel, {
-      partitionOf: registerPartition,
-      stepsLimit: STEPS_LIMIT,
-    });
+    const verdict = check();
     return verdict.isLinearizable
       ? []
       : [`${verdict.partition} is not linearizable:\n  ${verdict.story.join('\n  ')}`];
@@ -113,6 +125,8 @@ function brokenJob({ id, state, history }: FinalJob): string[] {
   const successes = history.filter(({ outcome }) => outcome === 'succeeded');
   if (successes.length !== (state === 'succeeded' ? 1 : 0))
     broken.push(`${id} is ${state} with ${successes.length} attempts that succeeded`);
+  if (successes.length === 1 && history.at(-1)?.['outcome'] !== 'succeeded')
+    broken.push(`${id} succeeded, and went on after that`);
   for (const [at, past] of history.entries()) {
     const before = history[at - 1];
     if (before === undefined) continue;

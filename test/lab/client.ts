@@ -21,10 +21,13 @@ export class LabClient implements Disposable {
   readonly agent: Agent;
   /** Answers that no fault explains. */
   readonly surprises: string[] = [];
+  readonly #explained: readonly string[];
   #connection: RpcClient | undefined;
 
-  constructor(agent: Agent) {
+  /** @param refusals codes with which the methods it calls refuse, whatever happens to agents. */
+  constructor(agent: Agent, refusals: readonly string[] = []) {
     this.agent = agent;
+    this.#explained = [...EXPLAINED, ...refusals];
   }
 
   async call<R>(method: string, params: object, timeoutMs: number): Promise<Answer<R>> {
@@ -49,7 +52,7 @@ export class LabClient implements Disposable {
 
   #failed(error: Error): Answer<never> {
     if (!(error instanceof RpcError)) return { type: 'unknown', error };
-    if (!EXPLAINED.includes(error.data.code ?? ''))
+    if (!this.#explained.includes(error.data.code ?? ''))
       this.surprises.push(`${this.agent.name}: ${error.message}`);
     return { type: error.data.outcome === 'not-applied' ? 'none' : 'unknown', error };
   }

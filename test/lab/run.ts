@@ -22,7 +22,9 @@ import { type Round, runRound } from './round.ts';
 import { say, shortened } from './tools.ts';
 import { startGrowingSet } from './workloads/growing-set.ts';
 import { startJobs } from './workloads/jobs.ts';
+import { startLocks } from './workloads/locks.ts';
 import { startRegisters } from './workloads/registers.ts';
+import { startTransactions } from './workloads/transactions.ts';
 
 const NEMESES: readonly Nemesis[] = [...processNemeses, ...networkNemeses, ...machineNemeses];
 /** What CI can afford in about four minutes. */
@@ -34,6 +36,7 @@ const SHORT: readonly string[] = [
   'bridge',
   'mute-leader',
   'loss-10',
+  'reorder',
   'clock-jump',
   'disk-full',
 ];
@@ -97,12 +100,15 @@ async function oneRound(
   random: Random,
 ): Promise<Round> {
   const name = `${nemesis.name}-${at}`;
-  const workloads = [startRegisters, startGrowingSet, startJobs];
+  const workloads = [startRegisters, startTransactions, startLocks, startGrowingSet, startJobs];
   try {
     const round = await runRound(laboratory, { name, nemesis, workloads, faultMs, random });
     const outage = round.outageMs === null ? '' : `, next write after ${round.outageMs.toFixed(0)} ms`;
+    const lost = round.checked.reduce((sum, { lostAttempts = 0 }) => sum + lostAttempts, 0);
     const verdict = round.violations.length === 0 ? 'ok' : `${round.violations.length} VIOLATIONS`;
-    say(`${name}: ${verdict}, ${(round.tookMs / 1_000).toFixed(1)} s, ${round.elections} elections${outage}`);
+    say(
+      `${name}: ${verdict}, ${(round.tookMs / 1_000).toFixed(1)} s, ${round.elections} elections, ${lost} attempts given to others${outage}`,
+    );
     for (const violation of round.violations) say(`  ${violation}`);
     if (round.violations.length > 0) say(shortened(laboratory.ground.cluster.report()));
     return round;

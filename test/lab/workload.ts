@@ -17,6 +17,8 @@ export interface Checked {
   /** Acknowledged writes that are gone. */
   readonly lost: number;
   readonly stale: number;
+  /** Attempts that were taken from a node and given to another; only where jobs run. */
+  readonly lostAttempts?: number;
   readonly violations: readonly string[];
 }
 

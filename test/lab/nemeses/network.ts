@@ -9,7 +9,9 @@ import {
   oneWay,
   partition,
 } from '../network-faults.ts';
+import { Relay, type RelayOptions, relayNeeds } from '../relay.ts';
 
+const SEEDS = 2 ** 30;
 const FLAPS = 5;
 const FLAP_MS = 700;
 /** Enough for heartbeats, too little for comfort. */
@@ -100,6 +102,18 @@ const narrow: Nemesis = {
   },
 };
 
+/** Every packet takes its time. Nothing is lost, so nobody need be replaced for it. */
+function delayed(name: string, options: Omit<RelayOptions, 'seed'>): Nemesis {
+  return {
+    name,
+    needs: relayNeeds,
+    run: async ({ machines, faultMs, pause, random }) => {
+      await using _relay = await Relay.open(machines, { ...options, seed: random.below(SEEDS) });
+      await pause(faultMs);
+    },
+  };
+}
+
 export const networkNemeses: readonly Nemesis[] = [
   isolateLeader,
   isolateFollower,
@@ -113,6 +127,8 @@ export const networkNemeses: readonly Nemesis[] = [
   loss(10),
   loss(30),
   narrow,
+  delayed('delay', { delayMs: 60, jitterMs: 0 }),
+  delayed('reorder', { delayMs: 5, jitterMs: 60 }),
 ];
 
 async function under(

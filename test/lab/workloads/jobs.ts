@@ -12,6 +12,10 @@ const END_CAP_MS = 120_000;
 /** Lost attempts do not fail a job of this lab: it may lose as many as there are faults in a round. */
 const ATTEMPTS = 50;
 
+/** Most work is short; one job in so many takes longer than a silent node keeps an attempt, so that some are given to another. */
+const LONG_ONE_IN = 6;
+const WORK_S = { short: 0.2, long: 6 };
+
 /** One client an agent submits shell jobs; each run writes a line of its own into a ledger before anything else. */
 export function startJobs({ agents, prefix, directory }: WorkloadContext): Workload {
   const ledger = join(directory, `ledger-${prefix.replaceAll('/', '-')}`);
@@ -21,8 +25,9 @@ export function startJobs({ agents, prefix, directory }: WorkloadContext): Workl
   let unknown = 0;
 
   async function work(client: LabClient): Promise<void> {
-    while (!stopping.signal.aborted) {
-      const answer = await client.call<Submitted>('job.submit', specOf(ledger), CALL_CAP_MS);
+    for (let at = 0; !stopping.signal.aborted; at += 1) {
+      const spec = specOf(ledger, at % LONG_ONE_IN === 0 ? WORK_S.long : WORK_S.short);
+      const answer = await client.call<Submitted>('job.submit', spec, CALL_CAP_MS);
       if (answer.type === 'unknown') unknown += 1;
       if (answer.type === 'ok') accepted.add(answer.value.id);
       await pause(PAUSE_MS);
@@ -44,13 +49,15 @@ export function startJobs({ agents, prefix, directory }: WorkloadContext): Workl
       for (const agent of [first, ...others]) seen.set(agent.name, await jobsAt(agent, accepted));
       const surprises = clients.flatMap((client) => client.surprises);
       const violations = [...brokenJobs(accepted, seen, executionsIn(ledger)), ...surprises];
-      return { workload: 'jobs', acknowledged: accepted.size, unknown, lost: 0, stale: 0, violations };
+      const lostAttempts = attemptsLost(seen.get(first.name) as ReadonlyMap<string, FinalJob>);
+      const counts = { acknowledged: accepted.size, unknown, lost: 0, stale: 0, lostAttempts };
+      return { workload: 'jobs', ...counts, violations };
     },
   };
 }
 
-function specOf(ledger: string): object {
-  const script = `echo "$ASPEN_JOB_ID $ASPEN_ATTEMPT $ASPEN_FENCING_TOKEN" >> '${ledger}'; sleep 0.2`;
+function specOf(ledger: string, workS: number): object {
+  const script = `echo "$ASPEN_JOB_ID $ASPEN_ATTEMPT $ASPEN_FENCING_TOKEN" >> '${ledger}'; sleep ${workS}`;
   return {
     type: 'shell',
     payload: { command: 'sh', args: ['-c', script] },
@@ -79,6 +86,11 @@ async function jobsAt(agent: Agent, ids: ReadonlySet<string>): Promise<ReadonlyM
     jobs.set(id, job);
   }
   return jobs;
+}
+
+function attemptsLost(jobs: ReadonlyMap<string, FinalJob>): number {
+  const pasts = [...jobs.values()].flatMap(({ history }) => history);
+  return pasts.filter(({ outcome }) => outcome === 'lost').length;
 }
 
 export function executionsIn(ledger: string): Execution[] {

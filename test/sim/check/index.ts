@@ -1,6 +1,7 @@
 export type { Model, Operation } from './history.ts';
 export {
   type BranchInput,
+  checkKv,
   type KvInput,
   type KvOutput,
   type KvState,
@@ -9,6 +10,7 @@ export {
   type TransactionInput,
 } from './kv.ts';
 export { checkLinearizable, type LinearizabilityOptions, type Verdict } from './linearizability.ts';
+export { LocksExclude } from './locks.ts';
 export {
   AcknowledgedWritesSurvive,
   AtMostOneLeaderATerm,
@@ -29,3 +31,4 @@ export {
   registerModel,
   registerPartition,
 } from './register.ts';
+export { type Change, WatchesLeaveNothingOut } from './watches.ts';

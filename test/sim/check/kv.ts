@@ -1,4 +1,5 @@
-import type { Model } from './history.ts';
+import type { Model, Operation } from './history.ts';
+import { checkLinearizable, type LinearizabilityOptions, type Verdict } from './linearizability.ts';
 import { type RegisterInput, type RegisterOutput, type RegisterState, registerModel } from './register.ts';
 
 /** An operation of a branch of a transaction; no two of one branch name the same key. */
@@ -24,13 +25,15 @@ export interface KvOutput extends RegisterOutput {
 /** Keys that were written at least once. */
 export type KvState = ReadonlyMap<string, RegisterState>;
 
-/** Several keys of the KV store, changed together by transactions. Partition a history by {@link kvPartitions} before checking. */
+/**
+ * Several keys of the KV store, changed together by transactions. None of its operations is blind: a write leaves the other keys as they were,
+ * and one read may need several unknown writes before it.
+ */
 export const kvModel: Model<KvState, KvInput, KvOutput> = {
   initial: new Map(),
   step(state, input, output) {
     return input.type === 'transaction' ? transacted(state, input, output) : changed(state, input, output);
   },
-  isBlind: (input) => input.type !== 'transaction' && (registerModel.isBlind?.(input) ?? false),
   keyOf: (state) =>
     [...state.keys()]
       .sort()
@@ -42,6 +45,24 @@ export const kvModel: Model<KvState, KvInput, KvOutput> = {
     return `${type} ${JSON.stringify(rest)} -> ${output === undefined ? 'unknown' : JSON.stringify(output)}`;
   },
 };
+
+/** Whether a history of the KV store is linearizable. Keys that no transaction joins to others are checked as single registers. */
+export function checkKv(
+  history: readonly Operation<KvInput, KvOutput>[],
+  limits: Pick<LinearizabilityOptions<KvInput>, 'stepsLimit'> = {},
+): Verdict {
+  const partitionOf = kvPartitions(history.map(({ input }) => input));
+  const joint = new Set(
+    history.flatMap(({ input }) => (input.type === 'transaction' ? [partitionOf(input)] : [])),
+  );
+  const isJoint = ({ input }: Operation<KvInput, KvOutput>) => joint.has(partitionOf(input));
+  const single = history.filter(
+    (operation): operation is Operation<RegisterInput, RegisterOutput> => !isJoint(operation),
+  );
+  const verdict = checkLinearizable(single, registerModel, { ...limits, partitionOf });
+  if (!verdict.isLinearizable) return verdict;
+  return checkLinearizable(history.filter(isJoint), kvModel, { ...limits, partitionOf });
+}
 
 /** @returns to which partition an operation belongs: keys that any transaction of the history names together are in one. */
 export function kvPartitions(inputs: Iterable<KvInput>): (input: KvInput) => string {

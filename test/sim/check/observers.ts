@@ -1,4 +1,6 @@
+import { LocksExclude } from './locks.ts';
 import { AttemptsNeverOverlap } from './overlap.ts';
+import { type Change, WatchesLeaveNothingOut } from './watches.ts';
 
 /** What a world reports. Only what the law speaks of; nothing of how it is done. */
 export type Observation =
@@ -21,6 +23,28 @@ export type Observation =
   | { readonly type: 'stoodStill'; readonly node: string }
   /** An operator has decided that a node no longer belongs, from now on. */
   | { readonly type: 'expelled'; readonly node: string }
+  /** A client was told that it holds a lock, and until when it may rely on it; a renewal tells more of the same. Unit: ms of virtual time. */
+  | {
+      readonly type: 'holds';
+      readonly lock: string;
+      readonly token: number;
+      readonly client: string;
+      readonly fromMs: number;
+      readonly untilMs: number;
+    }
+  /** It begins to give the lock back. */
+  | { readonly type: 'givesBack'; readonly lock: string; readonly token: number; readonly atMs: number }
+  /** A change of a key happened, as a replica that applied it has it, or a client that made it was answered. */
+  | ({ readonly type: 'changed'; readonly by: string } & Change)
+  /** A client watches all keys, and is to be told of what comes after the revision. */
+  | { readonly type: 'watches'; readonly client: string; readonly after: number }
+  /** It is told that these changes are all up to a revision. */
+  | {
+      readonly type: 'told';
+      readonly client: string;
+      readonly changes: readonly Change[];
+      readonly through: number;
+    }
   /** What a node's registry amounts to at the end; equal for equal registries. */
   | { readonly type: 'registry'; readonly node: string; readonly digest: string };
 
@@ -201,6 +225,8 @@ export function allObservers(): readonly Observer[] {
     new TokensGrow(),
     new NoAttemptCompletesTwice(),
     new AttemptsNeverOverlap(),
+    new LocksExclude(),
+    new WatchesLeaveNothingOut(),
     new EveryAcceptedJobEnds(),
     new RegistriesConverge(),
   ];

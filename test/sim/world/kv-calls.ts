@@ -1,4 +1,11 @@
-import type { KvInput, KvOutput, RegisterInput, RegisterOutput, TransactionInput } from '../check/index.ts';
+import type {
+  Change,
+  KvInput,
+  KvOutput,
+  RegisterInput,
+  RegisterOutput,
+  TransactionInput,
+} from '../check/index.ts';
 import type { SimNode } from './sim-node.ts';
 
 /** How a read is to be answered; both promise the same while clocks keep their bounds. */
@@ -16,6 +23,16 @@ export async function performKv(
   consistency: Consistency = 'linearizable',
 ): Promise<KvOutput> {
   return input.type === 'transaction' ? transact(node, input) : change(node, input, consistency);
+}
+
+/** @returns what the answer to an input says of changes. */
+export function changesOf(input: KvInput, { isDone, revision, responses }: KvOutput): Change[] {
+  if (input.type === 'transaction')
+    return (isDone ? input.success : input.failure).flatMap((part, at) =>
+      changesOf(part, responses?.[at] ?? {}),
+    );
+  if (revision === undefined || input.type === 'get') return [];
+  return [{ key: input.key, revision, value: input.type === 'delete' ? null : input.value }];
 }
 
 async function change(
@@ -43,14 +60,26 @@ async function change(
   }
 }
 
-async function transact(node: SimNode, { compare, success, failure }: TransactionInput): Promise<KvOutput> {
+async function transact(node: SimNode, input: TransactionInput): Promise<KvOutput> {
+  return transactionOutput(input, await node.call('kv.txn', transactionParams(input)));
+}
+
+/** @returns the params of `kv.txn` that an input of the model stands for. */
+export function transactionParams({ compare, success, failure }: TransactionInput) {
   const wire = (branch: TransactionInput['success']) =>
     branch.map(({ type, ...rest }) => ({ op: type, ...rest }));
-  const answer = await node.call('kv.txn', {
+  return {
     compare: compare.map(({ key, value }) => ({ key, target: 'value' as const, value })),
     success: wire(success),
     failure: wire(failure),
-  });
+  };
+}
+
+/** @returns what the model should have answered where `kv.txn` did. */
+export function transactionOutput(
+  { success, failure }: TransactionInput,
+  answer: { readonly succeeded: boolean; readonly responses: readonly unknown[] },
+): KvOutput {
   const done = answer.succeeded ? success : failure;
   const responses = done.map(({ type }, at) => {
     const response = answer.responses[at];

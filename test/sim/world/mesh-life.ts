@@ -1,5 +1,5 @@
 import { AspenError, type SeededRandom } from '../../../src/base/index.ts';
-import { checkLinearizable, kvModel, kvPartitions } from '../check/index.ts';
+import { checkKv } from '../check/index.ts';
 import { type FaultPlan, scheduleNemesis } from '../ground/index.ts';
 import { JobClients } from './job-clients.ts';
 import { KvClients } from './kv-clients.ts';
@@ -82,9 +82,7 @@ export class MeshLife {
     );
     world.observeRegistries();
     world.laws.checkAll();
-    const { history } = this.#kv;
-    const partitionOf = kvPartitions(history.map(({ input }) => input));
-    const verdict = checkLinearizable(history, kvModel, { partitionOf });
+    const verdict = checkKv(this.#kv.history);
     if (!verdict.isLinearizable)
       throw new LawBroken([`the history of ${verdict.partition} is not linearizable`, ...verdict.story]);
   }

@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import {
   brokenJobs,
   brokenRegisters,
+  brokenTransactions,
   type FinalJob,
   lostElements,
   type RegisterOperation,
   staleReads,
 } from '../../lab/checks.ts';
+import type { KvInput, KvOutput, Operation } from '../../sim/check/index.ts';
 
 const KEY = 'k';
 
@@ -60,6 +62,42 @@ describe('the check of registers', () => {
   });
 });
 
+describe('the check of transactions', () => {
+  const at = (calledMs: number, input: KvInput, output: KvOutput): Operation<KvInput, KvOutput> => ({
+    client: 'x',
+    input,
+    calledMs,
+    result: { atMs: calledMs + 1, output },
+  });
+  const both = (value: string): KvInput => ({
+    type: 'transaction',
+    compare: [],
+    success: ['a', 'b'].map((key) => ({ type: 'put', key, value })),
+    failure: [],
+  });
+  const read: KvInput = {
+    type: 'transaction',
+    compare: [],
+    success: ['a', 'b'].map((key) => ({ type: 'get', key })),
+    failure: [],
+  };
+  const seen = (...values: string[]): KvOutput => ({
+    isDone: true,
+    responses: values.map((value) => ({ value })),
+  });
+
+  it('accepts what is changed together and seen together', () => {
+    const history = [at(0, both('1'), { isDone: true }), at(2, read, seen('1', '1'))];
+    assert.deepEqual(brokenTransactions(history), []);
+  });
+
+  it('finds a read of half a transaction', () => {
+    const done = { isDone: true };
+    const history = [at(0, both('1'), done), at(2, both('2'), done), at(4, read, seen('2', '1'))];
+    assert.match(brokenTransactions(history).join(), /is not linearizable/);
+  });
+});
+
 describe('the check of the growing set', () => {
   it('finds an acknowledged element that one agent lacks', () => {
     const found = new Map([
@@ -106,6 +144,11 @@ describe('the check of jobs', () => {
   it('finds two attempts that succeeded', () => {
     const history = [past(1, 5, 'succeeded'), past(2, 9, 'succeeded')];
     assert.match(check({ ...good, history }).join(), /2 attempts that succeeded/);
+  });
+
+  it('finds an old attempt that completed after another began', () => {
+    const history = [past(1, 5, 'succeeded'), past(2, 9, 'lost')];
+    assert.match(check({ ...good, history }).join(), /went on after that/);
   });
 
   it('finds tokens that do not grow', () => {

@@ -1,12 +1,5 @@
 import assert from 'node:assert/strict';
-import {
-  checkLinearizable,
-  type KvInput,
-  type KvOutput,
-  kvModel,
-  kvPartitions,
-  type Operation,
-} from '../../sim/check/index.ts';
+import { checkKv, type KvInput, type KvOutput, kvPartitions, type Operation } from '../../sim/check/index.ts';
 
 type Row = readonly [client: string, calledMs: number, returnedMs: number, KvInput, KvOutput | 'unknown'];
 
@@ -31,8 +24,7 @@ function check(rows: readonly Row[]) {
         ? { client, calledMs, input }
         : { client, calledMs, input, result: { output, atMs } },
   );
-  const partitionOf = kvPartitions(history.map(({ input }) => input));
-  return checkLinearizable(history, kvModel, { partitionOf }).isLinearizable;
+  return checkKv(history).isLinearizable;
 }
 
 describe('the model of transactions', () => {
@@ -54,6 +46,11 @@ describe('the model of transactions', () => {
       ['y', 4, 5, both, saw('1', null)],
       ['y', 6, 7, get('b'), { value: '2' }],
     ],
+    'two unknown writes of two keys are both needed by one read': [
+      ['x', 0, 0, put('a', '1'), 'unknown'],
+      ['z', 0, 0, put('b', '2'), 'unknown'],
+      ['y', 4, 5, both, saw('1', '2')],
+    ],
     'one of two concurrent ones wins': [
       ['x', 0, 1, put('a', '1'), {}],
       ['x', 2, 9, move('1', '2'), { isDone: false, responses: [{ value: '3' }] }],
@@ -67,6 +64,13 @@ describe('the model of transactions', () => {
       ['x', 0, 1, put('a', '1'), {}],
       ['x', 2, 9, move('1', '2'), { isDone: true }],
       ['y', 4, 5, both, saw('2', null)],
+    ],
+    'a single key beside them goes back': [
+      ['x', 0, 1, put('a', '1'), {}],
+      ['x', 2, 3, move('1', '2'), { isDone: true }],
+      ['y', 4, 5, put('c', '1'), {}],
+      ['y', 6, 7, put('c', '2'), {}],
+      ['z', 8, 9, get('c'), { value: '1' }],
     ],
     'both of two win': [
       ['x', 0, 1, put('a', '1'), {}],
@@ -86,6 +90,18 @@ describe('the model of transactions', () => {
     ],
   };
   for (const [name, rows] of Object.entries(bad)) it(`refuses: ${name}`, () => assert.ok(!check(rows)));
+
+  it('decides a long history with many unknown outcomes, and one that lost an update at its end', () => {
+    const rows: Row[] = [['x', 0, 1, put('a', 'v0'), {}]];
+    for (let at = 1; at <= 150; at += 1) {
+      const atMs = at * 10;
+      rows.push(['x', atMs, atMs + 4, move(`v${at - 1}`, `v${at}`), { isDone: true }]);
+      rows.push(['y', atMs + 2, atMs + 6, both, saw(`v${at}`, `v${at}`)]);
+      if (at % 5 === 0) rows.push(['z', atMs, atMs, put('b', `lost ${at}`), 'unknown']);
+    }
+    assert.ok(check(rows));
+    assert.ok(!check([...rows, ['y', 2_000, 2_001, both, saw('v149', 'v150')]]));
+  });
 
   it('keeps keys apart that no transaction joins', () => {
     const partitionOf = kvPartitions([move('1', '2'), get('c'), get('d')]);

@@ -5,12 +5,14 @@ import {
   AttemptsNeverOverlap,
   allObservers,
   EveryAcceptedJobEnds,
+  LocksExclude,
   NoAttemptCompletesTwice,
   type Observation,
   type Observer,
   RegistriesConverge,
   ReplicasApplySame,
   TokensGrow,
+  WatchesLeaveNothingOut,
 } from '../../sim/check/index.ts';
 
 const leader = (node: string, term: number): Observation => ({ type: 'leader', node, term });
@@ -41,6 +43,23 @@ const surveyed = (node: string, ...writes: string[]): Observation => ({
 const runs = (token: number, node: string): Observation => ({ type: 'runs', job: 'j', token, node });
 const stopped = (token: number, node: string): Observation => ({ type: 'stopped', job: 'j', token, node });
 const stoodStill = (node: string): Observation => ({ type: 'stoodStill', node });
+const holds = (token: number, client: string, fromMs: number, untilMs: number): Observation => {
+  return { type: 'holds', lock: 'l', token, client, fromMs, untilMs };
+};
+const givesBack = (token: number, atMs: number): Observation => ({
+  type: 'givesBack',
+  lock: 'l',
+  token,
+  atMs,
+});
+const changed = (revision: number, key: string): Observation => {
+  return { type: 'changed', by: 'n1', revision, key, value: key + revision };
+};
+const watches = (client: string, after: number): Observation => ({ type: 'watches', client, after });
+const told = (client: string, through: number, ...of: [revision: number, key: string][]): Observation => {
+  const changes = of.map(([revision, key]) => ({ revision, key, value: key + revision }));
+  return { type: 'told', client, changes, through };
+};
 const expelled = (node: string): Observation => ({ type: 'expelled', node });
 const ended = (job: string, state: string): Observation => ({ type: 'ended', job, state });
 const registry = (node: string, digest: string): Observation => ({ type: 'registry', node, digest });
@@ -101,6 +120,65 @@ const CASES: readonly Case[] = [
       [/token 2 on b while a runs it with 1/, [runs(1, 'a'), runs(2, 'b')]],
       [/token 1 on a, after 2 began/, [runs(2, 'b'), stopped(2, 'b'), runs(1, 'a')]],
       [/token 2 on b while a/, [stoodStill('a'), runs(1, 'a'), runs(2, 'b')]],
+    ],
+  },
+  {
+    make: () => new LocksExclude(),
+    good: [
+      ...[
+        holds(4, 'x', 0, 10),
+        holds(4, 'x', 5, 20),
+        givesBack(4, 8),
+        holds(6, 'y', 9, 12),
+        holds(7, 'z', 12, 15),
+      ],
+      holds(4, 'x', 14, 14), // told when it was over
+    ],
+    bad: [
+      [
+        /held with 6 by y from 9 ms, and with 4 by x until 10 ms/,
+        [holds(4, 'x', 0, 10), holds(6, 'y', 9, 12)],
+      ],
+      [/with 4 by x until 20 ms/, [holds(4, 'x', 0, 10), holds(4, 'x', 5, 20), holds(6, 'y', 12, 14)]],
+      [/held with 6 by y from 1 ms/, [holds(6, 'y', 1, 5), givesBack(6, 3), holds(4, 'x', 4, 9)]],
+      [/held with 4 by x and y/, [holds(4, 'x', 0, 10), holds(4, 'y', 0, 10)]],
+    ],
+  },
+  {
+    make: () => new WatchesLeaveNothingOut(),
+    good: [
+      changed(3, 'a'),
+      watches('x', 3),
+      changed(5, 'b'),
+      changed(5, 'c'),
+      told('x', 6, [5, 'b'], [5, 'c']),
+      changed(7, 'a'),
+      told('x', 9, [7, 'a']),
+      changed(11, 'a'),
+      watches('x', 12), // what was between is known to be missing
+      told('x', 13),
+      changed(20, 'a'), // not told yet
+    ],
+    bad: [
+      [/x is not told that a became "a5" at 5/, [watches('x', 4), changed(5, 'a'), told('x', 6)]],
+      [/x is not told that b/, [watches('x', 4), watches('y', 4), told('x', 6), told('y', 6, [5, 'b'])]],
+      [/x is told after 7, up to 8, that a/, [watches('x', 4), told('x', 8, [7, 'b'], [6, 'a'])]],
+      [
+        /x is told after 6, up to 8, that a/,
+        [watches('x', 4), told('x', 6, [5, 'a']), told('x', 8, [5, 'a'])],
+      ],
+      [/x is told after 4, up to 8, that a/, [watches('x', 4), told('x', 8, [3, 'a'])]],
+      [/x is told after 4, up to 8, that a/, [watches('x', 4), told('x', 8, [9, 'a'])]],
+      [/x goes back from 8 to 6/, [watches('x', 4), told('x', 8), told('x', 6)]],
+      [/before it watches/, [told('x', 8)]],
+      [
+        /x has it that a became "a5" at 5, others that a became "other"/,
+        [
+          watches('x', 4),
+          { type: 'changed', by: 'n1', revision: 5, key: 'a', value: 'other' },
+          told('x', 8, [5, 'a']),
+        ],
+      ],
     ],
   },
   {
