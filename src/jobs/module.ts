@@ -16,6 +16,7 @@ import type { ApplyContext, MachineModule } from './machine-port.ts';
 import { applyPauseJob, applyResumeJob } from './pause.ts';
 import { listSchema, runGet, runList } from './queries.ts';
 import { applyLimit, applyPause, applyResume, listQueuesSchema, runLimits, runQueues } from './queues.ts';
+import { isPlainAssign, isPlainSettle, quickly } from './quick-checks.ts';
 import { liveRecords, TABLES } from './record-store.ts';
 import { applyRetry } from './rerun.ts';
 import { applySettle } from './settle.ts';
@@ -37,6 +38,12 @@ const result = z.unknown();
 const completion = { ...attemptRef, result };
 const failure = { ...attemptRef, error: jobError, result };
 const loss = { ...attemptRef, reason: z.string().max(512), isHandedOver: z.boolean().default(false) };
+const assignItem = z.object({
+  jobId: z.string(),
+  peerId: z.string(),
+  sessionId: z.string(),
+  pool: z.string().max(64).nullable().default(null),
+});
 const settleItem = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('complete'), ...completion }),
   z.object({ kind: z.literal('fail'), ...failure }),
@@ -67,25 +74,15 @@ export const jobsModule: MachineModule = {
     assign: {
       since: 1,
       isLeadersOnly: true,
-      parse: parseWith(
-        z.object({
-          assignments: z
-            .array(
-              z.object({
-                jobId: z.string(),
-                peerId: z.string(),
-                sessionId: z.string(),
-                pool: z.string().max(64).nullable().default(null),
-              }),
-            )
-            .max(10_000),
-        }),
-      ),
+      parse: quickly(isPlainAssign, parseWith(z.object({ assignments: z.array(assignItem).max(10_000) }))),
       apply: applyAssign,
     },
     settle: {
       since: 1,
-      parse: parseWith(z.object({ items: z.array(settleItem).min(1).max(SETTLE_LIMIT) })),
+      parse: quickly(
+        isPlainSettle,
+        parseWith(z.object({ items: z.array(settleItem).min(1).max(SETTLE_LIMIT) })),
+      ),
       apply: applySettle,
     },
     cancel: {

@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import { invalid, parseWith } from '../lease/machine/index.ts';
 import { type PackedSpec, unpackSpec } from './packing.ts';
+import { isShallow } from './shallow.ts';
 import {
   dependencies,
   failurePolicy,
   idempotencyKey,
   instantMs,
-  isShallow,
   type JobSpec,
   labels,
   limitMs,

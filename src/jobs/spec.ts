@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { demandFault } from '../affinity/index.ts';
 import { AspenError } from '../base/index.ts';
+import { isPlainInput, type PlainInput } from './plain-input.ts';
+import { isShallow, PAYLOAD_DEPTH_LIMIT } from './shallow.ts';
 
 /** Pause before a failed job runs again. */
 export interface RetryPolicy {
@@ -77,8 +79,6 @@ export interface JobSpec {
 
 /** Payloads travel in the log and stay in memory while the job waits. Unit: bytes of JSON. */
 export const PAYLOAD_BYTES_LIMIT = 2 ** 20;
-/** Lists within lists, or objects within objects: what is nested deeper no stack is sure to hold. */
-export const PAYLOAD_DEPTH_LIMIT = 100;
 const KEY_BYTES_LIMIT = 1_024;
 const LABELS_LIMIT = 64;
 const WEEK_MS = 7 * 86_400_000;
@@ -117,6 +117,31 @@ export const SPEC_BASE = Object.freeze({
   JobSpec,
   'queue' | 'retry' | 'affinity' | 'labels' | 'namespace' | 'dependsOn' | 'onDependencyFailure'
 >;
+
+/** A job of which nothing was said but its type. */
+const PLAIN_SPEC = {
+  type: '',
+  payload: null,
+  idempotencyKey: null,
+  queue: SPEC_BASE.queue,
+  priority: PRIORITIES.normal,
+  runAtMs: null,
+  delayMs: 0,
+  timeoutMs: null,
+  retry: SPEC_BASE.retry,
+  affinity: SPEC_BASE.affinity,
+  hold: 'auto',
+  labels: SPEC_BASE.labels,
+  traceparent: null,
+  retentionMs: WEEK_MS,
+  namespace: SPEC_BASE.namespace,
+  concurrencyKey: null,
+  queueTimeoutMs: null,
+  heartbeatTimeoutMs: null,
+  deadlineAtMs: null,
+  dependsOn: SPEC_BASE.dependsOn,
+  onDependencyFailure: SPEC_BASE.onDependencyFailure,
+} as const satisfies JobSpec;
 
 /** Also the border of the module: what has no such id is refused before it is proposed. */
 export const jobIdSchema = z
@@ -227,6 +252,7 @@ export type JobSpecInput = z.input<typeof inputSchema>;
  * @throws AspenError INVALID_PARAMS with the path of each issue; RESOURCE_EXHAUSTED naming the limit a payload exceeds.
  */
 export function resolveJobSpec(input: unknown): JobSpec {
+  if (isPlainInput(input)) return plainSpec(input);
   const parsed = inputSchema.safeParse(input);
   if (!parsed.success)
     throw invalidSpec(parsed.error.issues.map(({ path, message }) => ({ path: path.join('.'), message })));
@@ -280,6 +306,16 @@ export function resolveJobSpec(input: unknown): JobSpec {
   });
 }
 
+function plainSpec({
+  type,
+  payload = null,
+  queue = SPEC_BASE.queue,
+  priority = PRIORITIES.normal,
+}: PlainInput): JobSpec {
+  checkPayload(payload);
+  return Object.freeze({ ...PLAIN_SPEC, type, payload, queue, priority });
+}
+
 function resolveHold(offline: z.output<typeof inputSchema>['offline']): JobSpec['hold'] {
   if (offline === undefined || offline === 'wait') return 'auto';
   if (offline === 'keep' || offline.running === 'keep') return 'keep';
@@ -303,6 +339,7 @@ function checkDeadline(runAtMs: number | null, deadlineAtMs: number | null): voi
 }
 
 function checkPayload(payload: unknown): void {
+  if (typeof payload === 'number' || typeof payload === 'boolean' || payload === null) return;
   const bytes = Buffer.byteLength(JSON.stringify(payload) ?? '', 'utf8');
   if (bytes <= PAYLOAD_BYTES_LIMIT) return;
   throw new AspenError(
@@ -312,12 +349,6 @@ function checkPayload(payload: unknown): void {
       details: { limit: 'PAYLOAD_BYTES_LIMIT' },
     },
   );
-}
-
-export function isShallow(value: unknown, depthLeft = PAYLOAD_DEPTH_LIMIT): boolean {
-  if (typeof value !== 'object' || value === null) return true;
-  if (depthLeft === 0) return false;
-  return Object.values(value).every((part) => isShallow(part, depthLeft - 1));
 }
 
 function invalidSpec(issues: readonly { readonly path: string; readonly message: string }[]): AspenError {

@@ -27,6 +27,7 @@ import { LocalAttempt, nameOf } from './local-attempt.ts';
 import { AttemptGone, failedResult, handedOver, lost, type Outcome, outcomeOf } from './outcome.ts';
 import { notAccepted, OutcomeTeller, type Settled } from './outcome-teller.ts';
 import { OwnPool, type Pool, type PooledContext, Pools } from './pools.ts';
+import { isPlainAssignMessage, quickly } from './quick-checks.ts';
 import type { AttemptRef } from './settle.ts';
 import { SilenceWatch, withSigns } from './silence-watch.ts';
 import {
@@ -84,7 +85,7 @@ const END_MOST_MS = 15_000;
 
 const FENCED: Settled = notAccepted('the group knows nothing of this attempt any more');
 
-const parseAssign = parseWith(assignMessageSchema);
+const parseAssign = quickly(isPlainAssignMessage, parseWith(assignMessageSchema));
 const parseAbort = parseWith(abortMessageSchema);
 
 /**

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { AspenError } from '../base/index.ts';
-import { type JobSpec, jobSpecSchema } from './methods/job-spec.ts';
+import { isPlainJobSpec, type JobSpec, jobSpecSchema } from './methods/job-spec.ts';
 import { UNKNOWN_KEY_SEPARATOR } from './methods/schema.ts';
 import { METHODS, type MethodName, type Params } from './methods/table.ts';
 
@@ -17,12 +17,14 @@ export interface Issue {
 
 /** @throws AspenError INVALID_PARAMS with `details.issues`. */
 export function checkParams<M extends MethodName>(method: M, params: unknown): Params<M> {
+  if (method === 'job.submit' && isPlainJobSpec(params)) return params as Params<M>;
   const schema: z.ZodType = METHODS[method].params;
   return checkValue(schema, params ?? {}) as Params<M>;
 }
 
 /** For one item of `job.submitMany`. @throws AspenError INVALID_PARAMS with `details.issues`. */
 export function checkJobSpec(spec: unknown): JobSpec {
+  if (isPlainJobSpec(spec)) return spec;
   return checkValue(jobSpecSchema, spec);
 }
 

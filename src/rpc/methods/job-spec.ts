@@ -120,3 +120,28 @@ export const jobSpecShape = {
 export const jobSpecSchema = exactObject(jobSpecShape);
 
 export type JobSpec = z.infer<typeof jobSpecSchema>;
+
+/**
+ * A spec that says no more than type, payload and queue, as most do, told without the schema, which takes much longer. What came over the
+ * socket was JSON, so a payload without lists and objects needs no look.
+ */
+export function isPlainJobSpec(value: unknown): value is JobSpec {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  for (const key in value) if (key !== 'type' && key !== 'payload' && key !== 'queue') return false;
+  const { type, payload, queue } = value as Readonly<Record<string, unknown>>;
+  return isName(type) && isPlainPayload(payload) && (queue === undefined || isName(queue));
+}
+
+function isPlainPayload(payload: unknown): boolean {
+  if (typeof payload !== 'object' || payload === null) return true;
+  if (Array.isArray(payload)) return false;
+  for (const key in payload) {
+    const part = (payload as Readonly<Record<string, unknown>>)[key];
+    if (typeof part === 'object' && part !== null) return false;
+  }
+  return true;
+}
+
+function isName(value: unknown): boolean {
+  return typeof value === 'string' && value.length > 0 && value.length <= 128;
+}

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { AspenError, decode, encode } from '../../../src/base/index.ts';
 import { resolveJobSpec } from '../../../src/jobs/index.ts';
 import { packSpec } from '../../../src/jobs/packing.ts';
-import { DEPENDENCIES_LIMIT, PAYLOAD_BYTES_LIMIT, PAYLOAD_DEPTH_LIMIT } from '../../../src/jobs/spec.ts';
+import { PAYLOAD_DEPTH_LIMIT } from '../../../src/jobs/shallow.ts';
+import { DEPENDENCIES_LIMIT, PAYLOAD_BYTES_LIMIT } from '../../../src/jobs/spec.ts';
 import { checkedSpec } from '../../../src/jobs/spec-check.ts';
 
 function refusal(input: object): AspenError {
