@@ -1,22 +1,8 @@
 import assert from 'node:assert/strict';
 import { InvariantError } from '../../../../src/base/assert.ts';
-import type { Message } from '../../../../src/lease/raft/index.ts';
 import { RaftLog } from '../../../../src/lease/raft/log.ts';
 import { Disk } from '../../../sim/raft/disk.ts';
-import { at, Bench, command, ofType, peer, term, voters } from './kit.ts';
-
-const append = (over: Record<string, unknown>): Message =>
-  ({
-    type: 'append',
-    from: 'b',
-    to: 'a',
-    term: 1,
-    previousIndex: 0,
-    previousTerm: 0,
-    entries: [],
-    commitIndex: 0,
-    ...over,
-  }) as never;
+import { append, at, Bench, command, ofType, voters } from './kit.ts';
 
 describe('raft: durability', () => {
   it('a late report of a write that was overwritten vouches for nothing of what replaced it (R1)', () => {
@@ -63,9 +49,9 @@ describe('raft: durability', () => {
 
   it('an acknowledgment of entries on their way to the disk waits for them, in a Ready without a write too (R5)', () => {
     const bench = new Bench('a');
-    bench.raft.step(append({ entries: [command(1, 1)] }));
+    bench.hear('b', append({ entries: [command(1, 1)] }));
     const first = bench.take();
-    bench.raft.step(append({ entries: [command(1, 1)] }));
+    bench.hear('b', append({ entries: [command(1, 1)] }));
     const again = bench.take();
     assert.equal(again.persist, null);
     assert.deepEqual([again.send, again.sendAfterPersist], [[], []]);
@@ -75,63 +61,10 @@ describe('raft: durability', () => {
 
   it('a commit index alone writes nothing; it travels with the next entries', () => {
     const bench = new Bench('a');
-    bench.step('b', append({ entries: [command(1, 1)] }) as never);
-    bench.raft.step(append({ previousIndex: 1, previousTerm: 1, commitIndex: 1 }));
+    bench.step('b', append({ entries: [command(1, 1)] }));
+    bench.hear('b', append({ previousIndex: 1, previousTerm: 1, commitIndex: 1 }));
     assert.equal(bench.take().persist, null);
-    bench.raft.step(append({ previousIndex: 1, previousTerm: 1, entries: [command(2, 1)], commitIndex: 1 }));
+    bench.hear('b', append({ previousIndex: 1, previousTerm: 1, entries: [command(2, 1)], commitIndex: 1 }));
     assert.equal(bench.take().persist?.hardState?.commitIndex, 1);
-  });
-
-  it('each duty is handed out once', () => {
-    const bench = new Bench('a', { configuration: voters('a') });
-    bench.elect();
-    bench.raft.propose([new Uint8Array(1)]);
-    bench.settle();
-    assert.equal(bench.raft.hasReady(), false);
-    assert.deepEqual(
-      bench.applied.map(({ index }) => Number(index)),
-      [1, 2],
-    );
-  });
-});
-
-describe('raft: snapshots at a follower (R10)', () => {
-  const meta = (index: number, ofTerm: number) => ({
-    index: at(index),
-    term: term(ofTerm),
-    configuration: voters('a', 'b'),
-  });
-
-  it('one that the log already holds is not put in place: entries after it may be acknowledged', () => {
-    const bench = new Bench('a', { entries: [command(1, 1), command(2, 1)], term: 1 });
-    assert.equal(bench.raft.beginSnapshot(meta(1, 1)), false);
-    assert.equal(bench.raft.state.commitIndex, 1);
-    assert.throws(() => bench.raft.installSnapshot(meta(1, 1)), InvariantError);
-  });
-
-  it('while it is written nothing is acknowledged; afterwards the log goes on behind it', () => {
-    const bench = new Bench('a');
-    assert.equal(bench.raft.beginSnapshot(meta(5, 2)), true);
-    assert.deepEqual(bench.step('b', append({ term: 2, entries: [command(1, 1)] }) as never), []);
-    bench.disk.install({
-      meta: meta(5, 2),
-      state: { index: 5, term: 2, chain: 0, configuration: voters('a', 'b') },
-    });
-    bench.raft.installSnapshot(meta(5, 2));
-    const answer = bench.step(
-      'b',
-      append({ term: 2, previousIndex: 5, previousTerm: 2, entries: [command(6, 2)] }) as never,
-    );
-    assert.equal(ofType(answer, 'appendAccepted', 'b')[0]?.matchIndex, 6);
-    assert.deepEqual(bench.raft.state.configuration, voters('a', 'b'));
-    assert.equal(bench.raft.state.leader, peer('b'));
-  });
-
-  it('one that is given up leaves the log as it was', () => {
-    const bench = new Bench('a');
-    bench.raft.beginSnapshot(meta(5, 2));
-    bench.raft.abandonSnapshot();
-    const [answer] = ofType(bench.step('b', append({ entries: [command(1, 1)] }) as never), 'appendAccepted');
-    assert.equal(answer?.matchIndex, 1);
   });
 });

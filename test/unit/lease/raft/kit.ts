@@ -24,6 +24,35 @@ export function command(index: number, ofTerm: number): Entry {
   return { index: at(index), term: term(ofTerm), kind: 'command', payload: new Uint8Array([index]) };
 }
 
+type Body = Record<string, unknown>;
+
+/** Bodies of messages, of term 1 and of an empty log where nothing else is said. */
+export const append = (over: Body = {}): Body => ({
+  type: 'append',
+  term: 1,
+  previousIndex: 0,
+  previousTerm: 0,
+  entries: [],
+  commitIndex: 0,
+  ...over,
+});
+export const heartbeat = (over: Body = {}): Body => ({
+  type: 'heartbeat',
+  term: 1,
+  commitIndex: 0,
+  round: 0,
+  ...over,
+});
+export const voteRequest = (over: Body = {}): Body => ({
+  type: 'vote',
+  term: 1,
+  lastIndex: 0,
+  lastTerm: 0,
+  isTransfer: false,
+  ...over,
+});
+export const preVoteRequest = (over: Body = {}): Body => voteRequest({ type: 'preVote', ...over });
+
 export interface Given {
   readonly configuration?: Configuration;
   readonly entries?: readonly Entry[];
@@ -90,8 +119,13 @@ export class Bench {
     return this.sent;
   }
 
-  step(from: string, body: Record<string, unknown>): readonly Message[] {
+  /** Takes one message in, and lets its duties wait. */
+  hear(from: string, body: Body): void {
     this.raft.step({ from: peer(from), to: this.raft.self, ...body } as unknown as Message);
+  }
+
+  step(from: string, body: Body): readonly Message[] {
+    this.hear(from, body);
     return this.settle();
   }
 
@@ -119,6 +153,31 @@ export class Bench {
   accept(from: string, matchIndex: number): readonly Message[] {
     return this.step(from, { type: 'appendAccepted', term: this.raft.state.term, matchIndex });
   }
+}
+
+/** A leader of the term after `given.term` whose empty entry b and c hold. */
+export function leaderOf(given: Given = {}): Bench {
+  const bench = new Bench('a', given);
+  bench.elect('b');
+  for (const name of ['b', 'c']) bench.accept(name, bench.raft.state.lastIndex);
+  return bench;
+}
+
+/** Carries messages between cores until all are silent. */
+export function exchange(...benches: readonly Bench[]): void {
+  const limit = 1_000;
+  for (let round = 0; round < limit; round += 1) {
+    const sent = benches.flatMap((bench) => bench.settle());
+    if (sent.length === 0) return;
+    for (const message of sent) benches.find(({ raft }) => raft.self === message.to)?.raft.step(message);
+  }
+  throw new Error(`the cores still talk after ${limit} rounds`);
+}
+
+/** @returns terms of the entries on disk, from the first index on. */
+export function termsOf({ disk }: Bench): number[] {
+  const entries = disk.entries(disk.firstIndex(), at(disk.lastIndex() + 1), Number.POSITIVE_INFINITY);
+  return entries.map((entry) => entry.term);
 }
 
 type OfType<T extends Message['type']> = Message extends infer M

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { AppendWindow } from '../../../../src/lease/raft/append-window.ts';
-import { Bench, ofType, peer, term } from './kit.ts';
+import { Bench, ofType, peer, term } from '../kit.ts';
 
 /** 9 ticks of 100 ms, less a tenth. */
 const LEASE_MS = 810;
@@ -20,7 +19,7 @@ function leader(): { bench: Bench; clock: { ms: number }; echo: (from: string) =
   return { bench, clock, echo };
 }
 
-describe('raft: a lease', () => {
+describe('raft dissertation 6.4.1: a lease', () => {
   it('counts from when the round left, not from its echo, and ends (R12)', () => {
     const { bench, clock, echo } = leader();
     assert.equal(bench.raft.state.leaseUntilMs, undefined);
@@ -62,22 +61,5 @@ describe('raft: a lease', () => {
     assert.deepEqual(bench.step('c', vote), []);
     bench.ticks(10);
     assert.ok(bench.step('c', vote).some(({ type }) => type === 'preVoteReply'));
-  });
-});
-
-describe('raft: a window of appends', () => {
-  it('is full by number or by bytes, and opens as they arrive', () => {
-    const window = new AppendWindow({ inflightAppendsLimit: 3, inflightBytesLimit: 100 });
-    window.sent(1, 99);
-    assert.equal(window.isFull, false);
-    window.sent(2, 1);
-    assert.equal(window.isFull, true);
-    window.arrived(1);
-    assert.equal(window.isFull, false);
-    window.sent(3, 1);
-    window.sent(4, 1);
-    assert.equal(window.isFull, true);
-    window.clear();
-    assert.equal(window.isFull, false);
   });
 });
