@@ -17,7 +17,7 @@ import { askHere, FORWARDED_LIMIT, type WireAnswer } from './group-server.ts';
 import type { LeaderFinder } from './leader-finder.ts';
 import { commandOf } from './leader-term.ts';
 import { type Command, type CommandOutcome, commandToWire, fromWireOutcome } from './machine/index.ts';
-import type { Replica } from './replica.ts';
+import type { Replica } from './replica/index.ts';
 
 export interface ClientComponents {
   readonly self: PeerId;

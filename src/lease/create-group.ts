@@ -49,7 +49,7 @@ import type { CommitRule } from './raft/index.ts';
 import { serveReadmissions, untilReadmitted } from './readmission.ts';
 import type { RecoveryPlan } from './recovery-rules.ts';
 import { serveRegistrar } from './registrar.ts';
-import { type AppliedEvent, Replica, type ReplicaOptions } from './replica.ts';
+import { type AppliedEvent, Replica, type ReplicaOptions } from './replica/index.ts';
 import { bestSuccessor, keepRoles } from './role-keeper.ts';
 import type { MemberObservation, PeerTraits, RolesOptions } from './roles.ts';
 import { RootCustody } from './root-custody.ts';

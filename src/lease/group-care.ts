@@ -4,7 +4,7 @@ import { isPeerId } from '../mesh/index.ts';
 import type { LeaderRequest, Leadership } from './group.ts';
 import type { GroupReport } from './group-report.ts';
 import { parseWith, requireRole } from './machine/index.ts';
-import type { Replica } from './replica.ts';
+import type { Replica } from './replica/index.ts';
 import { bestSuccessor } from './role-keeper.ts';
 
 export interface GroupCareComponents {

@@ -3,7 +3,7 @@ import type { Messenger } from '../mesh/index.ts';
 import { epochFromWire, epochToWire } from './epoch.ts';
 import { parseConfiguration } from './raft/index.ts';
 import { planRecovery, type RecoveryPlan, type Standing } from './recovery-rules.ts';
-import type { Replica } from './replica.ts';
+import type { Replica } from './replica/index.ts';
 
 export interface RecoveryComponents {
   readonly self: PeerId;

@@ -3,7 +3,7 @@ import type { Messenger } from '../mesh/index.ts';
 import { groupMethod } from './call-errors.ts';
 import type { LeaderFinder } from './leader-finder.ts';
 import { type Command, commandFromWire, requireRole, toWireOutcome } from './machine/index.ts';
-import type { Replica } from './replica.ts';
+import type { Replica } from './replica/index.ts';
 import { notLeader } from './submission.ts';
 
 /** What became of one forwarded command: an outcome of the machine (0, 1), or 2 and why it did not come that far. */

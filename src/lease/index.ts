@@ -40,7 +40,7 @@ export { type LabelledRead, LabelledReads, type ReadLabel } from './labelled-rea
 export type { KeyFilter, KvEvent } from './machine/index.ts';
 export type { ProposalQueueOptions } from './proposal-queue.ts';
 export { agreedIndex } from './readmission.ts';
-export type { AppliedEvent, ReplicaOptions } from './replica.ts';
+export type { AppliedEvent, ReplicaOptions } from './replica/index.ts';
 export type { CompactionOptions } from './replica-state.ts';
 export { RestoredStore } from './restore.ts';
 export {

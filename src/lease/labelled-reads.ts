@@ -4,7 +4,7 @@ import type { Messenger } from '../mesh/index.ts';
 import { groupMethod } from './call-errors.ts';
 import type { GroupClient, GroupStatus, Query } from './group.ts';
 import { parseWith } from './machine/index.ts';
-import type { Replica } from './replica.ts';
+import type { Replica } from './replica/index.ts';
 
 /** An answer that is not linearizable says so, and how old it may be. */
 export interface LabelledRead<R> {

@@ -15,7 +15,7 @@ import {
 import { textKey } from '../storage/index.ts';
 import type { LeaderRequest, Leadership } from './group.ts';
 import { type Member, parseWith, requireRole, type TicketRecord, ticketRefusal } from './machine/index.ts';
-import type { Replica } from './replica.ts';
+import type { Replica } from './replica/index.ts';
 import { bestSuccessor } from './role-keeper.ts';
 import type { RootCustody } from './root-custody.ts';
 import { notLeader } from './submission.ts';

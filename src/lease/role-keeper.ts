@@ -2,7 +2,7 @@ import { AspenError, type Clock, every, type Logger, type LogIndex, type PeerId 
 import type { Leadership } from './group.ts';
 import { listMembers, MACHINE_VERSION } from './machine/index.ts';
 import type { ConfigurationChange, RaftState } from './raft/index.ts';
-import type { Replica } from './replica.ts';
+import type { Replica } from './replica/index.ts';
 import { decideRoles, type MemberObservation, type RolesOptions } from './roles.ts';
 import type { RootCustody } from './root-custody.ts';
 

@@ -1,0 +1,142 @@
+import type { LogIndex } from '../../base/index.ts';
+import type { Write } from '../../storage/index.ts';
+import type { Ready } from '../raft/index.ts';
+import { areTablesDue, areTablesFarBehind, compactionTarget, stagePersist } from '../replica-state.ts';
+import type { ReplicaCore } from './core.ts';
+
+export interface DiskSteps {
+  /** What these Readies wanted durable is, in their order. */
+  readonly onDurable: (staged: readonly Ready[]) => void;
+  readonly onFault: (error: unknown) => void;
+  /** Entries after it are wanted by a follower that is catching up. */
+  readonly neededAfter: () => LogIndex;
+}
+
+/**
+ * Takes log and tables to the disk.
+ *
+ * - P1 One batch on disk per flush of the log: entries and hard state. The applied tables follow in batches of their own, each with the
+ *   index it stands for; they are never ahead of the durable log, which leads to them again after a crash.
+ * - P5 One flush of the log at a time, and one of the tables: a batch that failed for want of room is never followed by a later one that
+ *   builds on it.
+ */
+export class ReplicaDisk {
+  readonly #core: ReplicaCore;
+  readonly #steps: DiskSteps;
+  #flushing: Promise<void> | undefined;
+  #flushingTables: Promise<void> | undefined;
+  /** Readies whose writes are in the buffer and wait for the next flush. */
+  #staged: Ready[] = [];
+  /** What the tables on disk stand for. */
+  #flushedIndex: LogIndex;
+
+  constructor(core: ReplicaCore, steps: DiskSteps) {
+    this.#core = core;
+    this.#steps = steps;
+    this.#flushedIndex = core.state.machine.appliedIndex;
+  }
+
+  /** Readies that wait behind the sync under way. */
+  get stagedCount(): number {
+    return this.#staged.length;
+  }
+
+  get isIdle(): boolean {
+    return this.#flushing === undefined && this.#flushingTables === undefined;
+  }
+
+  stage(ready: Ready): void {
+    if (ready.persist === null) return;
+    stagePersist(this.#core.state, ready.persist);
+    this.#staged.push(ready);
+  }
+
+  /** P1, P5: what the Readies staged meanwhile goes to disk together, when the write before it has ended. */
+  flush(): void {
+    const { mode, state } = this.#core;
+    if (this.#flushing !== undefined || mode !== 'running') return;
+    if (areTablesDue(state)) this.#flushTables();
+    if (this.#flushingTables !== undefined && areTablesFarBehind(state)) return;
+    void this.flushLog();
+  }
+
+  /** @returns a promise that resolves when the flush has ended, well or not. */
+  flushLog(extra: readonly Write[] = []): Promise<void> {
+    const { state } = this.#core;
+    const staged = this.#staged;
+    this.#staged = [];
+    this.#flushing = state.buffer.flush(extra).then(
+      () => {
+        if (this.#core.state !== state) return;
+        this.#flushing = undefined;
+        this.#onFlushed(staged);
+      },
+      (error) => {
+        if (this.#core.state !== state) return;
+        this.#flushing = undefined;
+        this.#steps.onFault(error);
+      },
+    );
+    return this.#flushing;
+  }
+
+  /** Drops the old end of the log, and takes tables to disk that no entry carried there. To be called at every tick. */
+  upkeep(): void {
+    const { log, machine } = this.#core.state;
+    if (this.#flushedIndex < machine.appliedIndex) this.#flushTables();
+    if (this.#flushing !== undefined) return;
+    const indexes = { durableIndex: this.#flushedIndex, neededAfter: this.#steps.neededAfter() };
+    const target = compactionTarget(log, indexes, this.#core.options);
+    if (target === undefined) return;
+    log.compact(target);
+    this.flush();
+  }
+
+  /** Resolves when what is under way at the call has ended. */
+  async settled(): Promise<void> {
+    await this.#flushing;
+    await this.#flushingTables;
+  }
+
+  /** The tables in use were replaced by others that are durable. */
+  adoptTables(): void {
+    this.#flushedIndex = this.#core.state.machine.appliedIndex;
+  }
+
+  reset(): void {
+    this.#flushing = undefined;
+    this.#flushingTables = undefined;
+    this.#staged = [];
+    this.adoptTables();
+  }
+
+  /** P1: the tables and the index they stand for, in one batch. */
+  #flushTables(): void {
+    const { mode, state } = this.#core;
+    if (this.#flushingTables !== undefined || mode !== 'running') return;
+    const { machine, tables } = state;
+    machine.saveState();
+    const { appliedIndex } = machine;
+    this.#flushingTables = tables.flush().then(
+      () => {
+        if (this.#core.state !== state) return;
+        this.#flushingTables = undefined;
+        if (state.tables !== tables) return;
+        this.#flushedIndex = appliedIndex;
+        if (this.#staged.length > 0) this.flush();
+      },
+      (error) => {
+        if (this.#core.state !== state) return;
+        this.#flushingTables = undefined;
+        this.#steps.onFault(error);
+      },
+    );
+  }
+
+  #onFlushed(staged: readonly Ready[]): void {
+    if (this.#core.mode !== 'running') return;
+    this.#steps.onDurable(staged);
+    if (this.#staged.length > 0) this.flush();
+    this.#core.schedule();
+  }
+}
