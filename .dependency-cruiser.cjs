@@ -6,6 +6,7 @@ const below = {
   base: [],
   storage: ['base'],
   discovery: ['base'],
+  blobs: ['mesh', 'base'],
   mesh: ['discovery', 'base'],
   crdt: ['mesh', 'storage', 'base'],
   lease: ['mesh', 'storage', 'base'],
@@ -15,7 +16,19 @@ const below = {
   rpc: ['base'],
   sdk: ['rpc', 'base'],
   cli: ['sdk', 'rpc', 'base'],
-  agent: ['rpc', 'jobs', 'affinity', 'supervisor', 'lease', 'crdt', 'mesh', 'discovery', 'storage', 'base'],
+  agent: [
+    'rpc',
+    'jobs',
+    'blobs',
+    'affinity',
+    'supervisor',
+    'lease',
+    'crdt',
+    'mesh',
+    'discovery',
+    'storage',
+    'base',
+  ],
 };
 
 /** Files that touch the operating system, libp2p or lmdb; everything else runs in the simulator as it is. */

@@ -20,6 +20,7 @@ const LAYERS: Readonly<Record<string, string>> = {
   base: 'storage',
   storage: 'mesh',
   discovery: 'mesh',
+  blobs: 'jobs',
   mesh: 'lease',
   crdt: 'lease',
   lease: 'crdt',
