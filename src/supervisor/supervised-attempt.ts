@@ -31,6 +31,12 @@ const DYING_MOST_MS = 5_000;
 const FIRST_LOOK_MS = 10;
 const LONGEST_LOOK_MS = 200;
 
+const NEVER_BEGUN: RunningProcess = {
+  exited: Promise.resolve({ exitCode: null, signal: 'SIGKILL' }),
+  onOutput: () => undefined,
+  stop: async () => undefined,
+};
+
 /** One attempt under its supervisor: its process group, its output, its deadlines. */
 export class SupervisedAttempt {
   readonly order: Order;
@@ -59,7 +65,7 @@ export class SupervisedAttempt {
     components: AttemptComponents,
     { order, mark, events }: { readonly order: Order; readonly mark: string; readonly events: AttemptEvents },
   ) {
-    const { runner, clock } = components;
+    const { clock } = components;
     this.#components = components;
     this.#events = events;
     this.order = order;
@@ -68,16 +74,25 @@ export class SupervisedAttempt {
     this.startedBootMs = clock.bootMs();
     this.#startedMs = clock.monotonicMs();
     this.#capture = new Capture(order);
-    const { command, args, env, cwd, stdin, shell } = order;
-    this.#running = runner.start({
+    this.#running = this.#begin();
+    this.#running.onOutput((stream, bytes) => this.#take(stream, bytes));
+  }
+
+  /** V1: what comes too late is not begun. */
+  #begin(): RunningProcess {
+    if (this.startedBootMs >= this.holdUntilBootMs) {
+      this.#endedBy = 'hold';
+      return NEVER_BEGUN;
+    }
+    const { command, args, env, cwd, stdin, shell } = this.order;
+    return this.#components.runner.start({
       command,
       args,
-      env: { ...env, [MARK_VARIABLE]: mark },
+      env: { ...env, [MARK_VARIABLE]: this.mark },
       shell,
       ...(cwd !== undefined && { cwd }),
       ...(stdin !== undefined && { stdin }),
     });
-    this.#running.onOutput((stream, bytes) => this.#take(stream, bytes));
   }
 
   get pid(): number | undefined {

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { AspenError, type PeerId } from '../../../../src/base/index.ts';
 import { OsClock } from '../../../../src/base/os-clock.ts';
 import type { StopReason } from '../../../../src/jobs/execution/executor.ts';
-import { OsRunner } from '../../../../src/supervisor/os-runner.ts';
 import { ShellExecutor, type ShellResult } from '../../../../src/jobs/execution/shell-executor.ts';
 import { parseShellPayload } from '../../../../src/jobs/execution/shell-payload.ts';
+import { OsRunner } from '../../../../src/supervisor/os-runner.ts';
 
 const agentEnv = { PATH: process.env['PATH'], LC_ALL: 'C', SECRET: 'of the agent' };
 const executor = new ShellExecutor({ runner: new OsRunner(), clock: new OsClock(), agentEnv });
