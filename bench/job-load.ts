@@ -37,11 +37,16 @@ export function bulks(client: RpcClient, job: object): Load {
   return { inFlight: BULKS_IN_FLIGHT, submit, ids };
 }
 
-/** Submits for a time, then waits until no job is unfinished. */
-export async function jobsPerSecond(client: RpcClient, load: Load, durationMs: number): Promise<number> {
+/** Submits for a time, then waits until no job is unfinished, or until `over`. */
+export async function jobsPerSecond(
+  client: RpcClient,
+  load: Load,
+  durationMs: number,
+  over: (client: RpcClient) => Promise<void> = nothingUnfinished,
+): Promise<number> {
   const startedMs = performance.now();
   await inFlightFor({ inFlight: load.inFlight, durationMs }, load.submit);
-  await nothingUnfinished(client);
+  await over(client);
   const elapsedMs = performance.now() - startedMs;
   await checkSample(client, load.ids);
   return (load.ids.length / elapsedMs) * 1_000;

@@ -7,7 +7,9 @@
  */
 import { parseArgs } from 'node:util';
 import type { Bench } from './bench.ts';
+import { backlog } from './benches/backlog.ts';
 import { failover } from './benches/failover.ts';
+import { finished } from './benches/finished.ts';
 import { footprint } from './benches/footprint.ts';
 import { jobs } from './benches/jobs.ts';
 import { kv } from './benches/kv.ts';
@@ -27,6 +29,8 @@ const BENCHES: readonly Bench[] = [
   failover,
   footprint,
   plan,
+  backlog,
+  finished,
 ];
 const DEFAULT_RUNS = 3;
 const WRONG_USAGE = 2;

@@ -1,4 +1,5 @@
 export type { Model, Operation } from './history.ts';
+export { EveryAcceptedJobEnds, JobsEndOnce } from './job-ends.ts';
 export {
   type BranchInput,
   checkKv,
@@ -15,7 +16,6 @@ export {
   AcknowledgedWritesSurvive,
   AtMostOneLeaderATerm,
   allObservers,
-  EveryAcceptedJobEnds,
   NoAttemptCompletesTwice,
   type Observation,
   type Observer,

@@ -1,3 +1,4 @@
+import { EveryAcceptedJobEnds, JobsEndOnce } from './job-ends.ts';
 import { LocksExclude } from './locks.ts';
 import { AttemptsNeverOverlap } from './overlap.ts';
 import { type Change, WatchesLeaveNothingOut } from './watches.ts';
@@ -15,7 +16,11 @@ export type Observation =
   /** `position` of the command in the group's history; every replica reports it. */
   | { readonly type: 'assigned'; readonly job: string; readonly token: number; readonly position: number }
   | { readonly type: 'completed'; readonly job: string; readonly token: number; readonly position: number }
-  | { readonly type: 'ended'; readonly job: string; readonly state: string }
+  /** A job is new, or final no more: it was asked to run once again. */
+  | { readonly type: 'opened'; readonly job: string; readonly position: number }
+  | { readonly type: 'ended'; readonly job: string; readonly state: string; readonly position: number }
+  /** A client was told that a job has ended so. */
+  | { readonly type: 'toldOfEnd'; readonly job: string; readonly state: string }
   /** A program of an attempt runs on a node, seen where programs are started; and runs no more. */
   | { readonly type: 'runs'; readonly job: string; readonly token: number; readonly node: string }
   | { readonly type: 'stopped'; readonly job: string; readonly token: number; readonly node: string }
@@ -180,26 +185,6 @@ export class NoAttemptCompletesTwice implements Observer {
   }
 }
 
-export class EveryAcceptedJobEnds implements Observer {
-  readonly name = 'every accepted job ends';
-  readonly #accepted = new Set<string>();
-  readonly #ends = new Map<string, string>();
-  readonly #broken: string[] = [];
-
-  observe(event: Observation): void {
-    if (event.type === 'accepted') this.#accepted.add(event.job);
-    if (event.type !== 'ended') return;
-    const first = this.#ends.get(event.job) ?? event.state;
-    this.#ends.set(event.job, first);
-    if (first !== event.state) this.#broken.push(`${event.job} ended ${first} and ${event.state}`);
-  }
-
-  check(): readonly string[] {
-    const open = [...this.#accepted].filter((job) => !this.#ends.has(job));
-    return [...this.#broken, ...open.map((job) => `${job} was accepted and never ended`)];
-  }
-}
-
 export class RegistriesConverge implements Observer {
   readonly name = 'registries converge';
   readonly #digests = new Map<string, string>();
@@ -227,6 +212,7 @@ export function allObservers(): readonly Observer[] {
     new AttemptsNeverOverlap(),
     new LocksExclude(),
     new WatchesLeaveNothingOut(),
+    new JobsEndOnce(),
     new EveryAcceptedJobEnds(),
     new RegistriesConverge(),
   ];

@@ -6,175 +6,150 @@ import {
   randomInt,
   randomPick,
 } from '../../../src/base/index.ts';
-import { WORLD_EPOCH_MS } from '../ground/sim-clock.ts';
-import type { Spec } from './story-world.ts';
+import type { ParamsInput, Result } from '../../../src/rpc/index.ts';
+import type { Draft, JobDraws, JobFeature } from './job-draws.ts';
+import type { Method, SimNode } from './sim-node.ts';
 import type { World } from './world.ts';
 
 /** Longest pause of a client between two jobs. Unit: ms. */
 const LONGEST_PAUSE_MS = 1_500;
-const LONGEST_WORK_MS = 4_000;
 const TRIES_LIMIT = 5;
 const WAIT_MS = 5_000;
 const KNOWN_LIMIT = 20;
-
-interface Submission {
-  readonly id: string;
-  readonly idempotencyKey?: string;
-  readonly workMs: number;
-  /** A program, whose runs are watched; else the executor that only waits. */
-  readonly isProgram: boolean;
-  readonly delayMs: number;
-  readonly dependsOn?: { id: string; on: 'success' | 'failure' | 'any' }[];
-  readonly onDependencyFailure?: 'fail' | 'skip' | 'continue';
-  readonly timeoutMs?: number;
-  readonly queueTimeoutMs?: number;
-  readonly deadlineAt?: number;
-  readonly priority?: number;
-}
+const BULK_LIMIT = 5;
 
 /**
- * Clients that submit jobs through whichever node chance names. A submission with unknown outcome is sent again under the same id,
- * through any node; a job is accepted as soon as one answer says so.
+ * Clients that submit jobs through whichever node chance names, and then treat them as clients do. A submission with unknown outcome is sent
+ * again under the same id, through any node; a job is accepted as soon as one answer says so.
  */
 export class JobClients {
   readonly #world: World;
   readonly #random: Random;
+  readonly #draws: JobDraws;
+  /** The job that a key names. */
+  readonly #holders = new Map<string, string>();
   #lastJob = 0;
   /** The latest jobs that somebody accepted: what others may wait for. */
   #known: string[] = [];
 
-  constructor(components: { readonly world: World; readonly random: Random }) {
+  constructor(components: { readonly world: World; readonly random: Random; readonly draws: JobDraws }) {
     this.#world = components.world;
     this.#random = components.random;
+    this.#draws = components.draws;
   }
 
   async run(client: string, untilMs: number): Promise<void> {
     while (this.#world.nowMs < untilMs) {
-      await this.#liveOfOneJob(client);
+      if (this.#when('bulks', 0.2)) await this.#submitMany(client);
+      else await this.#liveOfOneJob(client);
+      if (this.#when('reruns', 0.4)) await this.#redriveSome();
       await this.#world.pause(randomFloat(this.#random) * LONGEST_PAUSE_MS);
     }
   }
 
   async #liveOfOneJob(client: string): Promise<void> {
-    const submission = this.#draw(client);
-    const id = await this.#submit(submission);
+    const draft = this.#draw(client, this.#known);
+    const id = await this.#submit(draft);
     if (id === undefined) return;
-    this.#known = [...this.#known, id].slice(-KNOWN_LIMIT);
-    if (submission.deadlineAt !== undefined && randomChance(this.#random, 0.5)) await this.#pause(id);
-    if (submission.idempotencyKey !== undefined) await this.#submitAgain(submission, id);
+    this.#remember([id]);
+    const { spec, isRepeatable } = draft;
+    if (spec.deadlineAt !== undefined && randomChance(this.#random, 0.5)) await this.#pauseJob(id);
+    if (spec.idempotencyKey !== undefined && isRepeatable)
+      await this.#submitOnce({ ...draft, spec: { ...spec, id: `${spec.id}-again` } });
     if (randomChance(this.#random, 0.2)) await this.#cancel(id);
     if (randomChance(this.#random, 0.3)) await this.#wait(id);
+    if (!isRepeatable && this.#when('reruns', 0.3)) await this.#tried('dlq.purge', { id });
   }
 
-  #draw(client: string): Submission {
+  #draw(client: string, known: readonly string[]): Draft {
     this.#lastJob += 1;
-    const id = `job_${client}-${this.#lastJob}`;
-    return {
-      id,
-      workMs: Math.floor(randomFloat(this.#random) ** 2 * LONGEST_WORK_MS),
-      isProgram: randomChance(this.#random, 0.5),
-      delayMs: randomChance(this.#random, 0.2) ? randomInt(this.#random, { from: 1, to: 3_000 }) : 0,
-      ...(randomChance(this.#random, 0.25) && { idempotencyKey: `key-${id}` }),
-      ...this.#drawLimits(),
-      ...(this.#known.length > 0 && randomChance(this.#random, 0.4) && this.#drawParents()),
-    };
+    return this.#draws.draw(`job_${client}-${this.#lastJob}`, known);
   }
 
-  #drawLimits(): Partial<Submission> {
-    const random = this.#random;
-    return {
-      ...(randomChance(random, 0.3) && { timeoutMs: randomInt(random, { from: 200, to: 1_500 }) }),
-      ...(randomChance(random, 0.1) && { queueTimeoutMs: randomInt(random, { from: 100, to: 10_000 }) }),
-      ...(randomChance(random, 0.15) && {
-        deadlineAt:
-          WORLD_EPOCH_MS + Math.floor(this.#world.nowMs) + randomInt(random, { from: 500, to: 15_000 }),
-      }),
-      ...(randomChance(random, 0.3) && { priority: randomInt(random, { from: 1, to: 11 }) }),
-    };
-  }
-
-  /** Whoever waits for what has ended is decided at once, so nothing waits for ever. */
-  #drawParents(): Partial<Submission> {
-    const random = this.#random;
-    const names = new Set([randomPick(random, this.#known), randomPick(random, this.#known)] as string[]);
-    const ons = ['success', 'success', 'failure', 'any'] as const;
-    const policies = ['fail', 'skip', 'continue'] as const;
-    return {
-      dependsOn: [...names].map((id) => ({ id, on: randomPick(random, ons) as (typeof ons)[number] })),
-      onDependencyFailure: randomPick(random, policies) as (typeof policies)[number],
-    };
-  }
-
-  /** Only jobs with a deadline are paused: they end even where nobody can be reached to resume them. */
-  async #pause(id: string): Promise<void> {
-    for (const method of ['job.pause', 'job.resume'] as const) {
-      await this.#world.pause(randomFloat(this.#random) * 500);
-      try {
-        await this.#someNode().call(method, { id });
-      } catch (error) {
-        this.#world.expectRefusal(error);
-      }
-    }
+  /** Those of one command may wait for each other; each has its own outcome. */
+  async #submitMany(client: string): Promise<void> {
+    const drafts: Draft[] = [];
+    for (let left = randomInt(this.#random, { from: 2, to: BULK_LIMIT + 1 }); left > 0; left -= 1)
+      drafts.push(this.#draw(client, [...this.#known, ...drafts.map(({ spec }) => spec.id)]));
+    const answer = await this.#tried('job.submitMany', { jobs: drafts.map(({ spec }) => spec) });
+    const accepted = (answer?.results ?? []).flatMap((result, at) =>
+      'error' in result ? [] : [this.#accept(drafts[at] as Draft, result.id)],
+    );
+    this.#remember(accepted);
   }
 
   /** @returns the id under which it was accepted; undefined when nobody accepted it for sure. */
-  async #submit(submission: Submission): Promise<string | undefined> {
+  async #submit(draft: Draft): Promise<string | undefined> {
     for (let tries = 1; tries <= TRIES_LIMIT; tries += 1) {
-      const { answer, isWorthIt } = await this.#submitOnce(submission);
-      if (answer !== undefined) return answer;
-      if (!isWorthIt) return undefined;
+      const { answer, isWorthIt } = await this.#submitOnce(draft);
+      if (answer !== undefined || !isWorthIt || !draft.isRepeatable) return answer;
       await this.#world.pause(200);
     }
     return undefined;
   }
 
-  async #submitOnce({
-    workMs,
-    isProgram,
-    ...spec
-  }: Submission): Promise<{ answer?: string; isWorthIt: boolean }> {
-    const work: Pick<Spec, 'type' | 'payload'> = isProgram
-      ? { type: 'shell', payload: { command: 'sleep', args: [String(workMs / 1_000)] } }
-      : { type: 'echo', payload: { delayMs: workMs } };
-    const retry = { maxAttempts: 3, backoff: 'fixed' as const, delayMs: 100 };
+  async #submitOnce(draft: Draft): Promise<{ answer?: string; isWorthIt: boolean }> {
     try {
-      const { id } = await this.#someNode().call('job.submit', { ...work, retry, ...spec });
-      this.#world.observe({ type: 'accepted', job: id });
-      return { answer: id, isWorthIt: false };
+      const { id } = await this.#someNode().call('job.submit', draft.spec);
+      return { answer: this.#accept(draft, id), isWorthIt: false };
     } catch (error) {
       this.#world.expectRefusal(error);
-      this.#world.note(`${spec.id} not submitted: ${String(error)}`);
+      this.#world.note(`${draft.spec.id} not submitted: ${String(error)}`);
       return { isWorthIt: error instanceof AspenError && error.outcome === 'unknown' };
     }
   }
 
-  /** One key names one job, whichever node is asked and whatever id the second submission brings. */
-  async #submitAgain(submission: Submission, first: string): Promise<void> {
-    const { answer } = await this.#submitOnce({ ...submission, id: `${submission.id}-again` });
-    if (answer !== undefined && answer !== first)
-      this.#world.breach(`key ${submission.idempotencyKey} names ${first} and ${answer}`);
+  /** One key names one job, whichever node is asked and whatever id a later submission brings. */
+  #accept({ spec: { idempotencyKey: key } }: Draft, id: string): string {
+    this.#world.observe({ type: 'accepted', job: id });
+    if (key === undefined) return id;
+    const holder = this.#holders.get(key) ?? id;
+    this.#holders.set(key, holder);
+    if (holder !== id) this.#world.breach(`key ${key} names ${holder} and ${id}`);
+    return id;
+  }
+
+  /** Only jobs with a deadline are paused: they end even where nobody can be reached to resume them. */
+  async #pauseJob(id: string): Promise<void> {
+    for (const method of ['job.pause', 'job.resume'] as const) {
+      await this.#world.pause(randomFloat(this.#random) * 500);
+      await this.#tried(method, { id });
+    }
   }
 
   async #cancel(id: string): Promise<void> {
     await this.#world.pause(randomFloat(this.#random) * 1_000);
-    try {
-      const { state } = await this.#someNode().call('job.cancel', { id, reason: 'chance' });
-      if (state === 'cancelled') this.#world.observe({ type: 'ended', job: id, state });
-    } catch (error) {
-      this.#world.expectRefusal(error);
-    }
+    const job = await this.#tried('job.cancel', { id, reason: 'chance' });
+    if (job?.state === 'cancelled') this.#world.observe({ type: 'toldOfEnd', job: id, state: job.state });
   }
 
   async #wait(id: string): Promise<void> {
-    try {
-      const { state } = await this.#someNode().call('job.wait', { id, timeoutMs: WAIT_MS });
-      this.#world.observe({ type: 'ended', job: id, state });
-    } catch (error) {
-      this.#world.expectRefusal(error);
-    }
+    const job = await this.#tried('job.wait', { id, timeoutMs: WAIT_MS });
+    if (job !== undefined) this.#world.observe({ type: 'toldOfEnd', job: id, state: job.state });
   }
 
-  #someNode() {
+  /** One job that ended, or all that are dead, as it comes. */
+  async #redriveSome(): Promise<void> {
+    const id = randomPick(this.#random, this.#known);
+    if (id === undefined || randomChance(this.#random, 0.3))
+      await this.#tried('dlq.redrive', { filter: {}, limit: randomInt(this.#random, { from: 1, to: 10 }) });
+    else if (randomChance(this.#random, 0.5)) await this.#tried('job.retry', { id });
+    else await this.#tried('dlq.redrive', { id });
+  }
+
+  #remember(ids: readonly string[]): void {
+    this.#known = [...this.#known, ...ids].slice(-KNOWN_LIMIT);
+  }
+
+  #when(feature: JobFeature, share: number): boolean {
+    return this.#draws.has(feature) && randomChance(this.#random, share);
+  }
+
+  #tried<M extends Method>(method: M, params: ParamsInput<M>): Promise<Result<M> | undefined> {
+    return this.#world.tried(this.#someNode(), method, params);
+  }
+
+  #someNode(): SimNode {
     return this.#world.pickNode(this.#random);
   }
 }

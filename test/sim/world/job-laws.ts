@@ -1,22 +1,43 @@
-import { type PackedRecord, type PackedSpec, unpackRecord, unpackSpec } from '../../../src/jobs/packing.ts';
-import type { JobRecord } from '../../../src/jobs/record.ts';
+import type { PackedRecord } from '../../../src/jobs/packing.ts';
+import { HISTORY_LIMIT, type JobRecord } from '../../../src/jobs/record.ts';
 import type { ApplyContext, Derived, MachineModule } from '../../../src/lease/machine/index.ts';
-import { textKey } from '../../../src/storage/index.ts';
+import { keyText, textKey } from '../../../src/storage/index.ts';
+import { storedRecord, type TouchedJob } from './touched-jobs.ts';
 
 /** Commands between two comparisons of the indexes with a rebuild, which reads every unfinished job. */
 const COMPARE_EVERY = 16;
+const FINAL: ReadonlySet<string> = new Set(['succeeded', 'dead', 'cancelled', 'skipped']);
 
-/** The record as the tables have it, past whatever the module keeps in memory. */
-export function storedRecord(context: ApplyContext, job: string): JobRecord | undefined {
-  const key = textKey(job);
-  const spec = context.table<PackedSpec>('specs').get(key);
-  const packed = context.table<PackedRecord>('live').get(key) ?? context.table<PackedRecord>('done').get(key);
-  if (spec === undefined || packed === undefined) return undefined;
-  return unpackRecord(job, unpackSpec(spec), packed);
+/** A row of the table of limits, as far as the laws speak of it. */
+export interface LimitRow {
+  readonly paused?: unknown;
+  readonly concurrency?: number;
+  readonly perKey?: number;
+  readonly maxWaiting?: number;
+  readonly ratePerSecond?: number;
+  readonly burst?: number;
+}
+
+export function limitsOf(context: ApplyContext, scope: string, name: string): LimitRow {
+  return context.table<LimitRow>('limits').get(`${scope}/${textKey(name)}`) ?? {};
+}
+
+/** @returns what a command broke by what it made of one job. */
+export function brokenBy(kind: string, { was, is }: TouchedJob, context: ApplyContext): string[] {
+  if (is === undefined) return [];
+  const isStart = is.running !== null && is.running.fencingToken !== was?.running?.fencingToken;
+  return [
+    ...rewritesHistory(was, is),
+    ...(kind === 'settle' ? countsWrongly(was, is) : []),
+    ...(isStart
+      ? [...beginsTooEarly(is, context), ...triesTooOften(is), ...startsHeldBack(is, context)]
+      : []),
+    ...(was === undefined && !FINAL.has(is.state) ? waitsBeyondBounds(is, context) : []),
+  ];
 }
 
 /** Dependents after parents: a job that wants success begins only when those have succeeded, which is for ever. */
-export function beginsTooEarly({ id, spec }: JobRecord, context: ApplyContext): string[] {
+function beginsTooEarly({ id, spec }: JobRecord, context: ApplyContext): string[] {
   if (spec.onDependencyFailure === 'continue') return [];
   return spec.dependsOn.flatMap(({ id: parent, on }) => {
     const state = storedRecord(context, parent)?.state;
@@ -25,30 +46,72 @@ export function beginsTooEarly({ id, spec }: JobRecord, context: ApplyContext): 
   });
 }
 
+/** No run beyond those that the retry policy allows; a redriven job has one. */
+function triesTooOften({ id, spec, failureCount }: JobRecord): string[] {
+  const { maxAttempts } = spec.retry;
+  return failureCount < maxAttempts ? [] : [`${id} begins after ${failureCount} failures of ${maxAttempts}`];
+}
+
 /** Limits never exceeded: counted from the records, after a start of this job, and not from what the module counts. */
-export function exceedsLimit({ id, spec }: JobRecord, context: ApplyContext): string[] {
-  const limits = context
-    .table<{ concurrency?: number; perKey?: number }>('limits')
-    .get(`queue/${textKey(spec.queue)}`);
-  if (limits === undefined) return [];
-  const held = [...context.table<PackedRecord>('live').range({})]
-    .map(([key]) => storedRecord(context, key))
-    .filter((record) => record?.running != null && record.spec.queue === spec.queue);
-  const ofKey = held.filter((record) => record?.spec.concurrencyKey === spec.concurrencyKey);
-  const { concurrency = Number.POSITIVE_INFINITY, perKey = Number.POSITIVE_INFINITY } = limits;
-  const told: string[] = [];
-  if (held.length > concurrency)
-    told.push(`${id} is one of ${held.length} in ${spec.queue}, not ${concurrency}`);
-  if (spec.concurrencyKey !== null && ofKey.length > perKey)
-    told.push(`${id} is one of ${ofKey.length} of ${spec.concurrencyKey}, not ${perKey}`);
-  return told;
+function startsHeldBack({ id, spec }: JobRecord, context: ApplyContext): string[] {
+  const queue = limitsOf(context, 'queue', spec.queue);
+  const namespace = limitsOf(context, 'namespace', spec.namespace);
+  const isLimited = [queue.paused, queue.concurrency, queue.perKey, namespace.concurrency].some(
+    (limit) => limit !== undefined,
+  );
+  if (!isLimited) return [];
+  const held = liveRecords(context).filter(({ running }) => running !== null);
+  const inQueue = held.filter((record) => record.spec.queue === spec.queue);
+  const ofKey = inQueue.filter((record) => record.spec.concurrencyKey === spec.concurrencyKey);
+  const inNamespace = held.filter((record) => record.spec.namespace === spec.namespace);
+  return [
+    ...(queue.paused === undefined ? [] : [`${id} begins, but ${spec.queue} is paused`]),
+    ...tooMany(`${id} runs: ${spec.queue} has`, inQueue, queue.concurrency),
+    ...tooMany(`${id} runs: ${spec.namespace} has`, inNamespace, namespace.concurrency),
+    ...(spec.concurrencyKey === null
+      ? []
+      : tooMany(`${id} runs: ${spec.concurrencyKey} has`, ofKey, queue.perKey)),
+  ];
+}
+
+/** Bounded queues: what was accepted leaves no more waiting than may. */
+function waitsBeyondBounds({ id, spec }: JobRecord, context: ApplyContext): string[] {
+  const queue = limitsOf(context, 'queue', spec.queue);
+  const namespace = limitsOf(context, 'namespace', spec.namespace);
+  if (queue.maxWaiting === undefined && namespace.maxWaiting === undefined) return [];
+  const waiting = liveRecords(context).filter(({ running }) => running === null);
+  const inQueue = waiting.filter((record) => record.spec.queue === spec.queue);
+  const inNamespace = waiting.filter((record) => record.spec.namespace === spec.namespace);
+  return [
+    ...tooMany(`${id} waits: ${spec.queue} has`, inQueue, queue.maxWaiting),
+    ...tooMany(`${id} waits: ${spec.namespace} has`, inNamespace, namespace.maxWaiting),
+  ];
+}
+
+function tooMany(what: string, records: readonly JobRecord[], most: number | undefined): string[] {
+  if (most === undefined || records.length <= most) return [];
+  return [`${what} ${records.length}, not ${most}`];
 }
 
 /** An attempt that failed counts once, and what ends counts no more. */
-export function countsWrongly(was: JobRecord | undefined, is: JobRecord): string[] {
+function countsWrongly(was: JobRecord | undefined, is: JobRecord): string[] {
   const counted = is.failureCount - (was?.failureCount ?? 0);
   const failed = is.history.length - (was?.history.length ?? 0);
   return counted > Math.max(0, failed) ? [`${is.id} counts ${counted} failures of ${failed} attempts`] : [];
+}
+
+/** One outcome per attempt: what is in the history stays as it is until the oldest leave it, and no attempt is there twice. */
+function rewritesHistory(was: JobRecord | undefined, is: JobRecord): string[] {
+  const told = new Map(is.history.map((past) => [`${past.attempt}/${past.fencingToken}`, past]));
+  if (told.size !== is.history.length)
+    return [`${is.id} has an attempt twice: ${[...told.keys()].join(' ')}`];
+  const isFull = is.history.length === HISTORY_LIMIT;
+  return (was?.history ?? []).flatMap((past) => {
+    const name = `${past.attempt}/${past.fencingToken}`;
+    const now = told.get(name);
+    if ((now === undefined && isFull) || JSON.stringify(now) === JSON.stringify(past)) return [];
+    return [`${is.id} says of ${name} ${JSON.stringify(now)}, and said ${JSON.stringify(past)}`];
+  });
 }
 
 interface Described extends Derived {
@@ -61,4 +124,10 @@ export function indexDiffers({ derive }: MachineModule, context: ApplyContext): 
   const kept = JSON.stringify(context.derived<Described>().describe());
   const anew = JSON.stringify((derive(context) as Described).describe());
   return kept === anew ? [] : [`the indexes in memory differ from a rebuild: ${kept} instead of ${anew}`];
+}
+
+function liveRecords(context: ApplyContext): JobRecord[] {
+  return [...context.table<PackedRecord>('live').range({})].flatMap(
+    ([key]) => storedRecord(context, keyText(key)) ?? [],
+  );
 }

@@ -1,4 +1,4 @@
-import { allObservers, type Observation, type Observer } from '../check/index.ts';
+import { allObservers, EveryAcceptedJobEnds, type Observation, type Observer } from '../check/index.ts';
 import { LawBroken } from './outcome.ts';
 
 /** Observers whose law speaks of the end of a run: before it, what was promised may still come. */
@@ -11,15 +11,13 @@ const PROMISES: ReadonlySet<string> = new Set([
 /** The law of a world: all observers, and breaches that only the one who asked could see. */
 export class Laws {
   readonly #observers: readonly Observer[] = allObservers();
-  readonly #accepted = new Set<string>();
-  readonly #ended = new Set<string>();
+  readonly #jobs = new EveryAcceptedJobEnds();
   readonly #breaches: string[] = [];
   readonly #counts = new Map<Observation['type'], number>();
 
   observe(event: Observation): void {
     this.#counts.set(event.type, (this.#counts.get(event.type) ?? 0) + 1);
-    if (event.type === 'accepted') this.#accepted.add(event.job);
-    if (event.type === 'ended') this.#ended.add(event.job);
+    this.#jobs.observe(event);
     for (const observer of this.#observers) observer.observe(event);
   }
 
@@ -29,7 +27,7 @@ export class Laws {
 
   /** Accepted jobs that have not ended. */
   openJobs(): readonly string[] {
-    return [...this.#accepted].filter((job) => !this.#ended.has(job));
+    return this.#jobs.open();
   }
 
   /** How much happened, for people. */

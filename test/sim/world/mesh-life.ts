@@ -1,21 +1,27 @@
-import { AspenError, type SeededRandom } from '../../../src/base/index.ts';
+import { AspenError, randomInt, type SeededRandom } from '../../../src/base/index.ts';
 import { checkKv } from '../check/index.ts';
 import { type FaultPlan, scheduleNemesis } from '../ground/index.ts';
+import { AttachedClients } from './attached-clients.ts';
 import { JobClients } from './job-clients.ts';
+import { drawJobFeatures, JobDraws, type JobFeature } from './job-draws.ts';
 import { KvClients } from './kv-clients.ts';
 import { Operator } from './operator.ts';
 import { LawBroken, Stuck } from './outcome.ts';
+import { QueueKeeper } from './queue-keeper.ts';
 import type { World } from './world.ts';
 
 /** In which everything that was begun ends once nothing goes wrong any more. Unit: ms of virtual time. */
 const LIVENESS_MS = 90_000;
 const KV_CLIENTS = 4;
 const JOB_CLIENTS = 3;
+const MOST_WORKERS = 3;
 
 export interface MeshLifeComponents {
   readonly world: World;
   readonly plan: FaultPlan;
   readonly random: SeededRandom;
+  /** What jobs ask for. @default as the seed says */
+  readonly jobFeatures?: ReadonlySet<JobFeature> | undefined;
 }
 
 /** The phases of a run, in order: first safety under faults, then faults stop and all accepted work must finish. */
@@ -24,14 +30,24 @@ export class MeshLife {
   readonly #plan: FaultPlan;
   readonly #kv: KvClients;
   readonly #jobs: JobClients;
+  readonly #queues: QueueKeeper;
+  readonly #workers: AttachedClients;
+  readonly #workerCount: number;
   readonly #operator: Operator;
   #runningClients = 0;
 
-  constructor({ world, plan, random }: MeshLifeComponents) {
+  constructor({ world, plan, random, jobFeatures }: MeshLifeComponents) {
     this.#world = world;
     this.#plan = plan;
     this.#kv = new KvClients({ world, random: random.fork() });
-    this.#jobs = new JobClients({ world, random: random.fork() });
+    const drawn = drawJobFeatures(random);
+    const features = jobFeatures ?? drawn;
+    const draws = new JobDraws(random.fork(), features, () => world.nowMs);
+    world.note(`jobs have ${[...features].join(', ')}`);
+    this.#jobs = new JobClients({ world, random: random.fork(), draws });
+    this.#queues = new QueueKeeper({ world, random: random.fork(), draws });
+    this.#workers = new AttachedClients({ world, random: random.fork() });
+    this.#workerCount = features.has('workers') ? randomInt(random, { from: 1, to: MOST_WORKERS + 1 }) : 0;
     const canSpareAny = plan.steps.every(({ fault }) => fault.type !== 'damage');
     this.#operator = new Operator({ world, random: random.fork() }, { canSpareAny });
   }
@@ -50,6 +66,8 @@ export class MeshLife {
     );
     for (let at = 1; at <= KV_CLIENTS; at += 1) this.#begin(this.#kv.run(`kv${at}`, startMs + forMs));
     for (let at = 1; at <= JOB_CLIENTS; at += 1) this.#begin(this.#jobs.run(`c${at}`, startMs + forMs));
+    this.#begin(this.#queues.run(startMs + forMs));
+    for (let at = 1; at <= this.#workerCount; at += 1) this.#attach(startMs + forMs);
     await world.advance(forMs);
     world.note('faults stop');
     world.heal();
@@ -85,6 +103,11 @@ export class MeshLife {
     const verdict = checkKv(this.#kv.history);
     if (!verdict.isLinearizable)
       throw new LawBroken([`the history of ${verdict.partition} is not linearizable`, ...verdict.story]);
+  }
+
+  /** Nobody waits for the end of a worker: it stays as long as the world. */
+  #attach(untilMs: number): void {
+    this.#workers.run(untilMs).catch((error) => this.#world.fail(error, 'a worker'));
   }
 
   #begin(client: Promise<void>): void {

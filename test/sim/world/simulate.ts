@@ -64,7 +64,7 @@ export async function simulate(
   {
     using _ambient = forbidAmbient();
     try {
-      const life = new MeshLife({ world, plan, random });
+      const life = new MeshLife({ world, plan, random, jobFeatures: bug.jobFeatures });
       await life.form();
       await life.endureFaults(plan.calmAtMs);
       await life.finishWork();

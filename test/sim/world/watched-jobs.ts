@@ -1,58 +1,45 @@
 import type { JobRecord } from '../../../src/jobs/record.ts';
 import type { ApplyContext, MachineModule } from '../../../src/lease/machine/index.ts';
-import { beginsTooEarly, countsWrongly, exceedsLimit, indexDiffers, storedRecord } from './job-laws.ts';
+import { brokenBy, indexDiffers } from './job-laws.ts';
+import { RateLaw } from './rate-law.ts';
+import { type TouchedJob, TouchedJobs } from './touched-jobs.ts';
 
 /** What the law of jobs speaks of, seen where it happens. */
 export interface JobMoves {
+  /** The job is new, or final no more. */
+  opened(move: { readonly job: string; readonly position: number }): void;
   assigned(move: { readonly job: string; readonly token: number; readonly position: number }): void;
   completed(move: { readonly job: string; readonly token: number; readonly position: number }): void;
-  ended(move: { readonly job: string; readonly state: string }): void;
+  ended(move: { readonly job: string; readonly state: string; readonly position: number }): void;
   /** A law was broken within one command. */
   breach(what: string): void;
 }
 
-const FINAL = new Set(['succeeded', 'dead', 'cancelled', 'skipped']);
+const FINAL: ReadonlySet<string> = new Set(['succeeded', 'dead', 'cancelled', 'skipped']);
 
 /**
  * The jobs module with a witness beside it: what each command changed is read from the tables before and after it, so the witness
  * trusts neither the module's answers nor its guards.
  */
 export function watchJobs(module: MachineModule, moves: JobMoves): MachineModule {
+  const rates = new RateLaw();
   const commands = Object.fromEntries(
     Object.entries(module.commands).map(([kind, command]): [string, MachineModule['commands'][string]] => [
       kind,
       {
         ...command,
         apply: (body, context) => {
-          const read = (job: string) => storedRecord(context, job);
-          const before = new Map(namesIn(kind, body).map((job) => [job, read(job)]));
-          const told = new Set<string>();
-          const result = command.apply(body, withEar(context, told));
-          for (const what of indexDiffers(module, context)) moves.breach(what);
-          for (const job of told) {
-            const state = read(job)?.state;
-            if (!before.has(job) && state !== undefined && FINAL.has(state)) moves.ended({ job, state });
-          }
-          for (const [job, was] of before) {
-            const is = read(job);
-            if (is === undefined) continue;
-            const { position } = context;
-            const wrong = kind === 'settle' ? countsWrongly(was, is) : [];
-            if (kind === 'assign' && is.state === 'running') wrong.push(...beginsTooEarly(is, context));
-            if (kind === 'assign' && is.running !== null && was?.running === null)
-              wrong.push(...exceedsLimit(is, context));
-            for (const what of wrong) moves.breach(what);
-            if (
-              kind === 'assign' &&
-              is.running !== null &&
-              is.running.fencingToken !== was?.running?.fencingToken
-            )
-              moves.assigned({ job, token: is.running.fencingToken, position });
-            const token = completionsIn(kind, body).get(job);
-            if (token !== undefined && is.state === 'succeeded' && isMoved(was, is))
-              moves.completed({ job, token, position });
-            if (FINAL.has(is.state) && was?.state !== is.state) moves.ended({ job, state: is.state });
-          }
+          const touched = new TouchedJobs(context);
+          const result = command.apply(body, touched.context);
+          if (kind === 'limit') limitSet(rates, body, context);
+          const all = touched.all();
+          const broken = [
+            ...indexDiffers(module, context),
+            ...all.flatMap((job) => brokenBy(kind, job, context)),
+            ...rates.started(all.flatMap(startedIn), context),
+          ];
+          for (const what of broken) moves.breach(what);
+          for (const job of all) tell(job, completionsIn(kind, body), context, moves);
           return result;
         },
       },
@@ -61,25 +48,34 @@ export function watchJobs(module: MachineModule, moves: JobMoves): MachineModule
   return { ...module, commands };
 }
 
-/** A completion leaves its mark even where the job had one before. */
-function isMoved(was: JobRecord | undefined, is: JobRecord): boolean {
-  return was === undefined || JSON.stringify(was) !== JSON.stringify(is);
+function limitSet(rates: RateLaw, body: unknown, context: ApplyContext): void {
+  const { scope, name } = body as { readonly scope: string; readonly name: string };
+  rates.limitSet(scope, name, context);
 }
 
-/** @returns the context, with the names of all jobs that the command tells of in `told`: it may move more than those it names. */
-function withEar(context: ApplyContext, told: Set<string>): ApplyContext {
-  return {
-    position: context.position,
-    groupMs: context.groupMs,
-    wallMs: context.wallMs,
-    table: (name) => context.table(name),
-    derived: () => context.derived(),
-    read: (module, table) => context.read(module, table),
-    emit: (fact) => {
-      if (typeof fact['id'] === 'string') told.add(fact['id']);
-      context.emit(fact);
-    },
-  };
+function startedIn({ was, is }: TouchedJob): JobRecord[] {
+  const isStart = is?.running != null && is.running.fencingToken !== was?.running?.fencingToken;
+  return isStart ? [is] : [];
+}
+
+function tell(
+  touched: TouchedJob,
+  completions: ReadonlyMap<string, number>,
+  { position }: ApplyContext,
+  moves: JobMoves,
+): void {
+  const { job, was, is } = touched;
+  if (is === undefined) return;
+  const isFinal = FINAL.has(is.state);
+  const wasFinal = was !== undefined && FINAL.has(was.state);
+  if (was === undefined || (wasFinal && !isFinal)) moves.opened({ job, position });
+  for (const { running } of startedIn(touched))
+    if (running !== null) moves.assigned({ job, token: running.fencingToken, position });
+  const token = completions.get(job);
+  // A completion leaves its mark even where the job had one before.
+  if (token !== undefined && is.state === 'succeeded' && JSON.stringify(was) !== JSON.stringify(is))
+    moves.completed({ job, token, position });
+  if (isFinal && was?.state !== is.state) moves.ended({ job, state: is.state, position });
 }
 
 interface SeenReport {
@@ -90,24 +86,10 @@ interface SeenReport {
 
 /** The tokens that jobs are completed with. */
 function completionsIn(kind: string, body: unknown): ReadonlyMap<string, number> {
-  const reports =
-    kind === 'settle'
-      ? (body as { items: readonly SeenReport[] }).items
-      : [{ ...(body as SeenReport), kind }];
+  if (kind !== 'settle') return new Map();
   return new Map(
-    reports
+    (body as { items: readonly SeenReport[] }).items
       .filter((report) => report.kind === 'complete')
       .map(({ jobId, fencingToken }) => [jobId, fencingToken]),
   );
-}
-
-function namesIn(kind: string, body: unknown): readonly string[] {
-  if (kind === 'assign')
-    return (body as { readonly assignments: readonly { readonly jobId: string }[] }).assignments.map(
-      ({ jobId }) => jobId,
-    );
-  if (kind === 'settle') return (body as { items: readonly SeenReport[] }).items.map(({ jobId }) => jobId);
-  if (kind === 'cancel') return [(body as { readonly id: string }).id];
-  const { jobId } = (body ?? {}) as { readonly jobId?: string };
-  return jobId === undefined ? [] : [jobId];
 }

@@ -19,6 +19,7 @@ import {
   Trace,
 } from '../ground/index.ts';
 import { CollectedLog } from './collected-log.ts';
+import type { JobFeature } from './job-draws.ts';
 import { Laws } from './laws.ts';
 import { Stuck } from './outcome.ts';
 import { SimMachine } from './sim-machine.ts';
@@ -52,6 +53,8 @@ export interface WorldBug {
   readonly makeDisk?: (random: SeededRandom, options: SimDiskOptions) => SimDisk;
   readonly keptEntries?: number;
   readonly clocks?: Readonly<Record<string, SimClockOptions>>;
+  /** What jobs ask for where it shows. @default as in any run */
+  readonly jobFeatures?: ReadonlySet<JobFeature>;
   /** The weather in which it shows. @default as in any run */
   readonly weather?: Pick<FaultPlanOptions, 'types' | 'meanPauseMs' | 'longestFaultMs'>;
 }
@@ -321,6 +324,20 @@ export class World {
     if (error.code === 'INTERNAL' && !isDamageTold) throw error;
   }
 
+  /** Calls a method on a node. @returns undefined when it was refused or nobody answered. */
+  async tried<M extends Method>(
+    node: SimNode,
+    method: M,
+    params: ParamsInput<M>,
+  ): Promise<Result<M> | undefined> {
+    try {
+      return await node.call(method, params);
+    } catch (error) {
+      this.expectRefusal(error);
+      return undefined;
+    }
+  }
+
   /** One of the nodes that answer, if any does. */
   pickNode(random: Random): SimNode {
     const ready = this.nodes.filter(({ isReady }) => isReady);
@@ -426,7 +443,9 @@ export class World {
         this.observe({ type: 'assigned', ...move }),
       completed: (move: { job: string; token: number; position: number }) =>
         this.observe({ type: 'completed', ...move }),
-      ended: (move: { job: string; state: string }) => this.observe({ type: 'ended', ...move }),
+      opened: (move: { job: string; position: number }) => this.observe({ type: 'opened', ...move }),
+      ended: (move: { job: string; state: string; position: number }) =>
+        this.observe({ type: 'ended', ...move }),
       breach: (what: string) => this.breach(what),
     };
   }

@@ -5,6 +5,7 @@ import {
   AttemptsNeverOverlap,
   allObservers,
   EveryAcceptedJobEnds,
+  JobsEndOnce,
   LocksExclude,
   NoAttemptCompletesTwice,
   type Observation,
@@ -61,7 +62,14 @@ const told = (client: string, through: number, ...of: [revision: number, key: st
   return { type: 'told', client, changes, through };
 };
 const expelled = (node: string): Observation => ({ type: 'expelled', node });
-const ended = (job: string, state: string): Observation => ({ type: 'ended', job, state });
+const opened = (job: string, position: number): Observation => ({ type: 'opened', job, position });
+const ended = (job: string, state: string, position: number): Observation => ({
+  type: 'ended',
+  job,
+  state,
+  position,
+});
+const toldOfEnd = (job: string, state: string): Observation => ({ type: 'toldOfEnd', job, state });
 const registry = (node: string, digest: string): Observation => ({ type: 'registry', node, digest });
 
 interface Case {
@@ -184,14 +192,32 @@ const CASES: readonly Case[] = [
   {
     make: () => new EveryAcceptedJobEnds(),
     good: [
-      { type: 'accepted', job: 'j' },
-      ended('j', 'succeeded'),
-      ended('j', 'succeeded'),
-      ended('k', 'failed'),
+      ...[
+        { type: 'accepted', job: 'j' } as const,
+        opened('j', 1),
+        ended('j', 'dead', 2),
+        ended('j', 'dead', 2),
+      ],
+      ...[ended('k', 'succeeded', 3), opened('j', 4), ended('j', 'succeeded', 5)],
     ],
     bad: [
       [/j was accepted and never ended/, [{ type: 'accepted', job: 'j' }]],
-      [/j ended failed and succeeded/, [ended('j', 'failed'), ended('j', 'succeeded')]],
+      [
+        /j was accepted and never ended/,
+        [{ type: 'accepted', job: 'j' }, opened('j', 1), ended('j', 'dead', 2), opened('j', 3)],
+      ],
+    ],
+  },
+  {
+    make: () => new JobsEndOnce(),
+    good: [
+      ...[opened('j', 1), ended('j', 'dead', 2), opened('j', 4), toldOfEnd('j', 'dead')],
+      ...[ended('j', 'succeeded', 5), ended('j', 'dead', 2), toldOfEnd('j', 'succeeded')],
+    ],
+    bad: [
+      [/j ended dead and succeeded at position 2/, [ended('j', 'dead', 2), ended('j', 'succeeded', 2)]],
+      [/j ended dead at 2 and dead at 4/, [opened('j', 1), ended('j', 'dead', 2), ended('j', 'dead', 4)]],
+      [/told that j is dead/, [ended('j', 'succeeded', 2), toldOfEnd('j', 'dead')]],
     ],
   },
   {
