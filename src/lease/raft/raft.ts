@@ -3,6 +3,8 @@
  *
  * R8 The term never goes back, and a vote once given in a term is not changed.
  * R9 One leader per term: only a quorum of durable votes makes one, the own vote included.
+ * R13 Whoever hears a leader helps nobody to unseat it. So a node that lost only the leader, or returns after it was cut off, costs no
+ *     election, and a leader that was cut off costs one.
  */
 import { invariant } from '../../base/assert.ts';
 import type { LogIndex, PeerId, Term } from '../../base/brand.ts';
@@ -297,7 +299,7 @@ export class Raft {
     return true;
   }
 
-  /** A leader that was heard of lately, or that this node is, is not to be unseated (dissertation, section 4.2.3). */
+  /** R13: a leader that was heard of lately, or that this node is, is not to be unseated (dissertation, section 4.2.3). */
   #isLoyal(): boolean {
     if (this.#leading !== null || this.#graceTicks > 0) return true;
     return this.#leader !== null && this.#timer.isLeaderFresh;

@@ -1,7 +1,13 @@
 /**
  * Known-bad replicas, each wrong in one way, all of it done from outside the core: the simulator must catch every one.
  */
-import { type CommitRule, commitByMajority, membersOf, type Persist } from '../../../src/lease/raft/index.ts';
+import {
+  type CommitRule,
+  commitByMajority,
+  type Message,
+  membersOf,
+  type Persist,
+} from '../../../src/lease/raft/index.ts';
 import { agreedValue } from '../../../src/lease/raft/quorum.ts';
 
 export interface Bug {
@@ -11,6 +17,8 @@ export interface Bug {
   /** Sends at once what must wait for the disk. */
   readonly sendsBeforePersist?: boolean;
   readonly distort?: (persist: Persist) => Persist;
+  /** Changes what leaves a node. */
+  readonly distortMessage?: (message: Message) => Message;
   /** Serves reads at the leader's commit index without asking anybody. */
   readonly readsWithoutRound?: boolean;
   /** Puts every received snapshot in place, whatever the log already holds. */

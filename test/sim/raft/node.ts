@@ -321,7 +321,8 @@ export class SimNode {
     else this.#world.refused(waiting.command);
   }
 
-  #send(message: Message): void {
+  #send(said: Message): void {
+    const message = this.#world.bug.distortMessage?.(said) ?? said;
     this.#world.laws.sent(message);
     this.#world.network.send(this.id, message.to, () => this.#world.node(message.to)?.receive(message));
   }
