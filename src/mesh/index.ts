@@ -25,7 +25,7 @@ export {
 } from './memory-transport.ts';
 export { Mesh, type MeshComponents, type MeshOptions } from './mesh.ts';
 export { isMeshId, meshIdOf } from './mesh-id.ts';
-export type { Incoming, Messenger, RequestOptions } from './messenger.ts';
+export type { HandleOptions, Incoming, Messenger, RequestOptions } from './messenger.ts';
 export { isPublicAddress } from './public-address.ts';
 export {
   encodeRevocation,

@@ -7,6 +7,11 @@ export interface RequestOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface HandleOptions {
+  /** The queue in which answers wait; `bulk` for long ones, so that they hold up nothing else. @default 'control' */
+  readonly replyPriority?: Priority;
+}
+
 /** A message as it arrived: the sender is authenticated, the body is foreign and must be checked by a schema. */
 export interface Incoming {
   readonly from: PeerId;
@@ -25,7 +30,7 @@ export interface Messenger {
   /** @returns false when it was dropped here; true promises nothing. */
   send(to: PeerId, method: string, body: unknown, priority?: Priority): boolean;
   /** Serves requests and one-way messages of this method alike; the result of a one-way message is dropped. Sync or async. */
-  handle(method: string, handler: (message: Incoming) => unknown): Disposable;
+  handle(method: string, handler: (message: Incoming) => unknown, options?: HandleOptions): Disposable;
   /** Members with an open channel. */
   connected(): readonly PeerId[];
   onPeer(

@@ -17,7 +17,7 @@ import {
   encodeRequest,
   type Message,
 } from './message.ts';
-import type { Incoming, Messenger, RequestOptions } from './messenger.ts';
+import type { HandleOptions, Incoming, Messenger, RequestOptions } from './messenger.ts';
 import { PendingRequests } from './pending-requests.ts';
 import { RecentIds } from './recent-ids.ts';
 import { FRAME_BYTES_LIMIT, type Priority, type Transport } from './transport.ts';
@@ -67,6 +67,8 @@ export class TransportMessenger implements Messenger, Disposable {
   readonly #malformedLimit: number;
   readonly #pending: PendingRequests;
   readonly #handlers = new Map<string, Handler>();
+  /** Methods whose answers do not leave as `control`. */
+  readonly #replyPriorities = new Map<string, Priority>();
   readonly #budgets = new Map<PeerId, PeerBudget>();
   readonly #recent = new Map<PeerId, RecentIds<number>>();
   readonly #subscriptions: readonly Disposable[];
@@ -117,10 +119,16 @@ export class TransportMessenger implements Messenger, Disposable {
     return this.#transport.send(to, checkedFrame(encodeOneWay(method, body), method), priority);
   }
 
-  handle(method: string, handler: Handler): Disposable {
+  handle(method: string, handler: Handler, { replyPriority }: HandleOptions = {}): Disposable {
     if (this.#handlers.has(method)) throw new AspenError('CONFLICT', `${method} has a handler already`);
     this.#handlers.set(method, handler);
-    return { [Symbol.dispose]: () => void this.#handlers.delete(method) };
+    if (replyPriority !== undefined) this.#replyPriorities.set(method, replyPriority);
+    return {
+      [Symbol.dispose]: () => {
+        this.#handlers.delete(method);
+        this.#replyPriorities.delete(method);
+      },
+    };
   }
 
   connected(): readonly PeerId[] {
@@ -230,14 +238,14 @@ export class TransportMessenger implements Messenger, Disposable {
 
   #replyResult(to: PeerId, id: number, method: string, result: unknown): void {
     try {
-      this.#reply(to, checkedFrame(encodeReply(id, result), method));
+      this.#reply(to, checkedFrame(encodeReply(id, result), method), this.#replyPriorities.get(method));
     } catch (error) {
       this.#reply(to, encodeFailure(id, error));
     }
   }
 
-  #reply(to: PeerId, frame: Uint8Array): void {
-    if (!this.#transport.send(to, frame, 'control'))
+  #reply(to: PeerId, frame: Uint8Array, priority: Priority = 'control'): void {
+    if (!this.#transport.send(to, frame, priority))
       this.#log.debug({ to }, 'answer dropped, the channel is full or closed');
   }
 

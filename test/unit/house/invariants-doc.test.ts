@@ -11,6 +11,7 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
   jobs: ['src/jobs'],
   supervisor: ['src/supervisor'],
   mesh: ['src/mesh', 'src/discovery'],
+  blobs: ['src/blobs'],
   crdt: ['src/crdt'],
   storage: ['src/storage', 'src/lease', 'src/agent'],
   rpc: ['src/rpc', 'src/sdk'],
