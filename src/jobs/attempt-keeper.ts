@@ -55,6 +55,12 @@ export class AttemptKeeper {
     return this.#agreed.countOf(node, pool);
   }
 
+  /** The agreed attempt of this name; undefined for any that is over. */
+  find({ jobId, fencingToken }: AttemptRef): HeldAttempt | undefined {
+    const held = this.#agreed.find(jobId);
+    return held?.fencingToken === fencingToken ? held : undefined;
+  }
+
   /** P2: reports that are on their way into the log free their places already. */
   expectEnds(items: readonly AttemptRef[]): void {
     const nowMs = this.#components.clock.monotonicMs();

@@ -23,7 +23,7 @@ import { resolveRecord } from './queries.ts';
 import type { ReadyJob } from './ready-queue.ts';
 import type { JobRecord } from './record.ts';
 import { findRecord } from './record-store.ts';
-import type { AttemptRef } from './settle.ts';
+import type { AttemptRef, SettleItem } from './settle.ts';
 import { StartBudget } from './start-budget.ts';
 import { type Held, heldBack } from './starts.ts';
 import { holdsSlot } from './tallies.ts';
@@ -66,6 +66,7 @@ const parseJobName = parseWith(z.object({ id: z.string().min(1).max(128) }));
  * - P7 A node offers pools: what it runs itself, and each attached worker. Slots and agreed attempts are counted for each pool, and an
  *   assignment names one.
  * - P9 What a limit holds back is not tried again before the end of a running job, the refill of a rate, or a change of the limits.
+ * - P15 What gave an attempt back, because it has gone or is stopping, is given nothing more until its node reports again.
  * - P6 A new leader reads what waits in slices, the most urgent first, so that a long queue does not keep it from leading.
  */
 export class Dispatcher implements Disposable {
@@ -187,8 +188,19 @@ export class Dispatcher implements Disposable {
    */
   #onProposed({ module, kind, body }: Proposed): void {
     if (module !== 'jobs' || kind !== 'settle') return;
-    this.#keeper.expectEnds((body as { readonly items: readonly AttemptRef[] }).items);
+    const { items } = body as { readonly items: readonly SettleItem[] };
+    for (const item of items) if (item.kind === 'lose' && item.isHandedOver) this.#stopOffering(item);
+    this.#keeper.expectEnds(items);
     if (this.#lines.size > 0) this.#planNow();
+  }
+
+  /** P15 */
+  #stopOffering(ref: AttemptRef): void {
+    const { node, pool } = this.#keeper.find(ref) ?? {};
+    const report = node === undefined ? undefined : this.#reports.get(node);
+    if (node === undefined || report === undefined) return;
+    const pools = report.pools.map((one) => (one.id === pool ? { ...one, isDraining: true } : one));
+    this.#reports.set(node, { ...report, pools, isDraining: report.isDraining || pool === null });
   }
 
   /** Coalesces what happens in one turn. */

@@ -96,8 +96,9 @@ function tooMany(what: string, records: readonly JobRecord[], most: number | und
 /** An attempt that failed counts once, and what ends counts no more. */
 function countsWrongly(was: JobRecord | undefined, is: JobRecord): string[] {
   const counted = is.failureCount - (was?.failureCount ?? 0);
-  const failed = is.history.length - (was?.history.length ?? 0);
-  return counted > Math.max(0, failed) ? [`${is.id} counts ${counted} failures of ${failed} attempts`] : [];
+  const known = was?.history.at(-1)?.fencingToken ?? 0;
+  const ended = is.history.filter(({ fencingToken }) => fencingToken > known).length;
+  return counted > ended ? [`${is.id} counts ${counted} failures of ${ended} attempts`] : [];
 }
 
 /** One outcome per attempt: what is in the history stays as it is until the oldest leave it, and no attempt is there twice. */

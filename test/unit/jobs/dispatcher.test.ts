@@ -44,6 +44,23 @@ describe('the dispatcher', () => {
     assert.deepEqual(mesh.given().at(-1)?.pool, 'wrk_2');
   });
 
+  it('gives a worker nothing more that gave an attempt back, until its node reports again (P15)', async () => {
+    const mesh = new Mesh().lead();
+    const paint = { id: 'wrk_1', types: ['paint'], labels: {}, slots: 1, isDraining: false };
+    await mesh.join('ann', { pools: [paint, { ...paint, id: 'wrk_2', types: ['draw'] }] });
+    mesh.bench.submit({ id: 'job_1', type: 'paint' });
+    await mesh.settle();
+    const reason = 'the worker it was given to has gone';
+    const item = { kind: 'lose', ...refOf(mesh.given()[0] as Assignment), reason, isHandedOver: true };
+    await mesh.leadership.propose({ module: 'jobs', kind: 'settle', body: { items: [item] } });
+    await mesh.settle();
+    mesh.bench.submit({ id: 'job_2', type: 'draw' });
+    await mesh.settle();
+    assert.deepEqual(mesh.givenIds(), ['job_1 to ann', 'job_2 to ann'], 'only the other worker');
+    await mesh.report('ann', mesh.given().slice(1).map(refOf));
+    assert.deepEqual(mesh.givenIds(), ['job_1 to ann', 'job_2 to ann', 'job_1 to ann']);
+  });
+
   it('knows the pools of agreed attempts after another was elected (P7)', async () => {
     const mesh = new Mesh().lead();
     const paint = { id: 'wrk_1', types: ['paint'], labels: {}, slots: 1, isDraining: false };
