@@ -45,6 +45,8 @@ export interface Placement {
   readonly key?: string | undefined;
   /** @default 'least-loaded' */
   readonly strategy?: Strategy | undefined;
+  /** So many nodes at once. Ranking does not look at it. @default 1 */
+  readonly nodes?: number | undefined;
   /** How long the dispatcher waits for a preferred node that is busy. Ranking does not look at it. Unit: ms. */
   readonly waitMs?: number | undefined;
 }

@@ -26,6 +26,7 @@ export function addSpecFlags(command: Command): void {
         'spread',
       ]),
     )
+    .option('--nodes <n>', 'run on so many nodes at once, all or none', wholeNumber(2))
     .option('--priority <p>', '1 to 10, or low, normal, high, critical', priority)
     .option('--queue <name>', 'the queue it waits in')
     .option('--concurrency-key <key>', 'jobs of one key share the limit of their queue for each key')
@@ -103,6 +104,7 @@ export async function specFromFlags(context: CommandContext): Promise<SpecWithou
     retentionMs: options['retention'],
     requireMesh: options['requireMesh'],
     requestId: options['requestId'],
+    group: options['nodes'] === undefined ? undefined : { nodes: options['nodes'] },
     affinity,
   }) as SpecWithoutType;
 }

@@ -1,5 +1,6 @@
 import type { PeerId } from '../base/index.ts';
-import type { JobRecord } from './record.ts';
+import type { JobRecord, RunningAttempt } from './record.ts';
+import type { AttemptRef } from './settle.ts';
 import type { JobSpec } from './spec.ts';
 
 /** An attempt that the group has given to a node, with what this leader granted it. */
@@ -10,6 +11,8 @@ export interface HeldAttempt {
   readonly node: PeerId;
   readonly sessionId: string;
   readonly pool: string | null;
+  /** Which member of a group it is; null where the attempt runs on one node. */
+  readonly rank: number | null;
   readonly startedGroupMs: number;
   readonly hold: JobSpec['hold'];
   isCancelling: boolean;
@@ -29,7 +32,10 @@ type Pool = string | null;
 
 /** Follows the running attempts of all jobs, by job and by node, and counts them by node and pool. */
 export class AgreedAttempts {
+  /** By job, or by job and rank. */
   readonly #byJob = new Map<string, HeldAttempt>();
+  /** Sizes of groups that run. */
+  readonly #groups = new Map<string, number>();
   readonly #byNode = new Map<PeerId, Map<string, HeldAttempt>>();
   readonly #counts = new Map<PeerId, Map<Pool, number>>();
 
@@ -37,8 +43,19 @@ export class AgreedAttempts {
     return this.#byJob.size;
   }
 
+  /** @returns undefined for a group, which has several. */
   find(jobId: string): HeldAttempt | undefined {
     return this.#byJob.get(jobId);
+  }
+
+  /** @returns the members of a group that are at it; none for a job that runs on one node. */
+  ofGroup(jobId: string): readonly HeldAttempt[] {
+    const size = this.#groups.get(jobId) ?? 0;
+    return Array.from({ length: size }, (_, rank) => this.#byJob.get(memberKey(jobId, rank)) ?? []).flat();
+  }
+
+  hasGroup(jobId: string): boolean {
+    return this.#groups.has(jobId);
   }
 
   all(): readonly HeldAttempt[] {
@@ -55,36 +72,40 @@ export class AgreedAttempts {
 
   /** Takes over what the record says now. */
   follow(record: JobRecord | undefined, jobId: string): void {
-    const known = this.#byJob.get(jobId);
     const running = record?.running ?? null;
+    if (this.#groups.size > 0 || running?.group) this.#followGroup(record, jobId);
+    if (running?.group) return;
+    const known = this.#byJob.get(jobId);
     if (known !== undefined && known.fencingToken === running?.fencingToken) {
       known.isCancelling = record?.state === 'cancelling';
       return;
     }
     if (known !== undefined) this.#forget(known);
     if (record === undefined || running === null) return;
-    const { attempt, fencingToken, node, sessionId, pool, startedGroupMs } = running;
-    this.#keep({
-      jobId,
-      attempt,
-      fencingToken,
-      node,
-      sessionId,
-      pool,
-      startedGroupMs,
-      hold: record.spec.hold,
-      isCancelling: record.state === 'cancelling',
-      isLosing: false,
-      endingMs: null,
-      grantedHoldMs: 0,
-      confirmedMs: Number.NEGATIVE_INFINITY,
-      sentMs: Number.NEGATIVE_INFINITY,
-    });
+    this.#keep(heldOf(record, running, running, null));
+  }
+
+  /** A member holds its place until it has ended, whatever the others do. */
+  #followGroup(record: JobRecord | undefined, jobId: string): void {
+    const running = record?.running ?? null;
+    const members = running?.group?.members ?? [];
+    const size = Math.max(members.length, this.#groups.get(jobId) ?? 0);
+    for (let rank = 0; rank < size; rank += 1) {
+      const known = this.#byJob.get(memberKey(jobId, rank));
+      const member = members[rank]?.outcome === null ? members[rank] : undefined;
+      const isSame = member !== undefined && known?.fencingToken === running?.fencingToken;
+      if (known !== undefined && !isSame) this.#forget(known);
+      if (record === undefined || running === null || member === undefined) continue;
+      if (known === undefined || !isSame) this.#keep(heldOf(record, running, member, rank));
+      else known.isCancelling = isStopping(record, running);
+    }
+    if (members.length > 0) this.#groups.set(jobId, members.length);
+    else this.#groups.delete(jobId);
   }
 
   /** Its place is free for the next one: both are agreed in this order, or neither is. */
-  expectEnd(jobId: string, fencingToken: number, nowMs: number): void {
-    const attempt = this.#byJob.get(jobId);
+  expectEnd({ jobId, fencingToken, rank }: AttemptRef, nowMs: number): void {
+    const attempt = this.#byJob.get(rank === undefined ? jobId : memberKey(jobId, rank));
     if (attempt?.fencingToken !== fencingToken || attempt.endingMs !== null) return;
     attempt.endingMs = nowMs;
     this.#count(attempt, -1);
@@ -105,7 +126,7 @@ export class AgreedAttempts {
   }
 
   #keep(attempt: HeldAttempt): void {
-    this.#byJob.set(attempt.jobId, attempt);
+    this.#byJob.set(keyOf(attempt), attempt);
     const ofNode = this.#byNode.get(attempt.node) ?? new Map<string, HeldAttempt>();
     this.#byNode.set(attempt.node, ofNode.set(attempt.jobId, attempt));
     this.#count(attempt, 1);
@@ -113,7 +134,7 @@ export class AgreedAttempts {
 
   #forget(attempt: HeldAttempt): void {
     const { jobId, node } = attempt;
-    this.#byJob.delete(jobId);
+    this.#byJob.delete(keyOf(attempt));
     const ofNode = this.#byNode.get(node);
     ofNode?.delete(jobId);
     if (ofNode?.size === 0) this.#byNode.delete(node);
@@ -128,4 +149,42 @@ export class AgreedAttempts {
     if (ofNode.size === 0) this.#counts.delete(node);
     else this.#counts.set(node, ofNode);
   }
+}
+
+function heldOf(
+  record: JobRecord,
+  running: RunningAttempt,
+  { node, sessionId, pool }: Pick<RunningAttempt, 'node' | 'sessionId' | 'pool'>,
+  rank: number | null,
+): HeldAttempt {
+  return {
+    jobId: record.id,
+    attempt: running.attempt,
+    fencingToken: running.fencingToken,
+    node,
+    sessionId,
+    pool,
+    rank,
+    startedGroupMs: running.startedGroupMs,
+    hold: record.spec.hold,
+    isCancelling: isStopping(record, running),
+    isLosing: false,
+    endingMs: null,
+    grantedHoldMs: 0,
+    confirmedMs: Number.NEGATIVE_INFINITY,
+    sentMs: Number.NEGATIVE_INFINITY,
+  };
+}
+
+/** The members of a group are stopped as well when one of them did not succeed. */
+function isStopping({ state }: JobRecord, { group }: RunningAttempt): boolean {
+  return state === 'cancelling' || (group !== null && group.verdict !== null);
+}
+
+function keyOf({ jobId, rank }: HeldAttempt): string {
+  return rank === null ? jobId : memberKey(jobId, rank);
+}
+
+function memberKey(jobId: string, rank: number): string {
+  return `${jobId}\u0000${rank}`;
 }

@@ -1,4 +1,5 @@
 import { AspenError, type PeerId, toWireError, type WireError } from '../base/index.ts';
+import { checkPlaces, type GroupPlace, startGroup } from './group-attempts.ts';
 import type { LiveIndex } from './live-index.ts';
 import { type ApplyContext, textKey } from './machine-port.ts';
 import type { JobRecord, RunningAttempt } from './record.ts';
@@ -12,6 +13,8 @@ export interface AssignItem {
   readonly sessionId: string;
   /** The attached worker of that node; null for what the node runs itself. */
   readonly pool: string | null;
+  /** Where a group runs beside, from rank 1 on; absent for a job that runs on one node. */
+  readonly others?: readonly GroupPlace[] | undefined;
 }
 
 export type AssignResult =
@@ -32,9 +35,8 @@ export function applyAssign(
   const sessionOf = openSessions(context);
   return assignments.map((item) => {
     try {
-      if (sessionOf(item.peerId) !== item.sessionId) {
-        throw new AspenError('CONFLICT', `${item.peerId} holds no session ${item.sessionId}`); // J6
-      }
+      checkSession(item, sessionOf); // J6
+      for (const place of item.others ?? []) checkSession(place, sessionOf); // G1
       return { jobId: item.jobId, running: assignOne(item, context) };
     } catch (error) {
       if (error instanceof AspenError) return { jobId: item.jobId, error: toWireError(error) };
@@ -53,7 +55,16 @@ function openSessions(context: ApplyContext): (peerId: string) => string | undef
   };
 }
 
-function assignOne({ jobId, peerId, sessionId, pool }: AssignItem, context: ApplyContext): RunningAttempt {
+function checkSession(
+  { peerId, sessionId }: Pick<AssignItem, 'peerId' | 'sessionId'>,
+  sessionOf: (peerId: string) => string | undefined,
+): void {
+  if (sessionOf(peerId) === sessionId) return;
+  throw new AspenError('CONFLICT', `${peerId} holds no session ${sessionId}`);
+}
+
+function assignOne(item: AssignItem, context: ApplyContext): RunningAttempt {
+  const { jobId, peerId, sessionId, pool, others = [] } = item;
   const record = findRecord(context, jobId);
   if (record === undefined) throw new AspenError('NOT_FOUND', `no job ${jobId}`);
   if (record.state !== 'queued') {
@@ -61,6 +72,8 @@ function assignOne({ jobId, peerId, sessionId, pool }: AssignItem, context: Appl
       details: { current: record.state },
     });
   }
+  const { group } = record.spec;
+  if (group !== null || others.length > 0) checkPlaces(jobId, group?.nodes ?? 1, [item, ...others]);
   takeStart(record.spec, context); // Q3, Q4, Q5
   const running: RunningAttempt = {
     attempt: record.attempt + 1,
@@ -70,6 +83,7 @@ function assignOne({ jobId, peerId, sessionId, pool }: AssignItem, context: Appl
     fencingToken: context.position, // J5
     startedAt: context.wallMs,
     startedGroupMs: context.groupMs,
+    group: group === null ? null : startGroup([item, ...others]),
   };
   const after: JobRecord = {
     ...record,

@@ -3,6 +3,7 @@ import {
   type AttemptProgress,
   type ExecutionError,
   type ExecutionResult,
+  type GroupPart,
   type StopReason,
   stoppedResult,
   stopReasonOf,
@@ -41,6 +42,8 @@ export interface ExecuteRequest {
   readonly fencingToken: number;
   /** Time left for this attempt; null where the job has no timeout. Unit: ms. */
   readonly deadlineMs: number | null;
+  /** Of a job that runs on several nodes at once. */
+  readonly group?: GroupPart;
 }
 
 /** What a worker made of a request; foreign but for its type. `closed`: its connection is gone. */
@@ -243,6 +246,7 @@ export class AttachedWorker implements AttachedPool {
     attempt,
     node,
     fencingToken,
+    group,
   }: PooledContext): ExecuteRequest {
     const spec = {
       type,
@@ -252,7 +256,8 @@ export class AttachedWorker implements AttachedPool {
       ...(traceparent !== null && { traceparent }),
     };
     const job = { id: jobId, spec, state: 'running' as const, attempt, node, fencingToken };
-    return { workerId: this.id, job, attempt, fencingToken, deadlineMs: timeoutMs };
+    const request = { workerId: this.id, job, attempt, fencingToken, deadlineMs: timeoutMs };
+    return group === undefined ? request : { ...request, group };
   }
 
   /** Whatever a worker says of an attempt passes here. */

@@ -64,16 +64,35 @@ export class AttemptKeeper {
   /** P2: reports that are on their way into the log free their places already. */
   expectEnds(items: readonly AttemptRef[]): void {
     const nowMs = this.#components.clock.monotonicMs();
-    for (const { jobId, fencingToken } of items) this.#agreed.expectEnd(jobId, fencingToken, nowMs);
+    for (const item of items) this.#agreed.expectEnd(item, nowMs);
   }
 
   /** P2: counts what is planned and not agreed yet. */
   reserve(places: readonly PlannedAssignment[], by: 1 | -1): void {
-    for (const { peerId, pool } of places) this.#agreed.reserve({ node: peerId, pool }, by);
+    for (const { peerId, pool, others } of places) {
+      this.#agreed.reserve({ node: peerId, pool }, by);
+      for (const other of others ?? []) this.#agreed.reserve({ node: other.peerId, pool: other.pool }, by);
+    }
   }
 
   /** Takes over what the record of a job says now. */
   follow(record: JobRecord | undefined, jobId: string): void {
+    if (record?.running?.group || this.#agreed.hasGroup(jobId)) this.#followGroup(record, jobId);
+    else this.#followOne(record, jobId);
+  }
+
+  /** G2: when one member did not succeed the others are told to stop. */
+  #followGroup(record: JobRecord | undefined, jobId: string): void {
+    const stoppedBefore = new Map(this.#agreed.ofGroup(jobId).map((held) => [held, held.isCancelling]));
+    this.#agreed.follow(record, jobId);
+    for (const held of this.#agreed.ofGroup(jobId)) {
+      const wasStopped = stoppedBefore.get(held);
+      if (wasStopped === undefined) held.grantedHoldMs = this.#holdNowMs(held);
+      else if (!wasStopped && held.isCancelling) this.#sendAbort(held, 'cancelled');
+    }
+  }
+
+  #followOne(record: JobRecord | undefined, jobId: string): void {
     const held = this.#agreed.find(jobId);
     this.#agreed.follow(record, jobId);
     const now = this.#agreed.find(jobId);
@@ -84,7 +103,7 @@ export class AttemptKeeper {
   /** Tells nodes at once what they were given. */
   push(jobIds: readonly string[]): void {
     const { messenger } = this.#components;
-    const attempts = jobIds.flatMap((id) => this.#agreed.find(id) ?? []);
+    const attempts = jobIds.flatMap((id) => this.#agreed.find(id) ?? this.#agreed.ofGroup(id));
     for (const [node, given] of Map.groupBy(attempts, (attempt) => attempt.node)) {
       const assignments = given.flatMap((attempt) => this.#assignmentOf(attempt) ?? []);
       for (const fitting of inPieces(assignments)) {
@@ -170,7 +189,9 @@ export class AttemptKeeper {
     attempt.sentMs = this.#components.clock.monotonicMs();
     const { sessionId, pool } = attempt;
     const what = { sessionId, pool, type, payload, timeoutMs, heartbeatTimeoutMs, traceparent };
-    return { ...refOf(attempt), ...what, holdMs: holdMs(hold, 0) };
+    const assignment = { ...refOf(attempt), ...what, holdMs: holdMs(hold, 0) };
+    const members = record.running?.group?.members;
+    return members === undefined ? assignment : { ...assignment, peers: members.map(({ node }) => node) };
   }
 
   #record(id: string): JobRecord | undefined {
@@ -202,8 +223,8 @@ export class AttemptKeeper {
   }
 }
 
-function refOf({ jobId, attempt, fencingToken }: HeldAttempt): AttemptRef {
-  return { jobId, attempt, fencingToken };
+function refOf({ jobId, attempt, fencingToken, rank }: HeldAttempt): AttemptRef {
+  return rank === null ? { jobId, attempt, fencingToken } : { jobId, attempt, fencingToken, rank };
 }
 
 /** Cuts what goes to one node into messages that fit a frame. */

@@ -18,7 +18,14 @@ import { explainJob, type JobExplanation } from './explain.ts';
 import { Lines } from './lines.ts';
 import { type LiveIndex, readyKey } from './live-index.ts';
 import type { Fact, Key, QueryContext } from './machine-port.ts';
-import { type Line, type PlannedAssignment, placementOf, planAssignments, type StartGate } from './plan.ts';
+import {
+  type Line,
+  type PlannedAssignment,
+  type PlannedPlace,
+  placementOf,
+  planAssignments,
+  type StartGate,
+} from './plan.ts';
 import { resolveRecord } from './queries.ts';
 import type { ReadyJob } from './ready-queue.ts';
 import type { JobRecord } from './record.ts';
@@ -306,11 +313,15 @@ export class Dispatcher implements Disposable {
   /** What is not agreed waits again, whatever kept it from being agreed. @returns whether all of it was agreed. */
   async #assign(planned: readonly PlannedAssignment[]): Promise<boolean> {
     const { leadership, log } = this.#components;
-    const assignments = planned.map(({ job, peerId, pool }) => ({
-      jobId: job.id,
+    const placed = ({ peerId, pool }: PlannedPlace) => ({
       peerId,
       sessionId: this.#reports.get(peerId)?.sessionId ?? '',
       pool,
+    });
+    const assignments = planned.map(({ job, others, ...place }) => ({
+      jobId: job.id,
+      ...placed(place),
+      ...(others !== undefined && { others: others.map(placed) }),
     }));
     const command = { module: 'jobs', kind: 'assign', body: { assignments } };
     let results: readonly AssignResult[];

@@ -133,11 +133,22 @@ function waitingFor(
     const waits = waitingForNode(named, record.spec.affinity.waitMs, nodes);
     if (waits !== undefined) return waits;
   }
+  if (record.spec.group !== null) return groupOf(record.spec.group.nodes, nodes);
   if (nodes.length === 0) return 'a node that runs jobs';
   if (nodes.some(({ fits }) => fits)) return 'its turn: a node fits and has a free slot';
   if (nodes.some(({ isEligible }) => isEligible))
     return 'a node that fits to be heard and to have a free slot';
   return `a node that fits: none of ${nodes.length} does`;
+}
+
+function groupOf(count: number, nodes: readonly ExplainedNode[]): string {
+  const fitting = nodes.filter(({ fits }) => fits).length;
+  const eligible = nodes.filter(({ isEligible }) => isEligible).length;
+  const now = `${fitting} of ${nodes.length} fit now`;
+  if (fitting >= count) return `its turn: it needs ${count} nodes at once, ${now}`;
+  if (eligible < count)
+    return `${count} nodes at once: ${now}, ${eligible} could later; add nodes, or ask for fewer`;
+  return `${count} nodes at once: ${now}, ${eligible} could later; a free slot of each is kept for it in its turn`;
 }
 
 /** @returns undefined where it is not the named node that is waited for. */

@@ -1,4 +1,4 @@
-import type { AttemptRecord, JobError, JobRecord, JobState } from './record.ts';
+import type { AttemptOutcome, AttemptRecord, JobError, JobRecord, JobState } from './record.ts';
 import type { JobSpec } from './spec.ts';
 
 /** A job as the interface shows it. Instants are wall time in ms since 1970. */
@@ -10,6 +10,8 @@ export interface JobView {
   /** Where the latest attempt runs or ran. */
   readonly node: string | null;
   readonly fencingToken: number | null;
+  /** Of a group that runs: its members by rank; absent otherwise. */
+  readonly members?: { readonly node: string; readonly outcome: AttemptOutcome | null }[];
   readonly submittedAt: number;
   /** Start of the latest attempt. */
   readonly startedAt: number | null;
@@ -30,6 +32,9 @@ export function jobView(record: JobRecord): JobView {
     attempt: record.attempt,
     node: latest?.node ?? null,
     fencingToken: latest?.fencingToken ?? null,
+    ...(record.running?.group && {
+      members: record.running.group.members.map(({ node, outcome }) => ({ node, outcome })),
+    }),
     submittedAt: record.submittedAt,
     startedAt: latest?.startedAt ?? null,
     finishedAt: record.finishedAt,
@@ -49,6 +54,7 @@ function specView({
   deadlineAtMs,
   dependsOn,
   onDependencyFailure,
+  group,
   ...spec
 }: JobSpec): Record<string, unknown> {
   return {
@@ -57,6 +63,7 @@ function specView({
     ...(queueTimeoutMs !== null && { queueTimeoutMs }),
     ...(heartbeatTimeoutMs !== null && { heartbeatTimeoutMs }),
     ...(deadlineAtMs !== null && { deadlineAt: deadlineAtMs }),
+    ...(group !== null && { group }),
     ...(dependsOn.length > 0 && { dependsOn, onDependencyFailure }),
     offline: hold === 'keep' ? 'keep' : { holdMs: hold },
   };

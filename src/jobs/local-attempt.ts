@@ -20,9 +20,9 @@ export class LocalAttempt {
   #isFenced = false;
 
   constructor(assignment: Assignment, hold: GrantedHold) {
-    const { jobId, attempt, fencingToken } = assignment;
+    const { jobId, attempt, fencingToken, rank } = assignment;
     this.assignment = assignment;
-    this.ref = { jobId, attempt, fencingToken };
+    this.ref = rank === undefined ? { jobId, attempt, fencingToken } : { jobId, attempt, fencingToken, rank };
     this.name = nameOf(this.ref);
     this.#hold = hold;
   }
@@ -70,7 +70,7 @@ export class LocalAttempt {
   }
 }
 
-/** @returns what an attempt is called on its node: unlike any other's, of any job. */
+/** @returns what an attempt is called on its node: unlike any other's, of any job; a node runs one member of a group at most. */
 export function nameOf({ jobId, attempt, fencingToken }: AttemptRef): string {
   return `${jobId}/${attempt}/${fencingToken}`;
 }

@@ -20,6 +20,7 @@ import { isPlainAssign, isPlainSettle, quickly } from './quick-checks.ts';
 import { liveRecords, TABLES } from './record-store.ts';
 import { applyRetry } from './rerun.ts';
 import { applySettle } from './settle.ts';
+import { GROUP_NODES_LIMIT } from './spec.ts';
 import { applySubmit, parseSubmit } from './submit.ts';
 import { applyPurge, applyRelease, nextDueMs, nextExpiryMs } from './upkeep.ts';
 
@@ -27,7 +28,17 @@ import { applyPurge, applyRelease, nextDueMs, nextExpiryMs } from './upkeep.ts';
 const SETTLE_LIMIT = 10_000;
 
 const jobName = z.object({ id: z.string().min(1).max(128) });
-const attemptRef = { jobId: z.string(), attempt: z.int().min(1), fencingToken: z.number() };
+const attemptRef = {
+  jobId: z.string(),
+  attempt: z.int().min(1),
+  fencingToken: z.number(),
+  rank: z.int().min(0).optional(),
+};
+const place = {
+  peerId: z.string(),
+  sessionId: z.string(),
+  pool: z.string().max(64).nullable().default(null),
+};
 const jobError = z.object({
   code: z.string().min(1).max(64),
   message: z.string().max(4_096),
@@ -40,9 +51,8 @@ const failure = { ...attemptRef, error: jobError, result };
 const loss = { ...attemptRef, reason: z.string().max(512), isHandedOver: z.boolean().default(false) };
 const assignItem = z.object({
   jobId: z.string(),
-  peerId: z.string(),
-  sessionId: z.string(),
-  pool: z.string().max(64).nullable().default(null),
+  ...place,
+  others: z.array(z.object(place)).max(GROUP_NODES_LIMIT).optional(),
 });
 const settleItem = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('complete'), ...completion }),

@@ -1,6 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import { InvariantError, type PeerId } from '../base/index.ts';
-import type { AttemptRecord, JobRecord, JobState, RunningAttempt } from './record.ts';
+import type {
+  AttemptRecord,
+  GroupMember,
+  JobRecord,
+  JobState,
+  RunningAttempt,
+  RunningGroup,
+} from './record.ts';
 import {
   type Affinity,
   type Dependency,
@@ -51,12 +58,14 @@ function packRare(spec: JobSpec): PackedSpec {
     spec.deadlineAtMs,
     spec.dependsOn.length === 0 ? null : spec.dependsOn.map(({ id, on }) => [id, on]),
     spec.onDependencyFailure,
+    ...(spec.group === null ? [] : [spec.group.nodes]),
   ];
 }
 
 function asksForRare(spec: JobSpec): boolean {
   return (
     spec.dependsOn.length > 0 ||
+    spec.group !== null ||
     spec.queueTimeoutMs !== null ||
     spec.heartbeatTimeoutMs !== null ||
     spec.deadlineAtMs !== null ||
@@ -88,6 +97,7 @@ export function unpackSpec(packed: PackedSpec): JobSpec {
     deadlineAtMs: (packed[18] as number | null | undefined) ?? null,
     dependsOn: unpackDependencies(packed[19]),
     onDependencyFailure: (packed[20] as FailurePolicy | undefined) ?? SPEC_BASE.onDependencyFailure,
+    group: packed[21] === undefined ? null : { nodes: packed[21] as number },
   };
 }
 
@@ -155,8 +165,9 @@ export function unpackRecord(id: string, spec: JobSpec, packed: PackedRecord): J
 }
 
 function packRunning(running: RunningAttempt): readonly unknown[] {
-  const { attempt, node, sessionId, fencingToken, startedAt, startedGroupMs, pool } = running;
+  const { attempt, node, sessionId, fencingToken, startedAt, startedGroupMs, pool, group } = running;
   const fields = [attempt, node, sessionId, fencingToken, startedAt, startedGroupMs];
+  if (group !== null) return [...fields, pool, packGroup(group)];
   return pool === null ? fields : [...fields, pool];
 }
 
@@ -168,13 +179,37 @@ function unpackRunning(packed: readonly unknown[]): RunningAttempt {
     fencingToken: packed[3] as number,
     startedAt: packed[4] as number,
     startedGroupMs: packed[5] as number,
-    pool: (packed[6] as string | undefined) ?? null,
+    pool: (packed[6] as string | null | undefined) ?? null,
+    group: packed[7] === undefined ? null : unpackGroup(packed[7] as PackedGroup),
+  };
+}
+
+type PackedGroup = readonly [
+  members: readonly (readonly [GroupMember['node'], string, string | null, GroupMember['outcome']])[],
+  verdict: RunningGroup['verdict'],
+  result: unknown,
+];
+
+function packGroup({ members, verdict, result }: RunningGroup): PackedGroup {
+  return [
+    members.map(({ node, sessionId, pool, outcome }) => [node, sessionId, pool, outcome]),
+    verdict,
+    result,
+  ];
+}
+
+function unpackGroup([members, verdict, result]: PackedGroup): RunningGroup {
+  return {
+    members: members.map(([node, sessionId, pool, outcome]) => ({ node, sessionId, pool, outcome })),
+    verdict,
+    result,
   };
 }
 
 function packAttempt(past: AttemptRecord): readonly unknown[] {
-  const { attempt, node, fencingToken, startedAt, endedAt, outcome, error } = past;
-  return [attempt, node, fencingToken, startedAt, endedAt, outcome, error];
+  const { attempt, node, fencingToken, startedAt, endedAt, outcome, error, nodes } = past;
+  const fields = [attempt, node, fencingToken, startedAt, endedAt, outcome, error];
+  return nodes === undefined ? fields : [...fields, nodes];
 }
 
 function unpackAttempt(packed: readonly unknown[]): AttemptRecord {
@@ -186,6 +221,7 @@ function unpackAttempt(packed: readonly unknown[]): AttemptRecord {
     endedAt: packed[4] as number,
     outcome: packed[5] as AttemptRecord['outcome'],
     error: packed[6] as AttemptRecord['error'],
+    ...(packed[7] !== undefined && { nodes: packed[7] as readonly PeerId[] }),
   };
 }
 

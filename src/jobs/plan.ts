@@ -38,6 +38,14 @@ export interface PlannedAssignment {
   readonly pool: string | null;
   /** Its preferred node was waited for in vain. */
   readonly isElsewhere: boolean;
+  /** Where a group runs beside, from rank 1 on; absent for a job that runs on one node. */
+  readonly others?: readonly PlannedPlace[];
+}
+
+/** A part of a node. */
+export interface PlannedPlace {
+  readonly peerId: PeerId;
+  readonly pool: string | null;
 }
 
 export interface PlanOptions {
@@ -56,6 +64,10 @@ export interface PlanOptions {
 interface Place {
   readonly view: OpenView;
   readonly isElsewhere: boolean;
+  /** Of a group: where ranks from 1 on go. */
+  readonly others?: readonly OpenView[];
+  /** It is a group that lacks nodes: what is free is kept for it. */
+  readonly isPart?: boolean;
 }
 
 /** A view on which the slots that this plan gives away are counted down. */
@@ -69,6 +81,9 @@ type OpenView = { freeSlots: number } & NodeView;
  *   take hold up no other.
  * - P13 A preferred node is waited for `waitMs` at most, a required one without end.
  * - P14 Jobs of one key go where the key ranks first, so that only those of a node that left move.
+ * - G4 A group is planned whole or not at all. While it lacks nodes that are full, one slot of each that is free is kept from all that is
+ *   less urgent, so that it comes together; two groups do so in their order, so that neither waits for the other. One for which there
+ *   are not enough nodes keeps nothing from anybody.
  * @param nodes as of now, one view for each pool of a node; `freeSlots` is counted down here, on copies.
  */
 export function planAssignments(
@@ -92,17 +107,33 @@ export function planAssignments(
     if (held !== undefined) continue;
     const place = choose.place(line, seed + planned.length);
     if (place === undefined) continue;
+    freeSlots -= take(place);
+    if (place.isPart === true) {
+      if (freeSlots === 0) break;
+      continue; // G4
+    }
     const job = line.queue.take() as ReadyJob;
     gate?.start(line, job);
-    const { view, isElsewhere } = place;
-    planned.push({ job, line, peerId: view.peerId, pool: view.pool ?? null, isElsewhere });
-    view.freeSlots -= 1;
+    const { view, isElsewhere, others } = place;
+    const alone = { job, line, peerId: view.peerId, pool: view.pool ?? null, isElsewhere };
+    planned.push(others === undefined ? alone : { ...alone, others: others.map(placeOf) });
     if (line.placement.strategy === 'round-robin') line.lastTurn = view.peerId;
-    freeSlots -= 1;
     if (freeSlots === 0 || planned.length === limit) break;
     if (line.queue.size > 0) putBack(open, line);
   }
   return planned;
+}
+
+/** @returns how many slots are taken. */
+function take({ view, others }: Place): number {
+  view.freeSlots -= 1;
+  if (others === undefined) return 1;
+  for (const other of others) other.freeSlots -= 1;
+  return 1 + others.length;
+}
+
+function placeOf({ peerId, pool = null }: OpenView): PlannedPlace {
+  return { peerId, pool };
 }
 
 /** Placements of jobs that ask for nothing but their type, made once a type. */
@@ -110,7 +141,12 @@ const plainPlacements = new Map<string, Placement>();
 const PLAIN_LIMIT = 1_000;
 
 /** What a job asks of nodes. */
-export function placementOf({ type, affinity }: Pick<JobSpec, 'type' | 'affinity'>): Placement {
+export function placementOf({
+  type,
+  affinity,
+  group,
+}: Pick<JobSpec, 'type' | 'affinity' | 'group'>): Placement {
+  if (group !== null) return { ...makePlacement(type, affinity), nodes: group.nodes };
   if (affinity !== SPEC_BASE.affinity) return makePlacement(type, affinity);
   const known = plainPlacements.get(type);
   if (known !== undefined) return known;
@@ -176,9 +212,10 @@ class Chooser {
 
   /** A preferred node that could take the job later, or is not here (it may be starting again), is waited for, but not longer than `waitMs`. */
   place(line: Line, seed: number): Place | undefined {
-    const key = line.queue.peek()?.affinityKey;
-    const placement = key === undefined ? line.placement : { ...line.placement, key };
-    const view = this.#best(line, placement, seed);
+    const { nodes } = line.placement;
+    if (nodes !== undefined) return this.#group(line, nodes, seed);
+    const placement = placementFor(line);
+    const view = this.#best(line, placement, seed, this.#candidatesOf(line));
     const preferred = placement.node?.mode === 'prefer' ? placement.node.peerId : undefined;
     if (view === undefined || preferred === undefined || view.peerId === preferred) {
       line.preferredSinceMs = null;
@@ -191,10 +228,31 @@ class Chooser {
     return waitedMs >= (placement.waitMs ?? 0) ? { view, isElsewhere: true } : undefined;
   }
 
-  #best(line: Line, placement: Placement, seed: number): OpenView | undefined {
+  /** Each on another node. A preferred node is ranked first, and not waited for. @returns undefined where nothing is to be kept. */
+  #group(line: Line, count: number, seed: number): Place | undefined {
+    const placement = placementFor(line);
+    let left = this.#candidatesOf(line);
+    if (nodeCount(left.filter(isHeard)) < count) return undefined;
+    const views: OpenView[] = [];
+    while (views.length < count) {
+      const view = this.#best(line, placement, seed, left);
+      if (view === undefined) break;
+      views.push(view);
+      left = left.filter(({ peerId }) => peerId !== view.peerId);
+    }
+    const [first, ...others] = views;
+    return first && { view: first, isElsewhere: false, others, isPart: views.length < count };
+  }
+
+  #best(
+    line: Line,
+    placement: Placement,
+    seed: number,
+    candidates: readonly OpenView[],
+  ): OpenView | undefined {
     const nearAt = placement.near === undefined ? undefined : this.#options.coordinateOf?.(placement.near);
     const options = { seed, nearAt, lastTurn: line.lastTurn };
-    return best(placement, this.#candidatesOf(line), options) as OpenView | undefined;
+    return best(placement, candidates, options) as OpenView | undefined;
   }
 
   #candidatesOf(line: Line): readonly OpenView[] {
@@ -204,4 +262,19 @@ class Chooser {
     this.#candidates.set(line, candidates);
     return candidates;
   }
+}
+
+/** What the first job of a line asks of nodes. */
+function placementFor({ placement, queue }: Line): Placement {
+  const key = queue.peek()?.affinityKey;
+  return key === undefined ? placement : { ...placement, key };
+}
+
+/** It takes jobs now, or will once a slot is free. */
+function isHeard({ isSuspect, isDraining }: NodeView): boolean {
+  return !isSuspect && isDraining !== true;
+}
+
+function nodeCount(views: readonly NodeView[]): number {
+  return new Set(views.map(({ peerId }) => peerId)).size;
 }

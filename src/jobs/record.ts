@@ -36,9 +36,33 @@ export interface AttemptRecord {
   readonly endedAt: number;
   readonly outcome: AttemptOutcome;
   readonly error: JobError | null;
+  /** Nodes of a group, by rank; absent where it ran on one. */
+  readonly nodes?: readonly PeerId[];
 }
 
-/** The attempt that holds the job now. */
+/** The part of a group's attempt that runs on one node. Its rank is its place among the members. */
+export interface GroupMember {
+  readonly node: PeerId;
+  readonly sessionId: string;
+  readonly pool: string | null;
+  /** How it ended; null while it is at it. */
+  readonly outcome: AttemptOutcome | null;
+}
+
+/** An attempt on several nodes at once. */
+export interface RunningGroup {
+  readonly members: readonly GroupMember[];
+  /** What the attempt comes to once the others have ended; null while all do well. */
+  readonly verdict:
+    | { readonly kind: 'fail'; readonly error: JobError; readonly result: unknown }
+    | { readonly kind: 'lose'; readonly reason: string; readonly isHandedOver: boolean }
+    | { readonly kind: 'cancelled'; readonly result: unknown }
+    | null;
+  /** What rank 0 came to. */
+  readonly result: unknown;
+}
+
+/** The attempt that holds the job now; of a group, node, session and pool are those of rank 0. */
 export interface RunningAttempt {
   readonly attempt: number;
   readonly node: PeerId;
@@ -50,6 +74,8 @@ export interface RunningAttempt {
   readonly startedAt: number;
   /** Group time. */
   readonly startedGroupMs: number;
+  /** Null where it runs on one node. */
+  readonly group: RunningGroup | null;
 }
 
 /** All the group knows about a job. Its indexes follow from it (`record-store.ts`). */

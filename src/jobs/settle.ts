@@ -1,5 +1,6 @@
 import { AspenError, toWireError, type WireError } from '../base/index.ts';
 import { moveRecord } from './dependents.ts';
+import { afterMember } from './group-attempts.ts';
 import type { ApplyContext } from './machine-port.ts';
 import { finished, waiting } from './moves.ts';
 import {
@@ -10,6 +11,7 @@ import {
   type JobError,
   type JobRecord,
   type RunningAttempt,
+  type RunningGroup,
 } from './record.ts';
 import { findRecord } from './record-store.ts';
 import { LOSSES_LIMIT, retryDelayMs, willRetry } from './retry.ts';
@@ -19,6 +21,8 @@ export interface AttemptRef {
   readonly jobId: string;
   readonly attempt: number;
   readonly fencingToken: number;
+  /** The member of a group that speaks; absent where the attempt runs on one node. */
+  readonly rank?: number | undefined;
 }
 
 /** What became of a report about an attempt. */
@@ -36,61 +40,82 @@ export interface Settlement {
  *
  * An attempt that ends while its job is being stopped may still succeed: its work is done, and doing it again would be worse than late.
  */
-function complete(body: AttemptRef & { readonly result: unknown }, context: ApplyContext): Settlement {
-  return settle(body, context, (record, running) => ({
+function afterItem(
+  item: SettleItem,
+  record: JobRecord,
+  running: RunningAttempt,
+  context: ApplyContext,
+): JobRecord {
+  if (item.kind === 'complete') return completed(item, record, running, context);
+  if (item.kind === 'fail') return failed(item, record, running, context);
+  return item.kind === 'lose'
+    ? lost(item, record, running, context)
+    : cancelled(item, record, running, context);
+}
+
+function completed(
+  { result }: ItemOf<'complete'>,
+  record: JobRecord,
+  running: RunningAttempt,
+  context: ApplyContext,
+): JobRecord {
+  return {
     ...ended(record, running, context, 'succeeded', null),
     ...finished(record, context),
     state: 'succeeded',
-    result: body.result,
+    result,
     error: null,
-  }));
+  };
 }
 
-function fail(
-  body: AttemptRef & { readonly error: JobError; readonly result: unknown },
+function failed(
+  { error, result }: ItemOf<'fail'>,
+  record: JobRecord,
+  running: RunningAttempt,
   context: ApplyContext,
-): Settlement {
-  return settle(body, context, (record, running) => {
-    const after: JobRecord = {
-      ...ended(record, running, context, record.state === 'cancelling' ? 'cancelled' : 'failed', body.error),
-      failureCount: record.failureCount + 1,
-      result: body.result,
-      error: body.error,
-    };
-    if (record.state === 'cancelling') return stopped(after, context);
-    if (!willRetry(record, body.error)) return { ...after, ...finished(record, context), state: 'dead' };
-    return waiting(after, retryDelayMs(record.spec.retry, after.failureCount, record.id), context);
-  });
+): JobRecord {
+  const after: JobRecord = {
+    ...ended(record, running, context, record.state === 'cancelling' ? 'cancelled' : 'failed', error),
+    failureCount: record.failureCount + 1,
+    result,
+    error,
+  };
+  if (record.state === 'cancelling') return stopped(after, context);
+  if (!willRetry(record, error)) return { ...after, ...finished(record, context), state: 'dead' };
+  return waiting(after, retryDelayMs(record.spec.retry, after.failureCount, record.id), context);
 }
 
 /** The attempt's node is gone, or gave it back in order, which does not count as a loss; the job is not to blame. */
-function lose(
-  body: AttemptRef & { readonly reason: string; readonly isHandedOver: boolean },
+function lost(
+  { reason, isHandedOver }: ItemOf<'lose'>,
+  record: JobRecord,
+  running: RunningAttempt,
   context: ApplyContext,
-): Settlement {
-  return settle(body, context, (record, running) => {
-    const error: JobError = { code: 'LOST', message: body.reason, retryable: true };
-    const after: JobRecord = {
-      ...ended(record, running, context, 'lost', error),
-      lossCount: record.lossCount + (body.isHandedOver ? 0 : 1),
-      error,
-    };
-    if (record.state === 'cancelling') return stopped(after, context);
-    if (after.lossCount > LOSSES_LIMIT) return { ...after, ...finished(record, context), state: 'dead' };
-    return waiting(after, 0, context);
-  });
+): JobRecord {
+  const error: JobError = { code: 'LOST', message: reason, retryable: true };
+  const after: JobRecord = {
+    ...ended(record, running, context, 'lost', error),
+    lossCount: record.lossCount + (isHandedOver ? 0 : 1),
+    error,
+  };
+  if (record.state === 'cancelling') return stopped(after, context);
+  if (after.lossCount > LOSSES_LIMIT) return { ...after, ...finished(record, context), state: 'dead' };
+  return waiting(after, 0, context);
 }
 
 /** The worker has stopped the attempt because the job was cancelled. */
-function cancelled(body: AttemptRef & { readonly result: unknown }, context: ApplyContext): Settlement {
-  return settle(body, context, (record, running) => {
-    if (record.state !== 'cancelling') {
-      throw new AspenError('CONFLICT', `${record.id} is ${record.state}, nobody asked to cancel it`, {
-        details: { current: record.state },
-      });
-    }
-    return stopped({ ...ended(record, running, context, 'cancelled', null), result: body.result }, context);
-  });
+function cancelled(
+  { result }: ItemOf<'cancelled'>,
+  record: JobRecord,
+  running: RunningAttempt,
+  context: ApplyContext,
+): JobRecord {
+  if (record.state !== 'cancelling') {
+    throw new AspenError('CONFLICT', `${record.id} is ${record.state}, nobody asked to cancel it`, {
+      details: { current: record.state },
+    });
+  }
+  return stopped({ ...ended(record, running, context, 'cancelled', null), result }, context);
 }
 
 /** @returns the record of a job that is over because it was cancelled, or because of what it was stopped for. */
@@ -103,9 +128,12 @@ function stopped(record: JobRecord, context: ApplyContext): JobRecord {
 
 /** One report, as many of them travel in one command. */
 export type SettleItem =
-  | ({ readonly kind: 'complete' | 'cancelled'; readonly result: unknown } & AttemptRef)
+  | ({ readonly kind: 'complete'; readonly result: unknown } & AttemptRef)
+  | ({ readonly kind: 'cancelled'; readonly result: unknown } & AttemptRef)
   | ({ readonly kind: 'fail'; readonly error: JobError; readonly result: unknown } & AttemptRef)
   | ({ readonly kind: 'lose'; readonly reason: string; readonly isHandedOver: boolean } & AttemptRef);
+
+type ItemOf<K extends SettleItem['kind']> = Extract<SettleItem, { readonly kind: K }>;
 
 export type SettleResult = Settlement | { readonly error: WireError };
 
@@ -125,23 +153,38 @@ export function applySettle(
 }
 
 function settleOne(item: SettleItem, context: ApplyContext): Settlement {
-  if (item.kind === 'complete') return complete(item, context);
-  if (item.kind === 'fail') return fail(item, context);
-  return item.kind === 'lose' ? lose(item, context) : cancelled(item, context);
+  const record = findRecord(context, item.jobId);
+  if (record === undefined) throw new AspenError('NOT_FOUND', `no job ${item.jobId}`);
+  const { running } = record;
+  if (running === null || running.attempt !== item.attempt || running.fencingToken !== item.fencingToken) {
+    return recorded(record, item); // J2
+  }
+  if (running.group !== null) return settleMember(item, record, running, running.group, context);
+  return settle(item, record, running, context);
+}
+
+/** G2, G3 */
+function settleMember(
+  item: SettleItem,
+  record: JobRecord,
+  running: RunningAttempt,
+  group: RunningGroup,
+  context: ApplyContext,
+): Settlement {
+  const step = afterMember(record, running, group, item);
+  if (step.kind === 'repeated') return step.settlement;
+  if (step.kind === 'over') return settle(step.item, record, running, context);
+  moveRecord(context, step.record, record);
+  return { state: step.record.state, outcome: step.outcome };
 }
 
 function settle(
-  ref: AttemptRef,
+  item: SettleItem,
+  record: JobRecord,
+  running: RunningAttempt,
   context: ApplyContext,
-  move: (record: JobRecord, running: RunningAttempt) => JobRecord,
 ): Settlement {
-  const record = findRecord(context, ref.jobId);
-  if (record === undefined) throw new AspenError('NOT_FOUND', `no job ${ref.jobId}`);
-  const { running } = record;
-  if (running === null || running.attempt !== ref.attempt || running.fencingToken !== ref.fencingToken) {
-    return recorded(record, ref); // J2
-  }
-  const after = move(record, running);
+  const after = afterItem(item, record, running, context);
   moveRecord(context, after, record);
   return { state: after.state, outcome: (after.history.at(-1) as AttemptRecord).outcome };
 }
@@ -158,11 +201,12 @@ function recorded(record: JobRecord, { attempt, fencingToken }: AttemptRef): Set
 
 function ended(
   record: JobRecord,
-  { attempt, node, fencingToken, startedAt }: RunningAttempt,
+  { attempt, node, fencingToken, startedAt, group }: RunningAttempt,
   { wallMs }: ApplyContext,
   outcome: AttemptOutcome,
   error: JobError | null,
 ): JobRecord {
-  const past: AttemptRecord = { attempt, node, fencingToken, startedAt, endedAt: wallMs, outcome, error };
+  const alone: AttemptRecord = { attempt, node, fencingToken, startedAt, endedAt: wallMs, outcome, error };
+  const past = group === null ? alone : { ...alone, nodes: group.members.map((member) => member.node) };
   return { ...record, running: null, history: [...record.history, past].slice(-HISTORY_LIMIT) };
 }

@@ -5,6 +5,7 @@ import { isShallow } from './shallow.ts';
 import {
   dependencies,
   failurePolicy,
+  group,
   idempotencyKey,
   instantMs,
   type JobSpec,
@@ -53,13 +54,14 @@ const specSchema: z.ZodType<JobSpec> = z.object({
   deadlineAtMs: instantMs.nullable(),
   dependsOn: dependencies,
   onDependencyFailure: failurePolicy,
+  group: group.nullable(),
 });
 
 /** Fields were added over time; those that a list lacks have their base. */
 const FIRST_SPEC_FIELDS = 14;
 /** So many fields have all jobs that ask for nothing rare. */
 const PLAIN_SPEC_FIELDS = 16;
-const SPEC_FIELDS = 21;
+const SPEC_FIELDS = 22;
 const parsePlain = parseWith(specSchema);
 
 /**

@@ -75,6 +75,8 @@ export interface JobSpec {
   readonly deadlineAtMs: number | null;
   readonly dependsOn: readonly Dependency[];
   readonly onDependencyFailure: FailurePolicy;
+  /** Runs on so many nodes at once, all or none; null for one. */
+  readonly group: { readonly nodes: number } | null;
 }
 
 /** Payloads travel in the log and stay in memory while the job waits. Unit: bytes of JSON. */
@@ -88,6 +90,9 @@ const HOLD_LEAST_MS = 4_000;
 export const DEPENDENCIES_LIMIT = 1_000;
 /** Instants lie between 1970 and the end of the year 9999. Unit: ms. */
 const LATEST_INSTANT_MS = 253_402_300_799_999;
+
+/** Nodes of one group. */
+export const GROUP_NODES_LIMIT = 100;
 
 /** What a spec has where nothing was said. Packed specs leave these out, so these values are for ever; a later default is written down. */
 export const SPEC_BASE = Object.freeze({
@@ -141,6 +146,7 @@ const PLAIN_SPEC = {
   deadlineAtMs: null,
   dependsOn: SPEC_BASE.dependsOn,
   onDependencyFailure: SPEC_BASE.onDependencyFailure,
+  group: null,
 } as const satisfies JobSpec;
 
 /** Also the border of the module: what has no such id is refused before it is proposed. */
@@ -171,6 +177,8 @@ export const dependencies = z
   .max(DEPENDENCIES_LIMIT)
   .refine((edges) => new Set(edges.map(({ id }) => id)).size === edges.length, 'names a job twice');
 export const failurePolicy = z.enum(['fail', 'skip', 'continue', 'block']);
+
+export const group = z.strictObject({ nodes: z.int().min(2).max(GROUP_NODES_LIMIT) });
 
 /** What a client may write; the socket's contract describes the same fields to people. */
 const inputSchema = z.strictObject({
@@ -242,6 +250,7 @@ const inputSchema = z.strictObject({
   retentionMs: waitMs.default(WEEK_MS),
   namespace: z.string().min(1).max(128).default(SPEC_BASE.namespace),
   concurrencyKey: z.string().min(1).max(512).optional(),
+  group: group.optional(),
   requireMesh: z.boolean().optional(),
 });
 
@@ -273,6 +282,7 @@ export function resolveJobSpec(input: unknown): JobSpec {
     heartbeatTimeoutMs = null,
     dependsOn = SPEC_BASE.dependsOn,
     onDependencyFailure,
+    group = null,
   } = parsed.data;
   checkPayload(payload);
   const { node = null, key = null, near, ...others } = parsed.data.affinity;
@@ -281,6 +291,10 @@ export function resolveJobSpec(input: unknown): JobSpec {
   const runAtMs = resolveInstant('runAt', parsed.data.runAt);
   const deadlineAtMs = resolveInstant('deadlineAt', parsed.data.deadlineAt);
   checkDeadline(runAtMs, deadlineAtMs);
+  if (group !== null && node?.mode === 'require') {
+    const message = `one node is required, and ${group.nodes} nodes at once; prefer the node, or name a label`;
+    throw invalidSpec([{ path: 'group', message }]);
+  }
   return Object.freeze({
     type,
     payload,
@@ -303,6 +317,7 @@ export function resolveJobSpec(input: unknown): JobSpec {
     deadlineAtMs,
     dependsOn: dependsOn.length === 0 ? SPEC_BASE.dependsOn : dependsOn,
     onDependencyFailure,
+    group,
   });
 }
 

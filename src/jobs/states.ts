@@ -3,7 +3,7 @@ import type { JobState } from './record.ts';
 
 /**
  * Every move of a job. Absent means illegal: a job that runs is only taken back or ended by its attempt, and a final one stays as it is
- * (J3) unless somebody asks for one more run. `none` is before the submission.
+ * (J3) unless somebody asks for one more run. A group stays `running` or `cancelling` as its members end. `none` is before the submission.
  */
 const AGAIN: readonly JobState[] = ['blocked', 'scheduled', 'queued'];
 const MOVES: Readonly<Record<JobState | 'none', readonly JobState[]>> = {
@@ -11,8 +11,8 @@ const MOVES: Readonly<Record<JobState | 'none', readonly JobState[]>> = {
   blocked: ['blocked', 'scheduled', 'queued', 'paused', 'dead', 'skipped', 'cancelled'],
   scheduled: ['scheduled', 'queued', 'paused', 'dead', 'cancelled'],
   queued: ['running', 'paused', 'dead', 'cancelled'],
-  running: ['succeeded', 'scheduled', 'queued', 'dead', 'cancelling'],
-  cancelling: ['cancelled', 'succeeded', 'dead'],
+  running: ['running', 'succeeded', 'scheduled', 'queued', 'dead', 'cancelling'],
+  cancelling: ['cancelling', 'cancelled', 'succeeded', 'dead'],
   paused: ['paused', 'blocked', 'scheduled', 'queued', 'dead', 'skipped', 'cancelled'],
   succeeded: [],
   dead: AGAIN,

@@ -1,8 +1,15 @@
 import { z } from 'zod';
+import { GROUP_NODES_LIMIT } from './spec.ts';
 
 /** What leader and worker say to each other. All of it comes from another machine and is checked here. */
 
-const ref = { jobId: z.string().min(1).max(128), attempt: z.int().min(1), fencingToken: z.number() };
+const ref = {
+  jobId: z.string().min(1).max(128),
+  attempt: z.int().min(1),
+  fencingToken: z.number(),
+  /** The member of a group; absent where the attempt runs on one node. */
+  rank: z.int().min(0).max(GROUP_NODES_LIMIT).optional(),
+};
 
 export const attemptRefSchema = z.object(ref);
 
@@ -49,6 +56,8 @@ export const assignmentSchema = z.object({
   traceparent: z.string().nullable(),
   /** Granted until the first renewal that lists the attempt. */
   holdMs: z.number(),
+  /** Of a group, whose member this is by its `rank`: where each runs. */
+  peers: z.array(z.string().max(128)).max(GROUP_NODES_LIMIT).optional(),
 });
 
 export type Assignment = z.output<typeof assignmentSchema>;

@@ -328,6 +328,8 @@ export class WorkerHost implements Startable {
       traceparent,
       timeoutMs,
       heartbeatTimeoutMs,
+      rank,
+      peers,
     } = attempt.assignment;
     return {
       jobId,
@@ -339,10 +341,12 @@ export class WorkerHost implements Startable {
       traceparent,
       timeoutMs,
       heartbeatTimeoutMs,
+      ...(rank !== undefined && peers !== undefined && { group: { rank, size: peers.length, peers } }),
       signal: attempt.signal,
       output,
-      progress: ({ percent = null, message = null, counters = {} }) =>
-        onProgress(jobId, fencingToken, { percent, message, counters }),
+      progress: ({ percent = null, message = null, counters = {} }) => {
+        if (rank === undefined || rank === 0) onProgress(jobId, fencingToken, { percent, message, counters });
+      },
     };
   }
 

@@ -19,6 +19,9 @@ export interface AttemptProgress {
   readonly counters?: Readonly<Record<string, number>>;
 }
 
+/** The place of an attempt among those of its group. The job's result is what rank 0 returns. */
+export type GroupPart = NonNullable<WorkerExecute['group']>;
+
 /** What a handler may know of its attempt, and say about it. */
 export interface AttemptControl {
   /** 1 for the first. */
@@ -27,6 +30,8 @@ export interface AttemptControl {
   readonly fencingToken: number;
   /** Time that the attempt has from its start; null for no limit. Unit: ms. */
   readonly deadlineMs: number | null;
+  /** Of a job that runs on several nodes at once: its place among them, and the peer id of each; undefined otherwise. */
+  readonly group: GroupPart | undefined;
   /** Aborted with an {@link AttemptStopped} when the handler should end: nothing it returns afterwards is needed. */
   readonly signal: AbortSignal;
   /** Tells how far it is; only the latest counts. */
@@ -57,18 +62,20 @@ export class Attempt implements AttemptControl {
   readonly attempt: number;
   readonly fencingToken: number;
   readonly deadlineMs: number | null;
+  readonly group: GroupPart | undefined;
   readonly #peer: RpcPeer;
   readonly #workerId: string;
   #abort: AbortController | undefined;
   #stopped: AttemptStopped | undefined;
 
-  constructor(peer: RpcPeer, { workerId, job, attempt, fencingToken, deadlineMs }: WorkerExecute) {
+  constructor(peer: RpcPeer, { workerId, job, attempt, fencingToken, deadlineMs, group }: WorkerExecute) {
     this.#peer = peer;
     this.#workerId = workerId;
     this.jobId = job.id;
     this.attempt = attempt;
     this.fencingToken = fencingToken;
     this.deadlineMs = deadlineMs;
+    this.group = group;
   }
 
   get signal(): AbortSignal {

@@ -15,6 +15,7 @@ export {
   type AttemptControl,
   type AttemptProgress,
   AttemptStopped,
+  type GroupPart,
   type StopReason,
   type WorkerJob,
 } from './attempt.ts';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type Agent, Cluster, leaderAndFollowers, until } from './harness/index.ts';
+import { type Agent, Cluster, type Job, leaderAndFollowers, until } from './harness/index.ts';
 import { reportFailures, STORY_CAP_MS } from './harness/mocha.ts';
 
 interface Explained {
@@ -69,6 +69,55 @@ describe('placement over real agents', function () {
     const ran = await a.cli(['run', '--node', stranger, '--', 'true']);
     assert.equal(ran.code, 9, ran.stderr);
     assert.match(ran.stderr, /is no member of this mesh/);
+  });
+
+  it('a job for all nodes at once fails as one when a member does, and runs again on all of them', async () => {
+    const script = [
+      'echo "$ASPEN_GROUP_RANK of $ASPEN_GROUP_SIZE, peers $ASPEN_GROUP_PEERS"',
+      'test "$ASPEN_ATTEMPT" = 2 && exit 0',
+      'test "$ASPEN_GROUP_RANK" = 1 && exit 3',
+      'sleep 600',
+    ].join('; ');
+    const ran = await a.cli(['run', '--nodes', '3', '--retry', '2', '--', 'sh', '-c', script]);
+    assert.equal(ran.code, 0, ran.stderr);
+    const { history } = await a.cliJson<Job>(['job', 'get', 'last']);
+    const [first, second] = history as unknown as {
+      outcome: string;
+      nodes: string[];
+      error: { message: string };
+    }[];
+    assert.deepEqual([first?.outcome, second?.outcome], ['failed', 'succeeded']);
+    assert.match(String(first?.error.message), /^member 1 of 3, on 12D3/);
+    assert.equal(new Set(first?.nodes).size, 3);
+    assert.ok(ran.stdout.endsWith(`0 of 3, peers ${second?.nodes.join(',')}\n`), ran.stdout);
+    const tooMany = (await a.submit({ type: 'echo', group: { nodes: 4 } })).id;
+    const { waitingFor } = await a.cliJson<Explained>(['job', 'explain', tooMany]);
+    assert.match(String(waitingFor), /^4 nodes at once: 3 of 3 fit now/);
+    await a.cli(['job', 'cancel', tooMany]);
+  });
+
+  it('binds by every flag of the command line', async () => {
+    await a.cliJson(['node', 'label', '--node', b.peerId, 'disk=ssd', 'tier=3']);
+    const ranOn = async (...flags: string[]) => {
+      const { id } = await a.cliJson<{ id: string }>(['job', 'submit', 'echo', '1', ...flags]);
+      return (await a.waitForJob(id)).node;
+    };
+    const others = (node: string | null) => assert.ok(node !== null && node !== b.peerId, String(node));
+    for (let round = 0; round < 2; round += 1) {
+      assert.equal(await ranOn('--require', 'disk=ssd', '--require', 'tier>=2'), b.peerId);
+      assert.equal(await ranOn('--node', b.peerId), b.peerId);
+      assert.equal(await ranOn('--prefer-node', b.peerId), b.peerId);
+      assert.equal(await ranOn('--prefer', 'disk=ssd'), b.peerId);
+      assert.equal(await ranOn('--near', b.peerId), b.peerId);
+      others(await ranOn('--avoid', 'disk=ssd'));
+      others(await ranOn('--avoid', `node=${b.peerId}`));
+      others(await ranOn('--require', 'tier!=3'));
+    }
+    const keyed = await ranOn('--key', 'k');
+    for (let round = 0; round < 3; round += 1) assert.equal(await ranOn('--key', 'k'), keyed);
+    const turns = new Set<string | null>();
+    for (let turn = 0; turn < 3; turn += 1) turns.add(await ranOn('--strategy', 'round-robin'));
+    assert.equal(turns.size, 3);
   });
 
   it('knows what the machines are', async () => {

@@ -17,6 +17,15 @@ export interface AttemptProgress {
   readonly counters?: Record<string, number>;
 }
 
+/** The place of an attempt among those that run at once on other nodes. */
+export interface GroupPart {
+  /** 0 to `size` - 1. The job's result and its output are those of rank 0. */
+  readonly rank: number;
+  readonly size: number;
+  /** The node of each rank. */
+  readonly peers: readonly string[];
+}
+
 /** All that one attempt of a job may know and touch. */
 export interface AttemptContext {
   readonly jobId: string;
@@ -28,6 +37,8 @@ export interface AttemptContext {
   readonly node: PeerId;
   readonly payload: unknown;
   readonly traceparent: string | null;
+  /** Absent where the attempt runs on one node. */
+  readonly group?: GroupPart;
   /** Aborted with a StopReason as its reason. */
   readonly signal: AbortSignal;
   readonly output: OutputSink;

@@ -1,4 +1,4 @@
-import type { AttemptContext } from './executor.ts';
+import type { AttemptContext, GroupPart } from './executor.ts';
 
 const INHERITED: ReadonlySet<string> = new Set([
   'PATH',
@@ -20,7 +20,7 @@ const INHERITED: ReadonlySet<string> = new Set([
 export function shellEnvironment(
   agentEnv: Readonly<Record<string, string | undefined>>,
   jobEnv: Readonly<Record<string, string>>,
-  attempt: Pick<AttemptContext, 'jobId' | 'attempt' | 'fencingToken' | 'node' | 'traceparent'>,
+  attempt: Pick<AttemptContext, 'jobId' | 'attempt' | 'fencingToken' | 'node' | 'traceparent' | 'group'>,
 ): Record<string, string> {
   const env: Record<string, string> = {};
   for (const [name, value] of Object.entries(agentEnv)) {
@@ -33,6 +33,15 @@ export function shellEnvironment(
     ASPEN_ATTEMPT: String(attempt.attempt),
     ASPEN_FENCING_TOKEN: String(attempt.fencingToken),
     ASPEN_NODE: attempt.node,
+    ...(attempt.group !== undefined && groupEnvironment(attempt.group)),
     ...(attempt.traceparent === null ? {} : { TRACEPARENT: attempt.traceparent }),
+  };
+}
+
+function groupEnvironment({ rank, size, peers }: GroupPart): Record<string, string> {
+  return {
+    ASPEN_GROUP_RANK: String(rank),
+    ASPEN_GROUP_SIZE: String(size),
+    ASPEN_GROUP_PEERS: peers.join(','),
   };
 }

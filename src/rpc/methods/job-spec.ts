@@ -115,6 +115,9 @@ export const jobSpecShape = {
   traceparent: z.string().max(256).optional(),
   retentionMs: durationMsSchema.optional(),
   requireMesh: z.boolean().optional(),
+  group: exactObject({ nodes: z.number().int().min(2).max(100) })
+    .optional()
+    .describe('Runs on so many nodes at once: all or none, one attempt, tried again as a whole.'),
 };
 
 export const jobSpecSchema = exactObject(jobSpecShape);

@@ -33,6 +33,10 @@ export const jobSchema = z.object({
   attempt: z.number().int().describe('0 before the first.'),
   node: z.string().nullable().describe('Peer id of the node of the latest attempt.'),
   fencingToken: z.number().nullable(),
+  members: z
+    .array(z.object({ node: z.string(), outcome: z.string().nullable() }))
+    .optional()
+    .describe('Of a group that runs: its members by rank; outcome is null while one is at it.'),
   submittedAt: wallMsSchema,
   startedAt: wallMsSchema.nullable(),
   finishedAt: wallMsSchema.nullable(),

@@ -89,6 +89,10 @@ export const workerMessages = {
     attempt: z.number().int(),
     fencingToken: z.number(),
     deadlineMs: z.number().nullable().describe('Time that the attempt has; null for no limit.'),
+    group: z
+      .object({ rank: z.number().int(), size: z.number().int(), peers: z.array(z.string()) })
+      .optional()
+      .describe('Of a job that runs on several nodes at once: its place, and the node of each.'),
   }),
   'worker.cancel': z.object({
     workerId: workerIdSchema,

@@ -325,6 +325,20 @@ describe('an attached worker', () => {
     });
   }
 
+  it('is told its place in a group, and what it answers is reported for that', async () => {
+    const { mesh, worker } = await attached();
+    const peers = ['ann', 'self'];
+    await mesh.give(worker, { rank: 1, peers });
+    assert.deepEqual(worker.asked[0]?.params?.['group'], { rank: 1, size: 2, peers });
+    worker.say({ method: 'worker.progress', params: { ...REF, percent: 50 } });
+    await worker.answer(0, { result: null });
+    assert.deepEqual(mesh.world.progressed, []);
+    assert.deepEqual(
+      mesh.world.told.map(({ kind, body }) => [kind, body['rank']]),
+      [['complete', 1]],
+    );
+  });
+
   it('is told of a cancel, and its answer proves that the attempt is over', async () => {
     const { mesh, worker } = await attached();
     await mesh.give(worker, {});
