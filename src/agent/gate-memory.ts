@@ -4,6 +4,7 @@ import { type Key, prefixEnd, type Store, textKey } from '../storage/index.ts';
 
 const CERTIFICATES: Key = 'g/c/';
 const REVOCATIONS: Key = 'g/r/';
+const ROOT_LIST: Key = 'g/l';
 
 /** What the gate knows, kept in the node's store. Losing the latest write costs one more exchange, so nobody waits for it. */
 export class StoreGateMemory implements GateMemory {
@@ -16,7 +17,11 @@ export class StoreGateMemory implements GateMemory {
   }
 
   load() {
-    return { certificates: this.#values(CERTIFICATES), revocations: this.#values(REVOCATIONS) };
+    return {
+      certificates: this.#values(CERTIFICATES),
+      revocations: this.#values(REVOCATIONS),
+      rootList: this.#store.get(ROOT_LIST),
+    };
   }
 
   saveCertificate(peerId: PeerId, certificate: Uint8Array): void {
@@ -25,6 +30,10 @@ export class StoreGateMemory implements GateMemory {
 
   saveRevocation(peerId: PeerId, revocation: Uint8Array): void {
     this.#put(REVOCATIONS + textKey(peerId), revocation);
+  }
+
+  saveRootList(list: Uint8Array): void {
+    this.#put(ROOT_LIST, list);
   }
 
   forgetCertificate(peerId: PeerId): void {

@@ -14,10 +14,12 @@ import {
   decodeAdmissionRequest,
   encodeAdmissionAnswer,
   encodeAdmissionRequest,
+  fitting,
 } from './admission-messages.ts';
 import { AttemptBudget, type AttemptBudgetOptions } from './attempt-budget.ts';
-import { type Certificate, encodeCertificate, verifyCertificate } from './certificate.ts';
+import { type Certificate, encodeCertificate, UNKNOWN_ROOT } from './certificate.ts';
 import type { MembershipGate } from './gate.ts';
+import { SUCCESSIONS_LIMIT } from './succession.ts';
 import type { Ticket, TicketMember } from './ticket.ts';
 import type { Transport } from './transport.ts';
 
@@ -51,6 +53,8 @@ export interface AdmissionComponents {
  * - A1 A secret is told only to a peer that has shown a certificate of the ticket's mesh for its authenticated peer id.
  * - A2 A certificate counts only for the peer that the handshake has identified; showing somebody else's is refused.
  * - A3 Two members that have each other's certificate by this exchange need nobody else: no group, no quorum.
+ * - A5 Where one of the two knows later root keys, it shows them before a certificate of a later key is refused; each decides by its own
+ *   witnesses (R1), a joiner by its ticket (R5).
  * - A4 Whatever is malformed or too frequent is refused and counted, and costs little.
  */
 export class Admission implements Disposable {
@@ -84,12 +88,48 @@ export class Admission implements Disposable {
     { peerId, addresses }: TicketMember,
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<Certificate> {
-    const own = this.#ownCertificate();
-    const request = { type: 'certificate', meshId: own.meshId, certificate: encodeCertificate(own) } as const;
-    const answer = await this.#ask({ peerId, addresses }, request, options.signal);
+    const member = { peerId, addresses };
+    const answer = await this.#showCertificate(member, options.signal);
     if (answer.type !== 'admitted')
       throw new AspenError('DENIED', `${peerId} gave no answer to a certificate`);
-    return this.#admitFrom(peerId, answer.certificate);
+    try {
+      return this.#admitFrom(peerId, answer);
+    } catch (error) {
+      if (!isOfUnknownRoot(error)) throw error;
+      await this.#exchangeRoots(member, options.signal); // A5
+      return this.#admitFrom(peerId, answer);
+    }
+  }
+
+  /** A5: a peer that does not know our root key is told of it, once. */
+  async #showCertificate(member: TicketMember, signal: AbortSignal | undefined): Promise<AdmissionAnswer> {
+    const own = this.#ownCertificate();
+    const shown = { meshId: own.meshId, ...this.#ownWords(own) };
+    const request = { type: 'certificate', ...shown } as const;
+    try {
+      return await this.#ask(member, request, signal);
+    } catch (error) {
+      if (!isOfUnknownRoot(error)) throw error;
+      await this.#exchangeRoots(member, signal);
+      return this.#ask(member, request, signal);
+    }
+  }
+
+  /** Both learn what the other knows more, message by message. */
+  async #exchangeRoots(member: TicketMember, signal: AbortSignal | undefined): Promise<void> {
+    const { roots } = this.#components.gate;
+    const meshId = this.#ownMesh();
+    let told = fitting(roots.entries());
+    for (let next = 1; ; ) {
+      const { number } = roots;
+      const request = { type: 'roots', meshId, from: roots.number + 1, entries: told } as const;
+      const answer = await this.#ask(member, request, signal);
+      if (answer.type !== 'roots') throw new AspenError('DENIED', `${member.peerId} tells no root keys`);
+      for (const entry of answer.entries) roots.learn(entry);
+      next += told.length;
+      told = fitting(roots.entries(next));
+      if (told.length === 0 && roots.number === number) return;
+    }
   }
 
   /**
@@ -125,22 +165,49 @@ export class Admission implements Disposable {
     signal: AbortSignal | undefined,
   ): Promise<Uint8Array> {
     const { meshId, id: ticketId, secret } = ticket;
+    await this.#followToTicket(member, ticket, signal);
     await this.#checkMember(meshId, member, signal); // A1
     const answer = await this.#ask(member, { type: 'ticket', meshId, ticketId, secret, sealingKey }, signal);
     if (answer.type !== 'admitted' || answer.issued === null) {
       throw new ImpostorError(`${member.peerId} issued no certificate`);
     }
-    return this.#acceptIssued(meshId, answer.issued, member.peerId, answer.certificate);
+    return this.#acceptIssued(answer.issued, member.peerId, answer);
+  }
+
+  /** R5: from the root key that the mesh id stands for to the one that signed the ticket. */
+  async #followToTicket(
+    member: TicketMember,
+    ticket: Ticket,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const { roots } = this.#components.gate;
+    if (roots.numberOf(ticket.rootPublicKey) !== undefined) return;
+    const entries: Uint8Array[] = [];
+    while (entries.length < SUCCESSIONS_LIMIT) {
+      const from = roots.number + entries.length + 1;
+      const request = { type: 'roots', meshId: ticket.meshId, from, entries: [] } as const;
+      const answer = await this.#ask(member, request, signal);
+      if (answer.type !== 'roots' || answer.entries.length === 0) break;
+      entries.push(...answer.entries);
+    }
+    try {
+      roots.learnUpTo(entries, ticket.rootPublicKey);
+    } catch (cause) {
+      if (!(cause instanceof AspenError)) throw cause;
+      throw new ImpostorError(`${member.peerId} does not know the mesh of the ticket: ${cause.message}`, {
+        cause,
+      });
+    }
   }
 
   /** The certificate must be ours and of the mesh that the ticket is for, or it is thrown away. */
-  #acceptIssued(meshId: MeshId, issued: Uint8Array, from: PeerId, memberCertificate: Uint8Array): Uint8Array {
-    const { transport, gate, crypto } = this.#components;
-    const certificate = verifyCertificate({ crypto, meshId }, issued);
+  #acceptIssued(issued: Uint8Array, from: PeerId, shown: Shown): Uint8Array {
+    const { transport, gate } = this.#components;
+    const certificate = gate.verify(issued);
     if (certificate.peerId !== transport.self)
       throw new ImpostorError(`${from} issued a certificate for another`);
     gate.admit(issued);
-    this.#admitFrom(from, memberCertificate);
+    this.#admitFrom(from, shown);
     return issued;
   }
 
@@ -148,11 +215,15 @@ export class Admission implements Disposable {
     const { peerId } = member;
     try {
       const hello = await this.#ask(member, { type: 'hello', meshId }, signal);
-      const certificate = hello.type === 'hello' ? hello.certificate : undefined;
-      const verified = verifyCertificate({ crypto: this.#components.crypto, meshId }, certificate);
+      if (hello.type !== 'hello') throw new AspenError('DENIED', 'it shows no certificate');
+      const verified = this.#components.gate.verify(hello.certificate, hello.proof);
       if (verified.peerId !== peerId) throw new AspenError('DENIED', 'it is the certificate of another'); // A2
     } catch (cause) {
       if (!(cause instanceof AspenError) || cause.code !== 'DENIED') throw cause;
+      if (isOfUnknownRoot(cause)) {
+        const text = `${peerId} shows a certificate of another root key than the ticket's: a ticket made before the mesh replaced its root key no longer admits, ask for a new one`;
+        throw new ImpostorError(text, { cause });
+      }
       throw new ImpostorError(`${peerId} has not shown that it belongs to mesh ${meshId}: ${cause.message}`, {
         cause,
       });
@@ -197,27 +268,41 @@ export class Admission implements Disposable {
   async #decide(from: PeerId, request: AdmissionRequest): Promise<AdmissionAnswer> {
     const own = this.#ownCertificate();
     if (request.meshId !== own.meshId) throw new AspenError('DENIED', `this is not mesh ${request.meshId}`);
-    const certificate = encodeCertificate(own);
-    if (request.type === 'hello') return { type: 'hello', certificate };
+    const words = this.#ownWords(own);
+    if (request.type === 'hello') return { type: 'hello', ...words };
+    if (request.type === 'roots') {
+      const { roots } = this.#components.gate;
+      for (const entry of request.entries) roots.learn(entry);
+      return { type: 'roots', entries: fitting(roots.entries(request.from)) };
+    }
     if (request.type === 'certificate') {
-      this.#admitFrom(from, request.certificate);
-      return { type: 'admitted', certificate, issued: null };
+      this.#admitFrom(from, request);
+      return { type: 'admitted', ...words, issued: null };
     }
     const { ticketId, secret, sealingKey } = request;
     const issued = await this.#components.redeem({ ticketId, secret, peerId: from, sealingKey });
-    this.#admitFrom(from, issued);
+    this.#admitFrom(from, { certificate: issued, proof: undefined });
     this.#log.info({ peerId: from, ticketId }, 'a peer joined with a ticket');
-    return { type: 'admitted', certificate, issued };
+    return { type: 'admitted', ...words, issued };
+  }
+
+  #ownWords(own: Certificate): Shown {
+    const { roots } = this.#components.gate;
+    const isOfPresentRoot = roots.numberOf(own.rootPublicKey) === roots.number;
+    return {
+      certificate: encodeCertificate(own),
+      proof: isOfPresentRoot ? undefined : roots.proofOf(own.peerId),
+    };
   }
 
   /** A2: checks before admitting, so that nobody can fill our gate with the certificates of others. */
-  #admitFrom(peerId: PeerId, certificate: Uint8Array): Certificate {
-    const { gate, crypto } = this.#components;
-    const meshId = this.#ownMesh();
-    if (verifyCertificate({ crypto, meshId }, certificate).peerId !== peerId) {
+  #admitFrom(peerId: PeerId, { certificate, proof }: Shown): Certificate {
+    const { gate } = this.#components;
+    this.#ownMesh();
+    if (gate.verify(certificate, proof).peerId !== peerId) {
       throw new AspenError('DENIED', `${peerId} shows the certificate of another`);
     }
-    return gate.admit(certificate);
+    return gate.admit(certificate, proof);
   }
 
   #ownMesh(): MeshId {
@@ -233,6 +318,17 @@ export class Admission implements Disposable {
       throw new AspenError('DENIED', `${transport.self} has no certificate of this mesh itself`);
     return own;
   }
+}
+
+/** A certificate as it was shown. */
+type Shown = Pick<Extract<AdmissionAnswer, { readonly type: 'hello' }>, 'certificate' | 'proof'>;
+
+/** Another root key than those known to whoever says so; more may be learnt. */
+function isOfUnknownRoot(error: unknown): boolean {
+  return (
+    error instanceof AspenError &&
+    (error.details as { readonly reason?: unknown } | undefined)?.reason === UNKNOWN_ROOT
+  );
 }
 
 /** The peer is not what the ticket says. Another one named by the ticket may be. */

@@ -7,8 +7,10 @@ import { foreignRecord, isBytes, isWallMs, signStatement, statementBytes } from 
 /**
  * The mesh's word that a peer belongs to it.
  *
- * - C1 A certificate holds only when its root key is the one the mesh id was derived from, and that key signed every field.
- * - C2 It never expires: a node that was off for a year comes back without help. Only a revocation ends it.
+ * - C1 A certificate holds only when its root key is the one the mesh id was derived from or a successor of it that is believed here, and that
+ *   key signed every field.
+ * - C2 It never expires: a node that was off for a year comes back without help. Only a revocation ends it, or a succession of the root key
+ *   whose list it is not on.
  * - C3 It proves nothing about who shows it; the handshake does. Whoever accepts one compares `peerId` with the authenticated peer.
  */
 export interface Certificate {
@@ -36,15 +38,42 @@ export type CertificateFacts = Pick<
 const LABEL = 'aspen certificate v1';
 export const CERTIFICATE_BYTES_LIMIT = 1_024;
 const TICKET_ID_LIMIT = 64;
+/** `details.reason` where asking the other one for later root keys can help. */
+export const UNKNOWN_ROOT = 'unknown-root';
 
-/** @param rootSeed the mesh's root key, 32 secret bytes. */
+/** Signs in the name of the mesh. */
+export interface RootSigner {
+  readonly crypto: Crypto;
+  /** The mesh's present root key, 32 secret bytes. */
+  readonly rootSeed: Uint8Array;
+  /** @default as it was derived from the first root key */
+  readonly meshId?: MeshId;
+}
+
+/** Decides what a root key signed. */
+export interface RootVerifier {
+  readonly crypto: Crypto;
+  readonly meshId: MeshId;
+  /** The successors of the first root key that are believed. @default none */
+  readonly roots?: { numberOf(rootPublicKey: Uint8Array): number | undefined };
+}
+
+/** @returns the number of a root key of the mesh; undefined for any other. */
+export function rootNumberOf(
+  { crypto, meshId, roots }: RootVerifier,
+  rootPublicKey: Uint8Array,
+): number | undefined {
+  if (roots !== undefined) return roots.numberOf(rootPublicKey);
+  return meshIdOf(crypto, rootPublicKey) === meshId ? 0 : undefined;
+}
+
 export function signCertificate(
-  { crypto, rootSeed }: { readonly crypto: Crypto; readonly rootSeed: Uint8Array },
+  { crypto, rootSeed, ...signer }: RootSigner,
   facts: CertificateFacts,
 ): Certificate {
   const rootPublicKey = crypto.signingPublicKey(rootSeed);
   const { peerId, role, sealingKey, issuedAtMs, ticketId } = facts;
-  const meshId = meshIdOf(crypto, rootPublicKey);
+  const meshId = signer.meshId ?? meshIdOf(crypto, rootPublicKey);
   const unsigned = { meshId, rootPublicKey, peerId, role, sealingKey, issuedAtMs, ticketId };
   return { ...unsigned, signature: signStatement(crypto, rootSeed, LABEL, fieldsOf(unsigned)) };
 }
@@ -59,21 +88,24 @@ export function encodeCertificate(certificate: Certificate): Uint8Array {
  * @returns the certificate, checked to be of this mesh (C1).
  * @throws AspenError DENIED with the reason, whatever the bytes are.
  */
-export function verifyCertificate(
-  { crypto, meshId }: { readonly crypto: Crypto; readonly meshId: MeshId },
-  foreign: unknown,
-): Certificate {
+export function verifyCertificate(verifier: RootVerifier, foreign: unknown): Certificate {
+  const { crypto, meshId } = verifier;
   const certificate = readCertificate(foreign);
   if (certificate === undefined) throw denied('it is malformed');
   if (certificate.meshId !== meshId)
     throw denied(`it is for mesh ${certificate.meshId}, this is mesh ${meshId}`);
-  if (meshIdOf(crypto, certificate.rootPublicKey) !== meshId)
-    throw denied('its root key is not the key of the mesh');
+  if (rootNumberOf(verifier, certificate.rootPublicKey) === undefined)
+    throw denied('its root key is not the key of the mesh', UNKNOWN_ROOT);
   const signed = statementBytes(LABEL, fieldsOf(certificate));
   if (!crypto.verify(certificate.rootPublicKey, signed, certificate.signature)) {
     throw denied('its signature does not hold');
   }
   return certificate;
+}
+
+/** @returns 32 bytes that name a certificate, every field and the signature. */
+export function certificateHash(crypto: Crypto, certificate: Certificate): Uint8Array {
+  return crypto.sha256(statementBytes(LABEL, [...fieldsOf(certificate), certificate.signature]));
 }
 
 function fieldsOf(certificate: Omit<Certificate, 'signature'>) {
@@ -101,6 +133,7 @@ function readCertificate(foreign: unknown): Certificate | undefined {
   };
 }
 
-function denied(reason: string): AspenError {
-  return new AspenError('DENIED', `the certificate does not count: ${reason}`);
+function denied(reason: string, name?: string): AspenError {
+  const details = name === undefined ? {} : { details: { reason: name } };
+  return new AspenError('DENIED', `the certificate does not count: ${reason}`, details);
 }

@@ -1,11 +1,21 @@
 import { AspenError, type Crypto, Listeners, type Logger, type MeshId, type PeerId } from '../base/index.ts';
 import { type Certificate, encodeCertificate, verifyCertificate } from './certificate.ts';
 import { encodeRevocation, type Revocation, verifyRevocation } from './revocation.ts';
+import type { RootBookOptions } from './root-book.ts';
+import type { RootListProof } from './root-list.ts';
+import { Roots, type RootsChange } from './roots.ts';
 import type { Gate, Standing } from './transport.ts';
+import { honouredRevocations } from './witness-rules.ts';
 
 /** Where the gate's knowledge outlives the process. Losing the latest of it only costs another exchange at the next contact. */
 export interface GateMemory {
-  load(): { readonly certificates: readonly Uint8Array[]; readonly revocations: readonly Uint8Array[] };
+  load(): {
+    readonly certificates: readonly Uint8Array[];
+    readonly revocations: readonly Uint8Array[];
+    /** @default none is kept */
+    readonly rootList?: Uint8Array | undefined;
+  };
+  saveRootList(list: Uint8Array): void;
   saveCertificate(peerId: PeerId, certificate: Uint8Array): void;
   saveRevocation(peerId: PeerId, revocation: Uint8Array): void;
   forgetCertificate(peerId: PeerId): void;
@@ -22,13 +32,17 @@ export interface GateOptions {
   readonly meshId: MeshId | undefined;
   /** Most certificates held. @default 20_000 */
   readonly membersLimit?: number;
+  /** What is known of the root key's successors. @default nothing: the first key is the root */
+  readonly roots?: RootBookOptions;
 }
 
 /**
  * Who belongs to the mesh, by the root key's word alone; works offline.
  *
- * - G1 A peer is a member only by a certificate of this mesh made out to it.
- * - G2 Revoked wins, for ever: over certificates that came before or after, whatever their times.
+ * - G1 A peer is a member only by a certificate of this mesh made out to it, which counts under the present root key (V1).
+ * - G2 Revoked wins, for ever: over certificates that came before or after, whatever their times. What a root key of before signed is no
+ *   revocation of somebody whom a later list names (V2), and as long as W3 forbids it a witness is not refused.
+ * - G4 Another root key, and another list, are felt at once: whoever no longer counts is told to {@link onChange}.
  * - G3 Nothing unsigned is believed, also not what was read back from the disk.
  */
 export class MembershipGate implements Gate {
@@ -37,33 +51,51 @@ export class MembershipGate implements Gate {
   readonly #memory: GateMemory;
   readonly #log: Logger;
   readonly #membersLimit: number;
+  readonly #roots: Roots | undefined;
   readonly #certificates = new Map<PeerId, Certificate>();
   readonly #revocations = new Map<PeerId, Revocation>();
+  #refused: ReadonlySet<PeerId> = new Set();
   readonly #changes = new Listeners<PeerId>();
 
-  constructor({ crypto, memory, log }: GateComponents, { meshId, membersLimit = 20_000 }: GateOptions) {
+  /** @throws AspenError DENIED when the root keys that it is given are no chain of this mesh. */
+  constructor(
+    { crypto, memory, log }: GateComponents,
+    { meshId, membersLimit = 20_000, roots }: GateOptions,
+  ) {
     this.meshId = meshId;
     this.#crypto = crypto;
     this.#memory = memory;
     this.#log = log.child({ part: 'gate' });
     this.#membersLimit = membersLimit;
-    if (meshId !== undefined) this.#recall();
+    if (meshId === undefined) return;
+    const { certificates, revocations, rootList } = memory.load();
+    this.#roots = new Roots({ crypto, meshId }, { ...roots, list: rootList });
+    this.#recall(certificates, revocations);
+    this.#roots.onChange((change) => this.#onRoots(change));
+  }
+
+  /** @throws AspenError DENIED while this node belongs to no mesh. */
+  get roots(): Roots {
+    if (this.#roots === undefined) throw new AspenError('DENIED', 'this node belongs to no mesh');
+    return this.#roots;
   }
 
   standingOf(peerId: PeerId): Standing {
-    if (this.#revocations.has(peerId)) return 'refused'; // G2
+    if (this.#isRefused(peerId)) return 'refused'; // G2
     return this.#certificates.has(peerId) ? 'member' : 'stranger';
   }
 
   /**
    * @param certificate foreign bytes.
+   * @param proof that it stays valid, where a root key of before signed it and this node does not hold the list.
    * @returns the certificate that now counts for its peer: the latest one issued.
    * @throws AspenError DENIED when it does not hold here, or its peer was revoked.
    */
-  admit(certificate: Uint8Array): Certificate {
-    const verified = this.#verify(certificate);
+  admit(certificate: Uint8Array, proof?: RootListProof): Certificate {
+    const verified = this.verify(certificate, proof);
     const known = this.#certificates.get(verified.peerId);
-    if (known !== undefined && known.issuedAtMs >= verified.issuedAtMs) return known;
+    if (known !== undefined && known.issuedAtMs >= verified.issuedAtMs && this.roots.counts(known))
+      return known;
     this.#keep(verified);
     this.#memory.saveCertificate(verified.peerId, encodeCertificate(verified));
     this.#changes.emit(verified.peerId);
@@ -71,16 +103,41 @@ export class MembershipGate implements Gate {
   }
 
   /**
+   * Takes this node's own certificate from its own disk: while the list of what stays valid is not here, it is not doubted.
+   * @throws as {@link admit}.
+   */
+  recallOwn(certificate: Uint8Array): void {
+    if (!this.roots.lacksList) this.admit(certificate);
+    else this.#keep(verifyCertificate(this.#verifier(), certificate));
+  }
+
+  /** As {@link admit}, and nothing is kept. */
+  verify(certificate: Uint8Array, proof?: RootListProof): Certificate {
+    const verified = verifyCertificate(this.#verifier(), certificate);
+    const { peerId } = verified;
+    if (this.#isRefused(peerId)) throw new AspenError('DENIED', `${peerId} was revoked from this mesh`);
+    if (!this.roots.counts(verified, proof)) throw outdated(verified, this.roots.number);
+    return verified;
+  }
+
+  /**
    * @param revocation foreign bytes.
-   * @throws AspenError DENIED when it is not of this mesh.
+   * @throws AspenError DENIED when it is not of this mesh, or no longer counts.
    */
   revoke(revocation: Uint8Array): Revocation {
-    const verified = verifyRevocation({ crypto: this.#crypto, meshId: this.#ownMesh() }, revocation);
+    const verified = verifyRevocation(this.#verifier(), revocation);
+    if (!this.roots.countsRevocation(verified)) {
+      const { peerId } = verified;
+      throw new AspenError(
+        'DENIED',
+        `a replaced root key signed the revocation of ${peerId}, a member since`,
+      );
+    }
     const known = this.#revocations.get(verified.peerId);
-    if (known !== undefined) return known;
+    if (known !== undefined && this.roots.countsRevocation(known)) return known;
     this.#revocations.set(verified.peerId, verified);
     this.#memory.saveRevocation(verified.peerId, encodeRevocation(verified));
-    this.#changes.emit(verified.peerId);
+    this.#judgeRefused();
     return verified;
   }
 
@@ -93,12 +150,12 @@ export class MembershipGate implements Gate {
 
   /** @returns the certificate of a member; undefined for strangers and revoked peers. */
   certificateOf(peerId: PeerId): Certificate | undefined {
-    return this.#revocations.has(peerId) ? undefined : this.#certificates.get(peerId);
+    return this.#isRefused(peerId) ? undefined : this.#certificates.get(peerId);
   }
 
   /** Everybody known to belong to the mesh, oneself included once admitted. */
   members(): readonly Certificate[] {
-    return [...this.#certificates.values()].filter(({ peerId }) => !this.#revocations.has(peerId));
+    return [...this.#certificates.values()].filter(({ peerId }) => !this.#isRefused(peerId));
   }
 
   revocations(): readonly Revocation[] {
@@ -109,17 +166,48 @@ export class MembershipGate implements Gate {
     return this.#changes.add(callback);
   }
 
-  #ownMesh(): MeshId {
-    if (this.meshId === undefined) throw new AspenError('DENIED', 'this node belongs to no mesh');
-    return this.meshId;
+  #isRefused(peerId: PeerId): boolean {
+    return this.#refused.has(peerId) || this.#roots?.isRevoked(peerId) === true; // V3
   }
 
-  #verify(certificate: Uint8Array): Certificate {
-    const verified = verifyCertificate({ crypto: this.#crypto, meshId: this.#ownMesh() }, certificate);
-    if (this.#revocations.has(verified.peerId)) {
-      throw new AspenError('DENIED', `${verified.peerId} was revoked from this mesh`);
+  #verifier() {
+    const { roots, meshId } = this;
+    return { crypto: this.#crypto, meshId: meshId as MeshId, roots };
+  }
+
+  /** G4 */
+  #onRoots(change: RootsChange): void {
+    const { list } = this.roots;
+    if (change === 'list' && list !== undefined) this.#memory.saveRootList(list);
+    this.#judgeRefused();
+    if (change === 'key') this.#tellOf(this.roots.latest?.revoked ?? []);
+    if (!this.roots.lacksList) this.#dropOutdated();
+  }
+
+  #dropOutdated(): void {
+    for (const certificate of [...this.#certificates.values()]) {
+      if (this.roots.counts(certificate)) continue;
+      const { peerId } = certificate;
+      this.#log.info({ peerId }, 'its certificate is of a replaced root key and not on the list: no member');
+      this.forget(peerId);
     }
-    return verified;
+  }
+
+  /** G2, W3 */
+  #judgeRefused(): void {
+    const { roots } = this;
+    const counting = [...this.#revocations.values()].filter((revocation) =>
+      roots.countsRevocation(revocation),
+    );
+    const revoked = new Set(counting.map(({ peerId }) => peerId));
+    const isHonoured = honouredRevocations(roots.witnesses, revoked);
+    const before = this.#refused;
+    this.#refused = new Set([...revoked].filter(isHonoured));
+    this.#tellOf([...this.#refused.symmetricDifference(before)]);
+  }
+
+  #tellOf(peers: readonly PeerId[]): void {
+    for (const peerId of peers) this.#changes.emit(peerId);
   }
 
   #keep(certificate: Certificate): void {
@@ -132,16 +220,23 @@ export class MembershipGate implements Gate {
     this.#certificates.set(certificate.peerId, certificate);
   }
 
-  #recall(): void {
-    const { certificates, revocations } = this.#memory.load();
-    const context = { crypto: this.#crypto, meshId: this.#ownMesh() };
+  /** While the list is not here what was remembered stays: the list, once it is, decides. */
+  #recall(certificates: readonly Uint8Array[], revocations: readonly Uint8Array[]): void {
+    const { roots } = this;
     for (const bytes of revocations) {
       this.#recallOne(() => {
-        const revocation = verifyRevocation(context, bytes);
+        const revocation = verifyRevocation(this.#verifier(), bytes);
         this.#revocations.set(revocation.peerId, revocation);
       });
     }
-    for (const bytes of certificates) this.#recallOne(() => this.#keep(verifyCertificate(context, bytes)));
+    this.#judgeRefused();
+    for (const bytes of certificates) {
+      this.#recallOne(() => {
+        const certificate = verifyCertificate(this.#verifier(), bytes);
+        if (!roots.lacksList && !roots.counts(certificate)) throw outdated(certificate, roots.number);
+        this.#keep(certificate);
+      });
+    }
   }
 
   /** G3: what no longer verifies is left out and told; it will be exchanged anew. */
@@ -155,13 +250,34 @@ export class MembershipGate implements Gate {
   }
 }
 
+/** `details.reason` where the certificate is of a replaced root key and not among those that stay valid. */
+export const OUTDATED_ROOT = 'outdated-root';
+
+function outdated({ peerId }: Certificate, number: number): AspenError {
+  return new AspenError(
+    'DENIED',
+    `the certificate of ${peerId} is of a root key that was replaced, and not among those that stay valid under root key ${number}: ` +
+      'join again from an empty data directory with a new ticket',
+    { details: { reason: OUTDATED_ROOT } },
+  );
+}
+
 /** Forgets at the end of the process. For tests and simulations. */
 export class VolatileGateMemory implements GateMemory {
   readonly #certificates = new Map<PeerId, Uint8Array>();
   readonly #revocations = new Map<PeerId, Uint8Array>();
+  #rootList: Uint8Array | undefined;
 
   load() {
-    return { certificates: [...this.#certificates.values()], revocations: [...this.#revocations.values()] };
+    return {
+      certificates: [...this.#certificates.values()],
+      revocations: [...this.#revocations.values()],
+      rootList: this.#rootList,
+    };
+  }
+
+  saveRootList(list: Uint8Array): void {
+    this.#rootList = list;
   }
 
   saveCertificate(peerId: PeerId, certificate: Uint8Array): void {

@@ -4,7 +4,10 @@ export {
   CERTIFICATE_BYTES_LIMIT,
   type Certificate,
   type CertificateFacts,
+  certificateHash,
   encodeCertificate,
+  type RootSigner,
+  type RootVerifier,
   signCertificate,
   verifyCertificate,
 } from './certificate.ts';
@@ -36,6 +39,41 @@ export {
 } from './revocation.ts';
 export { isRole, ROLES, type Role, roleAllows } from './roles.ts';
 export {
+  decodeRootEntry,
+  encodeRootEntry,
+  ROOT_ENTRY_BYTES_LIMIT,
+  RootBook,
+  type RootBookOptions,
+  type RootEntry,
+} from './root-book.ts';
+export { RootExchange, type RootExchangeComponents } from './root-exchange.ts';
+export {
+  decodeRootList,
+  encodeRootList,
+  isOnRootList,
+  proveOnRootList,
+  ROOT_LIST_BYTES_LIMIT,
+  ROOT_LIST_ENTRIES_LIMIT,
+  type RootListEntry,
+  type RootListProof,
+  rootListDigest,
+} from './root-list.ts';
+export { Roots, type RootsChange, type RootsOptions } from './roots.ts';
+export {
+  decodeSuccession,
+  encodeSuccession,
+  SUCCESSION_BYTES_LIMIT,
+  SUCCESSION_REVOKED_LIMIT,
+  SUCCESSION_VOTERS_LIMIT,
+  SUCCESSION_VOUCHERS_LIMIT,
+  type Succession,
+  type SuccessionFacts,
+  signSuccession,
+  signVouch,
+  successionDigest,
+  type Vouch,
+} from './succession.ts';
+export {
   decodeTicket,
   encodeTicket,
   secretHash,
@@ -66,3 +104,5 @@ export {
   type MessengerOptions,
   TransportMessenger,
 } from './transport-messenger.ts';
+export { honouredRevocations, isVouchedFor, nextWitnesses } from './witness-rules.ts';
+export { WitnessWatch, type WitnessWatchComponents } from './witness-watch.ts';

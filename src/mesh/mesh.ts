@@ -5,6 +5,7 @@ import type { AttemptBudgetOptions } from './attempt-budget.ts';
 import { Connector, type ConnectorOptions } from './connector.ts';
 import type { MembershipGate } from './gate.ts';
 import { PeerExchange } from './peer-exchange.ts';
+import { RootExchange } from './root-exchange.ts';
 import type { Transport } from './transport.ts';
 import { type MessengerOptions, TransportMessenger } from './transport-messenger.ts';
 
@@ -37,6 +38,7 @@ export class Mesh implements Startable {
   readonly messenger: TransportMessenger;
   readonly admission: Admission;
   readonly connector: Connector;
+  readonly roots: RootExchange;
   readonly #exchange: PeerExchange;
 
   constructor(components: MeshComponents, options: MeshOptions = {}) {
@@ -50,6 +52,7 @@ export class Mesh implements Startable {
       { transport, gate, admission: this.admission, sources, knownPeers, clock, random, log },
       options.connector,
     );
+    this.roots = new RootExchange({ messenger: this.messenger, roots: gate.roots, clock, log });
     this.#exchange = new PeerExchange({
       transport,
       messenger: this.messenger,
@@ -69,6 +72,7 @@ export class Mesh implements Startable {
   async stop(): Promise<void> {
     await this.connector.stop();
     this.#exchange[Symbol.dispose]();
+    this.roots[Symbol.dispose]();
     this.admission[Symbol.dispose]();
     await this.transport.stop();
     this.messenger[Symbol.dispose]();

@@ -1,9 +1,13 @@
-import { AspenError, type Crypto, encode, type MeshId, type PeerId } from '../base/index.ts';
+import { AspenError, encode, type MeshId, type PeerId } from '../base/index.ts';
+import { type RootSigner, type RootVerifier, rootNumberOf } from './certificate.ts';
 import { isPeerId } from './identity.ts';
 import { meshIdOf } from './mesh-id.ts';
 import { foreignRecord, isBytes, isWallMs, signStatement, statementBytes } from './statement.ts';
 
-/** The mesh's word that a peer no longer belongs to it. It wins over every certificate, whatever the times in both. */
+/**
+ * The mesh's word that a peer no longer belongs to it. It wins over every certificate, whatever the times in both; one that a root key of before
+ * signed, only while no later list of valid certificates names the peer (V2 in `roots.ts`).
+ */
 export interface Revocation {
   readonly meshId: MeshId;
   /** Ed25519, 32 bytes. */
@@ -18,13 +22,12 @@ export interface Revocation {
 const LABEL = 'aspen revocation v1';
 export const REVOCATION_BYTES_LIMIT = 512;
 
-/** @param rootSeed the mesh's root key, 32 secret bytes. */
 export function signRevocation(
-  { crypto, rootSeed }: { readonly crypto: Crypto; readonly rootSeed: Uint8Array },
+  { crypto, rootSeed, meshId }: RootSigner,
   { peerId, issuedAtMs }: Pick<Revocation, 'peerId' | 'issuedAtMs'>,
 ): Revocation {
   const rootPublicKey = crypto.signingPublicKey(rootSeed);
-  const unsigned = { meshId: meshIdOf(crypto, rootPublicKey), rootPublicKey, peerId, issuedAtMs };
+  const unsigned = { meshId: meshId ?? meshIdOf(crypto, rootPublicKey), rootPublicKey, peerId, issuedAtMs };
   return { ...unsigned, signature: signStatement(crypto, rootSeed, LABEL, fieldsOf(unsigned)) };
 }
 
@@ -37,13 +40,11 @@ export function encodeRevocation(revocation: Revocation): Uint8Array {
  * @param foreign encoded bytes, or the value they decode to.
  * @throws AspenError DENIED with the reason, whatever the bytes are.
  */
-export function verifyRevocation(
-  { crypto, meshId }: { readonly crypto: Crypto; readonly meshId: MeshId },
-  foreign: unknown,
-): Revocation {
+export function verifyRevocation(verifier: RootVerifier, foreign: unknown): Revocation {
+  const { crypto, meshId } = verifier;
   const revocation = readRevocation(foreign);
   if (revocation === undefined) throw denied('it is malformed');
-  if (revocation.meshId !== meshId || meshIdOf(crypto, revocation.rootPublicKey) !== meshId) {
+  if (revocation.meshId !== meshId || rootNumberOf(verifier, revocation.rootPublicKey) === undefined) {
     throw denied(`it is not of mesh ${meshId}`);
   }
   const signed = statementBytes(LABEL, fieldsOf(revocation));

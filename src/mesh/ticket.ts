@@ -1,6 +1,7 @@
 import { AspenError, type Crypto, encode, type MeshId, type PeerId } from '../base/index.ts';
+import type { RootSigner } from './certificate.ts';
 import { isPeerId } from './identity.ts';
-import { meshIdOf } from './mesh-id.ts';
+import { isMeshId, meshIdOf } from './mesh-id.ts';
 import { isRole, type Role } from './roles.ts';
 import { foreignRecord, isBytes, isWallMs, signStatement, statementBytes } from './statement.ts';
 
@@ -35,6 +36,8 @@ export interface TicketGrant {
  * An invitation: a grant, its secret, and whom to ask.
  *
  * - K1 Whatever was changed in the text is noticed: by the checksum when it was an accident, by the signature when it was not.
+ * - K3 The mesh id follows from the root key, or stands under the signature where the root key is a later one: then the joiner follows the
+ *   signatures from the mesh id to this key before it believes anything (R5).
  * - K2 `members` is not under the signature, so that any member can issue a ticket with the addresses it knows at that moment, after
  *   the leader has signed the grant. Changing the list on the way does no harm: the joiner tells its secret only to a peer that has
  *   shown a certificate of this very mesh for its own authenticated peer id, and the mesh's root key is under the signature.
@@ -67,16 +70,16 @@ const ADDRESS_CHARACTERS_LIMIT = 256;
 const USES_LIMIT = 10_000;
 const TICKET_CHARACTERS_LIMIT = 16_384;
 
-/** @param rootSeed the mesh's root key. @param facts with the hash of the secret: the signer need not know the secret. */
+/** @param facts with the hash of the secret: the signer need not know the secret. */
 export function signTicket(
-  { crypto, rootSeed }: { readonly crypto: Crypto; readonly rootSeed: Uint8Array },
+  { crypto, rootSeed, meshId }: RootSigner,
   facts: Pick<TicketGrant, 'id' | 'role' | 'expiresAtMs' | 'uses' | 'secretHash'>,
 ): TicketGrant {
   const rootPublicKey = crypto.signingPublicKey(rootSeed);
   const { id, role, expiresAtMs, uses, secretHash } = facts;
   const unsigned = {
     id,
-    meshId: meshIdOf(crypto, rootPublicKey),
+    meshId: meshId ?? meshIdOf(crypto, rootPublicKey),
     rootPublicKey,
     role,
     expiresAtMs,
@@ -94,9 +97,10 @@ export function encodeTicket(crypto: Crypto, ticket: Ticket): string {
   const members = ticket.members
     .slice(0, TICKET_MEMBERS_LIMIT)
     .map(({ peerId, addresses }) => [peerId, addresses.slice(0, TICKET_ADDRESSES_LIMIT)]);
-  const { id, rootPublicKey, role, expiresAtMs, uses, secret, signature } = ticket;
+  const { id, meshId, rootPublicKey, role, expiresAtMs, uses, secret, signature } = ticket;
+  const isOfFirstRoot = meshIdOf(crypto, rootPublicKey) === meshId;
   const body = encode({
-    v: 1,
+    ...(isOfFirstRoot ? { v: 1 } : { v: 2, mesh: meshId }),
     id,
     root: rootPublicKey,
     role,
@@ -157,9 +161,14 @@ function checksum(crypto: Crypto, body: Uint8Array): Uint8Array {
 }
 
 function readTicket(crypto: Crypto, body: Uint8Array): Ticket | undefined {
-  const { v, id, root, role, until, uses, secret, members, sig } =
+  const { v, mesh, id, root, role, until, uses, secret, members, sig } =
     foreignRecord(body, TICKET_CHARACTERS_LIMIT) ?? {};
-  if (v !== 1 || typeof id !== 'string' || !/^tkt_[0-9a-z]{1,40}$/.test(id) || !isRole(role))
+  if (
+    !(v === 1 || (v === 2 && isMeshId(mesh))) ||
+    typeof id !== 'string' ||
+    !/^tkt_[0-9a-z]{1,40}$/.test(id) ||
+    !isRole(role)
+  )
     return undefined;
   if (!isBytes(root, 32) || !isBytes(secret, TICKET_SECRET_BYTES) || !isBytes(sig, 64)) return undefined;
   if (!isWallMs(until) || !isUses(uses)) return undefined;
@@ -167,7 +176,7 @@ function readTicket(crypto: Crypto, body: Uint8Array): Ticket | undefined {
   if (named === undefined) return undefined;
   return {
     id,
-    meshId: meshIdOf(crypto, root),
+    meshId: v === 2 ? (mesh as MeshId) : meshIdOf(crypto, root),
     rootPublicKey: root,
     role,
     expiresAtMs: until,

@@ -1,6 +1,7 @@
 import {
   type Clock,
   type Crypto,
+  type MeshId,
   type PeerId,
   SeededRandom,
   silentLogger,
@@ -37,12 +38,16 @@ export function identityOf(number: number): Identity {
 
 export function certificateFor(
   { peerId, sealingKey }: Pick<Identity, 'peerId' | 'sealingKey'>,
-  facts: { readonly role?: Role; readonly issuedAtMs?: number; readonly seed?: Uint8Array } = {},
+  facts: {
+    readonly role?: Role;
+    readonly issuedAtMs?: number;
+    readonly seed?: Uint8Array;
+    readonly meshId?: MeshId;
+  } = {},
 ): Uint8Array {
-  const { role = 'voter', issuedAtMs = 1_000, seed = rootSeed } = facts;
-  return encodeCertificate(
-    signCertificate({ crypto, rootSeed: seed }, { peerId, role, sealingKey, issuedAtMs, ticketId: null }),
-  );
+  const { role = 'voter', issuedAtMs = 1_000, seed = rootSeed, meshId: mesh } = facts;
+  const signer = { crypto, rootSeed: seed, ...(mesh !== undefined && { meshId: mesh }) };
+  return encodeCertificate(signCertificate(signer, { peerId, role, sealingKey, issuedAtMs, ticketId: null }));
 }
 
 /** @param admitted whose certificates it holds from the start. */
