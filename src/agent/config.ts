@@ -21,6 +21,8 @@ export interface AgentConfig {
   readonly voters: 1 | 3 | 5 | 7;
   /** A voter that is away this long gives its place to a standby. Counts where this node leads. Unit: ms. */
   readonly voterGraceMs: number;
+  /** Most bytes of blobs on this machine. */
+  readonly blobQuotaBytes: number;
 }
 
 export type ConfigOrigin = 'flag' | 'environment' | 'file' | 'earlier flag' | 'default';
@@ -62,6 +64,25 @@ const graceSchema = z
   })
   .pipe(z.number().min(VOTER_GRACE_MS.least).max(VOTER_GRACE_MS.most));
 
+const SIZE = /^(\d{1,15})\s?(B|KiB|MiB|GiB|TiB)?$/;
+const SIZE_UNITS: Readonly<Record<string, number>> = {
+  B: 1,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+  TiB: 2 ** 40,
+};
+
+/** `10GiB`, or a number of bytes. */
+const sizeSchema = z
+  .union([z.string().regex(SIZE, 'write a size, for example 10GiB or 500MiB'), z.number()])
+  .transform((value): number => {
+    if (typeof value === 'number') return value;
+    const [, digits = '', unit = 'B'] = SIZE.exec(value) ?? [];
+    return Number(digits) * (SIZE_UNITS[unit] as number);
+  })
+  .pipe(z.int().min(0).max(Number.MAX_SAFE_INTEGER));
+
 /** Each setting's shape, wherever it came from. */
 const settingSchemas = {
   name: z.string().min(1).max(64),
@@ -73,6 +94,7 @@ const settingSchemas = {
   slots: z.int().min(0).max(10_000),
   voters: z.union([z.literal(1), z.literal(3), z.literal(5), z.literal(7)]),
   voterGraceMs: graceSchema,
+  blobQuotaBytes: sizeSchema,
 } satisfies { readonly [K in keyof AgentConfig]: z.ZodType<AgentConfig[K]> };
 
 export const CONFIG_KEYS = Object.keys(settingSchemas) as (keyof AgentConfig)[];
@@ -91,6 +113,7 @@ export const FILE_KEYS: Readonly<Record<string, keyof AgentConfig>> = {
   slots: 'slots',
   voters: 'voters',
   voterGrace: 'voterGraceMs',
+  blobQuota: 'blobQuotaBytes',
 };
 
 export interface ConfigLayers {
@@ -119,6 +142,7 @@ export function resolveConfig(
     slots: Math.max(16, machine.cpuCount * 4),
     voters: 3,
     voterGraceMs: VOTER_GRACE_MS.usual,
+    blobQuotaBytes: 10 * 2 ** 30,
   };
   const origins: readonly (readonly [ConfigOrigin, ConfigLayer])[] = [
     ['flag', layers.flag],
@@ -194,6 +218,7 @@ export function environmentLayer(environment: Readonly<Record<string, string | u
     slots: count('ASPEN_SLOTS'),
     voters: count('ASPEN_VOTERS'),
     voterGraceMs: environment['ASPEN_VOTER_GRACE'],
+    blobQuotaBytes: environment['ASPEN_BLOB_QUOTA'],
   };
 }
 

@@ -1,4 +1,5 @@
 import { AspenError, every, type PeerId, type Startable } from '../base/index.ts';
+import { BlobStore, Blobs, MemoryBlobDisk } from '../blobs/index.ts';
 import { createRegistry, type Registry } from '../crdt/index.ts';
 import { KnownPeers, TicketSource } from '../discovery/index.ts';
 import {
@@ -26,6 +27,7 @@ import {
 import { StorageFault, type Store } from '../storage/index.ts';
 import type { AgentConfig } from './config.ts';
 import { DrainBook } from './drain-book.ts';
+import { forgottenJobs } from './forgotten-jobs.ts';
 import { StoreGateMemory } from './gate-memory.ts';
 import { StoreKnownPeersMemory } from './known-peers-memory.ts';
 import { LabelBook, placementLabels } from './label-book.ts';
@@ -89,6 +91,7 @@ export class MeshNode implements Startable {
   readonly worker: WorkerHost;
   readonly labels: LabelBook;
   readonly drain: DrainBook;
+  readonly blobs: Blobs;
   readonly #identity: Identity;
   readonly #config: AgentConfig;
   #parts: readonly Disposable[] = [];
@@ -199,6 +202,22 @@ export class MeshNode implements Startable {
     );
     this.members = new MembershipClient({ group: this.group.client, crypto, random });
 
+    this.blobs = new Blobs({
+      self: this.self,
+      store: new BlobStore(
+        { disk: platform.blobDisk ?? new MemoryBlobDisk(), crypto, clock, random, log: logger },
+        { quotaBytes: config.blobQuotaBytes },
+      ),
+      messenger,
+      clock,
+      crypto,
+      random,
+      log: logger.child({ part: 'blobs' }),
+      mayKeep: (peerId) => roleAllows(this.gate.certificateOf(peerId)?.role ?? 'observer', 'submitter'),
+      connect: (peerId) => this.mesh.connector.connect(peerId),
+      forgottenJobs: (jobIds) => forgottenJobs(this.group.client, jobIds),
+      onFailure: onFatal,
+    });
     this.outputs = new OutputStore({ clock });
     this.worker = new WorkerHost(
       {
@@ -271,6 +290,7 @@ export class MeshNode implements Startable {
         this.group.session.poke();
       }),
     ];
+    await this.blobs.start();
     await this.worker.start();
     await this.group.start();
     await this.mesh.start();
@@ -291,6 +311,7 @@ export class MeshNode implements Startable {
     await this.worker.stop();
     await this.group.handOver();
     for (const part of this.#upkeep) part[Symbol.dispose]();
+    await this.blobs.stop();
     await this.registry.stop();
     await this.group.stop();
     await this.mesh.stop();

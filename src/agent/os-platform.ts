@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { env } from 'node:process';
 import type { Logger } from '../base/index.ts';
 import { OsClock } from '../base/os-clock.ts';
 import { OsCrypto } from '../base/os-crypto.ts';
 import { OsRandom } from '../base/os-random.ts';
+import { OsBlobDisk } from '../blobs/os-blob-disk.ts';
 import { Libp2pMdnsSource } from '../discovery/libp2p-mdns-source.ts';
 import { readNetworkFacts } from '../discovery/os-network-facts.ts';
 import { Libp2pTransport } from '../mesh/libp2p-transport.ts';
@@ -68,7 +70,9 @@ export async function createOsPlatform({
     eraseStore: async () => {
       for (const suffix of ['', '-lock'])
         await rm(directory.storePath + suffix, { recursive: true, force: true });
+      await rm(join(directory.path, DIRECTORY_FILES.blobs), { recursive: true, force: true });
     },
+    blobDisk: new OsBlobDisk(join(directory.path, DIRECTORY_FILES.blobs)),
     createTransport: ({ identity, gate, meshId, listen }) =>
       new Libp2pTransport({ identity, gate, clock, crypto, random, log: logger }, { meshId, listen, ports }),
     createDiscovery: ({ meshId, transport }) => {

@@ -1,4 +1,5 @@
 import type { Clock, Crypto, Logger, MeshId, Random } from '../base/index.ts';
+import type { BlobDisk } from '../blobs/index.ts';
 import type { DiscoverySource } from '../discovery/index.ts';
 import type { Runner } from '../jobs/index.ts';
 import type { GroupComponents, GroupOptions } from '../lease/index.ts';
@@ -36,8 +37,10 @@ export interface Platform {
   openStore(): Promise<Store>;
   /** Moves the (closed) store aside, to be looked at. @returns where it is; null when there was none. */
   quarantineStore(reason: string): Promise<string | null>;
-  /** Removes the contents of the (closed) store for good. */
+  /** Removes the contents of the (closed) store for good, and the blobs. */
   eraseStore(): Promise<void>;
+  /** Where blobs are kept. @default in memory, as long as the node runs */
+  readonly blobDisk?: BlobDisk;
   createTransport(request: TransportRequest): Transport;
   /** Ways to find members of this mesh, beside tickets and remembered peers. */
   createDiscovery(request: {

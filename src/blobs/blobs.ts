@@ -100,7 +100,7 @@ export class Blobs implements Startable {
       serveBlobs({ messenger, store }),
       messenger.handle(METHODS.keep, ({ from, body }) => this.#onKeep(from, body)),
       every(clock, this.#options.collectEveryMs ?? 600_000, () => {
-        this.#collecting = this.#collecting.then(() => this.collect()).catch(this.#components.onFailure);
+        this.#collecting = this.#collecting.then(() => this.#collectQuietly());
       }),
     ];
   }
@@ -216,6 +216,17 @@ export class Blobs implements Startable {
   async collect(): Promise<void> {
     await this.#dropReferences();
     await this.store.collect();
+  }
+
+  /** What a disk does not let go now is let go the next time. */
+  async #collectQuietly(): Promise<void> {
+    try {
+      await this.collect();
+    } catch (err) {
+      if (err instanceof AspenError)
+        this.#components.log.warn({ err }, 'blobs not collected, will try again');
+      else this.#components.onFailure(err);
+    }
   }
 
   async #dropReferences(): Promise<void> {

@@ -36,7 +36,7 @@ export interface FetchOptions {
   readonly answerTimeoutMs?: number;
   /** Pause between looks for further holders. Unit: ms. @default 2_000 */
   readonly lookEveryMs?: number;
-  /** How long to go on without anybody who has what is missing. Unit: ms. @default 30_000 */
+  /** How long to go on without anybody who has what is missing. Unit: ms. @default 5_000 */
   readonly patienceMs?: number;
 }
 
@@ -99,7 +99,7 @@ export class Fetch {
       windowChunks: options.windowChunks ?? 8,
       answerTimeoutMs: options.answerTimeoutMs ?? 10_000,
       lookEveryMs: options.lookEveryMs ?? 2_000,
-      patienceMs: options.patienceMs ?? 30_000,
+      patienceMs: options.patienceMs ?? 5_000,
     };
     this.ended = this.#run();
     this.ended.catch(() => undefined); // whoever waits for it hears of it

@@ -5,6 +5,8 @@ import type { RestoreBackup } from './backup-restore.ts';
 export interface CliOutput {
   write(text: string | Uint8Array): void;
   readonly isTTY: boolean;
+  /** Resolves when more may be written without piling up. @default at once */
+  drained?(): Promise<void>;
 }
 
 /** The world around the command line: the process's own, or a test's. */

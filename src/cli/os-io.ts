@@ -32,7 +32,15 @@ export function createOsIo({
 /** A reader that went away (`| head`) ends the command quietly, as any tool of the shell does. */
 function outputOf(stream: NodeJS.WriteStream): CliOutput {
   stream.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
-  return { write: (text) => void stream.write(text), isTTY: stream.isTTY === true };
+  return {
+    write: (text) => void stream.write(text),
+    isTTY: stream.isTTY === true,
+    drained: () =>
+      new Promise((resolve) => {
+        if (stream.writableNeedDrain) stream.once('drain', resolve);
+        else resolve();
+      }),
+  };
 }
 
 /** Resolves when all that was written has gone out. */

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { define, type ExitSlot, exitCodeOf } from './command.ts';
 import { addAgentCommands } from './commands/agent.ts';
 import { addBackupCommands } from './commands/backup.ts';
+import { addBlobCommands } from './commands/blob.ts';
 import { addCounterCommands } from './commands/counter.ts';
 import { addDevCommand } from './commands/dev.ts';
 import { addDlqCommands } from './commands/dlq.ts';
@@ -77,6 +78,7 @@ export function createProgram(io: CliIo, exit: ExitSlot, { version }: CliOptions
   addNodeCommands(program, io, exit);
   addGroupCommands(program, io, exit);
   addBackupCommands(program, io, exit);
+  addBlobCommands(program, io, exit);
   addDevCommand(program, io, exit);
   define(program, io, exit, {
     usage: 'version',

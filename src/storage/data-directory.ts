@@ -10,6 +10,7 @@ export const DIRECTORY_FILES = {
   node: 'node.json',
   identity: 'identity',
   store: 'store',
+  blobs: 'blobs',
   socket: 'agent.sock',
 } as const;
 

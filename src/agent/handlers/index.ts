@@ -2,6 +2,7 @@ import type { Handlers } from '../../rpc/index.ts';
 import type { Daemon } from '../daemon.ts';
 import { agentHandlers } from './agent.ts';
 import { backupHandlers } from './backup.ts';
+import { blobHandlers } from './blob.ts';
 import { counterHandlers } from './counter.ts';
 import { dlqHandlers } from './dlq.ts';
 import { electionHandlers } from './election.ts';
@@ -28,6 +29,7 @@ export function createHandlers(daemon: Daemon, { pid, onStop }: HandlerOptions):
   return {
     ...agentHandlers(daemon, { pid, onStop }),
     ...backupHandlers(daemon),
+    ...blobHandlers(daemon),
     ...meshHandlers(daemon, onStop),
     ...nodeHandlers(daemon),
     ...groupHandlers(daemon),

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { agentMethods } from './agent.ts';
 import { backupMethods } from './backup.ts';
+import { blobMethods } from './blob.ts';
 import { counterMethods } from './counter.ts';
 import { dlqMethods } from './dlq.ts';
 import { electionMethods } from './election.ts';
@@ -20,6 +21,7 @@ import { workerMethods } from './worker.ts';
 export const METHODS = {
   ...agentMethods,
   ...backupMethods,
+  ...blobMethods,
   ...meshMethods,
   ...jobMethods,
   ...queueMethods,

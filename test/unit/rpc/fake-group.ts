@@ -8,6 +8,8 @@ import {
   silentLogger,
 } from '../../../src/base/index.ts';
 import { OsClock } from '../../../src/base/os-clock.ts';
+import { OsCrypto } from '../../../src/base/os-crypto.ts';
+import { BlobStore, Blobs, MemoryBlobDisk } from '../../../src/blobs/index.ts';
 import { ClaimKeeper } from '../../../src/lease/claim-keeper.ts';
 import {
   type GroupClient,
@@ -100,6 +102,26 @@ export function createFakeGroup(self: PeerId, modules: readonly MachineModule[])
   return { client, leadership, clock, kvWatcher, reads };
 }
 
+/** Blobs of a node that nobody is linked to. */
+function fakeBlobs(self: PeerId, clock: OsClock): Blobs {
+  const random = new SeededRandom(3);
+  const parts = { clock, random, crypto: new OsCrypto(), log: silentLogger };
+  const nothing = { [Symbol.dispose]: () => undefined };
+  const messenger = { connected: () => [], onPeer: () => nothing, handle: () => nothing };
+  return new Blobs(
+    {
+      ...parts,
+      self,
+      messenger: messenger as unknown as Messenger,
+      store: new BlobStore({ ...parts, disk: new MemoryBlobDisk() }, { quotaBytes: 8 * 2 ** 20 }),
+      onFailure: (error) => {
+        throw error;
+      },
+    },
+    { fetch: { patienceMs: 0 } },
+  );
+}
+
 /** As much of a daemon as the handlers of agreed state need. What a leader does runs from the first call until it is disposed. */
 export function createFakeDaemon(
   self: PeerId,
@@ -111,6 +133,7 @@ export function createFakeDaemon(
   const platform = { clock, random: new SeededRandom(clock.wallMs()), logger: silentLogger };
   const node = {
     self,
+    blobs: fakeBlobs(self, clock),
     get group() {
       leading ??= [new ClaimKeeper(leadership, parts), expireLeases(leadership, parts)];
       return { client, kvWatcher, reads };

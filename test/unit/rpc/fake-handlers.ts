@@ -1,3 +1,4 @@
+import { blobHandlers } from '../../../src/agent/handlers/blob.ts';
 import { counterHandlers } from '../../../src/agent/handlers/counter.ts';
 import { dlqHandlers } from '../../../src/agent/handlers/dlq.ts';
 import { electionHandlers } from '../../../src/agent/handlers/election.ts';
@@ -187,6 +188,7 @@ export function createFakeAgent(): FakeAgent {
 
   const kv = kvHandlers(daemon);
   const handlers: Handlers = {
+    ...blobHandlers(daemon),
     ...leaseHandlers(daemon),
     ...lockHandlers(daemon),
     ...electionHandlers(daemon),
