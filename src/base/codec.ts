@@ -5,9 +5,21 @@ import { isPlainMessagePack } from './msgpack-shape.ts';
 // Plain maps, no shared structure table: a record written today must be readable by a process that never saw this one.
 const packr = new Packr({ useRecords: false, moreTypes: false, int64AsType: 'number', copyBuffers: true });
 
-/** @returns `value` as MessagePack. `undefined` properties are kept out by the caller; Maps, Dates and classes are not for the wire. */
+/** What short values are written into, one after the other; each is a view of it. Unit: bytes. */
+const WORKING_BYTES = 32 * 2 ** 10;
+/** A working buffer that a long value has made longer than this is let go of. Unit: bytes. */
+const GROWN_BYTES = 64 * 2 ** 10;
+
+/**
+ * What is returned holds no more than {@link GROWN_BYTES} of memory beside itself. A long value stretches the encoder's buffer to four
+ * times its length, and were that kept, every short value written into it later would hold megabytes for as long as it lives.
+ * @returns `value` as MessagePack. `undefined` properties are kept out by the caller; Maps, Dates and classes are not for the wire.
+ */
 export function encode(value: unknown): Uint8Array {
-  return packr.pack(value);
+  const bytes = packr.pack(value);
+  if (bytes.buffer.byteLength <= GROWN_BYTES) return bytes;
+  packr.useBuffer(Buffer.allocUnsafeSlow(WORKING_BYTES));
+  return Buffer.from(bytes);
 }
 
 /**

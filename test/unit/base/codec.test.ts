@@ -20,6 +20,28 @@ describe('codec', () => {
     fc.assert(fc.property(plain, (value) => assert.deepEqual(decode(encode(value)), value)));
   });
 
+  it('gives a short value little memory to hold, however long the values before it were', () => {
+    for (const length of [100, 20_000, 3_000_000, 100, 600_000, 100, 100]) {
+      const bytes = encode(Buffer.alloc(length, 7));
+      assert.deepEqual(decode(bytes), Buffer.alloc(length, 7));
+      const heldBytes = bytes.buffer.byteLength - bytes.length;
+      assert.ok(heldBytes <= 64 * 2 ** 10, `${length} bytes hold ${heldBytes} more`);
+    }
+  });
+
+  it('leaves what it returned as it was, whatever is encoded later', () => {
+    const length = fc.oneof(fc.nat(500), fc.nat(200_000));
+    const value = fc.tuple(length, fc.nat(255)).map(([bytes, fill]) => Buffer.alloc(bytes, fill));
+    const several = fc.array(value, { minLength: 2, maxLength: 20 });
+    fc.assert(
+      fc.property(several, (values) => {
+        const encoded = values.map((each) => encode(each));
+        assert.deepEqual(encoded.map(decode), values);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
   it('makes of foreign bytes plain data, or an INVALID_REQUEST, and nothing else', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => {
