@@ -48,5 +48,6 @@ export interface Platform {
     readonly transport: Transport;
   }): readonly DiscoverySource[];
   /** For simulations only: modules that watch what is applied, a log that is cut early, or a planted fault. @default what the daemon runs with */
-  readonly trial?: Partial<Pick<GroupComponents, 'modules' | 'commitRule'>> & Pick<GroupOptions, 'replica'>;
+  readonly trial?: Partial<Pick<GroupComponents, 'modules' | 'commitRule' | 'isHashed'>> &
+    Pick<GroupOptions, 'replica'>;
 }

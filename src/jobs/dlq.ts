@@ -6,7 +6,7 @@ import type { LiveIndex } from './live-index.ts';
 import { type ApplyContext, type Key, prefixEnd, type QueryContext } from './machine-port.ts';
 import { resolveRecord } from './queries.ts';
 import type { JobError, JobRecord } from './record.ts';
-import { deleteRecord, findRecord } from './record-store.ts';
+import { deleteRecord, findRecord, rowsOf } from './record-store.ts';
 import { applyRetry } from './rerun.ts';
 
 /** Dead jobs that one command moves, or one page shows, at most. */
@@ -163,7 +163,7 @@ function* deadJobs(
   const prefix = deadPrefix(...narrowest(wanted));
   const to = before === undefined ? prefixEnd(prefix) : prefix + before;
   const range = { from: prefix, to, reverse: isNewestFirst };
-  for (const [key, id] of context.table<string>('dead').range(range)) {
+  for (const [key, id] of rowsOf<string>(context, 'dead').range(range)) {
     const record = findRecord(context, id);
     if (record !== undefined) yield { place: key.slice(-DEAD_SUFFIX_BYTES), record };
   }

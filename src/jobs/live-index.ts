@@ -1,6 +1,7 @@
 import { FinishedCounts } from './finished-counts.ts';
+import { LateRows } from './late-rows.ts';
 import { LimitBook } from './limits.ts';
-import { type Derived, type Key, numberKey, SortedKeys } from './machine-port.ts';
+import { type Derived, type Key, numberKey, SortedKeys, type Volume } from './machine-port.ts';
 import { isFinal, type JobRecord, type JobState } from './record.ts';
 import { RecordCache } from './record-cache.ts';
 import { SPEC_BASE } from './spec.ts';
@@ -48,12 +49,17 @@ export class LiveIndex implements Derived {
   readonly tallies = new Tallies();
   readonly limits = new LimitBook();
   readonly finished = new FinishedCounts();
+  readonly late = new LateRows();
   /** Position of the last move of a job; undefined when there was none since this was made. */
   changedAt: number | undefined;
   #undo: Undo[] = [];
   #counted: (readonly [record: JobRecord, change: 1 | -1])[] = [];
   #touched: string[] = [];
   #spent = 0;
+
+  get behind(): Volume {
+    return this.late.volume;
+  }
 
   begin(): void {
     this.#undo = [];
@@ -63,10 +69,12 @@ export class LiveIndex implements Derived {
     if (this.#left.size > 0) this.#forgetEmpty();
     this.limits.begin();
     this.finished.begin();
+    this.late.begin();
   }
 
   commit(): void {
     this.begin();
+    this.late.commit();
   }
 
   rollback(): void {
@@ -78,8 +86,9 @@ export class LiveIndex implements Derived {
     for (const [record, change] of this.#counted) this.tallies.add(record, change === 1 ? -1 : 1);
     this.limits.rollback();
     this.finished.rollback();
+    this.late.rollback();
     for (const id of this.#touched) this.#cache.drop(id);
-    this.begin();
+    this.commit();
   }
 
   /** Takes over that `before` became `after`; either may be missing. */

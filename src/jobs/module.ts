@@ -23,6 +23,7 @@ import { applySettle } from './settle.ts';
 import { GROUP_NODES_LIMIT } from './spec.ts';
 import { applySubmit, parseSubmit } from './submit.ts';
 import { applyPurge, applyRelease, nextDueMs, nextExpiryMs } from './upkeep.ts';
+import { writeBehind } from './write-behind.ts';
 
 /** Reports in one command. */
 const SETTLE_LIMIT = 10_000;
@@ -121,6 +122,7 @@ export const jobsModule: MachineModule = {
       apply: (_body, context) => applyPurge(context),
     },
   }),
+  writeBehind,
   queries: {
     get: { parse: parseWith(jobName), run: runGet },
     list: { parse: parseWith(listSchema), run: runList },

@@ -5,7 +5,7 @@ import { type JobView, jobView } from './job-view.ts';
 import { type LiveIndex, type Owner, type Placed, placeKey } from './live-index.ts';
 import { type ApplyContext, type Key, keyText, type QueryContext, textKey } from './machine-port.ts';
 import { isFinal, type JobRecord, type JobState } from './record.ts';
-import { endedPrefix, findRecord } from './record-store.ts';
+import { endedPrefix, findRecord, rowsOf } from './record-store.ts';
 import { SPEC_BASE } from './spec.ts';
 
 export const LIST_LIMIT = 1_000;
@@ -130,7 +130,7 @@ function linesOfOwner(
 }
 
 function* allIds(context: QueryContext, before: Key): Iterable<string> {
-  for (const [, id] of context.table<string>('order').range({ from: '', to: before, reverse: true }))
+  for (const [, id] of rowsOf<string>(context, 'order').range({ from: '', to: before, reverse: true }))
     yield id;
 }
 
@@ -168,7 +168,7 @@ function* endedLine(
   before: Key,
 ): Iterable<Placed> {
   const range = { from: prefix, to: prefix + before, reverse: true };
-  for (const [key, id] of context.table<string>(table).range(range))
+  for (const [key, id] of rowsOf<string>(context, table).range(range))
     yield { place: key.slice(prefix.length), id };
 }
 
@@ -183,7 +183,7 @@ function matches({ spec, state }: JobRecord, query: z.output<typeof listSchema>)
 }
 
 function lastRecord(context: ApplyContext | QueryContext): JobRecord | undefined {
-  for (const [, id] of context.table<string>('order').range({ reverse: true, limit: 1 }))
+  for (const [, id] of rowsOf<string>(context, 'order').range({ reverse: true, limit: 1 }))
     return findRecord(context, id);
   return undefined;
 }
@@ -191,7 +191,7 @@ function lastRecord(context: ApplyContext | QueryContext): JobRecord | undefined
 function onlyWithPrefix(context: ApplyContext | QueryContext, prefix: string): JobRecord | undefined {
   if (prefix === '') return undefined;
   const range = { prefix: textKey(prefix), limit: 2 };
-  const found = Array.from(context.table('specs').range(range), ([key]) => keyText(key));
+  const found = Array.from(rowsOf(context, 'specs').range(range), ([key]) => keyText(key));
   const [first] = found;
   if (first === undefined) return undefined;
   if (found.length === 1) return findRecord(context, first);

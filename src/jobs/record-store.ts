@@ -8,6 +8,7 @@ import {
   keyText,
   numberKey,
   type QueryContext,
+  type ReadonlyTable,
   textKey,
 } from './machine-port.ts';
 import {
@@ -23,7 +24,8 @@ import { checkMove } from './states.ts';
 
 /**
  * Where jobs are kept. A spec is written once; what changes of an unfinished job is a short row in `live`, and moves to `done` when the job
- * is final. Indexes over unfinished jobs are in memory (`live-index.ts`), those over finished ones are tables.
+ * is final. Indexes over unfinished jobs are in memory (`live-index.ts`), those over finished ones are tables. Rows of records, and what
+ * follows from them, are written behind (`write-behind.ts`).
  *
  * - J1 All indexes are a function of the records: each move changes record and indexes in one command.
  */
@@ -68,6 +70,8 @@ export function findRecord(context: Context, id: string): JobRecord | undefined 
   const index = context.derived<LiveIndex>();
   const cached = index.cached(id);
   if (cached !== undefined) return cached;
+  const late = index.late.find(id);
+  if (late !== undefined) return late.now;
   const key = textKey(id);
   const spec = context.table<PackedSpec>('specs').get(key);
   if (spec === undefined) return undefined;
@@ -78,17 +82,14 @@ export function findRecord(context: Context, id: string): JobRecord | undefined 
 /** J1. @param before the record as it was found; undefined for a new job. */
 export function putRecord(context: ApplyContext, moved: JobRecord, before: JobRecord | undefined): void {
   checkMove(moved.id, before?.state ?? null, moved.state);
-  const key = textKey(moved.id);
   const kept = moved.state === 'dead' ? keptWhileDead(context, moved) : moved;
-  const record = before === undefined ? { ...kept, specBytes: putNew(context, kept, key) } : kept;
+  const spec = before === undefined ? newSpec(context, kept) : undefined;
+  const record = spec === undefined ? kept : { ...kept, specBytes: spec.length };
   const isOver = isFinal(record.state);
-  const wasOver = before !== undefined && isFinal(before.state);
-  const rowBytes = context.table<PackedRecord>(isOver ? 'done' : 'live').put(key, packRecord(record));
-  const bytes = record.specBytes + rowBytes;
-  if (before !== undefined && isOver !== wasOver) context.table(wasOver ? 'done' : 'live').delete(key);
-  if (wasOver) deleteEnded(context, before);
-  if (isOver) putEnded(context, record, bytes);
   const index = context.derived<LiveIndex>();
+  const bytes = writeLater(context, record, before, spec);
+  if (before !== undefined && isFinal(before.state)) countFinal(context, before, -1, null);
+  if (isOver) countFinal(context, record, 1, bytes); // Q7
   index.move(before, record);
   index.changedAt = context.position;
   if (isOver) index.drop(record.id);
@@ -105,28 +106,38 @@ export function putRecord(context: ApplyContext, moved: JobRecord, before: JobRe
 
 /** Keeps a final record until later. */
 export function postpone(context: ApplyContext, record: JobRecord, expiresGroupMs: number): void {
-  deleteEnded(context, record);
   const after = { ...record, expiresGroupMs };
-  const rowBytes = context.table<PackedRecord>('done').put(textKey(record.id), packRecord(after));
-  putEnded(context, after, record.specBytes + rowBytes);
+  countFinal(context, record, -1, null);
+  countFinal(context, after, 1, writeLater(context, after, record, undefined));
 }
 
 export function deleteRecord(context: ApplyContext, record: JobRecord): void {
-  const key = textKey(record.id);
+  const { id } = record;
   const { idempotencyKey } = record.spec;
-  context.table('specs').delete(key);
-  context.table(isFinal(record.state) ? 'done' : 'live').delete(key);
-  context.table('order').delete(placeKey(record));
+  const index = context.derived<LiveIndex>();
   if (idempotencyKey !== null) context.table('idempotency').delete(textKey(idempotencyKey));
-  if (isFinal(record.state)) deleteEnded(context, record);
-  context.derived<LiveIndex>().move(record, undefined);
-  context.derived<LiveIndex>().drop(record.id);
+  if (isFinal(record.state)) countFinal(context, record, -1, null);
+  const late = index.late.find(id);
+  const written = late === undefined ? record : late.written;
+  context.compare?.([id]);
+  if (written === undefined) index.late.drop(id);
+  else index.late.set(id, { written, now: undefined, spec: undefined, row: undefined });
+  index.move(record, undefined);
+  index.drop(id);
+}
+
+/** @returns a table of rows that are written behind, up to date: for all who look at more than one record. */
+export function rowsOf<V>(context: Pick<Context, 'table' | 'catchUp'>, table: TableName): ReadonlyTable<V> {
+  context.catchUp();
+  return context.table<V>(table);
 }
 
 /** Every unfinished job, for making indexes anew. */
-export function* liveRecords(context: Pick<Context, 'table'>): Generator<JobRecord, void, undefined> {
+export function* liveRecords(
+  context: Pick<Context, 'table' | 'catchUp'>,
+): Generator<JobRecord, void, undefined> {
   const specs = context.table<PackedSpec>('specs');
-  for (const [key, packed] of context.table<PackedRecord>('live').range({})) {
+  for (const [key, packed] of rowsOf<PackedRecord>(context, 'live').range({})) {
     yield unpackRecord(keyText(key), unpackSpec(specs.get(key) as PackedSpec), packed);
   }
 }
@@ -136,20 +147,37 @@ export function endedPrefix(state: JobRecord['state']): Key {
   return `${state}/`;
 }
 
-function putNew(context: ApplyContext, record: JobRecord, key: Key): number {
-  const { id, spec } = record;
-  const bytes = context.table<PackedSpec>('specs').put(key, packSpec(spec));
-  context.table<string>('order').put(placeKey(record), id);
+/** @returns the spec as it will be stored. The key that names the job is taken at once: the next submit may ask for it. */
+function newSpec(context: ApplyContext, { id, spec }: JobRecord): Uint8Array {
   if (spec.idempotencyKey !== null)
     context.table<string>('idempotency').put(textKey(spec.idempotencyKey), id);
-  return bytes;
+  return context.table<PackedSpec>('specs').encode(textKey(id), packSpec(spec));
 }
 
-function putEnded(context: ApplyContext, record: JobRecord, bytes: number): void {
-  context.table<string>('ended').put(endedKey(record), record.id);
-  context.table<string>('expiring').put(numberKey(record.expiresGroupMs ?? 0) + record.id, record.id);
-  for (const { table, key } of endedKeysOf(record)) context.table<string>(table).put(key, record.id);
-  countFinal(context, record, 1, bytes); // Q7
+/** About what a row takes that nothing was told of yet. Unit: bytes. */
+const SMALL_ROW_BYTES = 128;
+
+/** @returns the size of record and spec: exact for a final one, about it where no one needs to know. Unit: bytes. */
+function writeLater(
+  context: ApplyContext,
+  record: JobRecord,
+  before: JobRecord | undefined,
+  spec: Uint8Array | undefined,
+): number {
+  const { late } = context.derived<LiveIndex>();
+  const packed = isSmall(record) ? undefined : packRecord(record);
+  const row = packed && context.table<PackedRecord>(tableOf(record)).encode(textKey(record.id), packed);
+  const known = late.find(record.id);
+  const written = known === undefined ? before : known.written;
+  context.compare?.([record.id, packed ?? packRecord(record)]);
+  late.set(record.id, { written, now: record, spec: spec ?? known?.spec, row });
+  return record.specBytes + (row?.length ?? SMALL_ROW_BYTES);
+}
+
+/** An unfinished record that nobody has told anything of is a few numbers, and needs no look at its size. */
+function isSmall({ state, history, result, error, cancelReason, ending, unmet }: JobRecord): boolean {
+  const isUntold = history.length === 0 && result === null && error === null;
+  return !isFinal(state) && isUntold && cancelReason === null && ending === null && unmet.length === 0;
 }
 
 /** @param bytes as stored; null to find out. */
@@ -173,11 +201,9 @@ function keptWhileDead(context: ApplyContext, record: JobRecord): JobRecord {
   return { ...record, expiresGroupMs: Math.max(record.expiresGroupMs ?? 0, context.groupMs + keptMs) };
 }
 
-function deleteEnded(context: ApplyContext, record: JobRecord): void {
-  context.table<string>('ended').delete(endedKey(record));
-  context.table<string>('expiring').delete(numberKey(record.expiresGroupMs ?? 0) + record.id);
-  for (const { table, key } of endedKeysOf(record)) context.table<string>(table).delete(key);
-  countFinal(context, record, -1, null);
+/** @returns the table that holds the row of a record. */
+export function tableOf({ state }: JobRecord): 'live' | 'done' {
+  return isFinal(state) ? 'done' : 'live';
 }
 
 function endedKey(record: JobRecord): Key {

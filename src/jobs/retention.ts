@@ -2,7 +2,7 @@ import { endedOfPrefix } from './ended-index.ts';
 import type { LiveIndex } from './live-index.ts';
 import { type ApplyContext, type Key, prefixEnd, type QueryContext } from './machine-port.ts';
 import type { JobRecord } from './record.ts';
-import { deleteRecord, endedPrefix, findRecord } from './record-store.ts';
+import { deleteRecord, endedPrefix, findRecord, rowsOf } from './record-store.ts';
 
 /** What is kept of finished jobs is bounded by these; dead ones go by their age alone. */
 const COUNTED = ['succeeded', 'cancelled', 'skipped'] as const;
@@ -98,5 +98,8 @@ function oldest(context: ApplyContext, queue: string): string[] {
 /** @returns the first places of one line with their ids. */
 function rows(context: ApplyContext, table: 'ended' | 'endedOf', prefix: Key): [place: Key, id: string][] {
   const range = { from: prefix, to: prefixEnd(prefix), limit: LOOK_LIMIT };
-  return Array.from(context.table<string>(table).range(range), ([key, id]) => [key.slice(prefix.length), id]);
+  return Array.from(rowsOf<string>(context, table).range(range), ([key, id]) => [
+    key.slice(prefix.length),
+    id,
+  ]);
 }

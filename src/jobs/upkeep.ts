@@ -3,7 +3,7 @@ import type { LiveIndex } from './live-index.ts';
 import { type ApplyContext, keyNumber, numberKey, type QueryContext } from './machine-port.ts';
 import { ended, ready } from './moves.ts';
 import { isFinal, type JobError, type JobRecord } from './record.ts';
-import { deleteRecord, findRecord, postpone } from './record-store.ts';
+import { deleteRecord, findRecord, postpone, rowsOf } from './record-store.ts';
 import { hasExcess, removeExcess } from './retention.ts';
 
 /** One command moves so many at most; the leader proposes again while more are due. */
@@ -58,7 +58,7 @@ function afterInstant(record: JobRecord, context: ApplyContext): JobRecord {
  */
 export function applyPurge(context: ApplyContext): { readonly purged: number; readonly isMore: boolean } {
   const range = { to: numberKey(context.groupMs + 1), limit: BATCH_LIMIT };
-  const expired = Array.from(context.table<string>('expiring').range(range), ([, id]) => id);
+  const expired = Array.from(rowsOf<string>(context, 'expiring').range(range), ([, id]) => id);
   for (const id of expired) {
     const record = findRecord(context, id);
     if (record === undefined) continue;
@@ -92,6 +92,6 @@ export function nextDueMs(context: QueryContext): number | null {
 /** @returns group time at which the next final record is to be removed; null when none is. */
 export function nextExpiryMs(context: QueryContext): number | null {
   if (hasExcess(context)) return context.groupMs;
-  for (const [key] of context.table<string>('expiring').range({ limit: 1 })) return keyNumber(key);
+  for (const [key] of rowsOf<string>(context, 'expiring').range({ limit: 1 })) return keyNumber(key);
   return null;
 }

@@ -94,6 +94,8 @@ export interface GroupComponents {
   readonly observe?: () => readonly MemberObservation[];
   /** For simulations that plant a fault. */
   readonly commitRule?: CommitRule;
+  /** For simulations that compare replicas. @default false */
+  readonly isHashed?: boolean;
 }
 
 export interface GroupOptions {

@@ -23,6 +23,8 @@ export interface OpenComponents {
   readonly random: Random;
   readonly modules: readonly MachineModule[];
   readonly commitRule?: CommitRule;
+  /** Whether replicas can be compared by what they applied. */
+  readonly isHashed: boolean;
   readonly tickMs: number;
   /** Counts sleep: what a leader's lease runs on. Unit: ms. */
   readonly leaseMs: () => number;
@@ -30,12 +32,12 @@ export interface OpenComponents {
 
 /** @throws StorageFault `damaged` when the log or the tables do not hold together. */
 export function openReplicaState(components: OpenComponents): ReplicaState {
-  const { self, store, random, modules, commitRule, tickMs, leaseMs } = components;
+  const { self, store, random, modules, commitRule, isHashed, tickMs, leaseMs } = components;
   const buffer = new WriteBuffer(store);
   const log = new LogStore(buffer);
   const space = readSpace(buffer);
   const tables = new WriteBuffer(store);
-  const machine = new Machine({ store: tables, space, modules });
+  const machine = new Machine({ store: tables, space, modules, isHashed });
   requireTogether(log, {
     appliedIndex: machine.appliedIndex,
     commitIndex: readHardState(buffer).commitIndex,
@@ -83,8 +85,9 @@ const TABLE_BYTES = 4 * 2 ** 20;
 const FAR_BEHIND = 8;
 
 /** Whether the tables have waited long enough: what changes again soon is written once. */
-export function areTablesDue({ tables }: ReplicaState, times = 1): boolean {
-  return tables.openCount >= TABLE_WRITES * times || tables.openBytes >= TABLE_BYTES * times;
+export function areTablesDue({ tables, machine }: ReplicaState, times = 1): boolean {
+  const { writes, bytes } = machine.behind;
+  return tables.openCount + writes >= TABLE_WRITES * times || tables.openBytes + bytes >= TABLE_BYTES * times;
 }
 
 export function areTablesFarBehind(state: ReplicaState): boolean {

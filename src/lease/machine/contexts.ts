@@ -27,7 +27,9 @@ export class ModuleContext implements ApplyContext {
   readonly #moment: Moment;
   readonly #readers: TableReaders;
   readonly #tables: ReadonlyMap<string, Table<unknown>>;
+  readonly #catchUp: () => void;
   facts: Fact[] = [];
+  readonly compare: ApplyContext['compare'];
 
   constructor(
     module: MachineModule,
@@ -38,6 +40,8 @@ export class ModuleContext implements ApplyContext {
     this.#module = module.name;
     this.#moment = moment;
     this.#readers = readers;
+    this.#catchUp = () => readers.catchUp(module.name);
+    this.compare = hash.isOn ? (value) => hash.addText(JSON.stringify(value)) : undefined;
     this.#tables = new Map(
       module.tables.map((name) => [
         name,
@@ -72,6 +76,10 @@ export class ModuleContext implements ApplyContext {
     return this.#readers.table<V>(module, table);
   }
 
+  catchUp(): void {
+    this.#catchUp();
+  }
+
   emit(fact: { readonly type: string; readonly [field: string]: unknown }): void {
     this.facts.push({ ...fact, module: this.#module });
   }
@@ -84,6 +92,7 @@ export class TableReaders {
   readonly #schema: Schema;
   readonly #made = new Map<string, ReadTable<unknown>>();
   readonly #derived = new Map<string, Derived>();
+  readonly #behind = new Map<string, () => void>();
 
   constructor(store: StoreView, space: Key, schema: Schema) {
     this.#store = store;
@@ -106,7 +115,24 @@ export class TableReaders {
 
   /** Builds what the module derives from its tables as they are now. */
   derive({ name, derive }: MachineModule): void {
-    if (derive !== undefined) this.#derived.set(name, derive({ table: (table) => this.table(name, table) }));
+    if (derive !== undefined)
+      this.#derived.set(
+        name,
+        derive({ table: (table) => this.table(name, table), catchUp: () => undefined }),
+      );
+  }
+
+  /** @param write brings the tables of the module up to date. */
+  writesBehind(module: string, write: () => void): void {
+    this.#behind.set(module, write);
+  }
+
+  catchUp(module: string): void {
+    this.#behind.get(module)?.();
+  }
+
+  catchUpAll(): void {
+    for (const write of this.#behind.values()) write();
   }
 
   derived<D extends Derived>(module: string): D {
@@ -122,6 +148,7 @@ export class TableReaders {
       table: (name) => this.table(module, name),
       derived: () => this.derived(module),
       read: (other, name) => this.table(other, name),
+      catchUp: () => this.catchUp(module),
     };
   }
 }

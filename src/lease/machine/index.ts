@@ -68,6 +68,7 @@ export type {
   ReadonlyTable,
   Table,
   TableRange,
+  Volume,
 } from './module.ts';
 export {
   type CommandOutcome,

@@ -13,6 +13,7 @@ import type {
   QueryContext,
   QueryKind,
   Reaction,
+  Volume,
 } from './module.ts';
 import { accepted, type CommandOutcome, refused } from './outcome.ts';
 import { RequestIds } from './request-ids.ts';
@@ -34,6 +35,8 @@ export interface MachineComponents {
   /** Prefix of all keys of this machine. */
   readonly space: Key;
   readonly modules: readonly MachineModule[];
+  /** Whether `hash` tells replicas apart, which costs a checksum a write. @default true */
+  readonly isHashed?: boolean;
 }
 
 export interface AppliedEntry {
@@ -78,11 +81,11 @@ export class Machine {
   readonly #parsed = new WeakMap<Uint8Array, { readonly value: unknown }>();
   #isStateSaved = true;
 
-  constructor({ store, space, modules }: MachineComponents) {
+  constructor({ store, space, modules, isHashed = true }: MachineComponents) {
     this.#store = store;
     this.#space = space;
     this.#state = readState(store, space);
-    this.#hash = new WriteHash(space);
+    this.#hash = new WriteHash(space, isHashed);
     this.#hash.value = this.#state.hash;
     const all = [hostModule(this.#state), ...modules];
     this.#modules = new Map(all.map((module) => [module.name, module]));
@@ -101,12 +104,22 @@ export class Machine {
       this.#readers.derive(module);
       if (module.derive !== undefined) this.#derived.set(module.name, this.#readers.derived(module.name));
     }
+    for (const module of modules) this.#writeBehind(module);
     this.#reactions = this.#gatherReactions(modules);
     this.#entryEnds = modules.flatMap(({ name, endEntry }) =>
       endEntry === undefined ? [] : [{ end: endEntry, context: this.#contexts.get(name) as ModuleContext }],
     );
     this.#clients = new ClientOutcomes(store, space, this.#hash);
     this.#requestIds = new RequestIds(store, space, this.#hash);
+  }
+
+  /** What is written behind was compared when it changed: when it is written differs from replica to replica. */
+  #writeBehind(module: MachineModule): void {
+    const { writeBehind } = module;
+    if (writeBehind === undefined) return;
+    const parts = { store: this.#store, space: this.#space, hash: new WriteHash(this.#space, false) };
+    const context = new ModuleContext(module, parts, this.#moment, this.#readers);
+    this.#readers.writesBehind(module.name, () => writeBehind(context));
   }
 
   #gatherReactions(modules: readonly MachineModule[]): ReadonlyMap<string, readonly ModuleReactions[]> {
@@ -153,7 +166,7 @@ export class Machine {
     return this.#state.version;
   }
 
-  /** Of everything applied so far; equal on all replicas at equal applied indexes. */
+  /** Of everything applied so far; equal on all replicas at equal applied indexes. Says nothing where it is not kept. */
   get hash(): number {
     return this.#hash.value;
   }
@@ -174,9 +187,21 @@ export class Machine {
     return applied;
   }
 
+  /** What is not even in the buffer of the store. */
+  get behind(): Volume {
+    let writes = 0;
+    let bytes = 0;
+    for (const { behind } of this.#derived.values()) {
+      writes += behind?.writes ?? 0;
+      bytes += behind?.bytes ?? 0;
+    }
+    return { writes, bytes };
+  }
+
   /** A3: called before every flush, so that the tables never reach the disk without the index they stand for. */
   saveState(): void {
     if (this.#isStateSaved) return;
+    this.#readers.catchUpAll();
     this.#state.hash = this.#hash.value;
     this.#store.put(stateKey(this.#space), encodeState(this.#state));
     this.#isStateSaved = true;

@@ -3,8 +3,14 @@ import type { Key } from '../../storage/index.ts';
 /** One table of a module, seen from inside `apply`: reads see the writes of this very command. Values are plain data. */
 export interface Table<V> {
   get(key: Key): V | undefined;
-  /** @returns the size of the stored value, in bytes. */
+  /** @returns the size of the stored value, in bytes. @throws as {@link Table.encode}. */
   put(key: Key, value: V): number;
+  /**
+   * The value as it would be stored, for `putEncoded`.
+   * @throws AspenError RESOURCE_EXHAUSTED, INVALID_PARAMS naming the limit: a refusal, the same on every replica.
+   */
+  encode(key: Key, value: V): Uint8Array;
+  putEncoded(key: Key, bytes: Uint8Array): void;
   delete(key: Key): void;
   /** In key order (or reverse). Do not write to this table while iterating: collect first. */
   range(range: TableRange): Iterable<readonly [Key, V]>;
@@ -33,9 +39,17 @@ export interface Fact {
  * opens a scope before each command and takes back what a refused one changed.
  */
 export interface Derived {
+  /** What is left to be written behind. @default nothing */
+  readonly behind?: Volume;
   begin(): void;
   commit(): void;
   rollback(): void;
+}
+
+/** How much is to be written. */
+export interface Volume {
+  readonly writes: number;
+  readonly bytes: number;
 }
 
 /** All that `apply` may know. The same on every replica; no clock, no randomness, no environment. */
@@ -52,6 +66,10 @@ export interface ApplyContext {
   /** Tables of other modules, to read only. */
   read<V>(module: string, table: string): ReadonlyTable<V>;
   emit(fact: Omit<Fact, 'module'> & { readonly type: string }): void;
+  /** Brings the module's tables up to date with what it writes behind. */
+  catchUp(): void;
+  /** Adds what is written behind to what replicas are compared by; absent where nobody compares them. */
+  readonly compare: ((value: unknown) => void) | undefined;
 }
 
 /** What a query may know: applied state at one moment. */
@@ -62,6 +80,8 @@ export interface QueryContext {
   table<V>(name: string): ReadonlyTable<V>;
   derived<D extends Derived>(): D;
   read<V>(module: string, table: string): ReadonlyTable<V>;
+  /** Brings the module's tables up to date with what it writes behind. */
+  catchUp(): void;
 }
 
 /**
@@ -94,13 +114,18 @@ export interface MachineModule {
   readonly name: string;
   readonly tables: readonly string[];
   /** @param tables the module's own, as they are when a replica starts. */
-  readonly derive?: (tables: Pick<QueryContext, 'table'>) => Derived;
+  readonly derive?: (tables: Pick<QueryContext, 'table' | 'catchUp'>) => Derived;
   // biome-ignore lint/suspicious/noExplicitAny: each kind has its own body type; `parse` is what proves it
   readonly commands: Readonly<Record<string, CommandKind<any, unknown>>>;
   // biome-ignore lint/suspicious/noExplicitAny: as above
   readonly queries: Readonly<Record<string, QueryKind<any, unknown>>>;
   /** Called after the last command of each log entry, to write what its commands gathered. It may not refuse. */
   readonly endEntry?: (context: ApplyContext) => void;
+  /**
+   * Writes to its tables what commands changed in memory only, so that what changes again soon is written once. Called before the tables
+   * go to disk, and by `catchUp`. What a refused command caught up is taken back with the module's derived state.
+   */
+  readonly writeBehind?: (context: ApplyContext) => void;
   /** By module and type of fact. */
   readonly reactions?: Readonly<Record<string, Readonly<Record<string, Reaction>>>>;
 }

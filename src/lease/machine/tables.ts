@@ -18,19 +18,23 @@ export const VALUE_BYTES_LIMIT = 3.5 * 2 ** 20;
  */
 export class WriteHash {
   value = 0;
+  /** Where nobody compares replicas nothing is accumulated. */
+  readonly isOn: boolean;
   readonly #spaceLength: number;
 
-  constructor(space: Key) {
+  constructor(space: Key, isOn: boolean) {
     this.#spaceLength = space.length;
+    this.isOn = isOn;
   }
 
   add(key: Key, value: Uint8Array | undefined): void {
+    if (!this.isOn) return;
     const withKey = crc32(key.slice(this.#spaceLength), this.value);
     this.value = value === undefined ? crc32('\u0000deleted', withKey) : crc32(value, withKey);
   }
 
   addText(text: string): void {
-    this.value = crc32(text, this.value);
+    if (this.isOn) this.value = crc32(text, this.value);
   }
 }
 
@@ -55,8 +59,13 @@ export class StoredTable<V> implements Table<V> {
     return getValue<V>(this.#store, this.#prefix, key);
   }
 
-  /** @throws AspenError RESOURCE_EXHAUSTED, INVALID_PARAMS naming the limit: a refusal, the same on every replica. */
   put(key: Key, value: V): number {
+    const bytes = this.encode(key, value);
+    this.putEncoded(key, bytes);
+    return bytes.length;
+  }
+
+  encode(key: Key, value: V): Uint8Array {
     const full = this.#prefix + key;
     if (full.length > KEY_BYTES_LIMIT) {
       throw new AspenError(
@@ -73,9 +82,13 @@ export class StoredTable<V> implements Table<V> {
         { details: { limit: 'VALUE_BYTES_LIMIT' } },
       );
     }
+    return bytes;
+  }
+
+  putEncoded(key: Key, bytes: Uint8Array): void {
+    const full = this.#prefix + key;
     this.#hash.add(full, bytes);
     this.#store.put(full, bytes);
-    return bytes.length;
   }
 
   delete(key: Key): void {

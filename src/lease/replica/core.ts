@@ -29,6 +29,8 @@ export interface ReplicaComponents {
   /** Whether a peer's word about the group counts at all. @default everybody's */
   readonly mayVote?: (peerId: PeerId) => boolean;
   readonly commitRule?: CommitRule;
+  /** Whether replicas can be compared by what they applied, which costs a checksum a write: for simulations. @default false */
+  readonly isHashed?: boolean;
 }
 
 export interface ReplicaOptions extends ProposalQueueOptions, CompactionOptions {
@@ -103,6 +105,10 @@ export class ReplicaCore {
     return voters.length === 1 && voters[0] === this.components.self && outgoing.length === 0;
   }
 
+  get isHashed(): boolean {
+    return this.components.isHashed ?? false;
+  }
+
   /** Who leads, as this node knows it; null when nobody does, or this node itself. */
   get otherLeader(): PeerId | null {
     const { leader } = this.state.raft.state;
@@ -138,6 +144,11 @@ export class ReplicaCore {
 
   #open(): ReplicaState {
     const { tickMs = TICK_MS } = this.options;
-    return openReplicaState({ ...this.components, tickMs, leaseMs: () => this.waking.nowMs() });
+    return openReplicaState({
+      ...this.components,
+      isHashed: this.isHashed,
+      tickMs,
+      leaseMs: () => this.waking.nowMs(),
+    });
   }
 }

@@ -81,7 +81,12 @@ export class SnapshotsIn {
     this.#requireSame(state);
     state.space = space;
     state.tables = new WriteBuffer(this.#core.components.store);
-    state.machine = new Machine({ store: state.tables, space, modules: this.#core.components.modules });
+    state.machine = new Machine({
+      store: state.tables,
+      space,
+      modules: this.#core.components.modules,
+      isHashed: this.#core.isHashed,
+    });
     disk.adoptTables();
     state.raft.installSnapshot(meta);
     this.#core.log.info({ index: meta.index }, 'snapshot installed');

@@ -1,8 +1,7 @@
-import type { PackedRecord } from '../../../src/jobs/packing.ts';
 import { HISTORY_LIMIT, type JobRecord } from '../../../src/jobs/record.ts';
 import type { ApplyContext, Derived, MachineModule } from '../../../src/lease/machine/index.ts';
-import { keyText, textKey } from '../../../src/storage/index.ts';
-import { storedRecord, type TouchedJob } from './touched-jobs.ts';
+import { textKey } from '../../../src/storage/index.ts';
+import { liveRecords, storedRecord, type TouchedJob } from './touched-jobs.ts';
 
 /** Commands between two comparisons of the indexes with a rebuild, which reads every unfinished job. */
 const COMPARE_EVERY = 16;
@@ -125,10 +124,4 @@ export function indexDiffers({ derive }: MachineModule, context: ApplyContext): 
   const kept = JSON.stringify(context.derived<Described>().describe());
   const anew = JSON.stringify((derive(context) as Described).describe());
   return kept === anew ? [] : [`the indexes in memory differ from a rebuild: ${kept} instead of ${anew}`];
-}
-
-function liveRecords(context: ApplyContext): JobRecord[] {
-  return [...context.table<PackedRecord>('live').range({})].flatMap(
-    ([key]) => storedRecord(context, keyText(key)) ?? [],
-  );
 }

@@ -1,6 +1,7 @@
+import type { LiveIndex } from '../../../src/jobs/live-index.ts';
 import { type PackedRecord, type PackedSpec, unpackRecord, unpackSpec } from '../../../src/jobs/packing.ts';
-import type { JobRecord } from '../../../src/jobs/record.ts';
-import type { ApplyContext, Table } from '../../../src/lease/machine/index.ts';
+import { isFinal, type JobRecord } from '../../../src/jobs/record.ts';
+import type { ApplyContext } from '../../../src/lease/machine/index.ts';
 import { keyText, textKey } from '../../../src/storage/index.ts';
 
 /** A job that a command wrote. */
@@ -12,10 +13,10 @@ export interface TouchedJob {
   readonly is: JobRecord | undefined;
 }
 
-/** Where the parts of a record lie. */
-const RECORDS: ReadonlySet<string> = new Set(['specs', 'live', 'done']);
-
-/** The context of a command that remembers which records were written, and what they were before; whoever writes cannot hide it. */
+/**
+ * The context of a command that remembers which records were changed, and what they were before: rows are written behind, and every
+ * replica names a row before it changes it, so that replicas can be compared.
+ */
 export class TouchedJobs {
   readonly context: ApplyContext;
   readonly #plain: ApplyContext;
@@ -27,45 +28,38 @@ export class TouchedJobs {
       position: plain.position,
       groupMs: plain.groupMs,
       wallMs: plain.wallMs,
-      table: <V>(name: string) => (RECORDS.has(name) ? this.#watched<V>(name) : plain.table<V>(name)),
+      table: (name) => plain.table(name),
       derived: () => plain.derived(),
       read: (module, table) => plain.read(module, table),
+      catchUp: () => plain.catchUp(),
+      compare: (row) => {
+        this.#remember((row as readonly [job: string])[0]);
+        plain.compare?.(row);
+      },
       emit: (fact) => plain.emit(fact),
     };
   }
 
   all(): TouchedJob[] {
-    return [...this.#before].map(([key, was]) => ({
-      job: keyText(key),
-      was,
-      is: storedAt(this.#plain, key),
-    }));
+    return [...this.#before].map(([job, was]) => ({ job, was, is: storedRecord(this.#plain, job) }));
   }
 
-  #watched<V>(name: string): Table<V> {
-    const table = this.#plain.table<V>(name);
-    return {
-      get: (key) => table.get(key),
-      range: (range) => table.range(range),
-      put: (key, value) => {
-        this.#remember(key);
-        return table.put(key, value);
-      },
-      delete: (key) => {
-        this.#remember(key);
-        table.delete(key);
-      },
-    };
-  }
-
-  #remember(key: string): void {
-    if (!this.#before.has(key)) this.#before.set(key, storedAt(this.#plain, key));
+  #remember(job: string): void {
+    if (!this.#before.has(job)) this.#before.set(job, storedRecord(this.#plain, job));
   }
 }
 
-/** The record as the tables have it, past whatever the module keeps in memory. */
+/** The record as the tables have it, or will have it once what is written behind has reached them. */
 export function storedRecord(context: ApplyContext, job: string): JobRecord | undefined {
-  return storedAt(context, textKey(job));
+  const late = context.derived<LiveIndex>().late.find(job);
+  return late === undefined ? storedAt(context, textKey(job)) : late.now;
+}
+
+/** Every unfinished record, as {@link storedRecord}. */
+export function liveRecords(context: ApplyContext): JobRecord[] {
+  const written = Array.from(context.table<PackedRecord>('live').range({}), ([key]) => keyText(key));
+  const jobs = new Set([...written, ...context.derived<LiveIndex>().late.ids()]);
+  return [...jobs].flatMap((job) => storedRecord(context, job) ?? []).filter(({ state }) => !isFinal(state));
 }
 
 function storedAt(context: ApplyContext, key: string): JobRecord | undefined {

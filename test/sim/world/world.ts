@@ -99,6 +99,7 @@ export class World {
     this.links = new LinkFaults(this.random.fork(), CALM_LINKS);
     this.log = new CollectedLog(this.scheduler, (line) => this.note(line));
     const trial: Platform['trial'] = {
+      isHashed: true,
       modules: [watchJobs(bug.jobs?.(jobsModule) ?? jobsModule, this.#jobMoves())],
       ...(bug.commitRule !== undefined && { commitRule: bug.commitRule }),
       ...(keptEntries !== undefined && { replica: { keepEntries: keptEntries, dropEntries: 1 } }),

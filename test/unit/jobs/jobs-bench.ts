@@ -10,7 +10,13 @@ import {
 } from '../../../src/jobs/index.ts';
 import type { LiveIndex } from '../../../src/jobs/live-index.ts';
 import { isFinal, type JobRecord } from '../../../src/jobs/record.ts';
-import { findRecord, indexKeysOf, storedBytes, type TableName } from '../../../src/jobs/record-store.ts';
+import {
+  findRecord,
+  indexKeysOf,
+  rowsOf,
+  storedBytes,
+  type TableName,
+} from '../../../src/jobs/record-store.ts';
 import type { AttemptRef } from '../../../src/jobs/settle.ts';
 import { type CommandOutcome, sessionsModule } from '../../../src/lease/machine/index.ts';
 import { Bench, codeOf, resultOf } from '../lease/machine/support.ts';
@@ -77,12 +83,12 @@ export class JobsBench extends Bench {
   }
 
   records(): JobRecord[] {
-    const range = this.machine.read('jobs').table('specs').range({});
+    const range = rowsOf(this.machine.read('jobs'), 'specs').range({});
     return Array.from(range, ([id]) => this.record(id) as JobRecord);
   }
 
   index(name: TableName): (readonly [string, string])[] {
-    return [...this.machine.read('jobs').table<string>(name).range({})];
+    return [...rowsOf<string>(this.machine.read('jobs'), name).range({})];
   }
 
   /** Ids of the jobs that wait for a node, the most urgent first. */
