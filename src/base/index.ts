@@ -35,3 +35,4 @@ export {
   randomShuffle,
   SeededRandom,
 } from './random.ts';
+export { roughBytes } from './rough-bytes.ts';

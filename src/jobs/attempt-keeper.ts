@@ -1,4 +1,4 @@
-import { Batcher, type Clock, encode, type Logger, type PeerId } from '../base/index.ts';
+import { Batcher, type Clock, type Logger, type PeerId, roughBytes } from '../base/index.ts';
 import type { Leadership, SessionKeeper } from '../lease/index.ts';
 import type { Messenger } from '../mesh/index.ts';
 import { AgreedAttempts, type HeldAttempt } from './agreed-attempts.ts';
@@ -19,7 +19,7 @@ export interface AttemptKeeperComponents {
 
 /** An assignment that was sent so recently may be on its way still. Unit: ms. */
 const RESEND_AFTER_MS = 250;
-/** A message of assignments ends with the one that exceeds it: with the largest payload it still fits a frame. Unit: bytes, encoded. */
+/** A message of assignments ends with the one that exceeds it: with the largest payload it still fits a frame. Unit: bytes, about. */
 const PIECE_BYTES = 2 ** 19;
 /** About what one loss adds to a command. */
 const LOSS_BYTES = 512;
@@ -177,7 +177,7 @@ export class AttemptKeeper {
       const assignment = this.#assignmentOf(attempt);
       if (assignment === undefined) continue;
       assign.push(assignment);
-      bytes += encode(assignment).length;
+      bytes += roughBytes(assignment.payload);
     }
     return assign;
   }
@@ -237,7 +237,7 @@ function inPieces(assignments: readonly Assignment[]): Assignment[][] {
       bytes = 0;
     }
     pieces.at(-1)?.push(assignment);
-    bytes += encode(assignment).length;
+    bytes += roughBytes(assignment.payload);
   }
   return pieces;
 }

@@ -1,4 +1,4 @@
-import { AspenError, Batcher, fromWireError, newId } from '../../base/index.ts';
+import { AspenError, Batcher, fromWireError, newId, roughBytes } from '../../base/index.ts';
 import {
   isFinal,
   type JobSpec,
@@ -99,11 +99,6 @@ function prepare({ platform }: Daemon, input: { readonly id?: string | undefined
   const spec = resolveJobSpec(input);
   if (spec.type === 'shell') parseShellPayload(spec.payload);
   return { id: input.id ?? newId('job', platform), spec };
-}
-
-/** Where it is cheap to know; a batch may come out longer than its limit by the length of a spec. */
-function roughBytes(payload: unknown): number {
-  return typeof payload === 'object' ? JSON.stringify(payload).length : String(payload).length;
 }
 
 async function submit(
