@@ -218,7 +218,10 @@ export class MeshNode implements Startable {
       forgottenJobs: (jobIds) => forgottenJobs(this.group.client, jobIds),
       onFailure: onFatal,
     });
-    this.outputs = new OutputStore({ clock });
+    this.outputs = new OutputStore({
+      clock,
+      ...(platform.archive !== undefined && { archive: platform.archive }),
+    });
     this.worker = new WorkerHost(
       {
         self: this.self,
@@ -359,10 +362,10 @@ export class MeshNode implements Startable {
   }
 
   #executors(): Executor[] {
-    const { clock, runner, environment } = this.platform;
+    const { clock, supervisor, environment } = this.platform;
     const known: readonly Executor[] = [
       new EchoExecutor({ clock }),
-      new ShellExecutor({ runner, clock, agentEnv: environment }),
+      new ShellExecutor({ supervisor, clock, agentEnv: environment }),
     ];
     return known.filter(({ type }) => this.#config.jobTypes.includes(type));
   }

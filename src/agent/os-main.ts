@@ -75,6 +75,7 @@ export async function runAgent({ dataDir, ticket, abandon, onReady, ...flags }: 
     ).unref();
     await daemon.stop();
     await server.stop();
+    await platform.supervisor.close({ leaveRunning: false });
     return 0;
   } finally {
     await platform.directory[Symbol.asyncDispose]();

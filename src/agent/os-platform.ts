@@ -17,7 +17,7 @@ import { openOsDataDirectory } from '../storage/os-data-directory.ts';
 import { OsFileBox } from '../storage/os-files.ts';
 import { osMigrations } from '../storage/os-migrations.ts';
 import { moveAside } from '../storage/os-quarantine.ts';
-import { OsRunner } from '../supervisor/os-runner.ts';
+import { OsSupervisor } from '../supervisor/os-supervisor.ts';
 import { OsListenPorts } from './os-listen-ports.ts';
 import { readMachineLabels } from './os-machine-labels.ts';
 import { readPower } from './os-power.ts';
@@ -44,6 +44,7 @@ export async function createOsPlatform({
   const directory = await openOsDataDirectory(dataDir, { random });
   await migrateOs(directory, logger);
   const ports = new OsListenPorts(directory);
+  const supervisor = new OsSupervisor({ clock, log: logger }, { dataDirectory: directory.path });
   return {
     clock,
     random,
@@ -51,7 +52,8 @@ export async function createOsPlatform({
     logger,
     directory,
     version: readVersion(),
-    runner: new OsRunner(),
+    supervisor,
+    archive: supervisor.archive,
     environment: env,
     power: () => readPower(),
     machine: readMachineLabels(),

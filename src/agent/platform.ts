@@ -1,10 +1,10 @@
 import type { Clock, Crypto, Logger, MeshId, Random } from '../base/index.ts';
 import type { BlobDisk } from '../blobs/index.ts';
 import type { DiscoverySource } from '../discovery/index.ts';
-import type { Runner } from '../jobs/index.ts';
 import type { GroupComponents, GroupOptions } from '../lease/index.ts';
 import type { Gate, Identity, Transport } from '../mesh/index.ts';
 import type { DataDirectory, Store } from '../storage/index.ts';
+import type { OutputArchive, Supervisor } from '../supervisor/index.ts';
 import type { Power } from './power.ts';
 
 export interface TransportRequest {
@@ -27,7 +27,10 @@ export interface Platform {
   readonly directory: DataDirectory;
   /** The program's version, `x.y.z`. */
   readonly version: string;
-  readonly runner: Runner;
+  /** Runs the processes of attempts, over restarts of the agent. */
+  readonly supervisor: Supervisor;
+  /** Where their output lies after they have ended. @default nowhere */
+  readonly archive?: OutputArchive;
   /** What executors may pass on of the agent's own environment (an allow-list is theirs). */
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** What the machine runs on now; null where it cannot tell. @default it cannot */

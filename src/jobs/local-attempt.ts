@@ -1,4 +1,5 @@
-import type { StopReason } from './execution/executor.ts';
+import type { AttemptHold, StopReason } from './execution/executor.ts';
+import { HOLD_MARGIN_MS } from './holds.ts';
 import type { AttemptRef } from './settle.ts';
 import type { Assignment } from './wire.ts';
 
@@ -9,7 +10,7 @@ export interface GrantedHold {
 }
 
 /** An attempt on the node that runs it. The first reason to stop wins. */
-export class LocalAttempt {
+export class LocalAttempt implements AttemptHold {
   readonly assignment: Assignment;
   readonly ref: AttemptRef;
   readonly name: string;
@@ -18,6 +19,8 @@ export class LocalAttempt {
   #hold: GrantedHold;
   #stopReason: StopReason | null = null;
   #isFenced = false;
+  /** Of whoever does its work; at most one. */
+  #onMove: ((untilMs: number) => void) | undefined;
 
   constructor(assignment: Assignment, hold: GrantedHold) {
     const { jobId, attempt, fencingToken, rank } = assignment;
@@ -49,13 +52,33 @@ export class LocalAttempt {
     return this.#hold.sentAtMs + this.#hold.holdMs;
   }
 
+  /** X2: until when whoever does its work may go on. */
+  get untilMs(): number {
+    return this.deadlineMs - HOLD_MARGIN_MS;
+  }
+
+  /** Every later word on that; one listener. */
+  onMove(callback: (untilMs: number) => void): Disposable {
+    this.#onMove = callback;
+    return {
+      [Symbol.dispose]: () => {
+        this.#onMove = undefined;
+      },
+    };
+  }
+
   hold(granted: GrantedHold): void {
-    if (granted.sentAtMs > this.#hold.sentAtMs) this.#hold = granted;
+    if (granted.sentAtMs > this.#hold.sentAtMs) this.#move(granted);
   }
 
   /** Part of the hold has passed unseen by the monotonic clock. */
   shorten(byMs: number): void {
-    this.#hold = { ...this.#hold, holdMs: this.#hold.holdMs - byMs };
+    this.#move({ ...this.#hold, holdMs: this.#hold.holdMs - byMs });
+  }
+
+  #move(hold: GrantedHold): void {
+    this.#hold = hold;
+    this.#onMove?.(this.untilMs);
   }
 
   fence(): void {

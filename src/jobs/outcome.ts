@@ -1,5 +1,5 @@
 import { AspenError, encode } from '../base/index.ts';
-import type { ExecutionResult } from './execution/executor.ts';
+import { type ExecutionResult, PROCESSES_LEFT } from './execution/executor.ts';
 import type { LocalAttempt } from './local-attempt.ts';
 
 /** Results travel in the log and stay in the record. Unit: bytes, encoded. */
@@ -29,8 +29,10 @@ export function outcomeOf(attempt: LocalAttempt, executed: ExecutionResult): Out
   if (stopReason === 'lost') return lost('its node stopped it: the leader was silent past the hold');
   const { result, bytes } = withinLimits(executed);
   if (result.ok) return { kind: 'complete', body: { result: result.result }, bytes };
-  if (stopReason === 'cancelled') return { kind: 'cancelled', body: { result: result.result }, bytes };
-  if (stopReason === 'shutdown') return handedOver('its node is stopping');
+  const isAllGone = result.error.code !== PROCESSES_LEFT;
+  if (stopReason === 'cancelled' && isAllGone)
+    return { kind: 'cancelled', body: { result: result.result }, bytes };
+  if (stopReason === 'shutdown' && isAllGone) return handedOver('its node is stopping');
   return {
     kind: 'fail',
     body: { error: result.error, result: result.result },

@@ -1,5 +1,5 @@
 import { AspenError, Listeners } from '../base/index.ts';
-import type { AttemptContext, ExecutionResult, Executor } from './execution/executor.ts';
+import type { AttemptContext, ExecutionResult, Executor, RecoveredAttempt } from './execution/executor.ts';
 import type { Settled } from './outcome-teller.ts';
 import type { AttemptRef } from './settle.ts';
 import { Slots } from './slots.ts';
@@ -67,8 +67,14 @@ export class OwnPool implements Pool {
     return executor.execute(attempt);
   }
 
-  settled(): void {
-    // its executors have told all they know when they resolved
+  settled(ref: AttemptRef): void {
+    for (const executor of this.#executors.values()) executor.settled?.(ref);
+  }
+
+  /** What an earlier agent began here. */
+  async recover(): Promise<readonly RecoveredAttempt[]> {
+    const executors = [...this.#executors.values()];
+    return (await Promise.all(executors.map((executor) => executor.recover?.() ?? []))).flat();
   }
 }
 

@@ -1,5 +1,6 @@
 import { AspenError, toWireError, type WireError } from '../base/index.ts';
 import { moveRecord } from './dependents.ts';
+import { PROCESSES_LEFT } from './execution/executor.ts';
 import { afterMember } from './group-attempts.ts';
 import type { ApplyContext } from './machine-port.ts';
 import { finished, waiting } from './moves.ts';
@@ -74,14 +75,17 @@ function failed(
   running: RunningAttempt,
   context: ApplyContext,
 ): JobRecord {
+  // Cancelled is said only of what no longer runs.
+  const isStopped = record.state === 'cancelling' && error.code !== PROCESSES_LEFT;
   const after: JobRecord = {
-    ...ended(record, running, context, record.state === 'cancelling' ? 'cancelled' : 'failed', error),
+    ...ended(record, running, context, isStopped ? 'cancelled' : 'failed', error),
     failureCount: record.failureCount + 1,
     result,
     error,
   };
-  if (record.state === 'cancelling') return stopped(after, context);
-  if (!willRetry(record, error)) return { ...after, ...finished(record, context), state: 'dead' };
+  if (isStopped) return stopped(after, context);
+  if (record.state === 'cancelling' || !willRetry(record, error))
+    return { ...after, ...finished(record, context), state: 'dead' };
   return waiting(after, retryDelayMs(record.spec.retry, after.failureCount, record.id), context);
 }
 

@@ -51,6 +51,10 @@ export function withSigns<C extends AttemptContext>(context: C, watch: SilenceWa
         output.write(stream, bytes);
       },
       whenRoom: () => output.whenRoom?.(),
+      attach: (source) => {
+        source.onOutput(() => watch.beat());
+        output.attach?.(source);
+      },
     },
     progress: (progress) => {
       watch.beat();

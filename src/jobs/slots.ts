@@ -24,6 +24,11 @@ export class Slots {
     return true;
   }
 
+  /** For what runs already: it has its slot, also where that is one more than there are. */
+  takeAnyway(): void {
+    this.#takenCount += 1;
+  }
+
   /** @returns whether a slot was taken; false when the signal aborted first, or no slot will be given any more. */
   async take(signal: AbortSignal): Promise<boolean> {
     while (!this.#isClosed && !signal.aborted) {

@@ -18,6 +18,7 @@ import {
   type ExecutionResult,
   type Executor,
   type OutputSink,
+  type RecoveredAttempt,
   type StopReason,
   stoppedResult,
 } from './execution/executor.ts';
@@ -35,6 +36,7 @@ import {
   type Assignment,
   abortMessageSchema,
   assignMessageSchema,
+  assignmentSchema,
   METHODS,
   ordersSchema,
   type WorkerReport,
@@ -94,6 +96,8 @@ const parseAbort = parseWith(abortMessageSchema);
  * - X1 An attempt is run only for an assignment from the leader, in this node's present session, and once.
  * - X2 An attempt is stopped by this node itself before the leader may give its job away (H1); then it is only given back, never completed.
  * - X3 An outcome is proposed until it is agreed or refused for good; until then the attempt stays in the reports.
+ * - X5 What an earlier agent began here and still goes on is held again before the first report: the group hears of it from the new session as
+ *   it did from the old one. Of what was interrupted it hears the reason.
  * - X4 No more attempts execute at once in a pool than it has slots, whatever it is given.
  */
 export class WorkerHost implements Startable {
@@ -163,6 +167,7 @@ export class WorkerHost implements Startable {
 
   async start(): Promise<void> {
     const { messenger, session, clock } = this.#components;
+    for (const recovered of await this.#pools.own.recover()) this.#recover(recovered); // X5
     this.#parts = [
       messenger.handle(METHODS.assign, ({ from, body }) => this.#onAssign(from, body)),
       messenger.handle(METHODS.abort, ({ from, body }) => this.#onAbort(from, body)),
@@ -260,13 +265,39 @@ export class WorkerHost implements Startable {
     const hasEnded = this.#attempts.isOver(attempt.name);
     if (!hasEnded) log.debug({ ...attempt.ref, type: assignment.type }, 'attempt begins');
     this.#attempts.keep(attempt);
-    this.#tasks.run(() => this.#live(attempt, hasEnded));
+    this.#tasks.run(() => this.#live(attempt, { hasEnded }));
   }
 
-  async #live(attempt: LocalAttempt, hasEnded: boolean): Promise<void> {
+  /** X5 */
+  #recover(recovered: RecoveredAttempt): void {
+    const { clock, log } = this.#components;
+    const assignment = assignmentSchema.safeParse(recovered.assignment);
+    if (!assignment.success) {
+      log.warn({ issues: assignment.error.issues.slice(0, 3) }, 'an attempt cannot be taken over');
+      return;
+    }
+    const nowMs = clock.monotonicMs();
+    const holdMs = recovered.holdUntilMs - nowMs + HOLD_MARGIN_MS;
+    const attempt = new LocalAttempt(
+      { ...assignment.data, timeoutMs: recovered.timeoutLeftMs },
+      { sentAtMs: nowMs, holdMs },
+    );
+    log.info({ ...attempt.ref, holdMs: Math.round(holdMs) }, 'attempt taken over');
+    this.#attempts.keep(attempt);
+    this.#tasks.run(() => this.#live(attempt, { recovered }));
+  }
+
+  async #live(
+    attempt: LocalAttempt,
+    { hasEnded = false, recovered }: { readonly hasEnded?: boolean; readonly recovered?: RecoveredAttempt },
+  ): Promise<void> {
     const pool = this.#pools.find(attempt.assignment.pool);
     try {
-      const outcome = hasEnded ? lost('its node has ended it') : await this.#run(pool, attempt);
+      const outcome = hasEnded
+        ? lost('its node has ended it')
+        : recovered === undefined
+          ? await this.#run(pool, attempt)
+          : await this.#resume(attempt, recovered);
       const settled = outcome === null ? FENCED : await this.#outcomes.settle(attempt.ref, outcome);
       pool?.settled(attempt.ref, settled);
     } finally {
@@ -293,7 +324,18 @@ export class WorkerHost implements Startable {
     }
   }
 
-  async #execute(pool: Pool, attempt: LocalAttempt): Promise<Outcome | null> {
+  /** It runs already, so there is nothing to be refused. */
+  async #resume(attempt: LocalAttempt, recovered: RecoveredAttempt): Promise<Outcome | null> {
+    const { slots } = this.#pools.own;
+    slots.takeAnyway();
+    try {
+      return await this.#execute({ execute: (context) => recovered.resume(context) }, attempt);
+    } finally {
+      slots.give();
+    }
+  }
+
+  async #execute(pool: Pick<Pool, 'execute'>, attempt: LocalAttempt): Promise<Outcome | null> {
     const { clock, outputs, log } = this.#components;
     const { jobId, attempt: number, type, timeoutMs, heartbeatTimeoutMs } = attempt.assignment;
     const output = outputs.open(jobId, number);
@@ -343,6 +385,8 @@ export class WorkerHost implements Startable {
       heartbeatTimeoutMs,
       ...(rank !== undefined && peers !== undefined && { group: { rank, size: peers.length, peers } }),
       signal: attempt.signal,
+      assignment: attempt.assignment,
+      hold: attempt,
       output,
       progress: ({ percent = null, message = null, counters = {} }) => {
         if (rank === undefined || rank === 0) onProgress(jobId, fencingToken, { percent, message, counters });

@@ -1,5 +1,4 @@
 import type { ProcessExit } from './runner.ts';
-import { spoolKeyPattern } from './spool.ts';
 import type { EndedBy, SupervisedEnd, Survivor } from './supervised.ts';
 import type { Order } from './supervised-attempt.ts';
 
@@ -143,7 +142,7 @@ function checkOrder(value: unknown): Order {
   return {
     name: string(order, 'name'),
     note: order['note'],
-    outputKey: key(order),
+    outputKey: string(order, 'outputKey'),
     holdUntilBootMs: number(order, 'holdUntilBootMs'),
     timeoutMs: optionalNumber(order, 'timeoutMs'),
     graceMs: number(order, 'graceMs'),
@@ -163,7 +162,7 @@ function checkHeld(value: unknown): HeldAttempt {
   return {
     name: string(held, 'name'),
     note: held['note'],
-    outputKey: key(held),
+    outputKey: string(held, 'outputKey'),
     holdUntilBootMs: number(held, 'holdUntilBootMs'),
     startedBootMs: number(held, 'startedBootMs'),
     timeoutMs: optionalNumber(held, 'timeoutMs'),
@@ -252,12 +251,6 @@ function strings(value: unknown): Readonly<Record<string, string>> {
   const fields = object(value, 'env');
   for (const name of Object.keys(fields)) string(fields, name);
   return fields as Readonly<Record<string, string>>;
-}
-
-function key(fields: Fields): string {
-  const value = string(fields, 'outputKey');
-  if (!spoolKeyPattern.test(value)) throw new TypeError('outputKey is no key of kept output');
-  return value;
 }
 
 function pair(value: unknown): readonly [string, number] {

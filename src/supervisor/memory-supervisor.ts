@@ -32,9 +32,14 @@ export class MemorySupervisor {
   #supervision: Supervision;
   #doors = new Map<string, Door>();
   #markCount = 0;
-  #interrupted: InterruptedAttempt[] = [];
+  #interrupted: InterruptedAttempt[];
 
-  constructor({ runner, clock }: MemorySupervisorComponents) {
+  /** @param interrupted what the next agent is told of earlier supervisors. */
+  constructor(
+    { runner, clock }: MemorySupervisorComponents,
+    interrupted: readonly InterruptedAttempt[] = [],
+  ) {
+    this.#interrupted = [...interrupted];
     this.#clock = clock;
     this.#runner = runner;
     this.#supervision = this.#newSupervision();
@@ -62,7 +67,8 @@ export class MemorySupervisor {
     const inherit = async (): Promise<Inherited> => {
       const interrupted = this.#interrupted;
       this.#interrupted = [];
-      const adopted = supervision.all().map((attempt): AdoptedAttempt => {
+      const strange = supervision.all().filter(({ order }) => !doors.has(order.name));
+      const adopted = strange.map((attempt): AdoptedAttempt => {
         const { name, note, outputKey, timeoutMs } = attempt.order;
         const door = doorOf(name, outputKey);
         door.outputBytes = attempt.outputBytes;
@@ -82,6 +88,11 @@ export class MemorySupervisor {
       if (!leaveRunning) await supervision.stopAll(0);
     };
     return { start, inherit, close };
+  }
+
+  /** Of what it holds. */
+  get names(): readonly string[] {
+    return this.#supervision.all().map(({ order }) => order.name);
   }
 
   /** It is killed, and what it held with it; the next agent is told. */

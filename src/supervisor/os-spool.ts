@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { close, constants, mkdirSync, open, openSync, read, unlinkSync, writev } from 'node:fs';
 import { readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,7 +11,6 @@ import {
   type SpoolPage,
   type SpoolWriter,
   splitBySegments,
-  spoolKeyPattern,
 } from './spool.ts';
 
 const openAsync = promisify(open);
@@ -34,7 +34,7 @@ export interface ArchiveLimits {
 }
 
 /**
- * Output as files of one directory: `KEY.out` has the bytes of both streams as they came, so that an offset is a place in it; `KEY.idx` has
+ * Output as files of one directory: `NAME.out` has the bytes of both streams as they came, so that an offset is a place in it; `NAME.idx` has
  * an entry wherever the stream changes, written before the bytes that it speaks of.
  */
 export class OsSpool implements Spool, OutputArchive {
@@ -64,8 +64,9 @@ export class OsSpool implements Spool, OutputArchive {
     };
   }
 
-  /** Removes the oldest beyond the limits, but none of `live`. @returns how many were removed. */
-  async prune(live: ReadonlySet<string>): Promise<number> {
+  /** Removes the oldest beyond the limits, but nothing under a key of `live`. @returns how many were removed. */
+  async prune(live: readonly string[]): Promise<number> {
+    const liveNames = new Set(live.map(nameOfKey));
     const names = (await readdir(this.#directory)).filter((name) => name.endsWith('.out'));
     const files = await Promise.all(names.map((name) => this.#sizeOf(name)));
     files.sort((a, b) => b.changedMs - a.changedMs);
@@ -74,23 +75,25 @@ export class OsSpool implements Spool, OutputArchive {
       count += 1;
       bytes += file.bytes;
       const isWithin = count <= this.#limits.attemptsLimit && bytes <= this.#limits.bytesLimit;
-      if (isWithin || live.has(file.key)) continue;
-      this.#indexes.delete(file.key);
-      for (const end of ['.out', '.idx']) await unlink(this.#pathOf(file.key) + end).catch(ignoreMissing);
+      if (isWithin || liveNames.has(file.name)) continue;
+      this.#indexes.delete(file.name);
+      for (const end of ['.out', '.idx'])
+        await unlink(join(this.#directory, file.name) + end).catch(ignoreMissing);
       removedCount += 1;
     }
     return removedCount;
   }
 
-  async #sizeOf(name: string): Promise<{ key: string; bytes: number; changedMs: number }> {
-    const facts = await stat(join(this.#directory, name)).catch(ignoreMissing);
-    return { key: name.slice(0, -'.out'.length), bytes: facts?.size ?? 0, changedMs: facts?.mtimeMs ?? 0 };
+  async #sizeOf(file: string): Promise<{ name: string; bytes: number; changedMs: number }> {
+    const facts = await stat(join(this.#directory, file)).catch(ignoreMissing);
+    return { name: file.slice(0, -'.out'.length), bytes: facts?.size ?? 0, changedMs: facts?.mtimeMs ?? 0 };
   }
 
   #indexOf(key: string): ReadIndex {
-    const known = this.#indexes.get(key) ?? new ReadIndex(`${this.#pathOf(key)}.idx`);
-    this.#indexes.delete(key);
-    this.#indexes.set(key, known);
+    const name = nameOfKey(key);
+    const known = this.#indexes.get(name) ?? new ReadIndex(`${this.#pathOf(key)}.idx`);
+    this.#indexes.delete(name);
+    this.#indexes.set(name, known);
     for (const oldest of this.#indexes.keys()) {
       if (this.#indexes.size <= READ_INDEXES_LIMIT) break;
       this.#indexes.delete(oldest);
@@ -99,9 +102,13 @@ export class OsSpool implements Spool, OutputArchive {
   }
 
   #pathOf(key: string): string {
-    if (!spoolKeyPattern.test(key)) throw new TypeError(`${key} is no key of kept output`);
-    return join(this.#directory, key);
+    return join(this.#directory, nameOfKey(key));
   }
+}
+
+/** @returns a file name of its own for every key. */
+function nameOfKey(key: string): string {
+  return createHash('sha256').update(key).digest('hex').slice(0, 32);
 }
 
 /** Indexes that stay in memory, the latest read ones. */

@@ -56,8 +56,8 @@ export class OsSupervisor implements Supervisor {
   readonly #command: readonly [string, ...string[]];
   readonly #boot = new OsBootClock();
   readonly #bootId = readBootId();
-  /** All that are known to live; the last one takes what is new. */
-  readonly #links: SupervisorLink[] = [];
+  /** All that are known to live, by id; the last one takes what is new. */
+  readonly #links = new Map<string, SupervisorLink>();
   #opening: Promise<SupervisorLink> | undefined;
   #startCount = 0;
   #pruning: Promise<void> = Promise.resolve();
@@ -73,12 +73,13 @@ export class OsSupervisor implements Supervisor {
   start(request: SupervisedRequest): SupervisedProcess {
     this.#startCount += 1;
     if (this.#startCount % PRUNE_EVERY === 0) this.#prune();
-    const link = this.#links.at(-1);
+    const link = [...this.#links.values()].at(-1);
     return link === undefined || link.isClosed ? this.#startLater(request) : this.#startOn(link, request);
   }
 
   async inherit(): Promise<Inherited> {
-    const parts = await Promise.all(this.#files.ids().map((id) => this.#inheritFrom(id)));
+    const ids = this.#files.ids().filter((id) => !this.#links.has(id));
+    const parts = await Promise.all(ids.map((id) => this.#inheritFrom(id)));
     this.#prune();
     return {
       adopted: parts.flatMap(({ adopted }) => adopted),
@@ -88,7 +89,7 @@ export class OsSupervisor implements Supervisor {
 
   async close({ leaveRunning }: { readonly leaveRunning: boolean }): Promise<void> {
     if (this.#opening !== undefined) await this.#opening.catch(() => undefined); // who asked for it was told
-    for (const link of this.#links) {
+    for (const link of this.#links.values()) {
       if (!leaveRunning && !link.isClosed) link.send({ type: 'retire', graceMs: 0 });
       await link.close();
     }
@@ -152,19 +153,19 @@ export class OsSupervisor implements Supervisor {
   }
 
   async #connect(record: SupervisorRecord): Promise<SupervisorLink> {
-    const link: SupervisorLink = await SupervisorLink.open(
+    const link = await SupervisorLink.open(
       { socketPath: this.#files.socketPath(record.id), secret: record.secret },
       {
         readOutput: (key, fromOffset, bytesLimit) => this.#spool.read(key, fromOffset, bytesLimit),
         toBootMs: (untilMs) => this.#toBootMs(untilMs),
         onGone: async () => {
           this.#components.log.warn({ supervisor: record.id }, 'a supervisor is gone, what it held is ended');
-          this.#links.splice(this.#links.indexOf(link), 1);
+          this.#links.delete(record.id);
           await this.#endAll(record);
         },
       },
     );
-    this.#links.push(link);
+    this.#links.set(record.id, link);
     return link;
   }
 
@@ -227,7 +228,7 @@ export class OsSupervisor implements Supervisor {
   }
 
   #prune(): void {
-    const live = new Set(this.#links.flatMap((link) => link.liveKeys));
+    const live = [...this.#links.values()].flatMap((link) => link.liveKeys);
     this.#pruning = this.#pruning.then(async () => {
       try {
         await this.#spool.prune(live);

@@ -1,8 +1,5 @@
 import type { OutputStream } from './runner.ts';
 
-/** What a key of kept output looks like: it becomes a file name. */
-export const spoolKeyPattern = /^[0-9a-f]{32}$/;
-
 export interface SpoolChunk {
   readonly stream: OutputStream;
   /** Of its first byte. */
@@ -31,7 +28,7 @@ export interface SpoolWriter {
   end(): Promise<void>;
 }
 
-/** Keeps the output of attempts, each under a key that fits {@link spoolKeyPattern}. */
+/** Keeps the output of attempts, each under a key of any characters. */
 export interface Spool {
   /** Begins anew what there was under the key. `onWritten` is told when there is more to read. */
   create(key: string, onWritten: () => void): SpoolWriter;

@@ -8,7 +8,7 @@ export interface SupervisedRequest extends ProcessRequest {
   readonly name: string;
   /** Plain JSON, kept with the attempt and given back to whoever adopts it. */
   readonly note: unknown;
-  /** Where its output is kept; see {@link spoolKeyPattern}. */
+  /** What its output is kept under. */
   readonly outputKey: string;
   /** Until when the attempt may go on, by the caller's monotonic clock; moved on by `renew`. */
   readonly holdUntilMs: number;
@@ -99,7 +99,7 @@ export interface Inherited {
  */
 export interface Supervisor {
   start(request: SupervisedRequest): SupervisedProcess;
-  /** To be called once, before anything else. */
+  /** To be called before anything is started; what was given once is not given again. */
   inherit(): Promise<Inherited>;
   /** This agent begins no more. What runs goes on when `leaveRunning` is set, and is ended otherwise. */
   close(options: { readonly leaveRunning: boolean }): Promise<void>;

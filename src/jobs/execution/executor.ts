@@ -1,13 +1,33 @@
 import type { PeerId } from '../../base/index.ts';
+import type { SpoolPage } from '../../supervisor/index.ts';
+import type { AttemptRef } from '../settle.ts';
 
 /** Why an attempt is ended from outside; the reason of its abort signal. */
 export type StopReason = 'cancelled' | 'timeout' | 'heartbeat' | 'lost' | 'shutdown';
+
+/** Output that is kept elsewhere while it grows, and after. */
+export interface OutputSource {
+  /** Bytes of both streams that can be read. */
+  readonly outputBytes: number;
+  /** There is more, or it has ended. */
+  onOutput(callback: () => void): Disposable;
+  readOutput(fromOffset: number, bytesLimit: number): Promise<SpoolPage>;
+}
+
+/** How long the node may go on with an attempt. */
+export interface AttemptHold {
+  /** By the monotonic clock of the node. */
+  readonly untilMs: number;
+  onMove(callback: (untilMs: number) => void): Disposable;
+}
 
 /** Where an attempt's output goes, in the order in which it arrives. Never blocks: what cannot be kept is dropped by the sink. */
 export interface OutputSink {
   write(stream: 'stdout' | 'stderr', bytes: Uint8Array): void;
   /** A promise while the writer is far ahead of who follows, which resolves when it may go on; undefined when it may write. */
   whenRoom?(): Promise<void> | undefined;
+  /** Nothing is written: the output is what the source has. */
+  attach?(source: OutputSource): void;
 }
 
 export interface AttemptProgress {
@@ -43,6 +63,12 @@ export interface AttemptContext {
   readonly signal: AbortSignal;
   readonly output: OutputSink;
   progress(progress: AttemptProgress): void;
+  /** How it was given to the node; whoever keeps the work over a restart of the agent keeps this with it. */
+  readonly assignment?: unknown;
+  /** Absent where nobody takes the job away. */
+  readonly hold?: AttemptHold;
+  /** Time that the attempt has; null or absent for no limit. */
+  readonly timeoutMs?: number | null;
   /** A sign of life; absent where silence is not limited. */
   readonly beat?: () => void;
 }
@@ -53,6 +79,9 @@ export interface ExecutionError {
   readonly retryable: boolean;
   readonly exitCode?: number;
 }
+
+/** The code of an attempt of which processes are left that could not be ended. */
+export const PROCESSES_LEFT = 'PROCESSES_LEFT';
 
 /** A result is kept on failure too: a command's output says why it failed. */
 export type ExecutionResult =
@@ -69,6 +98,21 @@ export interface Executor {
   /** The job type served, e.g. `shell`. */
   readonly type: string;
   execute(attempt: AttemptContext): Promise<ExecutionResult>;
+  /** What an earlier agent began on this node; asked once, before anything is executed. */
+  recover?(): Promise<readonly RecoveredAttempt[]>;
+  /** Whoever had to hear of the outcome has heard of it. */
+  settled?(ref: AttemptRef): void;
+}
+
+/** An attempt that outlived its agent, or of which it is known that it was interrupted. */
+export interface RecoveredAttempt {
+  /** What the context of `execute` said then. Comes from a disk: to be checked. */
+  readonly assignment: unknown;
+  /** Until when it may go on without a word from the leader. By the monotonic clock. */
+  readonly holdUntilMs: number;
+  readonly timeoutLeftMs: number | null;
+  /** As `execute`, from where it is now. */
+  resume(attempt: AttemptContext): Promise<ExecutionResult>;
 }
 
 const STOP_REASONS: readonly unknown[] = [

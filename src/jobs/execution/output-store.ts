@@ -1,9 +1,10 @@
 import { type Clock, Listeners } from '../../base/index.ts';
-import type { OutputStream } from '../../supervisor/index.ts';
-import type { OutputSink } from './executor.ts';
+import type { OutputArchive, OutputStream } from '../../supervisor/index.ts';
+import type { OutputSink, OutputSource } from './executor.ts';
 
 /**
- * The output of the attempts of one node, in memory.
+ * The output of the attempts of one node: in memory, or where whoever runs an attempt keeps it, and then nothing of it is in memory and nobody is
+ * held up.
  *
  * - O1 An attempt has one offset space: bytes of both streams in order of arrival, from 0.
  * - O2 Memory is bounded: an attempt keeps its latest bytes; of ended attempts the latest are kept. A reader is told the first kept offset.
@@ -27,6 +28,8 @@ export interface OutputStoreOptions {
   readonly endedLimitBytes?: number;
   /** Without a clock nobody is held up. */
   readonly clock?: Clock;
+  /** Where output lies that this agent does not remember. */
+  readonly archive?: OutputArchive;
 }
 
 export interface AttemptName {
@@ -69,7 +72,8 @@ const FOLLOWER_PATIENCE_MS = 10_000;
 const JOINED_CHUNK_BYTES = 4 * 1024;
 
 export class OutputStore {
-  readonly #options: Required<Omit<OutputStoreOptions, 'clock'>>;
+  readonly #options: Required<Omit<OutputStoreOptions, 'clock' | 'archive'>>;
+  readonly #archive: OutputArchive | undefined;
   readonly #clock: Clock | undefined;
   readonly #attempts = new Map<string, AttemptRing>();
   /** Names of ended attempts, the first to end first. */
@@ -77,7 +81,8 @@ export class OutputStore {
   #endedBytes = 0;
 
   constructor(options: OutputStoreOptions = {}) {
-    const { clock, ...limits } = options;
+    const { clock, archive, ...limits } = options;
+    this.#archive = archive;
     this.#options = { ...DEFAULTS, ...limits };
     this.#clock = clock;
   }
@@ -91,6 +96,7 @@ export class OutputStore {
     return {
       write: (stream, bytes) => ring.write(stream, bytes),
       whenRoom: () => ring.whenRoom(),
+      attach: (source) => ring.attach(source),
       end: () => this.#end(name, ring),
     };
   }
@@ -108,12 +114,31 @@ export class OutputStore {
   ): Promise<OutputPage | null> {
     signal?.throwIfAborted();
     const ring = this.#attempts.get(nameOf(request));
-    if (ring === undefined) return null;
+    if (ring === undefined) return this.#readArchive(request);
     const isReady = () => ring.isEnded || ring.nextOffset > request.fromOffset;
     if (!isReady() && request.waitMs > 0) await ring.changed(request.waitMs, clock, signal);
+    if (ring.source !== undefined) return this.#readSource(ring, ring.source, request);
     const page = ring.read(request.fromOffset, request.bytesLimit);
     if (request.waitMs > 0) ring.followed(page.nextOffset);
     return page;
+  }
+
+  async #readSource(
+    ring: AttemptRing,
+    source: OutputSource,
+    { fromOffset, bytesLimit }: OutputRead,
+  ): Promise<OutputPage> {
+    const hasEnded = ring.isEnded; // looked at before the read, so that nothing comes after the page that says so
+    const { chunks, nextOffset } = await source.readOutput(fromOffset, bytesLimit);
+    const isEnded = hasEnded && nextOffset >= source.outputBytes;
+    return { chunks, nextOffset, isEnded, firstOffset: 0 };
+  }
+
+  async #readArchive({ jobId, attempt, fromOffset, bytesLimit }: OutputRead): Promise<OutputPage | null> {
+    const page = await this.#archive?.read(outputKeyOf({ jobId, attempt }), fromOffset, bytesLimit);
+    if (page == null) return null;
+    const { chunks, nextOffset } = page;
+    return { chunks, nextOffset, isEnded: nextOffset - fromOffset < bytesLimit, firstOffset: 0 };
   }
 
   #end(name: string, ring: AttemptRing): void {
@@ -145,6 +170,11 @@ export class OutputStore {
 
 const nameOf = ({ jobId, attempt }: AttemptName) => `${jobId}/${attempt}`;
 
+/** @returns what the output of an attempt is kept under where it is kept over restarts. */
+export function outputKeyOf(name: AttemptName): string {
+  return nameOf(name);
+}
+
 class AttemptRing {
   readonly #limitBytes: number;
   readonly #clock: Clock | undefined;
@@ -156,7 +186,9 @@ class AttemptRing {
   readonly #changes = new Listeners<void>();
   #chunks: OutputChunk[] = [];
   isEnded = false;
-  nextOffset = 0;
+  /** Who has the output instead of this ring. */
+  source: OutputSource | undefined;
+  #nextOffset = 0;
   firstOffset = 0;
 
   constructor(limitBytes: number, clock: Clock | undefined) {
@@ -165,8 +197,18 @@ class AttemptRing {
     this.#startedMs = clock?.monotonicMs() ?? 0;
   }
 
+  get nextOffset(): number {
+    return this.source?.outputBytes ?? this.#nextOffset;
+  }
+
   get keptBytes(): number {
-    return this.nextOffset - this.firstOffset;
+    return this.#nextOffset - this.firstOffset;
+  }
+
+  attach(source: OutputSource): void {
+    this.source = source;
+    source.onOutput(() => this.#changes.emit());
+    this.#changes.emit();
   }
 
   write(stream: OutputStream, bytes: Uint8Array): void {
@@ -180,7 +222,7 @@ class AttemptRing {
     } else {
       this.#chunks.push({ stream, offset: this.nextOffset, data: bytes.slice() });
     }
-    this.nextOffset += bytes.length;
+    this.#nextOffset += bytes.length;
     this.#dropOldest();
     this.#changes.emit();
   }
@@ -244,7 +286,8 @@ class AttemptRing {
 
   /** @returns how much longer a writer should wait; 0 when it may go on. Unit: ms. */
   #patienceMs(): number {
-    if (this.isEnded || this.nextOffset - this.#followedTo < this.#limitBytes / 2) return 0;
+    if (this.source !== undefined || this.isEnded) return 0;
+    if (this.nextOffset - this.#followedTo < this.#limitBytes / 2) return 0;
     const untilMs =
       this.#followedMs === null
         ? this.#startedMs + START_PATIENCE_MS

@@ -1,14 +1,28 @@
 import { AspenError, type Clock } from '../../base/index.ts';
-import type { ProcessExit, Runner } from '../../supervisor/index.ts';
-import { CapturedOutput, type OutputFacts } from './captured-output.ts';
+import {
+  type AdoptedAttempt,
+  type InterruptedAttempt,
+  type OutputFacts,
+  type ProcessExit,
+  type SupervisedEnd,
+  type SupervisedProcess,
+  type Supervisor,
+  SupervisorGone,
+  type Survivor,
+} from '../../supervisor/index.ts';
+import { AttemptGone } from '../outcome.ts';
+import type { AttemptRef } from '../settle.ts';
 import {
   type AttemptContext,
   type ExecutionError,
   type ExecutionResult,
   type Executor,
+  PROCESSES_LEFT,
+  type RecoveredAttempt,
   stoppedResult,
   stopReasonOf,
 } from './executor.ts';
+import { outputKeyOf } from './output-store.ts';
 import { shellEnvironment } from './shell-environment.ts';
 import { parseShellPayload, type ShellPayload } from './shell-payload.ts';
 
@@ -17,10 +31,12 @@ export interface ShellResult extends OutputFacts {
   readonly exitCode: number | null;
   readonly signal: string | null;
   readonly durationMs: number;
+  /** Processes of the attempt that could not be ended; absent where there are none. */
+  readonly survivors?: readonly Survivor[];
 }
 
 interface ShellComponents {
-  readonly runner: Runner;
+  readonly supervisor: Supervisor;
   readonly clock: Clock;
   /** The agent's own environment, of which an allow-list is passed on. */
   readonly agentEnv: Readonly<Record<string, string | undefined>>;
@@ -30,10 +46,12 @@ interface ShellComponents {
 const NOT_EXECUTABLE_EXIT = 126;
 const NOT_FOUND_EXIT = 127;
 
-/** Runs a command of the machine. */
+/** Runs a command of the machine, under a supervisor that outlives this agent. */
 export class ShellExecutor implements Executor {
   readonly type = 'shell';
   readonly #components: ShellComponents;
+  /** Those whose outcome was not told yet. */
+  readonly #untold = new Map<string, SupervisedProcess>();
 
   constructor(components: ShellComponents) {
     this.#components = components;
@@ -41,23 +59,36 @@ export class ShellExecutor implements Executor {
 
   async execute(attempt: AttemptContext): Promise<ExecutionResult> {
     const payload = parsed(attempt.payload);
-    if (payload instanceof AspenError) {
-      return {
-        ok: false,
-        error: { code: payload.code, message: payload.message, retryable: false },
-        result: null,
-      };
-    }
+    if (payload instanceof AspenError) return malformed(payload);
     const early = stopReasonOf(attempt.signal);
     if (early !== null) return stoppedResult(early, null);
-    return this.#run(attempt, payload);
+    return this.#follow(attempt, payload, this.#start(attempt, payload));
   }
 
-  async #run(attempt: AttemptContext, payload: ShellPayload): Promise<ExecutionResult> {
-    const { runner, clock, agentEnv } = this.#components;
-    const startedMs = clock.monotonicMs();
-    const output = new CapturedOutput(payload, attempt.output);
-    const child = runner.start({
+  async recover(): Promise<readonly RecoveredAttempt[]> {
+    const { adopted, interrupted } = await this.#components.supervisor.inherit();
+    const gone = interrupted.flatMap((one) => interruptedAttempt(one, this.#components.clock) ?? []);
+    return [...adopted.map((one) => this.#adoptedAttempt(one)), ...gone];
+  }
+
+  settled(ref: AttemptRef): void {
+    if (this.#untold.size === 0) return;
+    const name = nameOf(ref);
+    this.#untold.get(name)?.forget();
+    this.#untold.delete(name);
+  }
+
+  #start(attempt: AttemptContext, payload: ShellPayload): SupervisedProcess {
+    const { supervisor, agentEnv } = this.#components;
+    return supervisor.start({
+      name: nameOf(refOf(attempt)),
+      note: attempt.assignment ?? null,
+      outputKey: outputKeyOf(attempt),
+      holdUntilMs: attempt.hold?.untilMs ?? Number.MAX_SAFE_INTEGER,
+      timeoutMs: attempt.timeoutMs ?? null,
+      graceMs: payload.graceMs,
+      maxOutputBytes: payload.maxOutputBytes,
+      captureStderr: payload.captureStderr,
       command: payload.command,
       args: payload.args,
       env: shellEnvironment(agentEnv, payload.env, attempt),
@@ -65,37 +96,36 @@ export class ShellExecutor implements Executor {
       ...(payload.cwd === undefined ? {} : { cwd: payload.cwd }),
       ...(payload.stdin === undefined ? {} : { stdin: new TextEncoder().encode(payload.stdin) }),
     });
-    let isHeld = false;
-    child.onOutput((stream, bytes) => {
-      output.add(stream, bytes);
-      const room = isHeld ? undefined : output.whenRoom();
-      if (room === undefined) return;
-      isHeld = true;
-      child.pause?.();
-      void room.then(() => {
-        isHeld = false;
-        child.resume?.();
-      });
-    });
-    let stopping: Promise<void> | null = null;
-    const onAbort = () => {
-      stopping = child.stop(graceMs(payload, attempt.signal));
+  }
+
+  #adoptedAttempt({ note, holdUntilMs, timeoutLeftMs, process }: AdoptedAttempt): RecoveredAttempt {
+    const resume = async (attempt: AttemptContext) => {
+      const payload = parsed(attempt.payload);
+      return payload instanceof AspenError ? malformed(payload) : this.#follow(attempt, payload, process);
     };
+    return { assignment: note, holdUntilMs, timeoutLeftMs, resume };
+  }
+
+  /** @throws AttemptGone when nobody can say any more how it ended. */
+  async #follow(
+    attempt: AttemptContext,
+    payload: ShellPayload,
+    process: SupervisedProcess,
+  ): Promise<ExecutionResult> {
+    this.#untold.set(nameOf(refOf(attempt)), process);
+    attempt.output.attach?.(process);
+    using _ = attempt.hold?.onMove((untilMs) => process.renew(untilMs));
+    const onAbort = () => process.stop(graceMs(payload, attempt.signal));
     attempt.signal.addEventListener('abort', onAbort, { once: true });
-    const exit = await child.exited;
-    attempt.signal.removeEventListener('abort', onAbort);
-    await stopping;
-    return verdict(
-      payload,
-      exit,
-      {
-        exitCode: exit.exitCode,
-        signal: exit.signal,
-        ...output.facts(),
-        durationMs: Math.round(clock.monotonicMs() - startedMs),
-      },
-      stopping === null ? null : attempt.signal,
-    );
+    if (attempt.signal.aborted) onAbort();
+    try {
+      return verdict(payload, await process.ended, attempt.signal);
+    } catch (error) {
+      if (error instanceof SupervisorGone) throw new AttemptGone(error.message);
+      throw error;
+    } finally {
+      attempt.signal.removeEventListener('abort', onAbort);
+    }
   }
 }
 
@@ -104,25 +134,76 @@ function graceMs(payload: ShellPayload, signal: AbortSignal): number {
   return stopReasonOf(signal) === 'lost' ? 0 : payload.graceMs;
 }
 
-/** @param stoppedBy the signal whose abort ended the process; null when it ended before anybody asked. */
+/** @throws AttemptGone when its supervisor has ended it, since nobody held it any more. */
 function verdict(
   { command }: ShellPayload,
-  { exitCode, signal, spawnError }: ProcessExit,
-  result: ShellResult,
-  stoppedBy: AbortSignal | null,
+  { exit: { exitCode, signal, spawnError }, endedBy, output, durationMs, survivors }: SupervisedEnd,
+  asked: AbortSignal,
 ): ExecutionResult {
-  const stop = stoppedBy === null ? null : stopReasonOf(stoppedBy);
-  if (stop !== null) return stoppedResult(stop, result);
+  const result: ShellResult = {
+    exitCode,
+    signal,
+    ...output,
+    durationMs,
+    ...(survivors.length > 0 && { survivors }),
+  };
+  if (survivors.length > 0) return { ok: false, error: leftError(survivors), result };
+  const stop = stopReasonOf(asked);
+  if (endedBy === 'stop' && stop !== null) return stoppedResult(stop, result);
+  if (endedBy === 'timeout') return stoppedResult('timeout', result);
+  if (endedBy === 'hold')
+    throw new AttemptGone('its supervisor ended it: the leader was silent past the hold');
   if (spawnError !== undefined) {
     const error = spawnFailure(spawnError);
     return { ok: false, error, result: { ...result, exitCode: error.exitCode ?? null } };
   }
   if (exitCode === 0) return { ok: true, result };
-  const error: ExecutionError =
-    exitCode === null
-      ? { code: 'SIGNAL', message: `${command} was ended by ${signal}`, retryable: true }
-      : { code: 'EXIT_CODE', message: `${command} exited with ${exitCode}`, retryable: true, exitCode };
-  return { ok: false, error, result };
+  return { ok: false, error: exitError(command, { exitCode, signal }), result };
+}
+
+function exitError(command: string, { exitCode, signal }: ProcessExit): ExecutionError {
+  return exitCode === null
+    ? { code: 'SIGNAL', message: `${command} was ended by ${signal}`, retryable: true }
+    : { code: 'EXIT_CODE', message: `${command} exited with ${exitCode}`, retryable: true, exitCode };
+}
+
+/** V2: what still runs must not run a second time beside itself. */
+function leftError(survivors: readonly Survivor[]): ExecutionError {
+  const names = survivors.slice(0, 10).map(({ pid, command }) => `${pid} (${command})`);
+  const message = `${survivors.length} processes could not be ended: ${names.join(', ')}`;
+  return { code: PROCESSES_LEFT, message, retryable: false };
+}
+
+function malformed({ code, message }: AspenError): ExecutionResult {
+  return { ok: false, error: { code, message, retryable: false }, result: null };
+}
+
+function refOf({ jobId, attempt, fencingToken, group }: AttemptContext): AttemptRef {
+  return { jobId, attempt, fencingToken, rank: group?.rank };
+}
+
+/** Unlike that of any other attempt of this node: tokens never repeat. */
+function nameOf({ jobId, attempt, fencingToken, rank }: AttemptRef): string {
+  return [jobId, attempt, fencingToken, ...(rank === undefined ? [] : [rank])].join('/');
+}
+
+/** @returns undefined for a name that is not one of {@link nameOf}. */
+function interruptedAttempt(
+  { name, reason }: InterruptedAttempt,
+  clock: Clock,
+): RecoveredAttempt | undefined {
+  const [, jobId, attempt, fencingToken, rank] = /^([^/]+)\/(\d+)\/(\d+)(?:\/(\d+))?$/.exec(name) ?? [];
+  if (jobId === undefined) return undefined;
+  return {
+    assignment: {
+      ...{ jobId, attempt: Number(attempt), fencingToken: Number(fencingToken) },
+      ...(rank !== undefined && { rank: Number(rank) }),
+      ...{ sessionId: '', type: 'shell', payload: null, timeoutMs: null, traceparent: null, holdMs: 0 },
+    },
+    holdUntilMs: clock.monotonicMs(),
+    timeoutLeftMs: null,
+    resume: () => Promise.reject(new AttemptGone(reason)),
+  };
 }
 
 /** What is missing or forbidden on a node stays so; what the system lacked for a moment (EAGAIN, EMFILE) may come back. */

@@ -1,6 +1,5 @@
 import type { Platform, TransportRequest } from '../../../src/agent/index.ts';
 import type { Logger, PeerId, SeededRandom } from '../../../src/base/index.ts';
-import { MemoryRunner } from '../../../src/jobs/index.ts';
 import { type MemoryNetwork, MemoryTransport } from '../../../src/mesh/index.ts';
 import {
   type DataDirectory,
@@ -18,7 +17,8 @@ import {
 import { LifeNetwork } from './life-network.ts';
 import { addressOf, NeighboursSource } from './neighbours-source.ts';
 import { SimCrypto } from './sim-crypto.ts';
-import { type RunWitness, WatchedRunner } from './watched-runner.ts';
+import { SimSupervisor } from './sim-supervisor.ts';
+import type { RunWitness } from './watched-runner.ts';
 
 export interface SimMachineComponents {
   readonly scheduler: Scheduler;
@@ -53,6 +53,7 @@ export class SimMachine {
   readonly #components: SimMachineComponents;
   readonly #files: MemoryDirectoryDisk;
   readonly #drift: number;
+  readonly #supervisor: SimSupervisor;
   #wallOffsetMs: number;
 
   constructor(components: SimMachineComponents, { name, clock, disk }: SimMachineOptions) {
@@ -61,6 +62,10 @@ export class SimMachine {
     this.#components = components;
     this.#files = new MemoryDirectoryDisk({ path: `/sim/${name}`, machine: name });
     this.disk = components.makeDisk?.(random, disk) ?? new SimDisk(random, disk);
+    this.#supervisor = new SimSupervisor(
+      { scheduler: components.scheduler, random, witness: components.runs(name) },
+      { name, clock },
+    );
     this.#drift = clock.drift ?? 0;
     this.#wallOffsetMs = clock.wallOffsetMs ?? 0;
   }
@@ -82,7 +87,7 @@ export class SimMachine {
   }
 
   async boot(): Promise<Boot> {
-    const { scheduler, wire, random, neighbours, logger, trial, runs } = this.#components;
+    const { scheduler, wire, random, neighbours, logger, trial } = this.#components;
     const process = new SimProcess({ name: this.name, scheduler });
     const clock = new SimClock(process, { wallOffsetMs: this.#wallOffsetMs, drift: this.#drift });
     const chance = random.fork();
@@ -99,11 +104,7 @@ export class SimMachine {
       logger: logger(process),
       directory,
       version: '0.0.0',
-      runner: new WatchedRunner({
-        runner: new MemoryRunner({ clock }),
-        process,
-        witness: runs(this.name),
-      }),
+      supervisor: this.#supervisor.open(clock, process),
       environment: {},
       openStore: async () => this.disk.open(process),
       quarantineStore: async () => {

@@ -1,4 +1,4 @@
-import type { MemoryRunner, ProcessRequest, Runner, RunningProcess } from '../../../src/jobs/index.ts';
+import type { MemoryRunner, ProcessRequest, Runner, RunningProcess } from '../../../src/supervisor/index.ts';
 import type { SimProcess } from '../ground/index.ts';
 
 /** What the law speaks of: a program of an attempt runs, and runs no more. */

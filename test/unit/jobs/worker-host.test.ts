@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { AspenError, type PeerId } from '../../../src/base/index.ts';
 import type { ExecutionResult } from '../../../src/jobs/index.ts';
+import { AttemptGone } from '../../../src/jobs/outcome.ts';
 import { ManualClock } from '../lease/manual-clock.ts';
 import { WorkerWorld } from './worker-world.ts';
 
@@ -84,6 +85,90 @@ describe('a worker', () => {
     await clock.advance(250);
     assert.equal(world.executor.begun[0]?.signal.reason, 'lost');
     assert.deepEqual(world.kinds(), ['lose']);
+  });
+
+  describe('on a machine where an earlier agent began something (X5)', () => {
+    async function takenOver(more: { timeoutLeftMs?: number; resume?: () => Promise<never> } = {}) {
+      const clock = new ManualClock();
+      const world = new WorkerWorld(clock);
+      const { executor } = world;
+      executor.recoverable = [
+        {
+          assignment: world.assignment({ sessionId: 'of the earlier agent' }),
+          holdUntilMs: clock.monotonicMs() + 3_000,
+          timeoutLeftMs: more.timeoutLeftMs ?? null,
+          resume: more.resume ?? ((attempt) => executor.execute(attempt)),
+        },
+      ];
+      await world.host.start();
+      return { clock, world };
+    }
+
+    it('takes over what goes on, so that its first report names it, and tells the outcome once', async () => {
+      const { clock, world } = await takenOver();
+      assert.deepEqual(world.report().attempts, [REF]);
+      world.assign({});
+      await clock.advance(0);
+      assert.equal(world.executor.begun.length, 1, 'it is not begun again');
+      end(world);
+      await clock.advance(0);
+      assert.deepEqual(world.told, [{ kind: 'complete', body: { ...REF, result: 'done' } }]);
+      assert.deepEqual(world.executor.toldOf, [REF]);
+    });
+
+    it('takes over its hold, no longer than it was, and moves it on with the next word of the leader', async () => {
+      const { clock, world } = await takenOver();
+      await clock.advance(2_000);
+      const hold = world.executor.begun[0]?.hold;
+      assert.equal(hold?.untilMs, 3_000);
+      let movedTo = 0;
+      hold?.onMove((untilMs) => {
+        movedTo = untilMs;
+      });
+      world.renew({ holds: [{ ...REF, holdMs: 4_000 }] });
+      assert.equal(movedTo, 5_500, 'four seconds from the report, less the margin');
+      await clock.advance(3_750);
+      assert.equal(world.executor.begun[0]?.signal.reason, 'lost');
+    });
+
+    it('ends what it took over when nobody renews its hold (X2)', async () => {
+      const { clock, world } = await takenOver();
+      await clock.advance(3_000);
+      assert.equal(world.executor.begun[0]?.signal.reason, 'lost');
+      assert.deepEqual(world.kinds(), ['lose']);
+    });
+
+    it('takes over what is left of its time limit', async () => {
+      const { clock, world } = await takenOver({ timeoutLeftMs: 1_000 });
+      await clock.advance(1_000);
+      assert.equal(world.executor.begun[0]?.signal.reason, 'timeout');
+    });
+
+    it('says why it was interrupted where nothing goes on', async () => {
+      const gone = () => Promise.reject(new AttemptGone('the machine was started again'));
+      const { clock, world } = await takenOver({ resume: gone });
+      await clock.advance(0);
+      assert.deepEqual(world.told, [
+        { kind: 'lose', body: { ...REF, reason: 'the machine was started again', isHandedOver: false } },
+      ]);
+    });
+
+    it('takes a slot for it, so that no more runs than there is room for', async () => {
+      const clock = new ManualClock();
+      const world = new WorkerWorld(clock, { slots: 1 });
+      world.executor.recoverable = [
+        {
+          assignment: world.assignment({}),
+          holdUntilMs: 60_000,
+          timeoutLeftMs: null,
+          resume: (attempt) => world.executor.execute(attempt),
+        },
+      ];
+      await world.host.start();
+      world.assign({ jobId: 'job_2' });
+      await clock.advance(0);
+      assert.equal(world.executor.begun.length, 1);
+    });
   });
 
   it('does not begin what lay there until its hold was over, while the process stood still (X2)', async () => {

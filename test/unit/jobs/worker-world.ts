@@ -7,6 +7,7 @@ import {
   silentLogger,
   toWireError,
 } from '../../../src/base/index.ts';
+import type { RecoveredAttempt } from '../../../src/jobs/execution/executor.ts';
 import {
   type AttemptContext,
   type ExecutionResult,
@@ -14,6 +15,7 @@ import {
   OutputStore,
   WorkerHost,
 } from '../../../src/jobs/index.ts';
+import type { AttemptRef } from '../../../src/jobs/settle.ts';
 import {
   type AbortOrder,
   type Assignment,
@@ -26,6 +28,9 @@ import type { LostSession, Proposal } from '../../../src/lease/index.ts';
 /** Runs until the test says how it ends. */
 export class HeldExecutor implements Executor {
   readonly type: string;
+  /** What an earlier agent is said to have begun; given out once. */
+  recoverable: RecoveredAttempt[] = [];
+  readonly toldOf: AttemptRef[] = [];
   readonly begun: (AttemptContext & { end(result: ExecutionResult): void; fail(error: unknown): void })[] =
     [];
   /** Whether it ends by itself when it is asked to stop. */
@@ -33,6 +38,14 @@ export class HeldExecutor implements Executor {
 
   constructor(type = 'echo') {
     this.type = type;
+  }
+
+  async recover(): Promise<readonly RecoveredAttempt[]> {
+    return this.recoverable.splice(0);
+  }
+
+  settled(ref: AttemptRef): void {
+    this.toldOf.push(ref);
   }
 
   execute(attempt: AttemptContext): Promise<ExecutionResult> {

@@ -1,19 +1,25 @@
 import assert from 'node:assert/strict';
 import { AspenError, type PeerId } from '../../../../src/base/index.ts';
 import { OsClock } from '../../../../src/base/os-clock.ts';
-import type { StopReason } from '../../../../src/jobs/execution/executor.ts';
+import type { OutputSource, StopReason } from '../../../../src/jobs/execution/executor.ts';
 import { ShellExecutor, type ShellResult } from '../../../../src/jobs/execution/shell-executor.ts';
 import { parseShellPayload } from '../../../../src/jobs/execution/shell-payload.ts';
+import { MemorySupervisor } from '../../../../src/supervisor/index.ts';
 import { OsRunner } from '../../../../src/supervisor/os-runner.ts';
 
 const agentEnv = { PATH: process.env['PATH'], LC_ALL: 'C', SECRET: 'of the agent' };
-const executor = new ShellExecutor({ runner: new OsRunner(), clock: new OsClock(), agentEnv });
+const clock = new OsClock();
+const supervisor = new MemorySupervisor({ runner: new OsRunner(), clock }).open(clock);
+const executor = new ShellExecutor({ supervisor, clock, agentEnv });
+
+let count = 0;
 
 async function execute(payload: unknown, stopAtFirstOutput?: StopReason) {
   const stop = new AbortController();
-  const passedOn = { stdout: 0, stderr: 0 };
+  let source: OutputSource | undefined;
+  count += 1;
   const outcome = await executor.execute({
-    jobId: 'job_1',
+    jobId: `job_${count}`,
     attempt: 2,
     fencingToken: 77,
     node: 'node-a' as PeerId,
@@ -21,13 +27,19 @@ async function execute(payload: unknown, stopAtFirstOutput?: StopReason) {
     traceparent: null,
     signal: stop.signal,
     output: {
-      write: (stream, bytes) => {
-        passedOn[stream] += bytes.length;
-        if (stopAtFirstOutput !== undefined) stop.abort(stopAtFirstOutput);
+      write: () => assert.fail('its supervisor keeps it'),
+      attach: (given) => {
+        source = given;
+        given.onOutput(() => {
+          if (stopAtFirstOutput !== undefined) stop.abort(stopAtFirstOutput);
+        });
       },
     },
     progress: () => undefined,
   });
+  const passedOn = { stdout: 0, stderr: 0 };
+  for (const { stream, data } of (await source?.readOutput(0, 10_000_000))?.chunks ?? [])
+    passedOn[stream] += data.length;
   return { outcome, passedOn, result: outcome.result as ShellResult };
 }
 
@@ -99,7 +111,7 @@ describe('shell executor', () => {
     for (const line of [
       'LC_ALL=C',
       'MINE=1',
-      'ASPEN_JOB_ID=job_1',
+      `ASPEN_JOB_ID=job_${count}`,
       'ASPEN_ATTEMPT=2',
       'ASPEN_FENCING_TOKEN=77',
       'ASPEN_NODE=node-a',
