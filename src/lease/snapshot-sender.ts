@@ -1,4 +1,12 @@
-import { AspenError, type Clock, type LogIndex, type PeerId, type Random, randomInt } from '../base/index.ts';
+import {
+  AspenError,
+  type Clock,
+  type LogIndex,
+  type PeerId,
+  type Random,
+  randomInt,
+  sleep,
+} from '../base/index.ts';
 import type { Messenger } from '../mesh/index.ts';
 import { type Key, prefixEnd, type Store, type StoreSnapshot } from '../storage/index.ts';
 import { readSpace, type Space } from './disk-layout.ts';
@@ -13,6 +21,10 @@ import {
 } from './snapshot-wire.ts';
 
 const CHUNK_TIMEOUT_MS = 10_000;
+/** Rest after each chunk, as a share of the time that it took: the busier the machines and the line are, the longer. */
+const REST_SHARE = 0.5;
+/** Unit: ms. */
+const REST_LIMIT_MS = 20;
 /** After a cut a reading of the store is held open for so long, to go on with it; the store cannot reuse what it still shows. */
 const HOLD_MS = 30_000;
 
@@ -41,8 +53,9 @@ export interface SenderComponents {
 }
 
 /**
- * Sends the applied tables as they are on this disk, chunk by chunk, each acknowledged before the next: memory holds one chunk, and a
- * slow receiver slows its sender. A transfer that was cut goes on where the receiver says it is.
+ * Sends the applied tables as they are on this disk, chunk by chunk, each acknowledged before the next and followed by a rest: memory
+ * holds one chunk, a slow receiver slows its sender, and writes of the group go first. A transfer that was cut goes on where the receiver
+ * says it is.
  */
 export class SnapshotSender implements Disposable {
   readonly #components: SenderComponents;
@@ -127,11 +140,20 @@ export class SnapshotSender implements Disposable {
 
   async #run(peer: PeerId, transfer: Transfer, signal: AbortSignal): Promise<void> {
     for (;;) {
+      const startedMs = this.#components.clock.monotonicMs();
       const { chunk, after } = nextChunk(transfer);
       await this.#ask(peer, chunk, signal);
       if (after === undefined) return;
       transfer.position = after;
+      await this.#rest(startedMs, signal);
     }
+  }
+
+  /** Processor, line and disks belong to the writes of the group first: a snapshot leaves them a third of the time. */
+  async #rest(startedMs: number, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#components;
+    const restMs = Math.min((clock.monotonicMs() - startedMs) * REST_SHARE, REST_LIMIT_MS);
+    if (restMs > 0) await sleep(clock, restMs, signal);
   }
 
   /** The receiver has either what was acknowledged, or one chunk more, or has lost it all. */

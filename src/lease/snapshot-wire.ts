@@ -3,8 +3,8 @@ import type { LogIndex, Term } from '../base/index.ts';
 import type { Key } from '../storage/index.ts';
 import { parseConfiguration, type SnapshotMeta } from './raft/index.ts';
 
-/** Keys and values of one chunk; a single larger record travels alone. Unit: bytes. */
-export const SNAPSHOT_CHUNK_BYTES = 512 * 2 ** 10;
+/** Keys and values of one chunk; a single larger record travels alone. Short, since writes wait while one is made ready. Unit: bytes. */
+export const SNAPSHOT_CHUNK_BYTES = 256 * 2 ** 10;
 
 export type SnapshotRecords = readonly (readonly [key: Key, value: Uint8Array])[];
 

@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import * as fc from 'fast-check';
-import { AspenError, type LogIndex, type PeerId, SeededRandom, type Term } from '../../../src/base/index.ts';
+import {
+  AspenError,
+  type LogIndex,
+  type PeerId,
+  SeededRandom,
+  sleep,
+  type Term,
+} from '../../../src/base/index.ts';
 import { encodeState, initialState, stateKey } from '../../../src/lease/machine/state.ts';
 import type { SnapshotMeta } from '../../../src/lease/raft/index.ts';
 import { SnapshotReceiver } from '../../../src/lease/snapshot-receiver.ts';
@@ -30,6 +37,9 @@ class Line {
   readonly from = new MemoryStore();
   readonly to = new MemoryStore();
   readonly chunks: number[] = [];
+  readonly arrivedMs: number[] = [];
+  /** How long a chunk is on its way. */
+  chunkMs = 0;
   readonly installed: SnapshotMeta[] = [];
   fates: Fate[] = [];
   receiver = new SnapshotReceiver(this.to);
@@ -78,7 +88,9 @@ class Line {
     assert.ok(request !== undefined);
     if (fate === 'receiver-restarts') this.receiver = new SnapshotReceiver(this.to);
     if (request.type === 'inquiry') return this.receiver.position(SENDER, request.transfer);
+    if (this.chunkMs > 0) await sleep(this.clock, this.chunkMs);
     this.chunks.push(request.number);
+    this.arrivedMs.push(this.clock.monotonicMs());
     const chunk: SnapshotChunk = fate === 'damaged' ? { ...request, crc: request.crc ^ 1 } : request;
     const install = async (meta: SnapshotMeta) => {
       await this.to.write([FORGET_STAGING]);
@@ -99,6 +111,18 @@ describe('a snapshot on its way', () => {
     assert.deepEqual(records(line.to, 't1/'), records(line.from, 't0/'));
     assert.ok(line.chunks.length >= 10);
     assert.equal(line.installed[0]?.index, 9);
+  });
+
+  it('rests after each chunk for half the time that it took, so that writes go first', async () => {
+    const line = new Line();
+    await line.fill();
+    line.chunkMs = 10;
+    assert.equal(await line.clock.until(line.try()), true);
+    assert.ok(line.arrivedMs.length >= 10);
+    assert.deepEqual(
+      line.arrivedMs,
+      line.arrivedMs.map((_, at) => 10 + at * 15),
+    );
   });
 
   it('goes on after a cut where the receiver is, whether the chunk or its answer was lost', async () => {
