@@ -16,6 +16,7 @@ import type { CallOptions, GroupClient, Proposal, Query } from './group.ts';
 import { askHere, FORWARDED_LIMIT, type WireAnswer } from './group-server.ts';
 import type { LeaderFinder } from './leader-finder.ts';
 import { commandOf } from './leader-term.ts';
+import { LeaderTries } from './leader-tries.ts';
 import { type Command, type CommandOutcome, commandToWire, fromWireOutcome } from './machine/index.ts';
 import type { Replica } from './replica/index.ts';
 
@@ -74,6 +75,7 @@ export class LeaderClient implements GroupClient, Startable {
   readonly #components: ClientComponents;
   readonly #options: Required<ClientOptions>;
   readonly #tasks: Tasks;
+  readonly #tries: LeaderTries;
   /** Oldest first. */
   readonly #calls = new Map<number, Call>();
   #outgoing: Call[] = [];
@@ -93,11 +95,15 @@ export class LeaderClient implements GroupClient, Startable {
       callsLimit: options.callsLimit ?? 100_000,
     };
     this.#tasks = new Tasks(components.onFailure);
+    this.#tries = new LeaderTries(components);
     this.#leaderSeenAtMs = components.clock.monotonicMs();
   }
 
   async start(): Promise<void> {
-    this.#sweep = every(this.#components.clock, SWEEP_MS, () => this.#expire());
+    this.#sweep = every(this.#components.clock, SWEEP_MS, () => {
+      this.#tries.giveUpReplaced();
+      this.#expire();
+    });
   }
 
   async stop(): Promise<void> {
@@ -268,12 +274,11 @@ export class LeaderClient implements GroupClient, Startable {
   }
 
   async #sendBatch(leader: PeerId, calls: readonly Call[]): Promise<void> {
-    const { messenger } = this.#components;
     const body = calls.map((call) => commandToWire(this.#stamped(call)));
     for (const call of calls) call.isUnderWay = true;
     const method = groupMethod(this.#options.group, 'propose');
     try {
-      const answers = await messenger.request(leader, method, body, { timeoutMs: TRY_TIMEOUT_MS });
+      const answers = await this.#tries.request(leader, method, body, { timeoutMs: TRY_TIMEOUT_MS });
       calls.forEach((call, at) => {
         this.#onAnswer(leader, call, Array.isArray(answers) ? answers[at] : undefined);
       });
@@ -384,13 +389,11 @@ export class LeaderClient implements GroupClient, Startable {
     { method, body }: { readonly method: string; readonly body: unknown },
     { leftMs, signal }: { readonly leftMs: number; readonly signal: AbortSignal | undefined },
   ): Promise<{ readonly value: unknown } | { readonly failed: AspenError }> {
-    const { messenger, self, finder } = this.#components;
+    const { self, finder } = this.#components;
     const timeoutMs = Math.min(TRY_TIMEOUT_MS, leftMs);
     try {
       if (leader === self) return { value: await here() };
-      return {
-        value: await messenger.request(leader, method, body, { timeoutMs, ...(signal && { signal }) }),
-      };
+      return { value: await this.#tries.request(leader, method, body, { timeoutMs, signal }) };
     } catch (error) {
       if (!(error instanceof AspenError) || !isWorthAsking(error)) throw error;
       if (error.code === 'NOT_LEADER') finder.refused(leader, error.details.leader);

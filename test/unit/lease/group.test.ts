@@ -120,6 +120,25 @@ describe('a group of three', () => {
     await world.stop();
   });
 
+  it('asks the next leader as soon as there is one, however long the one that was cut off might still answer', async () => {
+    const world = await meshOf(3);
+    const leader = world.leader();
+    const writer = world.nodes.find((node) => node !== leader) as Node;
+    await world.clock.until(writer.group.client.propose(put('a', 'old')));
+    world.isolate(leader);
+    const cutAtMs = world.clock.monotonicMs();
+    const [written, read] = [
+      writer.group.client.propose(put('a', 'new')),
+      writer.group.client.query<{ value: string }>(get('a')),
+    ];
+    await world.clock.until(Promise.all([written, read]));
+    const electedMs = 2_000; // at the latest, where nobody stands against another
+    const tookMs = world.clock.monotonicMs() - cutAtMs;
+    assert.ok(tookMs < electedMs + 400, `${tookMs} ms`);
+    assert.equal(await valueAt(world, writer, 'a'), 'new');
+    await world.stop();
+  });
+
   it('applies each of many writes once, though the leader dies among them', async () => {
     const world = await meshOf(3);
     const leader = world.leader();
