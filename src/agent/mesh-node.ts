@@ -35,6 +35,7 @@ import { memberViews } from './member-views.ts';
 import type { Membership } from './membership.ts';
 import { MembershipClient } from './membership-client.ts';
 import { isRevocationOf, linkMembership, REVOCATIONS } from './membership-links.ts';
+import { PayloadBlobs } from './payload-blobs.ts';
 import type { Platform } from './platform.ts';
 import type { Power } from './power.ts';
 import { voterTraitsOf } from './voter-traits.ts';
@@ -92,6 +93,7 @@ export class MeshNode implements Startable {
   readonly labels: LabelBook;
   readonly drain: DrainBook;
   readonly blobs: Blobs;
+  readonly payloads: PayloadBlobs;
   readonly #identity: Identity;
   readonly #config: AgentConfig;
   #parts: readonly Disposable[] = [];
@@ -218,6 +220,15 @@ export class MeshNode implements Startable {
       forgottenJobs: (jobIds) => forgottenJobs(this.group.client, jobIds),
       onFailure: onFatal,
     });
+    this.payloads = new PayloadBlobs({
+      self: this.self,
+      blobs: this.blobs,
+      clock,
+      workers: () =>
+        messenger
+          .connected()
+          .filter((peerId) => roleAllows(this.gate.certificateOf(peerId)?.role ?? 'observer', 'worker')),
+    });
     this.outputs = new OutputStore({
       clock,
       ...(platform.archive !== undefined && { archive: platform.archive }),
@@ -236,6 +247,7 @@ export class MeshNode implements Startable {
         leader: () => this.group.status().leader,
         labels: () => placementLabels(this.labels.all(), platform.machine ?? {}),
         isDrained: () => this.drain.isDraining,
+        payloads: this.payloads,
         onProgress: (jobId, fencingToken, progress) =>
           this.registry.publishProgress(jobId, fencingToken, progress),
         onFailure: onFatal,

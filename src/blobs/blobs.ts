@@ -190,10 +190,13 @@ export class Blobs implements Startable {
       count,
       candidates,
       jobId,
+      timeoutMs = KEEP_TIMEOUT_MS,
     }: {
       readonly count: number;
       readonly candidates: readonly PeerId[];
       readonly jobId?: string | undefined;
+      /** For each of them. @default 10 min */
+      readonly timeoutMs?: number;
     },
   ): Promise<readonly PeerId[]> {
     const { messenger, log } = this.#components;
@@ -201,7 +204,6 @@ export class Blobs implements Startable {
     for (const peerId of candidates) {
       if (kept.length >= count) break;
       try {
-        const timeoutMs = KEEP_TIMEOUT_MS;
         const answer = await messenger.request(peerId, METHODS.keep, [id, jobId ?? null], { timeoutMs });
         if (answer === true) kept.push(peerId);
       } catch (err) {

@@ -8,6 +8,14 @@ export {
   type WorkerAttemptName,
   type WorkerLink,
 } from './attached-worker.ts';
+export {
+  BLOB_PAYLOAD_BYTES_LIMIT,
+  type BlobPayload,
+  INLINE_PAYLOAD_LIMIT,
+  isBlobPayload,
+  isLongerThan,
+  type PayloadSource,
+} from './blob-payload.ts';
 export { Dispatcher, type DispatcherComponents } from './dispatcher.ts';
 export { EchoExecutor } from './execution/echo-executor.ts';
 export type {

@@ -14,6 +14,8 @@ export class LocalAttempt implements AttemptHold {
   readonly assignment: Assignment;
   readonly ref: AttemptRef;
   readonly name: string;
+  /** What the job is given; where that lies in a blob, the name of the blob until it is here. */
+  payload: unknown;
   /** Made when somebody first asks for the signal: most attempts end without one. */
   #abort: AbortController | undefined;
   #hold: GrantedHold;
@@ -27,6 +29,7 @@ export class LocalAttempt implements AttemptHold {
     this.assignment = assignment;
     this.ref = rank === undefined ? { jobId, attempt, fencingToken } : { jobId, attempt, fencingToken, rank };
     this.name = nameOf(this.ref);
+    this.payload = assignment.payload;
     this.#hold = hold;
   }
 

@@ -14,6 +14,7 @@ import { parseWith } from '../lease/machine/index.ts';
 import type { Messenger } from '../mesh/index.ts';
 import { AttachedWorker, type AttachedWorkerOptions, type WorkerLink } from './attached-worker.ts';
 import { AttemptBook } from './attempt-book.ts';
+import { type BlobPayload, isBlobPayload, type PayloadSource } from './blob-payload.ts';
 import {
   type ExecutionResult,
   type Executor,
@@ -67,6 +68,8 @@ export interface WorkerHostComponents {
   readonly isDrained?: () => boolean;
   readonly labels: () => Readonly<Record<string, string>>;
   readonly onProgress: (jobId: string, fencingToken: number, progress: Progress) => void;
+  /** Where payloads lie that are blobs. @default no such job is run here */
+  readonly payloads?: PayloadSource;
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -317,10 +320,34 @@ export class WorkerHost implements Startable {
       return outcomeOf(attempt, stoppedResult(attempt.stopReason, null));
     }
     try {
+      if (isBlobPayload(attempt.payload)) {
+        const failed = await this.#bringPayload(attempt, attempt.payload);
+        if (failed !== undefined) return outcomeOf(attempt, failed);
+      }
       if (this.#hasHoldEnded(attempt)) return lost('its hold was over before it began'); // X2
       return await this.#execute(pool, attempt); // X4
     } finally {
       pool.slots.give();
+    }
+  }
+
+  /** What the job is given lies in a blob. @returns why it cannot be had; undefined when the attempt has it. */
+  async #bringPayload(attempt: LocalAttempt, payload: BlobPayload): Promise<ExecutionResult | undefined> {
+    const { payloads, onProgress, log } = this.#components;
+    const { jobId, fencingToken } = attempt.assignment;
+    const onWait = (message: string) =>
+      onProgress(jobId, fencingToken, { percent: null, message, counters: {} });
+    try {
+      if (payloads === undefined) throw new AspenError('UNAVAILABLE', 'this node has no blobs');
+      attempt.payload = await payloads.fetch(payload, { jobId, signal: attempt.signal, onWait });
+      return undefined;
+    } catch (error) {
+      if (attempt.stopReason !== null) return stoppedResult(attempt.stopReason, null);
+      if (!(error instanceof AspenError)) throw error;
+      log.warn({ err: error, jobId }, 'the payload of a job cannot be had');
+      const message = `its payload cannot be had: ${error.message}`;
+      const retryable = error.code !== 'INVALID_PARAMS';
+      return { ok: false, error: { code: 'BLOB_UNAVAILABLE', message, retryable }, result: null };
     }
   }
 
@@ -329,6 +356,10 @@ export class WorkerHost implements Startable {
     const { slots } = this.#pools.own;
     slots.takeAnyway();
     try {
+      if (isBlobPayload(attempt.payload)) {
+        const failed = await this.#bringPayload(attempt, attempt.payload);
+        if (failed !== undefined) return outcomeOf(attempt, failed); // its supervisor ends it with its hold
+      }
       return await this.#execute({ execute: (context) => recovered.resume(context) }, attempt);
     } finally {
       slots.give();
@@ -366,7 +397,6 @@ export class WorkerHost implements Startable {
       attempt: number,
       fencingToken,
       type,
-      payload,
       traceparent,
       timeoutMs,
       heartbeatTimeoutMs,
@@ -379,7 +409,7 @@ export class WorkerHost implements Startable {
       fencingToken,
       node: self,
       type,
-      payload,
+      payload: attempt.payload,
       traceparent,
       timeoutMs,
       heartbeatTimeoutMs,

@@ -66,6 +66,37 @@ describe('blobs in a mesh of three', function () {
     assert.equal((await c.cli(['blob', 'get', NOWHERE, `${copy}.2`])).code, 3);
   });
 
+  it('carry payloads that are too long for a record to whichever node runs the job', async () => {
+    const [a, b, c] = agents;
+    const payload = { words: Array.from({ length: 20_000 }, (_, at) => `word ${at}`) };
+    const affinity = { node: { peerId: b.peerId, mode: 'require' } };
+    const { id } = await a.submit({ type: 'echo', payload, affinity });
+    const job = await a.waitForJob(id);
+    assert.equal(job.state, 'succeeded', JSON.stringify(job.error));
+    assert.deepEqual(job.result, payload);
+    const { spec } = await c.call<{ spec: { payload: { $blob: { id: string; nodes: string[] } } } }>(
+      'job.get',
+      { id },
+    );
+    const { $blob } = spec.payload;
+    assert.equal($blob.nodes.length, 2);
+    assert.equal($blob.nodes[0], a.peerId);
+    const { local } = await a.call<{ local: { jobs: string[] } }>('blob.stat', { id: $blob.id });
+    assert.deepEqual(local.jobs, [id]);
+    const { results } = await b.call<{ results: { id: string }[] }>('job.submitMany', {
+      jobs: [
+        { type: 'echo', payload: 1 },
+        { type: 'echo', payload },
+      ],
+    });
+    for (const [at, { id: of }] of results.entries())
+      assert.deepEqual((await b.waitForJob(of)).result, at === 0 ? 1 : payload);
+    await assert.rejects(
+      a.submit({ type: 'shell', payload: { command: 5, stdin: 'x'.repeat(100_000) } }),
+      /command/,
+    );
+  });
+
   it('go on from the third when a holder is killed half way, and after the getter was killed as well', async () => {
     const [a, b, c] = agents;
     const path = fileOf(cluster.directory, 'large', LARGE_BYTES);

@@ -1,6 +1,9 @@
 import { AspenError, Batcher, fromWireError, newId, roughBytes } from '../../base/index.ts';
 import {
+  INLINE_PAYLOAD_LIMIT,
+  isBlobPayload,
   isFinal,
+  isLongerThan,
   type JobSpec,
   type JobView,
   parseShellPayload,
@@ -59,8 +62,9 @@ export function jobHandlers(daemon: Daemon): JobHandlers {
     });
   return {
     'job.submit': async ({ requestId, ...spec }) => {
-      const job = prepare(daemon, spec);
-      if (requestId === undefined) return accepted(await single.add(job, roughBytes(spec.payload)));
+      const given = hasLongPayload(spec) ? await keepPayload(daemon, spec) : spec;
+      const job = prepare(daemon, given);
+      if (requestId === undefined) return accepted(await single.add(job, roughBytes(given.payload)));
       const [result] = await submit(daemon, [job], requestId);
       return accepted(result as SubmitResult);
     },
@@ -97,8 +101,22 @@ export function jobHandlers(daemon: Daemon): JobHandlers {
 /** @throws AspenError INVALID_PARAMS with the path of each issue, also inside the payload of a shell job. */
 function prepare({ platform }: Daemon, input: { readonly id?: string | undefined }): PreparedJob {
   const spec = resolveJobSpec(input);
-  if (spec.type === 'shell') parseShellPayload(spec.payload);
+  if (spec.type === 'shell' && !isBlobPayload(spec.payload)) parseShellPayload(spec.payload);
   return { id: input.id ?? newId('job', platform), spec };
+}
+
+function hasLongPayload({ payload }: { readonly payload?: unknown }): boolean {
+  return isLongerThan(payload, INLINE_PAYLOAD_LIMIT);
+}
+
+/** What is too long for a record becomes a blob; what is wrong with the job is told before anything is kept. */
+async function keepPayload<
+  I extends { readonly id?: string | undefined; readonly type: string; readonly payload?: unknown },
+>({ platform, node }: Daemon, input: I): Promise<I> {
+  resolveJobSpec({ ...input, payload: null });
+  if (input.type === 'shell') parseShellPayload(input.payload);
+  const id = input.id ?? newId('job', platform);
+  return { ...input, id, payload: await node.payloads.keep(id, input.payload) };
 }
 
 async function submit(
@@ -125,7 +143,11 @@ async function submitMany(
   jobs: readonly unknown[],
   requestId: string | undefined,
 ): Promise<Result<'job.submitMany'>['results']> {
-  const prepared = jobs.map((job) => attempt(() => prepare(daemon, checkJobSpec(job))));
+  const checked = jobs.map((job) => attempt(() => checkJobSpec(job)));
+  const given = checked.some((item) => 'value' in item && hasLongPayload(item.value))
+    ? await keepPayloads(daemon, checked)
+    : checked;
+  const prepared = given.map((item) => ('error' in item ? item : attempt(() => prepare(daemon, item.value))));
   const valid = prepared.flatMap((item) => ('value' in item ? [item.value] : []));
   const submitted = valid.length === 0 ? [] : await submit(daemon, valid, requestId);
   let next = 0;
@@ -136,7 +158,28 @@ async function submitMany(
   });
 }
 
-function attempt<T>(work: () => T): { readonly value: T } | { readonly error: AspenError } {
+type Checked = Attempted<ReturnType<typeof checkJobSpec>>;
+
+/** One after the other: each may be as long as a line. */
+async function keepPayloads(daemon: Daemon, checked: readonly Checked[]): Promise<Checked[]> {
+  const kept: Checked[] = [];
+  for (const item of checked) kept.push('value' in item ? await keepOne(daemon, item) : item);
+  return kept;
+}
+
+async function keepOne(daemon: Daemon, item: Extract<Checked, { value: unknown }>): Promise<Checked> {
+  if (!hasLongPayload(item.value)) return item;
+  try {
+    return { value: await keepPayload(daemon, item.value) };
+  } catch (error) {
+    if (error instanceof AspenError) return { error };
+    throw error;
+  }
+}
+
+type Attempted<T> = { readonly value: T } | { readonly error: AspenError };
+
+function attempt<T>(work: () => T): Attempted<T> {
   try {
     return { value: work() };
   } catch (error) {

@@ -11,7 +11,7 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
   jobs: ['src/jobs'],
   supervisor: ['src/supervisor'],
   mesh: ['src/mesh', 'src/discovery'],
-  blobs: ['src/blobs'],
+  blobs: ['src/blobs', 'src/agent'],
   crdt: ['src/crdt'],
   storage: ['src/storage', 'src/lease', 'src/agent'],
   rpc: ['src/rpc', 'src/sdk'],

@@ -6,6 +6,13 @@ import { ManualClock } from '../lease/manual-clock.ts';
 import { WorkerWorld } from './worker-world.ts';
 
 const DONE: ExecutionResult = { ok: true, result: 'done' };
+const BLOB_PAYLOAD = {
+  $blob: {
+    id: 'bafkreibivjlmoj5ttgmrbt7v5q4kxjcsstciurogpdml64f6bhoosm7seq',
+    sizeBytes: 5,
+    nodes: ['other'],
+  },
+};
 const REF = { jobId: 'job_1', attempt: 1, fencingToken: 7 };
 
 async function started(options: { slots?: number; drainMs?: number } = {}) {
@@ -31,6 +38,46 @@ describe('a worker', () => {
     await clock.advance(0);
     assert.deepEqual(world.told, [{ kind: 'complete', body: { ...REF, result: 'done' } }]);
     assert.deepEqual(world.report().attempts, []);
+    assert.deepEqual(world.failures, []);
+  });
+
+  it('begins with a payload that is a blob when that is here, and says meanwhile what it waits for', async () => {
+    const { clock, world } = await started();
+    const came = Promise.withResolvers<unknown>();
+    world.fetchPayload = (_, { onWait }) => {
+      onWait('waits for a blob');
+      return came.promise;
+    };
+    world.assign({ payload: BLOB_PAYLOAD });
+    await clock.advance(0);
+    assert.equal(world.executor.begun.length, 0);
+    assert.match(JSON.stringify(world.progressed), /waits for a blob/);
+    came.resolve({ text: 'long' });
+    await clock.advance(0);
+    assert.deepEqual(world.executor.begun[0]?.payload, { text: 'long' });
+    end(world);
+    await clock.advance(0);
+    assert.deepEqual(world.kinds(), ['complete']);
+  });
+
+  it('fails an attempt whose payload cannot be had, and ends one that is stopped while it waits for it', async () => {
+    const { clock, world } = await started();
+    world.fetchPayload = async () => {
+      throw new AspenError('NOT_FOUND', 'nobody has it');
+    };
+    world.assign({ payload: BLOB_PAYLOAD });
+    await clock.advance(0);
+    assert.deepEqual(world.kinds(), ['fail']);
+    assert.match(JSON.stringify(world.told[0]), /BLOB_UNAVAILABLE.*nobody has it.*"retryable":true/);
+    world.fetchPayload = (_, { signal }) =>
+      new Promise((_, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason));
+      });
+    world.assign({ ...REF, attempt: 2, fencingToken: 8, payload: BLOB_PAYLOAD });
+    await clock.advance(0);
+    world.abort({ attempt: 2, fencingToken: 8 });
+    await clock.advance(0);
+    assert.deepEqual(world.kinds(), ['fail', 'cancelled']);
     assert.deepEqual(world.failures, []);
   });
 

@@ -13,6 +13,7 @@ import {
   type ExecutionResult,
   type Executor,
   OutputStore,
+  type PayloadSource,
   WorkerHost,
 } from '../../../src/jobs/index.ts';
 import type { AttemptRef } from '../../../src/jobs/settle.ts';
@@ -91,6 +92,10 @@ export class WorkerWorld {
   readonly lost = new Listeners<LostSession>();
   readonly #handlers = new Map<string, (message: { from: PeerId; body: unknown }) => unknown>();
   leader: PeerId | null = 'lead' as PeerId;
+  /** What fetches payloads that are blobs. */
+  fetchPayload: PayloadSource['fetch'] = async () => {
+    throw new Error('no payload is a blob');
+  };
   readonly host: WorkerHost;
 
   constructor(clock: Clock, { slots = 10, drainMs = 1_000 } = {}) {
@@ -132,6 +137,7 @@ export class WorkerWorld {
         log: silentLogger,
         leader: () => this.leader,
         labels: () => ({}),
+        payloads: { fetch: (payload, options) => this.fetchPayload(payload, options) },
         onProgress: (jobId, fencingToken, progress) =>
           void this.progressed.push({ jobId, fencingToken, progress }),
         onFailure: (error) => void this.failures.push(error),
