@@ -28,6 +28,8 @@ export class JobClients {
   readonly #draws: JobDraws;
   /** The job that a key names. */
   readonly #holders = new Map<string, string>();
+  /** Accepted jobs of which the records are kept for longer than a run lasts. */
+  readonly #kept = new Set<string>();
   #lastJob = 0;
   /** The latest jobs that somebody accepted: what others may wait for. */
   #known: string[] = [];
@@ -44,6 +46,21 @@ export class JobClients {
       else await this.#liveOfOneJob(client);
       if (this.#when('reruns', 0.4)) await this.#redriveSome();
       await this.#world.pause(randomFloat(this.#random) * LONGEST_PAUSE_MS);
+    }
+  }
+
+  /** Asks for every job that must still be known, each at some member. */
+  async surveyAll(): Promise<void> {
+    for (const id of this.#kept) {
+      const { name } = randomPick(this.#random, this.#world.members) as SimNode;
+      try {
+        const { state } = await this.#world.node(name).call('job.get', { id });
+        this.#world.observe({ type: 'toldOfEnd', job: id, state });
+      } catch (error) {
+        this.#world.expectRefusal(error);
+        if (error instanceof AspenError && error.code === 'NOT_FOUND')
+          this.#world.breach(`${id} was accepted and is not known any more`);
+      }
     }
   }
 
@@ -100,8 +117,9 @@ export class JobClients {
   }
 
   /** One key names one job, whichever node is asked and whatever id a later submission brings. */
-  #accept({ spec: { idempotencyKey: key } }: Draft, id: string): string {
+  #accept({ spec: { idempotencyKey: key }, isRepeatable }: Draft, id: string): string {
     this.#world.observe({ type: 'accepted', job: id });
+    if (isRepeatable) this.#kept.add(id);
     if (key === undefined) return id;
     const holder = this.#holders.get(key) ?? id;
     this.#holders.set(key, holder);

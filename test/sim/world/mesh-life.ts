@@ -92,6 +92,7 @@ export class MeshLife {
   async bePutToTheLaw(): Promise<void> {
     const world = this.#world;
     await world.settled(this.#kv.surveyAll());
+    await world.settled(this.#jobs.surveyAll());
     await this.#soon(
       'registries converge',
       () => world.registriesAgree(),
