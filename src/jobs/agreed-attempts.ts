@@ -44,8 +44,9 @@ export class AgreedAttempts {
   }
 
   /** @returns undefined for a group, which has several. */
-  find(jobId: string): HeldAttempt | undefined {
-    return this.#byJob.get(jobId);
+  /** @param rank of one member of a group. */
+  find(jobId: string, rank?: number): HeldAttempt | undefined {
+    return this.#byJob.get(rank === undefined ? jobId : memberKey(jobId, rank));
   }
 
   /** @returns the members of a group that are at it; none for a job that runs on one node. */

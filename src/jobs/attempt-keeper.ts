@@ -56,8 +56,8 @@ export class AttemptKeeper {
   }
 
   /** The agreed attempt of this name; undefined for any that is over. */
-  find({ jobId, fencingToken }: AttemptRef): HeldAttempt | undefined {
-    const held = this.#agreed.find(jobId);
+  find({ jobId, fencingToken, rank }: AttemptRef): HeldAttempt | undefined {
+    const held = this.#agreed.find(jobId, rank);
     return held?.fencingToken === fencingToken ? held : undefined;
   }
 

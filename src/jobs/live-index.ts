@@ -56,6 +56,7 @@ export class LiveIndex implements Derived {
   #counted: (readonly [record: JobRecord, change: 1 | -1])[] = [];
   #touched: string[] = [];
   #spent = 0;
+  #isLoading = false;
 
   get behind(): Volume {
     return this.late.volume;
@@ -101,6 +102,13 @@ export class LiveIndex implements Derived {
       return;
     if (before !== undefined) this.#place(before, false);
     if (after !== undefined) this.#place(after, true);
+  }
+
+  /** Takes in a record that it does not know, which nobody will take back: at a start, one for each unfinished job. */
+  load(record: JobRecord): void {
+    this.#isLoading = true;
+    this.#place(record, true);
+    this.#isLoading = false;
   }
 
   cached(id: string): JobRecord | undefined {
@@ -214,7 +222,7 @@ export class LiveIndex implements Derived {
     if (isFinal(state)) return;
     const change = isThere ? 1 : -1;
     this.tallies.add(record, change);
-    this.#counted.push([record, change]);
+    if (!this.#isLoading) this.#counted.push([record, change]);
     this.#set(this.#stateKeys(state), placeKey(record) + id, isThere);
     if (record.spec.queue !== SPEC_BASE.queue) this.#own('queue', record.spec.queue, record, isThere);
     if (record.spec.namespace !== SPEC_BASE.namespace)
@@ -247,7 +255,7 @@ export class LiveIndex implements Derived {
   #set(keys: SortedKeys, key: Key, isThere: boolean): void {
     if (isThere) keys.add(key);
     else keys.remove(key);
-    this.#undo.push([keys, key, isThere]);
+    if (!this.#isLoading) this.#undo.push([keys, key, isThere]);
   }
 
   #stateKeys(state: JobState): SortedKeys {

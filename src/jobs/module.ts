@@ -70,10 +70,8 @@ export const jobsModule: MachineModule = {
     const index = new LiveIndex();
     readLimits(tables, index.limits);
     index.finished.load(tables);
-    for (const record of liveRecords(tables)) {
-      index.move(undefined, record);
-      index.commit();
-    }
+    for (const record of liveRecords(tables)) index.load(record);
+    index.commit();
     return index;
   },
   commands: withCounts({

@@ -3,7 +3,7 @@ import type { Key, KeyRange } from './store.ts';
 /** A chunk that grows beyond this is cut in two: inserting costs one short array move instead of one as long as the table. */
 const CHUNK_KEYS_LIMIT = 512;
 
-/** A sorted set of keys: O(log n) to find, about O(log n + 512) to insert or remove. */
+/** A sorted set of keys: O(log n) to find, about O(log n + 512) to insert or remove; a key behind all others is appended. */
 export class SortedKeys {
   #chunks: Key[][] = [];
   #size = 0;
@@ -14,13 +14,13 @@ export class SortedKeys {
 
   /** Does nothing when the key is there. */
   add(key: Key): void {
-    const at = this.#chunkFor(key);
-    const chunk = this.#chunks[at];
-    if (chunk === undefined) {
-      this.#chunks.push([key]);
-      this.#size += 1;
+    const last = this.#chunks.at(-1);
+    if (last === undefined || (last[last.length - 1] as Key) < key) {
+      this.#append(key, last);
       return;
     }
+    const at = this.#chunkFor(key);
+    const chunk = this.#chunks[at] as Key[];
     const position = lowerBound(chunk, key);
     if (chunk[position] === key) return;
     chunk.splice(position, 0, key);
@@ -79,6 +79,13 @@ export class SortedKeys {
       at -= 1;
       position = (this.#chunks[at]?.length ?? 0) - 1;
     }
+  }
+
+  /** Keys that come in order fill their chunks. */
+  #append(key: Key, last: Key[] | undefined): void {
+    if (last !== undefined && last.length < CHUNK_KEYS_LIMIT) last.push(key);
+    else this.#chunks.push([key]);
+    this.#size += 1;
   }
 
   /** @returns the last chunk whose first key is not beyond `key`; 0 when there is none. */

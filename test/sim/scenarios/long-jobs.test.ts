@@ -27,7 +27,7 @@ describe('a job of hours in the simulated mesh', () => {
           rival.crash();
           rival.machine.after(5_000, () => rival.start());
         } else if (turn % 3 === 1) {
-          await world.tried(worker, 'group.transfer', { to: rival.peerId });
+          await world.settled(world.tried(worker, 'group.transfer', { to: rival.peerId }));
         } else {
           world.network.isolate(worker.name);
           await world.advance(CUT_MS);
