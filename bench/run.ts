@@ -15,6 +15,7 @@ import { jobs } from './benches/jobs.ts';
 import { kv } from './benches/kv.ts';
 import { submitLatency } from './benches/latency.ts';
 import { plan } from './benches/plan.ts';
+import { shell } from './benches/shell.ts';
 import { startLatency } from './benches/start.ts';
 import { throughput } from './benches/throughput.ts';
 import { describeMachine } from './machine.ts';
@@ -25,6 +26,7 @@ const BENCHES: readonly Bench[] = [
   jobs,
   submitLatency,
   startLatency,
+  shell,
   kv,
   failover,
   footprint,
