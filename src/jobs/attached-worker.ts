@@ -6,7 +6,6 @@ import {
   type GroupPart,
   type StopReason,
   stoppedResult,
-  stopReasonOf,
 } from './execution/executor.ts';
 import { AttemptGone } from './outcome.ts';
 import type { Settled } from './outcome-teller.ts';
@@ -171,8 +170,8 @@ export class AttachedWorker implements AttachedPool {
     return new Promise((resolve, reject) => {
       const entry: Entry = { context, resolve, reject, state: 'running', timer: undefined };
       this.#entries.set(nameOf(context), entry);
-      context.signal.addEventListener('abort', () => this.#stop(entry), { once: true });
       this.#components.link.execute(this.#requestOf(context), (answer) => this.#answered(entry, answer));
+      context.stop.onStop(() => this.#stop(entry));
     });
   }
 
@@ -185,7 +184,7 @@ export class AttachedWorker implements AttachedPool {
     if (this.#isClosed) return;
     const isHeard = entry.state !== 'given up';
     const told = { workerId: this.id, jobId, attempt, accepted: isAccepted && isHeard, state };
-    const why = isHeard ? reason : `it was given up: ${stopReasonOf(entry.context.signal)}`;
+    const why = isHeard ? reason : `it was given up: ${entry.context.stop.stopReason}`;
     this.#components.link.settled(why === null ? told : { ...told, reason: why });
     if (this.#isDraining) this.#components.onChange(this);
   }
@@ -200,7 +199,7 @@ export class AttachedWorker implements AttachedPool {
     const entry = this.#entries.get(nameOf({ jobId, attempt }));
     if (entry?.state !== 'running' || entry.context.fencingToken !== fencingToken) return false;
     entry.context.beat?.();
-    return !entry.context.signal.aborted;
+    return entry.context.stop.stopReason === null;
   }
 
   /** @throws AspenError FENCED when it does not run that attempt. */
@@ -273,7 +272,7 @@ export class AttachedWorker implements AttachedPool {
     if (entry.state === 'given up') this.#stuck(-1);
     if (entry.state !== 'running') return;
     entry.state = 'answered';
-    const stopped = stopReasonOf(entry.context.signal);
+    const stopped = entry.context.stop.stopReason;
     if (answer.type === 'result') entry.resolve({ ok: true, result: answer.result });
     else if (
       stopped === 'timeout' ||
@@ -289,7 +288,7 @@ export class AttachedWorker implements AttachedPool {
   #stop(entry: Entry): void {
     if (entry.state !== 'running') return;
     const { jobId, attempt } = entry.context;
-    const reason = stopReasonOf(entry.context.signal) ?? 'shutdown';
+    const reason = entry.context.stop.stopReason ?? 'shutdown';
     this.#components.link.cancel({ workerId: this.id, jobId, attempt, reason });
     if (reason === 'lost') this.#giveUp(entry, reason);
     else entry.timer = this.#components.clock.setTimer(ANSWER_MS[reason], () => this.#giveUp(entry, reason));

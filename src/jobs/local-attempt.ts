@@ -1,4 +1,4 @@
-import type { AttemptHold, StopReason } from './execution/executor.ts';
+import type { AttemptHold, AttemptStop, StopReason } from './execution/executor.ts';
 import { HOLD_MARGIN_MS } from './holds.ts';
 import type { AttemptRef } from './settle.ts';
 import type { Assignment } from './wire.ts';
@@ -10,7 +10,7 @@ export interface GrantedHold {
 }
 
 /** An attempt on the node that runs it. The first reason to stop wins. */
-export class LocalAttempt implements AttemptHold {
+export class LocalAttempt implements AttemptHold, AttemptStop {
   readonly assignment: Assignment;
   readonly ref: AttemptRef;
   readonly name: string;
@@ -21,6 +21,7 @@ export class LocalAttempt implements AttemptHold {
   #hold: GrantedHold;
   #stopReason: StopReason | null = null;
   #isFenced = false;
+  #onStop: (() => void) | undefined;
   /** Of whoever does its work; at most one. */
   #onMove: ((untilMs: number) => void) | undefined;
 
@@ -43,6 +44,11 @@ export class LocalAttempt implements AttemptHold {
 
   get stopReason(): StopReason | null {
     return this.#stopReason;
+  }
+
+  onStop(callback: () => void): void {
+    this.#onStop = callback;
+    if (this.#stopReason !== null) callback();
   }
 
   /** The leader said that the group knows nothing of it any more: nothing is to be reported. */
@@ -93,6 +99,7 @@ export class LocalAttempt implements AttemptHold {
     if (this.#stopReason !== null) return;
     this.#stopReason = reason;
     this.#abort?.abort(reason);
+    this.#onStop?.();
   }
 }
 

@@ -19,6 +19,8 @@ export class AttemptGone extends Error {
   override readonly name = 'AttemptGone';
 }
 
+/** A number takes no more. Unit: bytes, encoded. */
+const NUMBER_BYTES = 9;
 /** What an outcome has beside its result. Unit: bytes. */
 const OUTCOME_BYTES = 256;
 
@@ -102,6 +104,7 @@ function unfit(code: string, message: string): ExecutionResult {
 
 /** @returns undefined for what cannot be written down: nested deeper than the stack, or a circle. */
 function encodedBytes(result: unknown): number | undefined {
+  if (result === null || typeof result === 'number' || typeof result === 'boolean') return NUMBER_BYTES;
   try {
     return encode(result).length;
   } catch (error) {

@@ -1,5 +1,11 @@
 import { AspenError, Listeners } from '../base/index.ts';
-import type { AttemptContext, ExecutionResult, Executor, RecoveredAttempt } from './execution/executor.ts';
+import type {
+  AttemptContext,
+  AttemptStop,
+  ExecutionResult,
+  Executor,
+  RecoveredAttempt,
+} from './execution/executor.ts';
 import type { Settled } from './outcome-teller.ts';
 import type { AttemptRef } from './settle.ts';
 import { Slots } from './slots.ts';
@@ -7,6 +13,7 @@ import { POOLS_LIMIT, type PoolReport } from './wire.ts';
 
 /** What a pool needs to know of an attempt beside what an executor does. */
 export interface PooledContext extends AttemptContext {
+  readonly stop: AttemptStop;
   readonly type: string;
   /** Time that the attempt has; null for no limit. */
   readonly timeoutMs: number | null;

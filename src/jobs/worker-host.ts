@@ -414,7 +414,10 @@ export class WorkerHost implements Startable {
       timeoutMs,
       heartbeatTimeoutMs,
       ...(rank !== undefined && peers !== undefined && { group: { rank, size: peers.length, peers } }),
-      signal: attempt.signal,
+      get signal() {
+        return attempt.signal;
+      },
+      stop: attempt,
       assignment: attempt.assignment,
       hold: attempt,
       output,
@@ -428,7 +431,16 @@ export class WorkerHost implements Startable {
   #unlessAbandoned(executing: Promise<ExecutionResult>): Promise<ExecutionResult> {
     return new Promise((resolve, reject) => {
       this.#executing.add(resolve);
-      executing.then(resolve, reject).finally(() => this.#executing.delete(resolve));
+      executing.then(
+        (result) => {
+          this.#executing.delete(resolve);
+          resolve(result);
+        },
+        (error: unknown) => {
+          this.#executing.delete(resolve);
+          reject(error);
+        },
+      );
     });
   }
 

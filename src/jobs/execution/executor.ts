@@ -21,6 +21,14 @@ export interface AttemptHold {
   onMove(callback: (untilMs: number) => void): Disposable;
 }
 
+/** Whether an attempt is to end, for those who do without the signal: making one for each attempt takes longer than all else here. */
+export interface AttemptStop {
+  /** Null while nobody asked. */
+  readonly stopReason: StopReason | null;
+  /** @param callback called at once when it is to end already; one listener. */
+  onStop(callback: () => void): void;
+}
+
 /** Where an attempt's output goes, in the order in which it arrives. Never blocks: what cannot be kept is dropped by the sink. */
 export interface OutputSink {
   write(stream: 'stdout' | 'stderr', bytes: Uint8Array): void;
