@@ -1,4 +1,5 @@
 export { type CommitInput, type CommitRule, commitByMajority } from './commit-rule.ts';
+export type { RaftComponents, RaftInitial } from './components.ts';
 export type { ConfigurationChange } from './membership.ts';
 export { EMPTY_CONFIGURATION, isJoint, isVoter, membersOf } from './membership.ts';
 export { parseConfiguration, parseMessage } from './message-schema.ts';
@@ -15,7 +16,7 @@ export type {
 } from './messages.ts';
 export type { RaftOptions } from './options.ts';
 export type { ProgressMode } from './progress.ts';
-export { Raft, type RaftComponents, type RaftInitial } from './raft.ts';
+export { Raft } from './raft.ts';
 export type { ConfirmedRead } from './read-index.ts';
 export type {
   ConfigurationRefused,
