@@ -73,7 +73,7 @@ export interface GroupComponents {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
-  /** Beside kv, leases, counters, rate limits, sessions and members, which are always there. */
+  /** Beside kv, leases, counters, rate limits, sessions and members, which are always there; one of the same name takes the place of theirs. */
   readonly modules: readonly MachineModule[];
   /** Disk or machine can no longer be trusted: the process must end. */
   readonly onFatal: (error: unknown) => void;
@@ -181,6 +181,20 @@ const RECOVERED_TIMEOUT_MS = 15_000;
 const TRANSFER_TIMEOUT_MS = 2_500;
 const TRANSFER_TRIES = 3;
 
+const OWN_MODULES: readonly MachineModule[] = [
+  kvModule,
+  leasesModule,
+  countersModule,
+  rateLimitsModule,
+  sessionsModule,
+  membersModule,
+];
+
+function withOwn(modules: readonly MachineModule[]): readonly MachineModule[] {
+  const names = new Set(modules.map(({ name }) => name));
+  return [...OWN_MODULES.filter(({ name }) => !names.has(name)), ...modules];
+}
+
 /** @throws StorageFault `damaged` when what the store holds of the group cannot be trusted. */
 export function createGroup(components: GroupComponents, options: GroupOptions = {}): Group {
   return new ComposedGroup(components, options);
@@ -215,15 +229,7 @@ class ComposedGroup implements Group {
     this.#options = options;
     this.#tasks = new Tasks(onFatal);
     this.#group = options.group ?? MAIN_GROUP;
-    const modules = [
-      kvModule,
-      leasesModule,
-      countersModule,
-      rateLimitsModule,
-      sessionsModule,
-      membersModule,
-      ...components.modules,
-    ];
+    const modules = withOwn(components.modules);
     const { mayVote = () => true } = components;
     const isListenedTo = (peer: PeerId) => mayVote(peer) && !this.#memory.distrusted.has(peer); // W7
     this.#replica = new Replica(

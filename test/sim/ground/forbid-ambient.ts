@@ -57,11 +57,18 @@ const FORBIDDEN: readonly (readonly [string, object, readonly string[]])[] = [
   ['child_process.', childProcess, ['spawn', 'exec', 'execFile', 'fork']],
 ];
 
+let isForbidden = false;
+
 /**
  * Takes real time, chance and I/O away from everything in this process until disposed. Modules must be loaded before: loading reads
  * files and the clock.
+ * @throws Error when a run of this process goes on, as one does that a test runner has given up: what two of them restored would not be
+ * what was there before, and the ban would outlive both.
  */
 export function forbidAmbient(): Disposable {
+  if (isForbidden)
+    throw new Error('another simulated run of this process is under way: one comes after the other');
+  isForbidden = true;
   const restore = FORBIDDEN.flatMap(([prefix, owner, names]) =>
     names
       .filter((name) => isReplaceable(owner, name))
@@ -71,6 +78,8 @@ export function forbidAmbient(): Disposable {
   syncBuiltinESMExports();
   return {
     [Symbol.dispose]() {
+      if (!isForbidden) return;
+      isForbidden = false;
       for (const undo of restore.reverse()) undo();
       syncBuiltinESMExports();
     },

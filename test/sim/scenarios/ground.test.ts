@@ -224,6 +224,20 @@ describe('forbidden ambient', () => {
     assert.equal(globalThis.setTimeout, before.setTimeout);
     assert.ok(Date.now() > 0 && randomBytes(1).length === 1);
   });
+
+  it('is for one run at a time: two would give back what the other took', () => {
+    const before = Date.now;
+    {
+      using _ = forbidAmbient();
+      assert.throws(() => forbidAmbient(), /another simulated run .* is under way/);
+    }
+    assert.equal(Date.now, before);
+    {
+      using _ = forbidAmbient();
+      assert.notEqual(Date.now, before);
+    }
+    assert.equal(Date.now, before);
+  });
 });
 
 describe('fault plans', () => {

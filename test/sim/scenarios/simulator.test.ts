@@ -4,21 +4,30 @@ import { simulate } from '../world/simulate.ts';
 
 /** Seeds that were seen to catch each planted bug. Each change of the agent changes what happens under a seed, so there are some to spare. */
 const CAUGHT: Readonly<Record<string, { readonly seeds: readonly number[]; readonly law: RegExp }>> = {
-  'ack-before-majority': { seeds: [2, 3, 5, 7], law: /replicas apply the same|not known any more/ },
-  'skip-sync': { seeds: [1, 2, 3, 5], law: /replicas apply the same|not known any more/ },
-  'count-retry-twice': { seeds: [1, 2, 3, 4, 5], law: /counts \d+ failures of/ },
-  'stale-index-on-cancel': { seeds: [2, 3, 7, 8, 9], law: /differ from a rebuild/ },
-  'release-on-failure': { seeds: [1, 9, 12, 16, 18], law: /begins, but its parent|differ from a rebuild/ },
-  'forget-rates': { seeds: [2, 3, 4, 5, 7], law: /jobs of (queue|type) \S+ start within/ },
+  'ack-before-majority': { seeds: [1, 2, 3, 5, 7], law: /replicas apply the same|not known any more/ },
+  'skip-sync': { seeds: [1, 2, 3, 4, 5], law: /replicas apply the same|not known any more/ },
+  'count-retry-twice': { seeds: [2, 3, 4, 5, 1], law: /counts \d+ failures of/ },
+  'stale-index-on-cancel': { seeds: [2, 3, 5, 6, 7, 8, 9], law: /differ from a rebuild/ },
+  'release-on-failure': {
+    seeds: [4, 8, 10, 12, 1, 9, 16, 18],
+    law: /begins, but its parent|differ from a rebuild/,
+  },
+  'forget-rates': { seeds: [1, 2, 3, 4, 5], law: /jobs of (queue|type) \S+ start within/ },
   'free-keys-at-the-end': { seeds: [1, 2, 3, 4, 5], law: /key \S+ names/ },
-  'limit-one-too-many': { seeds: [1, 2, 8, 9, 12], law: /runs: \S+ has \d+, not/ },
-  'ignore-fence': { seeds: [1, 14, 17, 23, 24], law: /completes with stale token|attempts never overlap/ },
-  'snapshot-without-memory': { seeds: [1, 2, 3], law: /replicas apply the same/ },
-  'clock-beyond-its-bounds': { seeds: [5, 6, 10, 18, 22], law: /attempts never overlap/ },
+  'limit-one-too-many': { seeds: [3, 8, 4, 2, 9, 12], law: /runs: \S+ has \d+, not/ },
+  'ignore-fence': { seeds: [3, 8, 24, 14, 17, 23], law: /completes with stale token|attempts never overlap/ },
+  'snapshot-without-memory': { seeds: [1, 2, 3, 4], law: /replicas apply the same/ },
+  'clock-beyond-its-bounds': { seeds: [18, 29, 30, 44], law: /attempts never overlap|locks exclude/ },
+  'renewals-of-a-deposed-leader': { seeds: [18, 36, 43], law: /attempts never overlap/ },
+  'apply-twice-after-snapshot': { seeds: [10, 12, 16, 19], law: /replicas apply the same/ },
+  'watch-skips-a-revision': { seeds: [4, 5, 6, 7], law: /watches leave nothing out/ },
 };
 
+/** Runs end by virtual limits of their own; this is for one that spins. A run that mocha gives up goes on beside the next. Unit: ms. */
+const TEST_LIMIT_MS = 600_000;
+
 describe('the simulated mesh', function () {
-  this.timeout(60_000);
+  this.timeout(TEST_LIMIT_MS);
 
   it('obeys the law under every fault, and finishes when they stop', async () => {
     for (let seed = 1; seed <= 10; seed += 1) {

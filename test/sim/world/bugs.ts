@@ -10,11 +10,14 @@ import {
   withStaleIndex,
 } from './job-bugs.ts';
 import type { JobFeature } from './job-draws.ts';
+import { skippingFirst, stillRenewing, twiceWhenDerived } from './lease-bugs.ts';
 import { LyingDisk } from './lying-disk.ts';
 import type { WorldBug } from './world.ts';
 
 /** Runs in which jobs have what queues limit. */
 const LIMITED: ReadonlySet<JobFeature> = new Set(['queues', 'bulks']);
+/** Jobs that have nothing but work. */
+const NONE: ReadonlySet<JobFeature> = new Set();
 
 /** Known-bad agents, each wrong in one way, planted from outside: the simulated world must catch every one. */
 export const BUGS: Readonly<Record<string, WorldBug>> = {
@@ -51,6 +54,21 @@ export const BUGS: Readonly<Record<string, WorldBug>> = {
   /** The clock of the first node runs at a quarter of its speed: it goes on with attempts whose hold is over for everybody else. */
   'clock-beyond-its-bounds': {
     clocks: { n1: { drift: -0.75 } },
-    weather: { types: ['partition'], meanPauseMs: 2_000, longestFaultMs: 6_000 },
+    longestWorkMs: 8_000,
+    weather: { types: ['partition'], meanPauseMs: 4_000, longestFaultMs: 16_000 },
   },
+  /** A leader that was deposed prolongs sessions and holds. */
+  'renewals-of-a-deposed-leader': {
+    tamper: stillRenewing,
+    longestWorkMs: 30_000,
+    jobFeatures: NONE,
+    weather: { types: ['partition'], meanPauseMs: 4_000, longestFaultMs: 16_000 },
+  },
+  /** The first change of a key after a snapshot was taken in is applied twice. */
+  'apply-twice-after-snapshot': {
+    kv: twiceWhenDerived,
+    keptEntries: 5,
+    weather: { types: ['members'], meanPauseMs: 2_500, longestFaultMs: 1_500 },
+  },
+  'watch-skips-a-revision': { tamper: skippingFirst },
 };

@@ -36,6 +36,12 @@ export interface Draft {
   readonly isRepeatable: boolean;
 }
 
+export interface JobDrawsOptions {
+  readonly nowMs: () => number;
+  /** Unit: ms. @default 4_000 */
+  readonly longestWorkMs?: number | undefined;
+}
+
 export function drawJobFeatures(random: Random): ReadonlySet<JobFeature> {
   return new Set(JOB_FEATURES.filter(() => randomChance(random, FEATURE_SHARE)));
 }
@@ -45,11 +51,17 @@ export class JobDraws {
   readonly #random: Random;
   readonly #features: ReadonlySet<JobFeature>;
   readonly #nowMs: () => number;
+  readonly #longestWorkMs: number;
 
-  constructor(random: Random, features: ReadonlySet<JobFeature>, nowMs: () => number) {
+  constructor(
+    random: Random,
+    features: ReadonlySet<JobFeature>,
+    { nowMs, longestWorkMs = LONGEST_WORK_MS }: JobDrawsOptions,
+  ) {
     this.#random = random;
     this.#features = features;
     this.#nowMs = nowMs;
+    this.#longestWorkMs = longestWorkMs;
   }
 
   has(feature: JobFeature): boolean {
@@ -85,7 +97,7 @@ export class JobDraws {
   /** Programs are watched where they run, and so is what attached workers do; `echo` only waits. */
   #work(): Pick<Spec, 'type' | 'payload'> {
     const random = this.#random;
-    const delayMs = Math.floor(randomFloat(random) ** 2 * LONGEST_WORK_MS);
+    const delayMs = Math.floor(randomFloat(random) ** 2 * this.#longestWorkMs);
     if (this.#when('workers', 0.3))
       return { type: WORKER_TYPE, payload: { delayMs, isGood: randomChance(random, 0.8) } };
     if (randomChance(random, 0.1)) return { type: 'shell', payload: { command: 'false' } };

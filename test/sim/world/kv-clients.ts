@@ -8,7 +8,7 @@ import {
   randomShuffle,
 } from '../../../src/base/index.ts';
 import type { KvInput, KvOutput, Operation, RegisterInput } from '../check/index.ts';
-import { performKv } from './kv-calls.ts';
+import { changesOf, performKv } from './kv-calls.ts';
 import type { World } from './world.ts';
 
 export const REGISTER_KEYS = ['r/a', 'r/b', 'r/c'];
@@ -142,6 +142,8 @@ export class KvClients {
       this.#history.delete(unanswered);
       this.#history.add({ ...unanswered, result: { output, atMs: this.#world.nowMs } });
       this.#world.note(`${client} on ${node}: ${JSON.stringify(input)} -> ${JSON.stringify(output)}`);
+      for (const change of changesOf(input, output))
+        this.#world.laws.observe({ type: 'changed', by: client, ...change });
       return output;
     } catch (error) {
       this.#world.expectRefusal(error);

@@ -5,15 +5,19 @@ import { AttachedClients } from './attached-clients.ts';
 import { JobClients } from './job-clients.ts';
 import { drawJobFeatures, JobDraws, type JobFeature } from './job-draws.ts';
 import { KvClients } from './kv-clients.ts';
+import { LockClients } from './lock-clients.ts';
 import { Operator } from './operator.ts';
 import { LawBroken, Stuck } from './outcome.ts';
 import { QueueKeeper } from './queue-keeper.ts';
+import { WatchClients } from './watch-clients.ts';
 import type { World } from './world.ts';
 
 /** In which everything that was begun ends once nothing goes wrong any more. Unit: ms of virtual time. */
 const LIVENESS_MS = 90_000;
 const KV_CLIENTS = 4;
 const JOB_CLIENTS = 3;
+const LOCK_CLIENTS = 3;
+const WATCH_CLIENTS = 2;
 const MOST_WORKERS = 3;
 
 export interface MeshLifeComponents {
@@ -22,6 +26,8 @@ export interface MeshLifeComponents {
   readonly random: SeededRandom;
   /** What jobs ask for. @default as the seed says */
   readonly jobFeatures?: ReadonlySet<JobFeature> | undefined;
+  /** Of a job; unit: ms. @default as in any run */
+  readonly longestWorkMs?: number | undefined;
 }
 
 /** The phases of a run, in order: first safety under faults, then faults stop and all accepted work must finish. */
@@ -34,15 +40,17 @@ export class MeshLife {
   readonly #workers: AttachedClients;
   readonly #workerCount: number;
   readonly #operator: Operator;
+  readonly #locks: LockClients;
+  readonly #watches: WatchClients;
   #runningClients = 0;
 
-  constructor({ world, plan, random, jobFeatures }: MeshLifeComponents) {
+  constructor({ world, plan, random, jobFeatures, longestWorkMs }: MeshLifeComponents) {
     this.#world = world;
     this.#plan = plan;
     this.#kv = new KvClients({ world, random: random.fork() });
     const drawn = drawJobFeatures(random);
     const features = jobFeatures ?? drawn;
-    const draws = new JobDraws(random.fork(), features, () => world.nowMs);
+    const draws = new JobDraws(random.fork(), features, { nowMs: () => world.nowMs, longestWorkMs });
     world.note(`jobs have ${[...features].join(', ')}`);
     this.#jobs = new JobClients({ world, random: random.fork(), draws });
     this.#queues = new QueueKeeper({ world, random: random.fork(), draws });
@@ -50,6 +58,8 @@ export class MeshLife {
     this.#workerCount = features.has('workers') ? randomInt(random, { from: 1, to: MOST_WORKERS + 1 }) : 0;
     const canSpareAny = plan.steps.every(({ fault }) => fault.type !== 'damage');
     this.#operator = new Operator({ world, random: random.fork() }, { canSpareAny });
+    this.#locks = new LockClients({ world, random: random.fork() });
+    this.#watches = new WatchClients({ world, random: random.fork() });
   }
 
   async form(): Promise<void> {
@@ -67,6 +77,8 @@ export class MeshLife {
     for (let at = 1; at <= KV_CLIENTS; at += 1) this.#begin(this.#kv.run(`kv${at}`, startMs + forMs));
     for (let at = 1; at <= JOB_CLIENTS; at += 1) this.#begin(this.#jobs.run(`c${at}`, startMs + forMs));
     this.#begin(this.#queues.run(startMs + forMs));
+    for (let at = 1; at <= LOCK_CLIENTS; at += 1) this.#begin(this.#locks.run(`lk${at}`, startMs + forMs));
+    for (let at = 1; at <= WATCH_CLIENTS; at += 1) this.#begin(this.#watches.run(`wt${at}`, startMs + forMs));
     for (let at = 1; at <= this.#workerCount; at += 1) this.#attach(startMs + forMs);
     await world.advance(forMs);
     world.note('faults stop');

@@ -4,7 +4,7 @@ import type { WorldOptions } from './world.ts';
 
 const SEED_DEFAULT = 1;
 /** Real time that mocha gives a story; virtual time is the story's own. Unit: ms. */
-const TEST_LIMIT_MS = 60_000;
+const TEST_LIMIT_MS = 600_000;
 
 export interface ScenarioOptions extends WorldOptions {
   /** @default 1 */

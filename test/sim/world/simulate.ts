@@ -33,6 +33,8 @@ export const FAULTS_MS = 25_000;
 /** Some runs have a fault now and then, others hardly a calm moment. */
 const MEAN_PAUSE_CHOICES_MS = [2_000, 4_000, 8_000];
 const LONGEST_FAULT_CHOICES_MS = [1_500, 4_000, 10_000];
+/** Some histories of keys are so short that whoever watches them may be left behind. */
+const KEPT_CHANGES_CHOICES = [undefined, undefined, 20, 60];
 
 /** One life of a mesh: it forms, everything goes wrong, then nothing does, and the law is checked. The same seed makes the same run. */
 export async function simulate(
@@ -59,12 +61,23 @@ export async function simulate(
   const { disk } = plan;
   const clocks = { ...plan.clocks, ...bug.clocks };
   const keptEntries = bug.keptEntries ?? plan.keptEntries;
-  const world = new World(seed, { nodeCount, memberCount, clocks, disk, keptEntries, bug, printing });
+  const keptChanges = randomPick(random, KEPT_CHANGES_CHOICES);
+  const world = new World(seed, {
+    nodeCount,
+    memberCount,
+    clocks,
+    disk,
+    keptEntries,
+    keptChanges,
+    bug,
+    printing,
+  });
   let error: unknown = null;
   {
     using _ambient = forbidAmbient();
     try {
-      const life = new MeshLife({ world, plan, random, jobFeatures: bug.jobFeatures });
+      const { jobFeatures, longestWorkMs } = bug;
+      const life = new MeshLife({ world, plan, random, jobFeatures, longestWorkMs });
       await life.form();
       await life.endureFaults(plan.calmAtMs);
       await life.finishWork();

@@ -1,7 +1,7 @@
 const TOLD = [
   /^nemesis /,
-  /^observed \{"type":"(leader|accepted|acknowledged|runs|stopped|stoodStill|expelled)"/,
-  /^(kv|survey|c)\S* /,
+  /^observed \{"type":"(leader|accepted|acknowledged|runs|stopped|stoodStill|expelled|holds|givesBack|watches)"/,
+  /^(kv|survey|c|wt)\S* /,
   /^n\d+ (info|warn|error|is |dies|was |did |failed)/,
   /^n\d+: /,
   /^(breach|faults stop|job_)/,

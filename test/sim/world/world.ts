@@ -1,7 +1,13 @@
 import type { Daemon, Platform } from '../../../src/agent/index.ts';
 import { AspenError, type PeerId, type Random, randomPick, SeededRandom } from '../../../src/base/index.ts';
 import { jobsModule } from '../../../src/jobs/index.ts';
-import type { MachineModule } from '../../../src/lease/machine/index.ts';
+import {
+  createKvModule,
+  type Fact,
+  type KvChange,
+  kvModule,
+  type MachineModule,
+} from '../../../src/lease/machine/index.ts';
 import type { MemoryNetwork } from '../../../src/mesh/index.ts';
 import type { ParamsInput, Result } from '../../../src/rpc/index.ts';
 import { StorageFault } from '../../../src/storage/index.ts';
@@ -42,6 +48,8 @@ export interface WorldOptions {
   readonly disk?: SimDiskOptions;
   /** Entries after which a log is cut. @default as a real agent does */
   readonly keptEntries?: number | undefined;
+  /** Changes of keys that the history keeps for those who watch. @default as a real agent does */
+  readonly keptChanges?: number | undefined;
   readonly bug?: WorldBug;
   readonly printing?: Printing | undefined;
 }
@@ -50,8 +58,13 @@ export interface WorldOptions {
 export interface WorldBug {
   readonly commitRule?: NonNullable<Platform['trial']>['commitRule'];
   readonly jobs?: (module: MachineModule) => MachineModule;
+  readonly kv?: (module: MachineModule) => MachineModule;
   readonly makeDisk?: (random: SeededRandom, options: SimDiskOptions) => SimDisk;
+  /** Does something to an agent that has just started. */
+  readonly tamper?: (daemon: Daemon) => void;
   readonly keptEntries?: number;
+  /** Of the jobs that are submitted. @default as in any run */
+  readonly longestWorkMs?: number;
   readonly clocks?: Readonly<Record<string, SimClockOptions>>;
   /** What jobs ask for where it shows. @default as in any run */
   readonly jobFeatures?: ReadonlySet<JobFeature>;
@@ -63,6 +76,8 @@ export interface WorldBug {
 const CALL_LIMIT_MS = 120_000;
 const MESH_READY_LIMIT_MS = 120_000;
 const STEP_MS = 100;
+/** More than a history of few changes takes. */
+const KEPT_CHANGES_BYTES = 2 ** 20;
 
 /** Agents on simulated machines, joined to one mesh; everything that happens follows from the seed. */
 export class World {
@@ -88,6 +103,7 @@ export class World {
       clocks = {},
       disk = {},
       keptEntries,
+      keptChanges,
       bug = {},
       printing,
     } = options;
@@ -98,9 +114,13 @@ export class World {
     this.trace = new Trace();
     this.links = new LinkFaults(this.random.fork(), CALM_LINKS);
     this.log = new CollectedLog(this.scheduler, (line) => this.note(line));
+    const kv =
+      keptChanges === undefined
+        ? kvModule
+        : createKvModule({ eventsLimit: keptChanges, bytesLimit: KEPT_CHANGES_BYTES });
     const trial: Platform['trial'] = {
       isHashed: true,
-      modules: [watchJobs(bug.jobs?.(jobsModule) ?? jobsModule, this.#jobMoves())],
+      modules: [watchJobs(bug.jobs?.(jobsModule) ?? jobsModule, this.#jobMoves()), bug.kv?.(kv) ?? kv],
       ...(bug.commitRule !== undefined && { commitRule: bug.commitRule }),
       ...(keptEntries !== undefined && { replica: { keepEntries: keptEntries, dropEntries: 1 } }),
     };
@@ -118,7 +138,10 @@ export class World {
       ...(bug.makeDisk !== undefined && { makeDisk: bug.makeDisk }),
     };
     const witness = {
-      started: (node: SimNode, daemon: Daemon) => this.#started(node, daemon),
+      started: (node: SimNode, daemon: Daemon) => {
+        bug.tamper?.(daemon);
+        this.#started(node, daemon);
+      },
       failed: (node: SimNode, error: unknown) => this.fail(error, node.name),
     };
     this.nodes = Array.from({ length: nodeCount }, (_, at) => `n${at + 1}`).map(
@@ -458,8 +481,18 @@ export class World {
       this.observe({ type: 'leader', node: node.name, term });
       return undefined;
     });
+    group.onFacts((facts) => this.#changed(node.name, facts));
     group.onApplied(({ index, term, hash }) =>
       this.observe({ type: 'applied', node: node.name, position: index, hash: `${term}/${hash}` }),
     );
+  }
+
+  /** Told by every replica; the trace has the hash of what each applied, and needs no more. */
+  #changed(by: string, facts: readonly Fact[]): void {
+    for (const { module, type, change } of facts) {
+      if (module !== 'kv' || type !== 'changed') continue;
+      const [revision, key, value] = change as KvChange;
+      this.laws.observe({ type: 'changed', by, revision, key, value });
+    }
   }
 }
