@@ -50,6 +50,9 @@ export class Daemon {
   #loss: DiskLoss | undefined;
   #isDamaged = false;
   #marking: Disposable | undefined;
+  /** Of the node that runs, or starts. */
+  #keptOf: MeshNode | undefined;
+  #keeping: Promise<void> = Promise.resolve();
 
   constructor({ platform, onFatal }: DaemonComponents, options: DaemonOptions) {
     this.#platform = platform;
@@ -161,10 +164,11 @@ export class Daemon {
     this.#loss = loss;
     const node = await this.#compose(membership, { store, loss });
     if (node === undefined) return this.#run(membership);
+    this.#keptOf = node;
     await node.start();
     if (membership.foundingRootSeed !== null) {
       await node.found(membership.foundingRootSeed);
-      await this.#writeMembership({ ...membership, foundingRootSeed: null });
+      await this.#writeMembership(node.membership);
     }
     this.#current = { node, store };
     this.#marking = every(this.clock, MARK_EVERY_MS, () => {
@@ -192,6 +196,7 @@ export class Daemon {
           platform: this.#platform,
           store,
           onFatal: (error) => this.#onFailure(error),
+          onRoots: () => this.#keepRoots(),
           onCopies: (copies) => this.#keeper.noteCopies(copies),
           onSetBack: (fault) => this.#setAside(fault),
           ...(loss !== undefined && { onReadmitted: () => this.#settle(store), lossReason: loss.reason }),
@@ -246,8 +251,10 @@ export class Daemon {
     const current = this.#current;
     if (current === undefined) return;
     this.#current = undefined;
+    this.#keptOf = undefined;
     this.#marking?.[Symbol.dispose]();
     await current.node.stop();
+    await this.#keeping;
     if (!this.#isDamaged) await this.#noteMark(current.store);
     await current.store[Symbol.asyncDispose]();
   }
@@ -257,6 +264,19 @@ export class Daemon {
     if (file === undefined) return undefined;
     const { crypto, directory } = this.#platform;
     return ownMembership(crypto, { file, seed: directory.seed });
+  }
+
+  /** One write after the other, each of what is to be kept then. */
+  #keepRoots(): void {
+    this.#keeping = this.#keeping
+      .then(async () => {
+        const membership = this.#keptOf?.membership;
+        if (membership !== undefined) await this.#writeMembership(membership);
+      })
+      .catch((error: unknown) => {
+        // A full disk: it is kept with the next change, and what is lost is told again.
+        if (!(error instanceof AspenError) || error.code !== 'RESOURCE_EXHAUSTED') this.#onFatal(error);
+      });
   }
 
   async #writeMembership(membership: Membership): Promise<void> {

@@ -26,5 +26,7 @@ export function foundMesh({
     certificate: encodeCertificate(certificate),
     foundingRootSeed: rootSeed,
     contacts: [],
+    roots: [],
+    witnesses: [peerId],
   };
 }

@@ -41,6 +41,8 @@ export async function redeemTicket(
       certificate,
       foundingRootSeed: null,
       contacts: ticket.members,
+      roots: gate.roots.entries(),
+      witnesses: gate.roots.witnesses,
     };
   } finally {
     await transport.stop();

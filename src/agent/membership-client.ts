@@ -102,7 +102,11 @@ export class MembershipClient {
   async revokeMember(
     peerId: string,
     requestId: string | undefined,
-  ): Promise<{ readonly peerId: string; readonly revoked: boolean }> {
+  ): Promise<{
+    readonly peerId: string;
+    readonly revoked: boolean;
+    readonly root: { readonly number: number; readonly isDue: boolean };
+  }> {
     return this.#group.askLeader('members/revoke', { peerId, requestId: requestId ?? null });
   }
 

@@ -1,7 +1,7 @@
 import { AspenError, type Crypto, type MeshId, type PeerId } from '../base/index.ts';
 import type { Registry } from '../crdt/index.ts';
 import type { Group } from '../lease/index.ts';
-import { type MembershipGate, type Transport, verifyRevocation } from '../mesh/index.ts';
+import { type MembershipGate, type Roots, type Transport, verifyRevocation } from '../mesh/index.ts';
 
 /** The kind of bulletin under which revocations travel; the key is the peer id. */
 export const REVOCATIONS = 'revocation';
@@ -25,8 +25,17 @@ export interface MembershipLinkParts {
 export function linkMembership({ self, gate, registry, group, transport }: MembershipLinkParts): Disposable {
   const honour = (revocation: Uint8Array) => {
     const { peerId } = gate.revoke(revocation);
+    if (gate.standingOf(peerId) !== 'refused') return; // W3
     transport.hangUp(peerId, 'revoked');
     registry.forget(peerId);
+  };
+  /** Of a root key that is not believed here yet, or no longer: the two will show each other more when they meet. */
+  const admit = (certificate: Uint8Array) => {
+    try {
+      gate.admit(certificate);
+    } catch (error) {
+      if (!(error instanceof AspenError) || error.code !== 'DENIED') throw error;
+    }
   };
   const departing = new Set<PeerId>();
   const forget = (peerId: PeerId) => {
@@ -54,7 +63,7 @@ export function linkMembership({ self, gate, registry, group, transport }: Membe
         const peerId = fact['peerId'] as PeerId;
         if (fact.type === 'admitted') departing.delete(peerId);
         if (fact.type === 'admitted' && gate.standingOf(peerId) !== 'refused')
-          gate.admit(fact['certificate'] as Uint8Array);
+          admit(fact['certificate'] as Uint8Array);
         if (fact.type === 'revoked')
           registry.bulletins.add(REVOCATIONS, peerId, fact['revocation'] as Uint8Array);
         if (fact.type === 'left') depart(peerId);
@@ -68,14 +77,15 @@ export function linkMembership({ self, gate, registry, group, transport }: Membe
   };
 }
 
-/** @returns whether a bulletin is a revocation of the peer it names, signed by the root key of this mesh. */
+/** @returns whether a bulletin is a revocation of the peer it names, signed by a root key of this mesh, that counts. */
 export function isRevocationOf(
-  context: { readonly crypto: Crypto; readonly meshId: MeshId },
+  context: { readonly crypto: Crypto; readonly meshId: MeshId; readonly roots: Roots },
   peerId: string,
   bytes: Uint8Array,
 ): boolean {
   try {
-    return verifyRevocation(context, bytes).peerId === peerId;
+    const revocation = verifyRevocation(context, bytes);
+    return revocation.peerId === peerId && context.roots.countsRevocation(revocation);
   } catch (error) {
     if (error instanceof AspenError) return false;
     throw error;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { AspenError, type Crypto, decode, encode, type MeshId, type PeerId } from '../base/index.ts';
-import { createIdentity, verifyCertificate } from '../mesh/index.ts';
+import { createIdentity, isPeerId, RootBook, verifyCertificate } from '../mesh/index.ts';
 
 /**
  * What a node keeps about the mesh it belongs to, in its own file: enough to come back without a ticket.
@@ -9,13 +9,17 @@ import { createIdentity, verifyCertificate } from '../mesh/index.ts';
  */
 export interface Membership {
   readonly meshId: MeshId;
-  /** Public half of the mesh's root key, 32 bytes. */
+  /** Public half of the mesh's root key at the time of joining, 32 bytes. */
   readonly rootPublicKey: Uint8Array;
   /** This node's certificate, as encoded by its signer. */
   readonly certificate: Uint8Array;
   readonly foundingRootSeed: Uint8Array | null;
   /** Addresses to try first: the members named by the ticket, for the first start after joining. */
   readonly contacts: readonly { readonly peerId: string; readonly addresses: readonly string[] }[];
+  /** The successors of the first root key that this node believes, in order, encoded. */
+  readonly roots: readonly Uint8Array[];
+  /** Whose word it takes for the next one. */
+  readonly witnesses: readonly PeerId[];
 }
 
 const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'expected bytes');
@@ -27,6 +31,8 @@ const membershipSchema = z.object({
   certificate: bytes,
   foundingRootSeed: bytes.nullable(),
   contacts: z.array(z.object({ peerId: z.string(), addresses: z.array(z.string()) })),
+  roots: z.array(bytes).default([]),
+  witnesses: z.array(z.custom<PeerId>(isPeerId, 'expected a peer id')).default([]),
 });
 
 export function encodeMembership(membership: Membership): Uint8Array {
@@ -47,7 +53,9 @@ export function ownMembership(
   let owner: PeerId;
   try {
     membership = decodeMembership(file);
-    owner = verifyCertificate({ crypto, meshId: membership.meshId }, membership.certificate).peerId;
+    const { meshId, certificate } = membership;
+    const roots = new RootBook({ crypto, meshId }, { entries: membership.roots });
+    owner = verifyCertificate({ crypto, meshId, roots }, certificate).peerId;
   } catch (cause) {
     throw new AspenError('INTERNAL', `the file mesh is damaged (${file.length} bytes): ${way}`, { cause });
   }

@@ -23,6 +23,7 @@ import {
   publicKeyOf,
   type Role,
   roleAllows,
+  WitnessWatch,
 } from '../mesh/index.ts';
 import { StorageFault, type Store } from '../storage/index.ts';
 import type { AgentConfig } from './config.ts';
@@ -38,6 +39,7 @@ import { isRevocationOf, linkMembership, REVOCATIONS } from './membership-links.
 import { PayloadBlobs } from './payload-blobs.ts';
 import type { Platform } from './platform.ts';
 import type { Power } from './power.ts';
+import { linkRoots } from './root-links.ts';
 import { voterTraitsOf } from './voter-traits.ts';
 
 export interface MeshNodeComponents {
@@ -53,6 +55,8 @@ export interface MeshNodeComponents {
   readonly onReadmitted?: () => Promise<void>;
   /** What became of its disk; for people. */
   readonly lossReason?: string;
+  /** Told when what this node believes about root keys has changed: {@link MeshNode.membership} is to be kept. */
+  readonly onRoots?: () => void;
   /** Told once when others remember more of the store than it holds. @default as `onFatal` */
   readonly onSetBack?: (fault: StorageFault) => void;
 }
@@ -82,7 +86,6 @@ const LOOK_AT_POWER_MS = 30_000;
 export class MeshNode implements Startable {
   readonly self: PeerId;
   readonly platform: Platform;
-  readonly membership: Membership;
   readonly gate: MembershipGate;
   readonly mesh: Mesh;
   readonly group: Group;
@@ -94,6 +97,9 @@ export class MeshNode implements Startable {
   readonly drain: DrainBook;
   readonly blobs: Blobs;
   readonly payloads: PayloadBlobs;
+  readonly #membership: Membership;
+  #isFounded = false;
+  readonly #onRoots: () => void;
   readonly #identity: Identity;
   readonly #config: AgentConfig;
   #parts: readonly Disposable[] = [];
@@ -106,7 +112,7 @@ export class MeshNode implements Startable {
   #copies = '';
 
   constructor(
-    { platform, store, onFatal, onCopies, onReadmitted, onSetBack, lossReason }: MeshNodeComponents,
+    { platform, store, onFatal, onCopies, onReadmitted, onRoots, onSetBack, lossReason }: MeshNodeComponents,
     { config, membership }: MeshNodeOptions,
   ) {
     const { clock, random, crypto, logger, directory } = platform;
@@ -116,7 +122,8 @@ export class MeshNode implements Startable {
     this.#startedAtMs = clock.wallMs();
     this.#onCopies = onCopies ?? (async () => undefined);
     this.#onFatal = onFatal;
-    this.membership = membership;
+    this.#membership = membership;
+    this.#onRoots = onRoots ?? (() => undefined);
     this.#config = config;
     this.#identity = createIdentity(crypto, directory.seed);
     this.self = this.#identity.peerId;
@@ -131,9 +138,9 @@ export class MeshNode implements Startable {
     };
     this.gate = new MembershipGate(
       { crypto, memory: new StoreGateMemory(store, onMemoryFault), log: logger },
-      { meshId },
+      { meshId, roots: { entries: membership.roots, witnesses: membership.witnesses } },
     );
-    this.gate.admit(membership.certificate);
+    this.gate.recallOwn(membership.certificate);
     const transport = platform.createTransport({
       identity: this.#identity,
       gate: this.gate,
@@ -271,6 +278,13 @@ export class MeshNode implements Startable {
     });
   }
 
+  /** As it is to be kept now. */
+  get membership(): Membership {
+    const { roots } = this.gate;
+    const foundingRootSeed = this.#isFounded ? null : this.#membership.foundingRootSeed;
+    return { ...this.#membership, foundingRootSeed, roots: roots.entries(), witnesses: roots.witnesses };
+  }
+
   get role(): Role {
     return this.gate.certificateOf(this.self)?.role ?? 'observer';
   }
@@ -288,6 +302,29 @@ export class MeshNode implements Startable {
         registry: this.registry,
         group: this.group,
         transport: this.mesh.transport,
+      }),
+      linkRoots({
+        self: this.self,
+        identitySeed: this.#identity.seed,
+        crypto: this.platform.crypto,
+        gate: this.gate,
+        group: this.group,
+        registry: this.registry,
+        transport: this.mesh.transport,
+        clock,
+        log: this.platform.logger.child({ part: 'roots' }),
+        onChange: this.#onRoots,
+      }),
+      new WitnessWatch({
+        messenger,
+        roots: this.gate.roots,
+        clock,
+        log: this.platform.logger.child({ part: 'witnesses' }),
+        ownVoters: () => {
+          const { role, voters } = this.group.status();
+          return role === 'spare' ? undefined : voters;
+        },
+        saidVoters: () => this.group.status().voters,
       }),
       messenger.handle('node/label', ({ from, body }) =>
         this.labels.onRequest(this.gate.certificateOf(from)?.role, body),
@@ -335,7 +372,8 @@ export class MeshNode implements Startable {
 
   /** Makes this node the group of a new mesh. Safe to call again after a crash. */
   async found(rootSeed: Uint8Array): Promise<void> {
-    await this.group.found({ rootSeed, certificate: this.membership.certificate });
+    await this.group.found({ rootSeed, certificate: this.#membership.certificate });
+    this.#isFounded = true;
   }
 
   async leave({ timeoutMs }: { readonly timeoutMs: number }): Promise<void> {
@@ -383,7 +421,12 @@ export class MeshNode implements Startable {
   }
 
   #isRevocation(key: string, bytes: Uint8Array): boolean {
-    return isRevocationOf({ crypto: this.platform.crypto, meshId: this.membership.meshId }, key, bytes);
+    const { roots } = this.gate;
+    return isRevocationOf(
+      { crypto: this.platform.crypto, meshId: this.#membership.meshId, roots },
+      key,
+      bytes,
+    );
   }
 
   /** Outside of the store, so that it is known what is lost when the store is. */

@@ -9,7 +9,7 @@ export interface Bulletin {
   readonly bytes: Uint8Array;
 }
 
-/** Decides whether a document is what its kind and key claim. Must answer the same on every node, whenever it is asked. */
+/** Decides whether a document is what its kind and key claim. Must come to the same answer on every node; where an answer changes, {@link BulletinSet.recheck} is called. */
 export type BulletinVerifier = (key: string, bytes: Uint8Array) => boolean;
 
 export const BULLETIN_BYTES_LIMIT = 4_096;
@@ -28,7 +28,7 @@ interface Kind {
 /**
  * A grow-only set of documents that prove themselves.
  *
- * - C6 What was added is never removed; of two valid documents of one key all replicas keep the one whose bytes sort last.
+ * - C6 What was added stays as long as the verifier of its kind accepts it ({@link recheck}); of two valid documents of one key all replicas keep the one whose bytes sort last.
  * - C7 A document enters only when the verifier of its kind accepts it; a kind without a verifier is refused.
  */
 export class BulletinSet implements Space {
@@ -57,6 +57,18 @@ export class BulletinSet implements Space {
     this.#put(bulletin, current);
     this.#added.emit({ bulletin, via });
     return 'applied';
+  }
+
+  /** Drops what the verifier of `kind` no longer accepts. @returns what was dropped. */
+  recheck(kind: string): readonly Bulletin[] {
+    const own = this.#kinds.get(kind);
+    if (own === undefined) return [];
+    const dropped = this.all(kind).filter(({ key, bytes }) => this.#verifiers[kind]?.(key, bytes) !== true);
+    for (const { key, bytes } of dropped) {
+      own.documents.delete(key);
+      own.hash = removeMark(own.hash, mark48(bytes));
+    }
+    return dropped;
   }
 
   all(kind: string): readonly Bulletin[] {

@@ -66,6 +66,11 @@ export class RegistryStore {
     this.#put(textKey(`${BULLETIN_PREFIX}${kind}/${key}`), bytes);
   }
 
+  forgetBulletin({ kind, key: name }: Pick<Bulletin, 'kind' | 'key'>): void {
+    const key = textKey(`${BULLETIN_PREFIX}${kind}/${name}`);
+    this.#dirty.set(key, { type: 'delete', key });
+  }
+
   /** Makes sure that a restart begins later than `latestMs`; writes only when half of the reserve is used up. */
   reserveClock(latestMs: number): void {
     if (latestMs + CLOCK_RESERVE_MS / 2 <= this.#clockFloorMs) return;

@@ -81,6 +81,8 @@ export interface Bulletins {
   /** Keeps a document and passes it on. @returns whether it is valid; also true when it, or a better one of that key, was here already. */
   add(kind: string, key: string, bytes: Uint8Array): boolean;
   all(kind: string): readonly Bulletin[];
+  /** Drops what the verifier of `kind` no longer accepts. */
+  recheck(kind: string): void;
   /** Called for each new document, wherever it came from; not for those read from disk. */
   onAdded(callback: (bulletin: Bulletin) => void): Disposable;
 }
@@ -279,6 +281,9 @@ class ConvergingRegistry implements Registry {
   readonly bulletins: Bulletins = {
     add: (kind, key, bytes) => !isRefusal(this.#bulletins.add({ kind, key, bytes }, 'self')),
     all: (kind) => this.#bulletins.all(kind),
+    recheck: (kind) => {
+      for (const bulletin of this.#bulletins.recheck(kind)) this.#disk.forgetBulletin(bulletin);
+    },
     onAdded: (callback) =>
       this.#bulletins.onAdded(({ bulletin, via }) => {
         if (via !== 'disk') callback(bulletin);

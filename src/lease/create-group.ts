@@ -40,6 +40,9 @@ import {
   type MachineModule,
   membersModule,
   rateLimitsModule,
+  readRootList,
+  readRootRecords,
+  readRootState,
   sessionsModule,
 } from './machine/index.ts';
 import { ConnectionWatch } from './observe-members.ts';
@@ -53,6 +56,7 @@ import { type AppliedEvent, Replica, type ReplicaOptions } from './replica/index
 import { bestSuccessor, keepRoles } from './role-keeper.ts';
 import type { MemberObservation, PeerTraits, RolesOptions } from './roles.ts';
 import { RootCustody } from './root-custody.ts';
+import { RootKeeper } from './root-keeper.ts';
 import { countDisks } from './second-disk.ts';
 import { SessionHolder } from './session-holder.ts';
 import { SessionKeeper, type SessionKeeperOptions } from './session-keeper.ts';
@@ -116,6 +120,14 @@ export type LeadingPart = (
   parts: { readonly sessions: SessionKeeper },
 ) => Disposable | undefined;
 
+/** Each succession of the root key in order, encoded, and the list of the latest. */
+export interface AgreedRoots {
+  readonly successions: readonly Uint8Array[];
+  readonly list: Uint8Array | undefined;
+  /** Another root key is due. */
+  readonly isDue: boolean;
+}
+
 export interface Founding {
   /** The mesh's root key, 32 secret bytes. */
   readonly rootSeed: Uint8Array;
@@ -148,6 +160,8 @@ export interface Group extends Startable {
   onFacts(callback: (facts: readonly Fact[]) => void): Disposable;
   /** Each applied entry with the hash of everything up to it: equal on all replicas at equal indexes. */
   onApplied(callback: (event: AppliedEvent) => void): Disposable;
+  /** What this node's replica knows to be agreed about the mesh's root key; undefined where it is not part of the group. */
+  agreedRoots(): AgreedRoots | undefined;
   /** Begins the group of a new mesh with this node alone; resolves when that is agreed. Safe to call again after a crash. */
   found(founding: Founding): Promise<void>;
   /** How many disks hold all that was acknowledged, as the leader tells it; null where nobody leads or answers in time. */
@@ -387,6 +401,16 @@ class ComposedGroup implements Group {
     return this.#replica.onApplied(callback);
   }
 
+  agreedRoots(): AgreedRoots | undefined {
+    if (!this.#replica.isMember) return undefined;
+    const members = this.#replica.read('members');
+    return {
+      successions: readRootRecords(members).map(({ succession }) => succession),
+      list: readRootList(members),
+      isDue: readRootState(members).due.length > 0,
+    };
+  }
+
   async found({ rootSeed, certificate }: Founding): Promise<void> {
     const { self, crypto, meshId, identitySeed } = this.#components;
     await this.#replica.bootstrap();
@@ -569,7 +593,26 @@ class ComposedGroup implements Group {
     leading.hold(expireLeases(leading, { clock, log }));
     leading.hold(new ClaimKeeper(leading, { clock, log: log.child({ part: 'claims' }) }));
     const readmissions = serveReadmissions(leading, () => replica.raftState);
-    serveRegistrar(leading, { self, crypto, random, clock, replica, custody });
+    const rootKeeper = new RootKeeper(leading, {
+      meshId: this.#components.meshId,
+      crypto,
+      random,
+      clock,
+      log: log.child({ part: 'root' }),
+      replica,
+      custody,
+    });
+    leading.hold(rootKeeper);
+    serveRegistrar(leading, {
+      self,
+      meshId: this.#components.meshId,
+      crypto,
+      random,
+      clock,
+      replica,
+      custody,
+      rootKeeper,
+    });
     const roleParts = {
       self,
       replica,

@@ -13,6 +13,7 @@ export {
   type HeldClaim,
 } from './claim-client.ts';
 export {
+  type AgreedRoots,
   createGroup,
   type Founding,
   type Group,

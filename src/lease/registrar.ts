@@ -1,5 +1,13 @@
 import { z } from 'zod';
-import { AspenError, type Clock, type Crypto, newId, type PeerId, type Random } from '../base/index.ts';
+import {
+  AspenError,
+  type Clock,
+  type Crypto,
+  type MeshId,
+  newId,
+  type PeerId,
+  type Random,
+} from '../base/index.ts';
 import {
   encodeCertificate,
   encodeRevocation,
@@ -18,6 +26,7 @@ import { type Member, parseWith, requireRole, type TicketRecord, ticketRefusal }
 import type { Replica } from './replica/index.ts';
 import { bestSuccessor } from './role-keeper.ts';
 import type { RootCustody } from './root-custody.ts';
+import type { RootKeeper, RootProgress } from './root-keeper.ts';
 import { notLeader } from './submission.ts';
 
 export interface RegistrarComponents {
@@ -27,7 +36,20 @@ export interface RegistrarComponents {
   readonly clock: Clock;
   readonly replica: Replica;
   readonly custody: RootCustody;
+  readonly rootKeeper: RootKeeper;
+  readonly meshId: MeshId;
 }
+
+/** What became of a revocation. */
+export interface Revoked {
+  readonly peerId: PeerId;
+  readonly revoked: boolean;
+  /** Of the mesh: whether another one is on its way, because the revoked member had it. */
+  readonly root: RootProgress;
+}
+
+/** How long an answer waits for the new root key; what is not done by then is done later. Unit: ms. */
+const ROOT_TIMEOUT_MS = 5_000;
 
 const bytesOf = (length: number) =>
   z.custom<Uint8Array>(
@@ -96,7 +118,8 @@ class Registrar {
     const isSecretRight = ticket !== undefined && crypto.equal(ticket.secretHash, hash);
     const refusal = ticketRefusal(ticketId, ticket, { isSecretRight, wallMs: clock.wallMs() });
     if (refusal !== undefined && (member === undefined || !isSecretRight)) throw refusal;
-    const certificate = signCertificate(this.#signer(), {
+    const { signer, rootNumber } = this.#root();
+    const certificate = signCertificate(signer, {
       peerId,
       role: ticket?.role ?? 'observer',
       sealingKey,
@@ -109,6 +132,7 @@ class Registrar {
       peerId,
       sealingKey,
       certificate: encodeCertificate(certificate),
+      rootNumber,
     });
   }
 
@@ -129,7 +153,7 @@ class Registrar {
       requestId,
     );
     const { id, expiresAtMs } = record;
-    return signTicket(this.#signer(), {
+    return signTicket(this.#root().signer, {
       id,
       role: record.role,
       expiresAtMs,
@@ -144,18 +168,24 @@ class Registrar {
     return this.#propose('revokeTicket', { id }, requestId);
   }
 
-  /** A voter is taken out of the group before it is revoked: else it could still decide about its own revocation. */
-  async revoke({
-    from,
-    body,
-  }: LeaderRequest): Promise<{ readonly peerId: PeerId; readonly revoked: boolean }> {
+  /**
+   * A voter is taken out of the group before it is revoked: else it could still decide about its own revocation. Then the root key is replaced,
+   * if the revoked one had it.
+   */
+  async revoke({ from, body }: LeaderRequest): Promise<Revoked> {
     const { peerId, requestId } = parsePeer(body);
-    const { clock, self } = this.#components;
+    const { clock, self, rootKeeper } = this.#components;
     this.#requireRole(from, 'voter', 'revoke a member');
     if (peerId === self) this.#handOver();
     this.#takeOut(peerId);
-    const revocation = signRevocation(this.#signer(), { peerId, issuedAtMs: clock.wallMs() });
-    return this.#propose('revokeMember', { peerId, revocation: encodeRevocation(revocation) }, requestId);
+    const { signer, rootNumber } = this.#root();
+    const revocation = encodeRevocation(signRevocation(signer, { peerId, issuedAtMs: clock.wallMs() }));
+    const revoked = await this.#propose<Omit<Revoked, 'root'>>(
+      'revokeMember',
+      { peerId, revocation, rootNumber },
+      requestId,
+    );
+    return { ...revoked, root: await rootKeeper.settled(ROOT_TIMEOUT_MS) };
   }
 
   leave({ from, body }: LeaderRequest): Promise<{ readonly peerId: PeerId; readonly left: boolean }> {
@@ -199,8 +229,13 @@ class Registrar {
     this.#leadership.read(({ module }) => requireRole(module('members'), from, { needed, deed }));
   }
 
-  #signer() {
-    return { crypto: this.#components.crypto, rootSeed: this.#components.custody.open(this.#leadership) };
+  /** The present root key, and which one that is: `apply` takes nothing that another one signed. */
+  #root() {
+    const { crypto, custody, meshId, rootKeeper } = this.#components;
+    return {
+      signer: { crypto, meshId, rootSeed: custody.open(this.#leadership) },
+      rootNumber: rootKeeper.progress.number,
+    };
   }
 
   #propose<R>(kind: string, body: unknown, requestId?: string | null): Promise<R> {

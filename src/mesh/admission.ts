@@ -194,9 +194,9 @@ export class Admission implements Disposable {
       roots.learnUpTo(entries, ticket.rootPublicKey);
     } catch (cause) {
       if (!(cause instanceof AspenError)) throw cause;
-      throw new ImpostorError(`${member.peerId} does not know the mesh of the ticket: ${cause.message}`, {
-        cause,
-      });
+      // It may be about to hear of that key; an impostor is asked in vain until the time is up, and told nothing.
+      const text = `${member.peerId} does not know the root key of the ticket (yet): ${cause.message}`;
+      throw new AspenError('UNAVAILABLE', text, { outcome: 'not-applied', cause });
     }
   }
 
@@ -281,18 +281,23 @@ export class Admission implements Disposable {
     }
     const { ticketId, secret, sealingKey } = request;
     const issued = await this.#components.redeem({ ticketId, secret, peerId: from, sealingKey });
-    this.#admitFrom(from, { certificate: issued, proof: undefined });
+    try {
+      this.#admitFrom(from, { certificate: issued });
+    } catch (cause) {
+      if (!isOfUnknownRoot(cause)) throw cause;
+      throw notSettled(cause);
+    }
     this.#log.info({ peerId: from, ticketId }, 'a peer joined with a ticket');
     return { type: 'admitted', ...words, issued };
   }
 
   #ownWords(own: Certificate): Shown {
     const { roots } = this.#components.gate;
-    const isOfPresentRoot = roots.numberOf(own.rootPublicKey) === roots.number;
-    return {
-      certificate: encodeCertificate(own),
-      proof: isOfPresentRoot ? undefined : roots.proofOf(own.peerId),
-    };
+    const certificate = encodeCertificate(own);
+    if (roots.numberOf(own.rootPublicKey) === roots.number) return { certificate };
+    const proof = roots.proofOf(own.peerId);
+    if (proof === undefined) throw notSettled();
+    return { certificate, proof };
   }
 
   /** A2: checks before admitting, so that nobody can fill our gate with the certificates of others. */
@@ -346,6 +351,18 @@ function isFinal(error: unknown): boolean {
 /** Of several failures, the one that says more about the mesh than about the way to it. */
 function moreTelling(left: unknown, right: unknown): unknown {
   return left instanceof AspenError && left.code === 'NO_QUORUM' ? left : right;
+}
+
+/** Between the news of another root key and the list that goes with it: a moment. */
+function notSettled(cause?: unknown): AspenError {
+  return new AspenError(
+    'UNAVAILABLE',
+    'this member is just learning of another root key of the mesh, try again',
+    {
+      outcome: 'not-applied',
+      cause,
+    },
+  );
 }
 
 function tooFrequent(): AspenError {

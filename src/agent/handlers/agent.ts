@@ -1,5 +1,6 @@
 import type { AgentStatus, Handlers } from '../../rpc/index.ts';
 import type { Daemon } from '../daemon.ts';
+import type { MeshNode } from '../mesh-node.ts';
 import type { DiskLoss } from '../store-keeper.ts';
 
 type AgentHandlers = Pick<Handlers, 'agent.status' | 'agent.stop' | 'config.show'>;
@@ -30,6 +31,25 @@ function diskOf(loss: DiskLoss | undefined): NonNullable<AgentStatus['disk']> {
   };
 }
 
+function rootOf(node: MeshNode): NonNullable<AgentStatus['root']> {
+  const { roots } = node.gate;
+  return {
+    number: roots.number,
+    since: roots.latest?.issuedAtMs ?? null,
+    isDue: node.group.agreedRoots()?.isDue ?? null,
+    hasList: !roots.lacksList,
+  };
+}
+
+/** A root key that this node met and cannot believe, with the way out. */
+function rootProblems(node: MeshNode): string[] {
+  const problem = node.mesh.roots.problem();
+  if (problem === undefined) return [];
+  return [
+    `${problem}; if it stays so and the mesh is known to be sound: join again from an empty data directory with a new ticket`,
+  ];
+}
+
 function statusOf(daemon: Daemon, disks: number | null): AgentStatus {
   const { node, platform, config } = daemon;
   const group = node.group.status();
@@ -49,6 +69,7 @@ function statusOf(daemon: Daemon, disks: number | null): AgentStatus {
       disks,
     },
     disk: diskOf(daemon.diskLoss),
+    root: rootOf(node),
     peers: links.length,
     members: node.gate.members().length,
     runningAttempts: node.worker.runningCount,
@@ -56,7 +77,11 @@ function statusOf(daemon: Daemon, disks: number | null): AgentStatus {
       addresses: [...node.mesh.transport.addresses()],
       direct: links.filter(({ path }) => path === 'direct').length,
       relay: links.filter(({ path }) => path === 'relay').length,
-      problems: [...(node.mesh.transport.problems?.() ?? []), ...node.mesh.connector.problems()],
+      problems: [
+        ...(node.mesh.transport.problems?.() ?? []),
+        ...node.mesh.connector.problems(),
+        ...rootProblems(node),
+      ],
     },
   };
 }

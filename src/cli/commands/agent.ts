@@ -70,10 +70,19 @@ function statusOutput(status: AgentStatus): Output {
         ['log', isWide ? `commit ${group.commitIndex}, applied ${group.appliedIndex}` : undefined],
         ['disk', lost && `set aside: ${lost.reason}; kept in ${lost.quarantine ?? 'no place'}`],
         ['way out', lost && `${lost.mend}`],
+        ['root key', rootText(status.root)],
         ['peers', `${status.peers}`],
         ...(status.connectivity.problems ?? []).map((problem) => ['problem', problem] as const),
       ]),
   };
+}
+
+/** Said once the first key was replaced, or is about to be. */
+function rootText(root: AgentStatus['root']): string | undefined {
+  if (root === undefined || (root.number === 0 && root.isDue !== true)) return undefined;
+  const since = root.since === null ? '' : ` since ${new Date(root.since).toISOString()}`;
+  const list = root.hasList ? '' : ', the list of what stays valid is on its way';
+  return `number ${root.number}${since}${list}${root.isDue === true ? ', to be replaced now: a member that had it was revoked' : ''}`;
 }
 
 /** What is agreed is as safe as the number of disks that hold it. */

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { NodeEntry } from '../../rpc/index.ts';
+import type { NodeEntry, Result } from '../../rpc/index.ts';
 import { type CommandContext, define, type ExitSlot } from '../command.ts';
 import { wrongUsage } from '../failure.ts';
 import { findPeerId } from '../find.ts';
@@ -38,7 +38,7 @@ export function addNodeCommands(program: Command, io: CliIo, exit: ExitSlot): vo
   }
   define(node, io, exit, {
     usage: 'revoke <peer>',
-    summary: 'expel a member for good',
+    summary: 'expel a member for good; the root key of the mesh is replaced if it had that',
     examples: ['aspen-agent node revoke 12D3KooW... --reason stolen'],
     configure: (command) => command.option('--reason <text>', 'kept with the revocation'),
     run: revokeNode,
@@ -110,8 +110,20 @@ async function revokeNode(context: CommandContext): Promise<Output> {
     schema: 'aspen.node.revoke/v1',
     value: revoked,
     ids: [revoked.peerId],
-    text: () => `${revoked.peerId} revoked\n`,
+    text: () => `${revoked.peerId} revoked\n${rootText(revoked.root)}`,
   };
+}
+
+/** What the revocation of a member that had the root key means for everybody else. */
+function rootText(root: Result<'node.revoke'>['root']): string {
+  if (root === undefined) return '';
+  if (root.isDue)
+    return 'it had the root key of the mesh, which is replaced as soon as it has left the group: see aspen-agent status\n';
+  if (root.number === 0) return '';
+  return (
+    `the root key of the mesh has number ${root.number}; members stay members, also those that are off now,\n` +
+    'but no ticket made before the last replacement admits any more: aspen-agent ticket create\n'
+  );
 }
 
 function formatLabels(labels: Readonly<Record<string, string>>): string {

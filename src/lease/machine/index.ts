@@ -78,6 +78,13 @@ export {
   type WireOutcome,
 } from './outcome.ts';
 export { type Bucket, rateLimitsModule, type Taken, take as takePermits } from './rate-limits.ts';
+export {
+  type RootRecord,
+  type RootState,
+  readRootList,
+  readRootRecords,
+  readRootState,
+} from './root-succession.ts';
 export { type Endpoint, SERVICE_PAGE_LIMIT, type ServiceView, viewService } from './services.ts';
 export { type Session, sessionsModule } from './sessions.ts';
 export { encodeState, type MachineState, positionOf, readState, stateKey } from './state.ts';

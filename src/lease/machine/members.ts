@@ -4,6 +4,15 @@ import { isPeerId, isRole, type Role, roleAllows } from '../../mesh/index.ts';
 import { textKey } from '../../storage/index.ts';
 import { parseWith } from './checks.ts';
 import type { ApplyContext, MachineModule, QueryContext } from './module.ts';
+import {
+  applySucceed,
+  knowsRoot,
+  noteMembersChanged,
+  readRootRecords,
+  readRootState,
+  requirePresentRoot,
+  succeedSchema,
+} from './root-succession.ts';
 import { type TicketRecord, ticketRefusal } from './ticket-rules.ts';
 
 export interface Member {
@@ -20,11 +29,13 @@ export interface Member {
   readonly revocation: Uint8Array | null;
   /** Newest machine version that its software understands, as far as it said. */
   readonly understandsVersion: number;
+  /** Of the root key that signed the certificate. @default 0 */
+  readonly rootNumber?: number;
 }
 
 export interface MeshRecord {
   readonly meshId: string;
-  /** Ed25519, 32 bytes. */
+  /** The present root key, Ed25519, 32 bytes. */
   readonly rootPublicKey: Uint8Array;
   readonly foundedAtMs: number;
 }
@@ -62,8 +73,10 @@ const createTicketSchema = z.object({
   expiresAtMs: wallMs,
   uses: z.number().int().min(1).max(10_000),
 });
-const admitSchema = z.object({ ticketId, secretHash: key32, ...newcomer });
-const revokeSchema = z.object({ peerId, revocation: bytes });
+/** Of the root key that signed what the command carries. */
+const rootNumber = z.number().int().min(0).default(0);
+const admitSchema = z.object({ ticketId, secretHash: key32, ...newcomer, rootNumber });
+const revokeSchema = z.object({ peerId, revocation: bytes, rootNumber });
 const custodySchema = z.object({
   sealed: z
     .array(z.object({ peerId, box: bytes }))
@@ -79,10 +92,12 @@ const understandsSchema = z.object({ peerId, version });
  * - M2 A ticket admits at most `uses` different peers, none after its expiry or revocation; a peer it admitted gets the same answer again.
  * - M3 A revoked peer never comes back under that name.
  * - M4 The root key is sealed only for members who may vote, and is taken from whoever leaves or is revoked.
+ * - M5 Once somebody is revoked to whom the root key was sealed, it is due to be replaced: by a key that only those who stay are given, together
+ *   with the list of the members' certificates, and with an end to every ticket of before. What a replaced key signs is no longer agreed to.
  */
 export const membersModule: MachineModule = {
   name: 'members',
-  tables: ['members', 'tickets', 'custody', 'mesh'],
+  tables: ['members', 'tickets', 'custody', 'mesh', 'roots'],
   commands: {
     found: { since: 1, parse: parseWith(foundSchema), apply: applyFound },
     createTicket: {
@@ -101,6 +116,7 @@ export const membersModule: MachineModule = {
     revokeMember: { since: 1, isLeadersOnly: true, parse: parseWith(revokeSchema), apply: applyRevokeMember },
     leave: { since: 1, isLeadersOnly: true, parse: parseWith(z.object({ peerId })), apply: applyLeave },
     custody: { since: 1, isLeadersOnly: true, parse: parseWith(custodySchema), apply: applyCustody },
+    succeed: { since: 1, isLeadersOnly: true, parse: parseWith(succeedSchema), apply: applySucceed },
     understands: {
       since: 1,
       isLeadersOnly: true,
@@ -122,6 +138,8 @@ export const membersModule: MachineModule = {
         tickets: Array.from(table<TicketRecord>('tickets').range({}), ([, ticket]) => ticket),
       }),
     },
+    /** Number of the present root key, when it came, and whether another one is due. */
+    root: { parse: () => null, run: (_body, context) => rootReport(context) },
     mesh: {
       parse: () => null,
       run: (_body, { table }) => table<MeshRecord>('mesh').get(MESH_KEY) ?? null,
@@ -148,6 +166,11 @@ function roleText(member: Member | undefined): string {
 /** @returns everybody the group knows, revoked members included. */
 export function listMembers(context: Pick<QueryContext, 'table'>): Member[] {
   return Array.from(context.table<Member>('members').range({}), ([, member]) => member);
+}
+
+function rootReport(context: QueryContext) {
+  const { number, due } = readRootState(context);
+  return { number, due: [...due], sinceMs: readRootRecords(context).at(-1)?.atMs ?? null };
 }
 
 function applyFound(body: z.infer<typeof foundSchema>, context: ApplyContext): { readonly meshId: string } {
@@ -203,9 +226,11 @@ function applyAdmit(body: z.infer<typeof admitSchema>, context: ApplyContext): {
   const tickets = context.table<TicketRecord>('tickets');
   const ticket = tickets.get(textKey(body.ticketId));
   const isSecretRight = ticket !== undefined && sameBytes(ticket.secretHash, body.secretHash);
-  if (known !== undefined && isSecretRight) return { certificate: known.certificate }; // M2
+  const isOfPresentRoot = (known?.rootNumber ?? 0) === readRootState(context).number;
+  if (known !== undefined && isSecretRight && isOfPresentRoot) return { certificate: known.certificate }; // M2
   const refusal = ticketRefusal(body.ticketId, ticket, { isSecretRight, wallMs: context.wallMs });
   if (refusal !== undefined || ticket === undefined) throw refusal; // M2
+  requirePresentRoot(context, body.rootNumber); // M5
   tickets.put(textKey(ticket.id), { ...ticket, redeemedBy: [...ticket.redeemedBy, body.peerId] });
   const { peerId, sealingKey, certificate } = body;
   putMember(context, {
@@ -214,18 +239,24 @@ function applyAdmit(body: z.infer<typeof admitSchema>, context: ApplyContext): {
     certificate,
     role: ticket.role,
     ticketId: ticket.id,
-    understandsVersion: 1,
+    understandsVersion: known?.understandsVersion ?? 1,
+    rootNumber: body.rootNumber,
   });
   return { certificate };
 }
 
-function applyRevokeMember({ peerId, revocation }: z.infer<typeof revokeSchema>, context: ApplyContext) {
+function applyRevokeMember(
+  { peerId, revocation, rootNumber: number }: z.infer<typeof revokeSchema>,
+  context: ApplyContext,
+) {
   const members = context.table<Member>('members');
   const member = members.get(textKey(peerId));
   if (member === undefined) throw new AspenError('NOT_FOUND', `${peerId} is not a member`);
   if (member.revokedAtMs === null) {
     requireAnotherVoter(context, peerId);
+    requirePresentRoot(context, number); // M5
     members.put(textKey(peerId), { ...member, revokedAtMs: context.wallMs, revocation });
+    noteMembersChanged(context, knowsRoot(context, peerId) ? { revokedKeeper: peerId } : {});
     context.table<Uint8Array>('custody').delete(textKey(peerId)); // M4
     context.emit({ type: 'revoked', peerId, revocation });
   }
@@ -237,6 +268,7 @@ function applyLeave({ peerId }: { readonly peerId: PeerId }, context: ApplyConte
   if (member === undefined) return { peerId, left: true };
   if (member.revokedAtMs !== null) throw wasRevoked(peerId);
   requireAnotherVoter(context, peerId);
+  noteMembersChanged(context, knowsRoot(context, peerId) ? { leavingKeeper: peerId } : {});
   context.table<Member>('members').delete(textKey(peerId));
   context.table<Uint8Array>('custody').delete(textKey(peerId)); // M4
   context.emit({ type: 'left', peerId });
@@ -281,6 +313,7 @@ function putMember(
     revokedAtMs: null,
     revocation: null,
   });
+  noteMembersChanged(context);
   context.emit({ type: 'admitted', peerId: member.peerId, certificate: member.certificate });
 }
 

@@ -13,6 +13,8 @@ export interface TicketRecord {
   /** Who came in by it, in order. */
   readonly redeemedBy: readonly PeerId[];
   readonly revokedAtMs: number | null;
+  /** Number of the root key whose coming ended it; absent where it was revoked by itself. */
+  readonly supersededBy?: number;
 }
 
 /**
@@ -32,7 +34,7 @@ export function ticketRefusal(
 }
 
 interface Reason {
-  readonly name: 'unknown' | 'wrong-secret' | 'revoked' | 'expired' | 'used-up';
+  readonly name: 'unknown' | 'wrong-secret' | 'revoked' | 'superseded' | 'expired' | 'used-up';
   readonly text: string;
 }
 
@@ -43,6 +45,10 @@ function refusalReason(
 ): Reason | undefined {
   if (ticket === undefined) return { name: 'unknown', text: 'this mesh does not know it' };
   if (!isSecretRight) return { name: 'wrong-secret', text: 'its secret is wrong' };
+  if (ticket.supersededBy !== undefined) {
+    const text = `it was made before the mesh replaced its root key (now number ${ticket.supersededBy} or later): ask for a new one`;
+    return { name: 'superseded', text };
+  }
   if (ticket.revokedAtMs !== null) return { name: 'revoked', text: 'it was revoked' };
   if (wallMs > ticket.expiresAtMs) {
     return { name: 'expired', text: `it expired ${formatDuration(wallMs - ticket.expiresAtMs)} ago` };

@@ -30,6 +30,14 @@ export const agentStatusSchema = z.looseObject({
       mend: z.string().nullable(),
     })
     .optional(),
+  root: z
+    .looseObject({
+      number: z.number().int().describe('Of the root key that this node believes; the first has 0.'),
+      since: z.number().nullable().describe('Wall time; null for the first.'),
+      isDue: z.boolean().nullable().describe('Another one is on its way; null where this node cannot tell.'),
+      hasList: z.boolean().describe('Holds the list of the earlier certificates that stay valid.'),
+    })
+    .optional(),
   peers: z.number().int().describe('Members this node is connected to.'),
   connectivity: z.looseObject({
     problems: z.array(z.string()).optional().describe('What people should know, one sentence each.'),

@@ -13,6 +13,11 @@ export const nodeSchema = z.looseObject({
   runs: z.array(z.string()).describe('Job types it offers.'),
 });
 
+const rootSchema = z.object({
+  number: z.number().int().describe('Of the present key; the first has 0.'),
+  isDue: z.boolean().describe('Another one is on its way.'),
+});
+
 export const nodeMethods = {
   'node.list': method({
     params: exactObject({}),
@@ -44,8 +49,14 @@ export const nodeMethods = {
   }),
   'node.revoke': method({
     params: mutating({ peerId: peerIdSchema, reason: z.string().max(1_024).optional() }),
-    result: z.looseObject({ peerId: z.string(), revoked: z.boolean() }),
+    result: z.looseObject({
+      peerId: z.string(),
+      revoked: z.boolean(),
+      root: rootSchema
+        .optional()
+        .describe('The root key of the mesh: it is replaced when the revoked member had it.'),
+    }),
     isMutating: true,
-    summary: 'Expels a member for good.',
+    summary: 'Expels a member for good; the root key of the mesh is replaced where it had that.',
   }),
 } as const;

@@ -49,13 +49,18 @@ export class Operator {
     if (joiner === undefined) return;
     const world = this.#world;
     world.note(`${joiner.name} is to join`);
-    const { ticket } = await this.#untilDone(() => this.#asked().call('mesh.ticket', { uses: 1 }));
-    joiner.start(ticket);
+    await this.#invite(joiner);
     while (!joiner.isReady) {
-      if (joiner.refusal !== undefined) throw joiner.refusal;
+      if (joiner.refusal !== undefined && !isSuperseded(joiner.refusal)) throw joiner.refusal;
+      if (joiner.refusal !== undefined) await this.#invite(joiner);
       await world.pause(RETRY_MS);
     }
     world.expectMember(joiner.name, true);
+  }
+
+  async #invite(joiner: SimNode): Promise<void> {
+    const { ticket } = await this.#untilDone(() => this.#asked().call('mesh.ticket', { uses: 1 }));
+    joiner.start(ticket);
   }
 
   /** @returns whether it is certain that it has left. */
@@ -110,4 +115,9 @@ export class Operator {
 
 function chosen(nodes: readonly SimNode[], draw: number): SimNode | undefined {
   return nodes[Math.floor(draw * nodes.length)];
+}
+
+/** A ticket ends with the root key that signed it, and that is replaced when the one who was revoked before had it. */
+function isSuperseded(refusal: AspenError): boolean {
+  return refusal.message.includes('before the mesh replaced its root key');
 }

@@ -108,7 +108,10 @@ export class SimNode {
 
   /** Begins a life; the agent answers some time later. @param ticket of the mesh to join, at the first start. */
   start(ticket?: string): void {
-    if (ticket !== undefined) this.#ticket = ticket;
+    if (ticket !== undefined) {
+      this.#ticket = ticket;
+      this.#refusal = undefined;
+    }
     this.#wasStarted = true;
     if (this.#life !== undefined || this.#isRetired) return;
     void this.#boot();

@@ -19,6 +19,8 @@ describe('what a node kept about its mesh', () => {
     certificate,
     foundingRootSeed: null,
     contacts: [],
+    roots: [],
+    witnesses: [],
   });
 
   it('is taken where it is of this node', () => {

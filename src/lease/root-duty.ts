@@ -1,0 +1,54 @@
+import type { PeerId } from '../base/index.ts';
+import type { Member, RootState } from './machine/index.ts';
+import type { Configuration } from './raft/index.ts';
+
+export interface RootDutyInput {
+  readonly root: RootState;
+  readonly configuration: Configuration;
+  readonly members: readonly Member[];
+}
+
+/** What the leader has to do about the mesh's root key now. */
+export type RootDuty =
+  | { readonly duty: 'none' }
+  /** Not yet, and why; it is looked at again. */
+  | { readonly duty: 'wait'; readonly reason: string }
+  | {
+      readonly duty: 'replace';
+      /** Who is given the new key. */
+      readonly keepers: readonly Member[];
+      readonly voters: readonly PeerId[];
+      /** Whose word for it is passed on. */
+      readonly vouchers: readonly PeerId[];
+    };
+
+/**
+ * When the root key is replaced, and for whom. Pure: the agreed state alone decides, so that whoever leads next goes on where the last one
+ * ended.
+ *
+ * - D1 Nothing is done before every revoked keeper is out of the configuration, old and new: it must not vote on its own successor.
+ * - D2 The new key is for voters and standbys that are members in good standing with the right to vote, and for nobody else.
+ */
+export function rootDuty(
+  { root, configuration, members }: RootDutyInput,
+  { votersLimit, vouchersLimit }: { readonly votersLimit: number; readonly vouchersLimit: number },
+): RootDuty {
+  if (root.due.length === 0) return { duty: 'none' };
+  const { voters, outgoing, learners } = configuration;
+  const present = root.due.filter((peer) => [...voters, ...outgoing, ...learners].includes(peer));
+  if (present.length > 0) return { duty: 'wait', reason: `${present.join(' ')} must leave the group first` }; // D1
+  if (outgoing.length > 0) return { duty: 'wait', reason: 'the configuration is about to change' };
+  const fit = members.filter(({ role, revokedAtMs }) => role === 'voter' && revokedAtMs === null); // D2
+  const byPeer = new Map(fit.map((member) => [member.peerId, member]));
+  const inGroup = [...voters, ...learners];
+  const others = fit
+    .filter(({ peerId }) => !inGroup.includes(peerId))
+    .sort((left, right) => left.admittedAtMs - right.admittedAtMs || (left.peerId < right.peerId ? -1 : 1));
+  const vouchers = [...inGroup, ...others.map(({ peerId }) => peerId)].filter((peer) => byPeer.has(peer));
+  return {
+    duty: 'replace',
+    keepers: inGroup.flatMap((peer) => byPeer.get(peer) ?? []),
+    voters: voters.filter((peer) => byPeer.has(peer)).slice(0, votersLimit),
+    vouchers: vouchers.slice(0, vouchersLimit),
+  };
+}
