@@ -171,10 +171,10 @@ describe('linearizability checker', () => {
     assert.ok(linearizable > 300 && linearizable < 2_900, `one-sided: ${linearizable}`);
   });
 
-  it('decides thousands of operations on one key in about a second, good ones and one with a stale read at the end', () => {
+  it('decides thousands of operations on one key in some dozens of steps for each, good ones and one with a stale read at the end', () => {
     const history = concurrentHistory({ seed: 1, count: 4_000, clients: 8, unknownShare: 0.01 });
-    const startNs = process.hrtime.bigint();
-    assert.ok(checkLinearizable(history, registerModel).isLinearizable);
+    const limits = { stepsLimit: 60 * history.length };
+    assert.ok(checkLinearizable(history, registerModel, limits).isLinearizable);
     const last = Math.max(...history.map(({ calledMs, result }) => result?.atMs ?? calledMs));
     const certain = history.filter(({ result }) => result !== undefined);
     const bad: Op[] = [
@@ -182,9 +182,9 @@ describe('linearizability checker', () => {
       operation(['w', last + 1, last + 2, put('new'), {}]),
       operation(['r', last + 3, last + 4, get(), { value: 'first' }]),
     ];
-    assert.ok(!checkLinearizable(bad.filter(isNotAboutUnknown(history)), registerModel).isLinearizable);
-    const tookMs = Number(process.hrtime.bigint() - startNs) / 1e6;
-    assert.ok(tookMs < 5_000, `took ${tookMs} ms`);
+    assert.ok(
+      !checkLinearizable(bad.filter(isNotAboutUnknown(history)), registerModel, limits).isLinearizable,
+    );
   });
 });
 
