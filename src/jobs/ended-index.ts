@@ -63,7 +63,7 @@ function deadKeys(record: JobRecord): EndedIndexKey[] {
 }
 
 /** No name's key begins with another's. */
-function nameKey(name: string): Key {
+export function nameKey(name: string): Key {
   const key = textKey(name);
   return String.fromCharCode(key.length >> 8, key.length & 255) + key;
 }

@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { AspenError, encode } from '../base/index.ts';
 import { endedOfPrefix } from './ended-index.ts';
 import { type JobView, jobView } from './job-view.ts';
-import { type LiveIndex, type Owner, type Placed, placeKey } from './live-index.ts';
+import { labelPrefix, newestBlock, typePrefix, upTo } from './kind-index.ts';
+import type { LiveIndex, Owner, Placed } from './live-index.ts';
 import { type ApplyContext, type Key, keyText, type QueryContext, textKey } from './machine-port.ts';
 import { isFinal, type JobRecord, type JobState } from './record.ts';
 import { endedPrefix, findRecord, rowsOf } from './record-store.ts';
@@ -10,7 +11,7 @@ import { SPEC_BASE } from './spec.ts';
 
 export const LIST_LIMIT = 1_000;
 const LIST_DEFAULT = 100;
-/** Records looked at for one page; a page may come out short, with a cursor to go on from. */
+/** Records, and blocks of a kind, looked at for one page; a page may come out short, with a cursor to go on from. */
 const SCAN_LIMIT = 20_000;
 /** A page ends with the job that exceeds it: an answer must fit a frame between nodes. Unit: bytes, encoded. */
 const PAGE_BYTES = 2 ** 19;
@@ -29,6 +30,7 @@ const STATES = [
   'paused',
 ] as const;
 const state = z.enum(STATES);
+const TRIED_AGAIN: readonly ['scheduled', 'queued'] = ['scheduled', 'queued'];
 
 export const listSchema = z.object({
   state: z.union([state, z.array(state).min(1)]).optional(),
@@ -40,6 +42,8 @@ export const listSchema = z.object({
   limit: z.int().min(1).max(10_000).optional(),
   cursor: z.string().max(64).optional(),
 });
+
+type ListQuery = z.output<typeof listSchema>;
 
 /**
  * @param name a job id, a unique prefix of one, or `last` for the newest job.
@@ -57,21 +61,19 @@ export function runGet({ id }: { readonly id: string }, context: QueryContext): 
 }
 
 /** @returns jobs, newest first, and a cursor where there are more to look at. */
-export function runList(
-  query: z.output<typeof listSchema>,
-  context: QueryContext,
-): { jobs: JobView[]; cursor?: string } {
+export function runList(query: ListQuery, context: QueryContext): { jobs: JobView[]; cursor?: string } {
   const limit = Math.min(LIST_LIMIT, query.limit ?? LIST_DEFAULT);
   const jobs: JobView[] = [];
   let bytes = 0;
   let looked = 0;
-  let last: JobRecord | undefined;
-  for (const record of newestFirst(query, context)) {
+  let last: Key = '';
+  for (const { place, id } of placesOf(query, context)) {
     const isFull = jobs.length === limit || bytes >= PAGE_BYTES || looked === SCAN_LIMIT;
-    if (isFull) return { jobs, cursor: cursorOf(last as JobRecord) };
+    if (isFull) return { jobs, cursor: cursorOf(last) };
     looked += 1;
-    last = record;
-    if (!matches(record, query)) continue;
+    last = place;
+    const record = id === undefined ? undefined : findRecord(context, id);
+    if (record === undefined || !matches(record, query)) continue;
     const view = jobView(record);
     jobs.push(view);
     bytes += encode(view).length;
@@ -79,30 +81,75 @@ export function runList(
   return { jobs };
 }
 
-function* newestFirst(query: z.output<typeof listSchema>, context: QueryContext): Iterable<JobRecord> {
+/** A place without a job marks how far was looked. */
+interface Looked {
+  readonly place: Key;
+  readonly id: string | undefined;
+}
+
+/** What may match, newest first, from the narrowest indexes there are; for the default queue all that is left is looked at. */
+function placesOf(query: ListQuery, context: QueryContext): Iterable<Looked> {
   const before = query.cursor === undefined ? '\u00ff' : keyOfCursor(query.cursor);
-  for (const id of idsOf(query, context, before)) {
-    const record = findRecord(context, id);
-    if (record !== undefined) yield record;
+  const kinds = kindsAsked(query);
+  if (kinds.length > 0) return placesInBlocks(kinds, query, context, before);
+  return placesOfLines(query, context, before);
+}
+
+/**
+ * The blocks of the kinds and the lines of the other filters take turns in leading: whichever is behind jumps to where the other is, so
+ * that the rarer one decides how much is looked at.
+ */
+function* placesInBlocks(
+  kinds: readonly Key[],
+  query: ListQuery,
+  context: QueryContext,
+  before: Key,
+): Generator<Looked, void, undefined> {
+  let bound = before;
+  for (;;) {
+    const block = newestBlock(context, kinds, bound);
+    if (block === undefined) return;
+    let next: Key | undefined;
+    for (const placed of placesOfLines(query, context, block.to < bound ? block.to : bound)) {
+      if (placed.place < block.from) {
+        next = upTo(placed.place);
+        break;
+      }
+      yield placed;
+    }
+    if (next === undefined) return;
+    yield { place: block.from, id: undefined };
+    bound = next;
   }
 }
 
-/** From the narrowest indexes there are; a type, a label and the default queue have none, there all of a state is looked at. */
-function idsOf(query: z.output<typeof listSchema>, context: QueryContext, before: Key): Iterable<string> {
+function kindsAsked({ type, label }: ListQuery): Key[] {
+  const kinds = type === undefined ? [] : [typePrefix(type)];
+  if (label === undefined) return kinds;
+  const [name, value] = labelAsked(label);
+  return [...kinds, labelPrefix(name, value)];
+}
+
+/** @returns value undefined where any will do. */
+function labelAsked(label: string): readonly [name: string, value: string | undefined] {
+  const at = label.indexOf('=');
+  return at < 0 ? [label, undefined] : [label.slice(0, at), label.slice(at + 1)];
+}
+
+function placesOfLines(query: ListQuery, context: QueryContext, before: Key): Iterable<Placed> {
   const owner = ownerOf(query);
   if (owner !== undefined) return merged(linesOfOwner(owner, query, context, before));
-  if (query.state === undefined) return allIds(context, before);
-  return merged(statesOf(query).map((state) => idsOfState(context, state, before)));
+  if (query.state === undefined) return allPlaces(context, before);
+  return merged(statesOf(query).map((state) => placesOfState(context, state, before)));
 }
 
-function statesOf({ state }: z.output<typeof listSchema>): JobState[] {
-  return [...new Set(state === undefined ? STATES : [state].flat())] as JobState[];
+/** `failed` is no state of its own: jobs of two states are looked at for it. */
+function statesOf({ state }: ListQuery): JobState[] {
+  const wanted = state === undefined ? STATES : [state].flat();
+  return [...new Set(wanted.flatMap((one) => (one === 'failed' ? TRIED_AGAIN : [one])))];
 }
 
-function ownerOf({
-  queue,
-  namespace,
-}: z.output<typeof listSchema>): readonly [of: Owner, name: string] | undefined {
+function ownerOf({ queue, namespace }: ListQuery): readonly [of: Owner, name: string] | undefined {
   if (queue !== undefined && queue !== SPEC_BASE.queue) return ['queue', queue];
   return namespace === undefined || namespace === SPEC_BASE.namespace ? undefined : ['namespace', namespace];
 }
@@ -110,7 +157,7 @@ function ownerOf({
 /** Unfinished ones by state or by owner, whichever are fewer; finished ones by owner. */
 function linesOfOwner(
   [of, name]: readonly [of: Owner, name: string],
-  query: z.output<typeof listSchema>,
+  query: ListQuery,
   context: QueryContext,
   before: Key,
 ): Iterable<Placed>[] {
@@ -129,13 +176,13 @@ function linesOfOwner(
   return lines;
 }
 
-function* allIds(context: QueryContext, before: Key): Iterable<string> {
-  for (const [, id] of rowsOf<string>(context, 'order').range({ from: '', to: before, reverse: true }))
-    yield id;
+function* allPlaces(context: QueryContext, before: Key): Iterable<Placed> {
+  for (const [place, id] of rowsOf<string>(context, 'order').range({ from: '', to: before, reverse: true }))
+    yield { place, id };
 }
 
 /** Ordered lines as one: the newest of their heads comes next. */
-function* merged(sources: readonly Iterable<Placed>[]): Iterable<string> {
+function* merged(sources: readonly Iterable<Placed>[]): Iterable<Placed> {
   const lines = sources.map((source) => source[Symbol.iterator]());
   const heads = lines.map((line) => line.next());
   for (;;) {
@@ -148,12 +195,12 @@ function* merged(sources: readonly Iterable<Placed>[]): Iterable<string> {
     }
     const head = heads[newest];
     if (head === undefined || head.done === true) return;
-    yield head.value.id;
+    yield head.value;
     heads[newest] = (lines[newest] as Iterator<Placed>).next();
   }
 }
 
-function* idsOfState(context: QueryContext, state: JobState, before: Key): Iterable<Placed> {
+function* placesOfState(context: QueryContext, state: JobState, before: Key): Iterable<Placed> {
   if (!isFinal(state)) {
     yield* context.derived<LiveIndex>().newestFirst(state, before);
     return;
@@ -172,14 +219,26 @@ function* endedLine(
     yield { place: key.slice(prefix.length), id };
 }
 
-function matches({ spec, state }: JobRecord, query: z.output<typeof listSchema>): boolean {
+function matches(record: JobRecord, query: ListQuery): boolean {
+  const { spec, state } = record;
   if (query.type !== undefined && spec.type !== query.type) return false;
   if (query.queue !== undefined && spec.queue !== query.queue) return false;
   if (query.namespace !== undefined && spec.namespace !== query.namespace) return false;
-  if (query.state !== undefined && ![query.state].flat().includes(state)) return false;
+  const wanted = query.state === undefined ? undefined : [query.state].flat();
+  const isInState = wanted === undefined || wanted.includes(state);
+  if (!isInState && !(wanted.includes('failed') && isTriedAgain(record))) return false;
   if (query.label === undefined) return true;
-  const [key = '', ...value] = query.label.split('=');
-  return value.length === 0 ? Object.hasOwn(spec.labels, key) : spec.labels[key] === value.join('=');
+  const [name, value] = labelAsked(query.label);
+  return value === undefined ? Object.hasOwn(spec.labels, name) : labelOf(spec.labels, name) === value;
+}
+
+/** What the interface calls `failed`: its latest attempt has failed, and another follows. */
+function isTriedAgain({ state, history }: JobRecord): boolean {
+  return (TRIED_AGAIN as readonly JobState[]).includes(state) && history.at(-1)?.outcome === 'failed';
+}
+
+function labelOf(labels: Readonly<Record<string, string>>, name: string): string | undefined {
+  return Object.hasOwn(labels, name) ? labels[name] : undefined;
 }
 
 function lastRecord(context: ApplyContext | QueryContext): JobRecord | undefined {
@@ -198,8 +257,8 @@ function onlyWithPrefix(context: ApplyContext | QueryContext, prefix: string): J
   throw new AspenError('CONFLICT', `several jobs begin with ${prefix}, among them ${found.join(' and ')}`);
 }
 
-function cursorOf(record: JobRecord): string {
-  return Buffer.from(placeKey(record), 'latin1').toString('hex');
+function cursorOf(place: Key): string {
+  return Buffer.from(place, 'latin1').toString('hex');
 }
 
 function keyOfCursor(cursor: string): Key {

@@ -43,6 +43,7 @@ export const TABLES = [
   'endedOf',
   'counts',
   'cascades',
+  'kinds',
 ] as const;
 export type TableName = (typeof TABLES)[number];
 

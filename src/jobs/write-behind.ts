@@ -1,3 +1,4 @@
+import { KindCounts } from './kind-index.ts';
 import type { LateRow } from './late-rows.ts';
 import type { LiveIndex } from './live-index.ts';
 import { type ApplyContext, textKey } from './machine-port.ts';
@@ -13,10 +14,13 @@ import { type IndexKey, indexKeysOf, tableOf } from './record-store.ts';
 export function writeBehind(context: ApplyContext): void {
   const { late } = context.derived<LiveIndex>();
   if (late.size === 0) return;
+  const kinds = new KindCounts();
   for (const [id, row] of late.take()) {
     writeRow(context, id, row);
     writeIndexes(context, id, row);
+    kinds.move(row.written, row.now);
   }
+  kinds.write(context);
 }
 
 function writeRow(context: ApplyContext, id: string, { written, now, spec, row }: LateRow): void {

@@ -76,7 +76,9 @@ export function addJobCommands(program: Command, io: CliIo, exit: ExitSlot): voi
     ],
     configure: (command) =>
       command
-        .addOption(new Option('--state <state>', 'only in this state').choices(STATES))
+        .addOption(
+          new Option('--state <state>', 'only in this state; failed is to be tried again').choices(STATES),
+        )
         .option('--type <type>', 'only of this type')
         .option('--queue <name>', 'only of this queue')
         .option('--namespace <name>', 'only of this namespace')
@@ -197,6 +199,8 @@ async function listJobs({ call, options, tell, flags }: CommandContext): Promise
   const listed = await call('job.list', given);
   if (listed.cursor !== undefined && !flags.isOutputChosen)
     tell(`there is more; go on with --cursor ${listed.cursor}`);
+  if (state === 'failed' && listed.jobs.length === 0 && listed.cursor === undefined)
+    tell('no job waits to be tried again after a failure; those that failed for good: --state dead');
   return jobsOutput(listed);
 }
 

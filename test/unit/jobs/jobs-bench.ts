@@ -8,6 +8,7 @@ import {
   resolveJobSpec,
   submitBody,
 } from '../../../src/jobs/index.ts';
+import { blockOf, kindsOf } from '../../../src/jobs/kind-index.ts';
 import type { LiveIndex } from '../../../src/jobs/live-index.ts';
 import { isFinal, type JobRecord } from '../../../src/jobs/record.ts';
 import {
@@ -111,8 +112,21 @@ export class JobsBench extends Bench {
       );
     }
     this.#checkCounts(jobs.derived<LiveIndex>());
+    this.#checkKinds();
     const anew = jobsModule.derive?.(jobs) as LiveIndex;
     assert.deepEqual(jobs.derived<LiveIndex>().describe(), anew.describe(), 'in memory');
+  }
+
+  /** L1 */
+  #checkKinds(): void {
+    const recounted = new Map<string, number>();
+    for (const record of this.records())
+      for (const kind of kindsOf(record)) {
+        const key = kind + blockOf(record);
+        recounted.set(key, (recounted.get(key) ?? 0) + 1);
+      }
+    const expected = [...recounted].sort(([left], [right]) => (left < right ? -1 : 1));
+    assert.deepEqual(this.index('kinds'), expected, 'kinds');
   }
 
   /** Q7 */
