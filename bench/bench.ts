@@ -3,7 +3,7 @@ import { median, round } from './statistics.ts';
 /** One line of the result: the median of several runs, with how far they lay apart. */
 export interface Figure {
   readonly what: string;
-  readonly unit: 'jobs/s' | 'writes/s' | 'ms' | 's' | 'MB' | '% of a core';
+  readonly unit: 'jobs/s' | 'writes/s' | 'MB/s' | 'ms' | 's' | 'MB' | '% of a core';
   readonly median: number;
   readonly lowest: number;
   readonly highest: number;

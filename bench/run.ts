@@ -8,6 +8,7 @@
 import { parseArgs } from 'node:util';
 import type { Bench } from './bench.ts';
 import { backlog } from './benches/backlog.ts';
+import { blobs } from './benches/blobs.ts';
 import { failover } from './benches/failover.ts';
 import { finished } from './benches/finished.ts';
 import { footprint } from './benches/footprint.ts';
@@ -33,6 +34,7 @@ const BENCHES: readonly Bench[] = [
   plan,
   backlog,
   finished,
+  blobs,
 ];
 const DEFAULT_RUNS = 3;
 const WRONG_USAGE = 2;

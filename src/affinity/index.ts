@@ -10,4 +10,4 @@ export {
   rank,
 } from './placement.ts';
 export type { ScorePart } from './scores.ts';
-export type { NodeRole, NodeView, Placement, Strategy } from './types.ts';
+export { blobMark, type NodeRole, type NodeView, type Placement, type Strategy } from './types.ts';

@@ -1,7 +1,7 @@
 import { type Coordinate, estimateRttMs, hash32 } from '../base/index.ts';
 import { labelOf } from './constraints.ts';
 import { demandOf } from './demand.ts';
-import type { NodeView, Placement, Strategy } from './types.ts';
+import { blobMark, type NodeView, type Placement, type Strategy } from './types.ts';
 
 /** What one wish adds to a node's score, and why, in words. */
 export interface ScorePart {
@@ -50,6 +50,17 @@ const preferredLabels: Wish = {
       (name) => `${name} is ${labelOf(node.labels, name) ?? 'not set'}`,
     );
     return met.length === 0 ? undefined : `label ${met.join(', ')}, as preferred`;
+  },
+};
+
+/** What is not there has to be fetched before it is read. */
+const dataHeld: Wish = {
+  weight: 500,
+  score: (node, { placement: { data = [] } }) =>
+    data.length === 0 ? 0 : heldCount(node, data) / data.length,
+  reason: (node, { placement: { data = [] } }) => {
+    const held = heldCount(node, data);
+    return held === 0 ? undefined : `holds ${held} of the ${data.length} blobs it reads`;
   },
 };
 
@@ -103,10 +114,18 @@ const STRATEGIES: Readonly<Record<Strategy, Wish>> = {
 };
 
 /** @returns the wishes that the placement has at all, the weightiest first: each outweighs all that follow it together. */
-export function wishesOf({ node, prefer, near, key, strategy = 'least-loaded' }: Placement): readonly Wish[] {
+export function wishesOf({
+  node,
+  prefer,
+  data,
+  near,
+  key,
+  strategy = 'least-loaded',
+}: Placement): readonly Wish[] {
   const wishes: Wish[] = [];
   if (node !== undefined) wishes.push(preferredNode);
   if (prefer !== undefined && Object.keys(prefer).length > 0) wishes.push(preferredLabels);
+  if (data !== undefined && data.length > 0) wishes.push(dataHeld);
   if (near !== undefined) wishes.push(nearness);
   wishes.push(key === undefined ? STRATEGIES[strategy] : rendezvous);
   return wishes;
@@ -131,6 +150,10 @@ function metLabels({ labels }: NodeView, { prefer = {} }: Placement): string[] {
   return Object.entries(prefer)
     .filter(([label, text]) => demandOf(text).isMetBy(labelOf(labels, label)))
     .map(([label]) => label);
+}
+
+function heldCount({ blobs }: NodeView, data: readonly string[]): number {
+  return blobs === undefined ? 0 : data.filter((id) => blobs.has(blobMark(id))).length;
 }
 
 function rttToNear(node: NodeView, { placement: { near }, nearAt }: Field): number | undefined {

@@ -25,8 +25,15 @@ export interface NodeView {
   /** It finishes what it has and takes nothing more. */
   readonly isDraining?: boolean | undefined;
   readonly coordinate?: Coordinate | undefined;
+  /** Blobs that it is known to hold, each by {@link blobMark}. */
+  readonly blobs?: ReadonlySet<string> | undefined;
   /** How busy the machine is, 0 (idle) to 1; slots decide where it is not known. */
   readonly load?: number | undefined;
+}
+
+/** How nodes tell each other which blobs they hold: the end of the id, which is part of a hash. */
+export function blobMark(blobId: string): string {
+  return blobId.slice(-16);
 }
 
 /** Where a job may and should run. */
@@ -41,6 +48,8 @@ export interface Placement {
   readonly avoid?: Readonly<Record<string, string>> | undefined;
   /** A node to which the round trip should be short. */
   readonly near?: PeerId | undefined;
+  /** Blobs the job reads: where more of them are, it should run rather. */
+  readonly data?: readonly string[] | undefined;
   /** Jobs of one key meet on one node as long as it fits. */
   readonly key?: string | undefined;
   /** @default 'least-loaded' */

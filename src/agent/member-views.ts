@@ -26,6 +26,7 @@ export function memberViews(
       silentForMs: entry?.heardAtMs === undefined ? undefined : nowMs - entry.heardAtMs,
       isDraining: profile?.isDraining,
       coordinate: entry?.coordinate,
+      blobs: profile?.blobs && new Set(profile.blobs),
     };
   });
 }

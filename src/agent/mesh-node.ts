@@ -1,3 +1,4 @@
+import { blobMark } from '../affinity/index.ts';
 import { AspenError, every, type PeerId, type Startable } from '../base/index.ts';
 import { BlobStore, Blobs, MemoryBlobDisk } from '../blobs/index.ts';
 import { createRegistry, type Registry } from '../crdt/index.ts';
@@ -76,6 +77,7 @@ export interface Inventory {
 const ANNOUNCE_MS = 1_000;
 /** What others take of the offer of a node. */
 const ANNOUNCED_TYPES_LIMIT = 64;
+const ANNOUNCED_BLOBS_LIMIT = 64;
 const ANNOUNCED_SLOTS_LIMIT = 1_000_000;
 /** Jobs and keys are counted so far. */
 const INVENTORY_LIMIT = 1_000;
@@ -273,6 +275,7 @@ export class MeshNode implements Startable {
         log: logger.child({ part: 'dispatcher' }),
         roleOf: (peerId) => this.gate.certificateOf(peerId)?.role,
         coordinateOf: (peerId) => this.registry.node(peerId)?.coordinate,
+        blobsOf: (peerId) => new Set(this.registry.node(peerId)?.profile.blobs),
         knownNodes: () => memberViews(this.gate.members(), this.registry, clock.monotonicMs()),
       });
     });
@@ -457,12 +460,19 @@ export class MeshNode implements Startable {
       startedAtMs: this.#startedAtMs,
       startCount: this.platform.directory.bootCount,
       ...(this.drain.isDraining && { isDraining: true }),
+      ...this.#heldBlobs(),
       ...(this.platform.machine !== undefined && { machine: this.platform.machine }),
     };
     const text = JSON.stringify(profile);
     if (text === this.#announced) return;
     this.#announced = text;
     this.registry.announce(profile);
+  }
+
+  /** In the order of their names, so that nothing is told again because one was read. */
+  #heldBlobs(): { readonly blobs?: readonly string[] } {
+    const newest = this.blobs.store.newest(ANNOUNCED_BLOBS_LIMIT);
+    return newest.length === 0 ? {} : { blobs: newest.map((id) => blobMark(id)).sort() };
   }
 
   /** In a mesh with more members than links, whoever decides must still be linked. */

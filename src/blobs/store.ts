@@ -76,6 +76,8 @@ export class BlobStore {
   /** Begun here, and neither kept nor given up. */
   readonly #uploads = new Set<Upload>();
   #damagedCount = 0;
+  /** Until a blob comes, goes, or becomes whole. */
+  #newest: { readonly limit: number; readonly ids: readonly BlobId[] } | undefined;
 
   constructor({ disk, crypto, clock, random, log }: BlobStoreComponents, options: BlobStoreOptions) {
     this.#disk = disk;
@@ -85,6 +87,18 @@ export class BlobStore {
     this.#log = log.child({ part: 'blobs' });
     this.#quotaBytes = options.quotaBytes;
     this.#graceMs = options.graceMs ?? DEFAULT_GRACE_MS;
+  }
+
+  /** Whole blobs, those that came last first. */
+  newest(limit: number): readonly BlobId[] {
+    if (this.#newest?.limit !== limit) {
+      const whole = [...this.#entries.values()].filter(({ state }) => state.chunks.isFull);
+      whole.sort(
+        (left, right) => right.state.addedAtMs - left.state.addedAtMs || (left.id < right.id ? -1 : 1),
+      );
+      this.#newest = { limit, ids: whole.slice(0, limit).map(({ id }) => id) };
+    }
+    return this.#newest.ids;
   }
 
   /** Reads what is there, without its bytes: those are checked when they are read. Orphans are removed. */
@@ -212,6 +226,7 @@ export class BlobStore {
     this.#damagedCount += 1;
     this.#log.warn({ id, index }, 'a chunk on the disk is damaged');
     entry.lose(index);
+    this.#newest = undefined;
     await entry.save();
     return undefined;
   }
@@ -228,6 +243,7 @@ export class BlobStore {
     await using data = await entry.open();
     await data.write(index * CHUNK_BYTES, bytes);
     entry.gain(index);
+    if (entry.state.chunks.isFull) this.#newest = undefined;
     return true;
   }
 
@@ -277,6 +293,7 @@ export class BlobStore {
     const entry = this.#entries.get(id);
     if (entry === undefined) return false;
     this.#entries.delete(id);
+    this.#newest = undefined;
     await this.#disk.remove(id);
     return true;
   }
@@ -323,6 +340,7 @@ export class BlobStore {
     await this.#disk.rename(name, id); // K1: it is there from here on
     const entry = new BlobEntry(this.#disk, id, state, manifest);
     this.#entries.set(id, entry);
+    this.#newest = undefined;
     return entry.stat();
   }
 

@@ -3,6 +3,7 @@ import type { JobSpec, ParamsInput } from '../rpc/index.ts';
 import type { CommandContext } from './command.ts';
 import { wrongUsage } from './failure.ts';
 import { findJobId, findPeerId } from './find.ts';
+import { findBlobId } from './find-blob.ts';
 import { demands, duration, keyValues, repeated, wholeNumber } from './flags.ts';
 import { arrayRange } from './job-array.ts';
 
@@ -19,6 +20,7 @@ export function addSpecFlags(command: Command): void {
     .option('--avoid <demand>', 'not on nodes with this label, or node=PEER (repeatable)', demands)
     .option('--key <key>', 'jobs of one key meet on one node')
     .option('--near <peer>', 'on a node with a short round trip to this one')
+    .option('--data <blob>', 'rather on a node that holds this blob (repeatable)', repeated)
     .addOption(
       new Option('--strategy <name>', 'how equal nodes are chosen').choices([
         'least-loaded',
@@ -138,10 +140,16 @@ async function affinityFromFlags(context: CommandContext): Promise<JobSpec['affi
     avoid: avoided === undefined ? avoid : { ...avoid, node: await findPeerId(context, avoided) },
     key: options['key'],
     near: near === undefined ? undefined : await findPeerId(context, near),
+    data: await dataFromFlags(context),
     waitMs: options['waitForPreferred'],
     strategy: options['strategy'],
   });
   return Object.keys(affinity).length === 0 ? undefined : (affinity as JobSpec['affinity']);
+}
+
+async function dataFromFlags(context: CommandContext): Promise<string[] | undefined> {
+  const named = context.options['data'] as readonly string[] | undefined;
+  return named && Promise.all(named.map((name) => findBlobId(context, name)));
 }
 
 async function nodeFromFlags(context: CommandContext): Promise<NonNullable<JobSpec['affinity']>['node']> {

@@ -25,6 +25,8 @@ export interface NodeProfile {
   readonly startCount?: number | undefined;
   /** It takes no new jobs. */
   readonly isDraining?: boolean | undefined;
+  /** Marks of the blobs that came to it last; others know by them where data lies. */
+  readonly blobs?: readonly string[] | undefined;
   /** What its machine is: `os`, `arch`, `cpus`, `memoryGiB`, `hostname`. */
   readonly machine?: Readonly<Record<string, string>> | undefined;
 }
@@ -45,6 +47,7 @@ const profileSchema = z.object({
   startedAtMs: z.int().min(0).optional(),
   startCount: z.int().min(0).optional(),
   isDraining: z.boolean().optional(),
+  blobs: z.array(z.string().max(16)).max(64).optional(),
   machine: z
     .record(z.string().max(64), z.string().max(256))
     .refine((facts) => Object.keys(facts).length <= 16)

@@ -50,6 +50,8 @@ export interface DispatcherComponents {
   readonly knownNodes?: (() => readonly NodeView[]) | undefined;
   /** Where a node is in the network. @default nobody knows */
   readonly coordinateOf?: ((peerId: PeerId) => Coordinate | undefined) | undefined;
+  /** Which blobs a node told that it holds, each by its mark. @default nobody knows */
+  readonly blobsOf?: ((peerId: PeerId) => ReadonlySet<string> | undefined) | undefined;
 }
 
 const SWEEP_MS = 250;
@@ -246,7 +248,7 @@ export class Dispatcher implements Disposable {
 
   #plan(budget: StartBudget | undefined): PlannedAssignment[] {
     const { clock, random } = this.#components;
-    const planned = planAssignments(this.#lines.all(), this.#nodeViews(), {
+    const planned = planAssignments(this.#lines.all(), this.#nodeViews(this.#isDataNamed()), {
       limit: PLAN_LIMIT,
       nowMs: clock.monotonicMs(),
       seed: random.uint32(),
@@ -291,9 +293,16 @@ export class Dispatcher implements Disposable {
     this.#refill = this.#components.clock.setTimer(waitMs, () => this.#wantPlan());
   }
 
+  /** Only then it is looked up who holds what. */
+  #isDataNamed(): boolean {
+    for (const { placement } of this.#lines.all()) if (placement.data !== undefined) return true;
+    return false;
+  }
+
   /** P2, P7: the pools of a node stand together, what it runs itself first. */
-  #nodeViews(): NodeView[] {
+  #nodeViews(isDataNamed: boolean): NodeView[] {
     const { sessions, clock, roleOf, coordinateOf } = this.#components;
+    const blobsOf = isDataNamed ? this.#components.blobsOf : undefined;
     const views: NodeView[] = [];
     for (const [peerId, report] of [...this.#reports].sort(byPeerId)) {
       const session = sessions.find(peerId);
@@ -302,9 +311,10 @@ export class Dispatcher implements Disposable {
       const isSuspect = session.isSuspect || session.sessionId !== report.sessionId;
       const silentForMs = clock.monotonicMs() - session.lastRenewalMs;
       const coordinate = coordinateOf?.(peerId);
+      const blobs = blobsOf?.(peerId);
       for (const pool of poolsOf(report)) {
         const freeSlots = Math.max(0, pool.totalSlots - this.#keeper.countOf(peerId, pool.pool));
-        views.push({ ...pool, peerId, role, freeSlots, isSuspect, silentForMs, coordinate });
+        views.push({ ...pool, peerId, role, freeSlots, isSuspect, silentForMs, coordinate, blobs });
       }
     }
     return views;
@@ -354,7 +364,7 @@ export class Dispatcher implements Disposable {
       const found = resolveRecord(jobs, id);
       return [found, found.state === 'queued' ? heldOf(found, jobs, leadership.groupMs()) : undefined];
     });
-    const views = this.#nodeViews();
+    const views = this.#nodeViews(record.spec.affinity.data !== undefined);
     const seen = new Set(views.map(({ peerId }) => peerId));
     const absent = (this.#components.knownNodes?.() ?? []).filter(({ peerId }) => !seen.has(peerId));
     return explainJob(record, [...views, ...absent], {

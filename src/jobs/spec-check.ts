@@ -3,6 +3,7 @@ import { invalid, parseWith } from '../lease/machine/index.ts';
 import { type PackedSpec, unpackSpec } from './packing.ts';
 import { isShallow } from './shallow.ts';
 import {
+  blobIds,
   dependencies,
   failurePolicy,
   group,
@@ -40,6 +41,7 @@ const specSchema: z.ZodType<JobSpec> = z.object({
     avoid: labels,
     key: z.string().max(512).nullable(),
     near: z.string().max(128).optional(),
+    data: blobIds.optional(),
     strategy: z.enum(['least-loaded', 'round-robin', 'spread']),
     waitMs,
   }),

@@ -25,6 +25,8 @@ export interface Affinity {
   readonly key: string | null;
   /** A peer id; absent where it does not matter. */
   readonly near?: string | undefined;
+  /** Blobs that the job reads; absent where it names none. */
+  readonly data?: readonly string[] | undefined;
   readonly strategy: 'least-loaded' | 'round-robin' | 'spread';
   /** How long a preferred node is waited for. */
   readonly waitMs: number;
@@ -180,6 +182,12 @@ export const failurePolicy = z.enum(['fail', 'skip', 'continue', 'block']);
 
 export const group = z.strictObject({ nodes: z.int().min(2).max(GROUP_NODES_LIMIT) });
 
+/** Blobs that one job may name. */
+export const DATA_LIMIT = 64;
+export const blobIds = z
+  .array(z.string().regex(/^(bafkrei|bafybei)[a-z2-7]{52}$/, 'must be a blob id'))
+  .max(DATA_LIMIT);
+
 /** What a client may write; the socket's contract describes the same fields to people. */
 const inputSchema = z.strictObject({
   type: z.string().min(1).max(128),
@@ -230,6 +238,7 @@ const inputSchema = z.strictObject({
       prefer: demands.default({}),
       avoid: demands.default({}),
       near: z.string().min(1).max(128).optional(),
+      data: blobIds.optional(),
       key: z.string().min(1).max(512).optional(),
       strategy: z.enum(['least-loaded', 'round-robin', 'spread']).default('least-loaded'),
       waitMs: waitMs.default(2_000),
@@ -285,8 +294,14 @@ export function resolveJobSpec(input: unknown): JobSpec {
     group = null,
   } = parsed.data;
   checkPayload(payload);
-  const { node = null, key = null, near, ...others } = parsed.data.affinity;
-  const placement = { node, ...others, key, ...(near !== undefined && { near }) };
+  const { node = null, key = null, near, data, ...others } = parsed.data.affinity;
+  const placement = {
+    node,
+    ...others,
+    key,
+    ...(near !== undefined && { near }),
+    ...(data !== undefined && { data }),
+  };
   const given = (input ?? {}) as JobSpecInput;
   const runAtMs = resolveInstant('runAt', parsed.data.runAt);
   const deadlineAtMs = resolveInstant('deadlineAt', parsed.data.deadlineAt);

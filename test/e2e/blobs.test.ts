@@ -97,6 +97,31 @@ describe('blobs in a mesh of three', function () {
     );
   });
 
+  it('draw jobs that read them to the node that holds them, as the explanation says', async () => {
+    const [a, b, c] = agents;
+    const { id } = await c.call<Blob>('blob.add', { data: randomBytes(1_000).toString('base64') });
+    const waiting = await a.submit({ type: 'echo', affinity: { data: [id] }, delayMs: 600_000 });
+    interface Explained {
+      readonly nodes: readonly {
+        readonly peerId: string;
+        readonly parts: readonly { readonly reason: string }[];
+      }[];
+    }
+    await until(
+      async () => {
+        const { nodes } = await a.call<Explained>('job.explain', { id: waiting.id });
+        const [best] = nodes;
+        return best?.peerId === c.peerId && /holds 1 of the 1 blobs/.test(JSON.stringify(best.parts));
+      },
+      { what: 'it to be known who holds it' },
+    );
+    for (let count = 0; count < 3; count += 1) {
+      const job = await b.waitForJob((await b.submit({ type: 'echo', affinity: { data: [id] } })).id);
+      assert.equal(job.node, c.peerId);
+    }
+    await assert.rejects(a.submit({ type: 'echo', affinity: { data: ['x'] } }), /blob id/);
+  });
+
   it('go on from the third when a holder is killed half way, and after the getter was killed as well', async () => {
     const [a, b, c] = agents;
     const path = fileOf(cluster.directory, 'large', LARGE_BYTES);

@@ -1,23 +1,25 @@
 import { z } from 'zod';
 import { durationMsSchema, exactObject, instantSchema, labelsSchema, peerIdSchema } from './schema.ts';
 
-const affinitySchema = exactObject(
-  {
-    node: exactObject({ peerId: peerIdSchema, mode: z.enum(['require', 'prefer']).default('require') })
-      .optional()
-      .describe('The node itself, by peer id.'),
-    require: labelsSchema
-      .optional()
-      .describe('Labels the node must have: a value, or a demand such as ">=32", "!=eu" or "in(eu, us)".'),
-    prefer: labelsSchema.optional().describe('Labels that rank a node higher; values as in require.'),
-    avoid: labelsSchema.optional().describe('Labels (or "node": peer id) that rule a node out.'),
-    near: peerIdSchema.optional().describe('A node to which the round trip should be short.'),
-    key: z.string().min(1).max(512).optional().describe('Jobs of one key meet on one node (rendezvous).'),
-    strategy: z.enum(['least-loaded', 'round-robin', 'spread']).optional(),
-    waitMs: durationMsSchema.optional().describe('How long to wait for a preferred node.'),
-  },
-  { later: ['data'] },
-);
+const affinitySchema = exactObject({
+  node: exactObject({ peerId: peerIdSchema, mode: z.enum(['require', 'prefer']).default('require') })
+    .optional()
+    .describe('The node itself, by peer id.'),
+  require: labelsSchema
+    .optional()
+    .describe('Labels the node must have: a value, or a demand such as ">=32", "!=eu" or "in(eu, us)".'),
+  prefer: labelsSchema.optional().describe('Labels that rank a node higher; values as in require.'),
+  avoid: labelsSchema.optional().describe('Labels (or "node": peer id) that rule a node out.'),
+  near: peerIdSchema.optional().describe('A node to which the round trip should be short.'),
+  data: z
+    .array(z.string().regex(/^(bafkrei|bafybei)[a-z2-7]{52}$/, 'must be a blob id'))
+    .max(64)
+    .optional()
+    .describe('Blobs that the job reads: a node ranks higher the more of them it holds.'),
+  key: z.string().min(1).max(512).optional().describe('Jobs of one key meet on one node (rendezvous).'),
+  strategy: z.enum(['least-loaded', 'round-robin', 'spread']).optional(),
+  waitMs: durationMsSchema.optional().describe('How long to wait for a preferred node.'),
+});
 
 const retrySchema = exactObject({
   maxAttempts: z.number().int().min(1).max(1_000).optional().describe('Runs in all, the first included.'),

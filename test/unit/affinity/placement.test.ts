@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import {
   best,
+  blobMark,
   candidatesFor,
   canEverFit,
   explain,
@@ -84,6 +85,21 @@ describe('placement: why a node does not fit', () => {
 });
 
 describe('placement: which node is best', () => {
+  it('takes the node that holds more of what the job reads, before nearness and after preferred labels', () => {
+    const data = ['bafkreiaaaaaaaaaaaaaaaaaaaaaa1', 'bafkreiaaaaaaaaaaaaaaaaaaaaaa2'];
+    const [one = '', two = ''] = data.map(blobMark);
+    const nodes = [
+      node('free'),
+      node('half', { blobs: new Set([one, 'another']), freeSlots: 1 }),
+      node('all', { blobs: new Set([one, two]), freeSlots: 1 }),
+      node('labelled', { labels: { gpu: 'yes' }, freeSlots: 1 }),
+    ];
+    const placement: Placement = { type: 'shell', prefer: { gpu: 'yes' }, data };
+    assert.deepEqual(order(placement, nodes), ['labelled', 'all', 'half', 'free']);
+    const [, all] = rank(placement, nodes, { seed: 0 });
+    assert.match(all?.reasons.join() ?? '', /holds 2 of the 2 blobs it reads/);
+  });
+
   it('takes the preferred node before preferred labels, those before nearness, that before load', () => {
     const at = (xMs: number) => ({ xMs, yMs: 0, heightMs: 0.1, error: 0.1 });
     const nodes = [
@@ -185,6 +201,10 @@ describe('placement against its obvious twin', () => {
       totalSlots: fc.nat(3),
       isSuspect: fc.boolean(),
       isDraining: fc.boolean(),
+      blobs: fc.option(
+        fc.subarray(['b1', 'b2']).map((held) => new Set(held)),
+        { nil: undefined },
+      ),
     })
     .map(({ used, ...rest }) => ({ ...rest, freeSlots: Math.max(0, rest.totalSlots - used) }));
   const nodes = fc.uniqueArray(nodeView, { selector: ({ peerId }) => peerId, maxLength: 4 });
@@ -196,6 +216,7 @@ describe('placement against its obvious twin', () => {
       prefer: labels,
       avoid: fc.dictionary(fc.constantFrom('zone', 'node'), fc.constantFrom('x', 'a'), { maxKeys: 2 }),
       near: name.map(peer),
+      data: fc.subarray(['b1', 'b2', 'b3']),
       key: fc.string(),
       strategy: fc.constantFrom<Strategy[]>('least-loaded', 'round-robin', 'spread'),
     },

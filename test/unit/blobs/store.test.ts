@@ -141,3 +141,25 @@ describe('a blob store', () => {
     assert.equal(store.stat(id as BlobId), undefined);
   });
 });
+
+describe('the newest blobs of a store', () => {
+  it('are those that are whole, as they come and go', async () => {
+    const disk = new MemoryBlobDisk();
+    const { store, clock } = await openStore(disk);
+    assert.deepEqual(store.newest(2), []);
+    const ids: BlobId[] = [];
+    for (let size = 1; size <= 3; size += 1) {
+      clock.nowMs += 1;
+      ids.unshift((await store.add(bytesOf(size))).id);
+    }
+    assert.deepEqual(store.newest(2), ids.slice(0, 2));
+    const [first, second, third] = ids as [BlobId, BlobId, BlobId];
+    await store.remove(first);
+    assert.deepEqual(store.newest(2), [second, third]);
+    disk.damage(second, 0);
+    await store.readChunk(second, 0);
+    assert.deepEqual(store.newest(2), [third]);
+    await store.writeChunk(second, 0, bytesOf(2));
+    assert.deepEqual(store.newest(2), [second, third]);
+  });
+});

@@ -39,7 +39,7 @@ describe('the params of a method', () => {
     { spec: { type: 'x', offline: { holdMs: -1 } }, path: 'offline.holdMs', says: /0/ },
     { spec: { type: 'x', offline: { hold: 1 } }, path: 'offline.hold', says: /"holdMs"/ },
     { spec: { type: 'x', offline: { submit: 'run' } }, path: 'offline.submit', says: /not supported yet/ },
-    { spec: { type: 'x', affinity: { data: ['b'] } }, path: 'affinity.data', says: /not supported yet/ },
+    { spec: { type: 'x', affinity: { data: ['b'] } }, path: 'affinity.data[0]', says: /blob id/ },
     { spec: { type: 'x', runAt: 'noon' }, path: 'runAt', says: /ISO 8601/ },
     { spec: { type: 'x', runAt: '2026-12-01T02:00' }, path: 'runAt', says: /zone/ },
     { spec: { type: 'x', id: 'run_1' }, path: 'id', says: /job_/ },
