@@ -11,8 +11,10 @@ interface Tries {
 }
 
 /**
- * Questions on their way to a leader. They are given up when a leader of a later term is known: one that was cut off or stopped answers none of
- * them, and nobody should wait for the end of a timeout to ask the next.
+ * Questions on their way to a leader.
+ *
+ * - G4 They are given up, outcome unknown, when a leader of a later term is known: one that was cut off or stopped answers none of them, and
+ *   nobody should wait for the end of a timeout to ask the next.
  */
 export class LeaderTries {
   readonly #messenger: Messenger;
@@ -46,7 +48,7 @@ export class LeaderTries {
     }
   }
 
-  /** Gives up what waits for a leader that was replaced. To be called now and then. */
+  /** G4. To be called now and then. */
   giveUpReplaced(): void {
     if (this.#open.size === 0) return;
     const { leader, term } = this.#finder.tell();
