@@ -17,7 +17,7 @@ export interface Waiting {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Requests that were sent and not yet answered. Each settles exactly once; whatever comes for it later is ignored. */
+/** Requests that were sent and not yet answered. Each settles exactly once; whatever comes for it later is ignored (Q2). */
 export class PendingRequests {
   readonly #clock: Clock;
   readonly #limit: number;

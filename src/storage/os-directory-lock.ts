@@ -15,7 +15,7 @@ const LONGEST_PAUSE_MS = 120;
 const PROBE_LIMIT_MS = 1_000;
 
 /**
- * Holds a directory for this process.
+ * Holds a directory for this process (F1).
  *
  * Each claimant listens on a Unix socket of its own name in the directory, and only then looks at the others. A socket that takes a
  * connection has a living owner; one that refuses belonged to a process that is gone, however it went: the kernel closed it. So nothing

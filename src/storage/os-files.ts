@@ -27,7 +27,7 @@ export class OsFileBox implements FileBox {
     }
   }
 
-  /** New content beside the old, synced, then renamed over it, and the directory synced: a crash leaves one of the two. */
+  /** F5: new content beside the old, synced, then renamed over it, and the directory synced: a crash leaves one of the two. */
   async writeAtomic(name: string, bytes: Uint8Array): Promise<void> {
     const temporary = join(this.#directory, `.${name}.${randomBytes(4).toString('hex')}.tmp`);
     try {

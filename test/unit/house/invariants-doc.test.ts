@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { type Law, namedBy, pagesOf, sourcesOf } from './invariant-pages.ts';
 
 const root = new URL('../../../', import.meta.url);
 
@@ -17,48 +18,69 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
   rpc: ['src/rpc', 'src/sdk'],
 };
 
+/** Laws that no test can attack, by page and label. */
+const BY_CONSTRUCTION: readonly string[] = ['mesh C2'];
+
 describe('docs/invariants', () => {
-  const pages = readdirSync(new URL('docs/invariants/', root)).map((file) => file.replace('.md', ''));
+  const pages = pagesOf();
+  const sources = sourcesOf('src');
+  const tests = sourcesOf('test');
 
   it('has pages of known parts, and the index names each', () => {
     const index = readFileSync(new URL('docs/INVARIANTS.md', root), 'utf8');
-    for (const page of pages) {
-      assert.ok(PARTS[page] !== undefined, `${page}.md is of no part`);
-      assert.ok(index.includes(`(invariants/${page}.md)`), `INVARIANTS.md does not name ${page}.md`);
+    for (const { name, laws } of pages) {
+      assert.ok(PARTS[name] !== undefined, `${name}.md is of no part`);
+      assert.ok(index.includes(`(invariants/${name}.md)`), `INVARIANTS.md does not name ${name}.md`);
+      assert.ok(laws.length > 0, `${name}.md has no table of laws`);
     }
   });
 
-  for (const page of pages) {
-    it(`${page}: each label stands in the sources`, () => {
-      const text = readFileSync(new URL(`docs/invariants/${page}.md`, root), 'utf8');
-      const labels = labelsOf(text);
-      assert.ok(labels.length > 0, 'no labels in the table');
-      const sources = (PARTS[page] ?? []).map(sourcesOf).join('\n');
-      const missing = labels.filter((label) => !new RegExp(`\\b${label}\\b`).test(sources));
+  for (const { name, laws } of pages) {
+    it(`${name}: each law stands under its label in the file that keeps it`, () => {
+      const missing = laws.flatMap((law) => missingLabels(law, PARTS[name] ?? []));
       assert.deepEqual(missing, []);
     });
+
+    it(`${name}: no label stands for two laws`, () => {
+      const labels = laws.flatMap((law) => law.labels);
+      assert.deepEqual(
+        labels.filter((label, at) => labels.indexOf(label) !== at),
+        [],
+      );
+    });
+
+    it(`${name}: each law names tests that there are, and quotes their titles`, () => {
+      assert.deepEqual(
+        laws.flatMap((law) => missingGuards(law, name)),
+        [],
+      );
+    });
+  }
+
+  function missingLabels({ labels, keptIn }: Law, part: readonly string[]): string[] {
+    const gone = keptIn.filter((file) => namedBy(file, sources).length === 0);
+    const paths = keptIn.flatMap((file) => namedBy(file, sources));
+    const inPart = paths.filter((path) => part.some((folder) => path.startsWith(`${folder}/`)));
+    const text = (inPart.length > 0 ? inPart : paths).map((path) => sources.get(path)).join('\n');
+    const unsaid = labels.filter((label) => !new RegExp(`\\b${label}\\b`).test(text));
+    return [
+      ...gone.map((file) => `${labels}: there is no ${file}`),
+      ...unsaid.map((label) => `${label} is not said in ${keptIn.join(', ')}`),
+    ];
+  }
+
+  function missingGuards({ labels, guards, quotations, guardText }: Law, page: string): string[] {
+    if (BY_CONSTRUCTION.includes(`${page} ${labels}`)) return [];
+    if (guards.length === 0) return [`${labels}: no test is named: ${guardText}`];
+    const gone = guards.filter((file) => namedBy(file, tests).length === 0);
+    const unsaid = quotations.filter((piece) => ![...tests.values()].some((text) => isSaid(piece, text)));
+    return [
+      ...gone.map((file) => `${labels}: there is no ${file}`),
+      ...unsaid.map((piece) => `${labels}: no test is called ${piece}`),
+    ];
   }
 });
 
-/** @returns labels in the first cells of tables: `R1`, `V1, V2`, `O1 - O5`. */
-function labelsOf(page: string): string[] {
-  return page
-    .split('\n')
-    .map((line) => line.match(/^\| ([A-Z]+\d+(?:[ ,-]+[A-Z]+\d+)*) \|/)?.[1] ?? '')
-    .flatMap((cell) => (cell.includes(' - ') ? spanOf(cell) : cell.split(/,\s*/)))
-    .filter((label) => label !== '');
-}
-
-function spanOf(cell: string): string[] {
-  const [from = '', to = ''] = cell.split(' - ');
-  const letters = from.replace(/\d+/, '');
-  const [first, last] = [from, to].map((label) => Number(label.replace(/\D+/, ''))) as [number, number];
-  return Array.from({ length: last - first + 1 }, (_, at) => `${letters}${first + at}`);
-}
-
-function sourcesOf(folder: string): string {
-  return readdirSync(new URL(`${folder}/`, root), { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.ts'))
-    .map((file) => readFileSync(new URL(`${folder}/${file}`, root), 'utf8'))
-    .join('\n');
+function isSaid(piece: string, text: string): boolean {
+  return text.includes(piece) || text.includes(piece.replaceAll("'", "\\'"));
 }
