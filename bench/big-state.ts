@@ -1,12 +1,12 @@
 /**
- * What a big state costs: a restart over it, and a newcomer that receives it while writes go on.
+ * What a big state costs: a restart of all agents over it, and a newcomer that receives it while writes go on.
  *
- *   node bench/big-state.ts --keys 1000000 --bytes 1000
+ *   node bench/big-state.ts --agents 3 --keys 1000000 --bytes 1000
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { type Agent, Cluster } from '../test/e2e/harness/index.ts';
+import { type Agent, Cluster, leaderAndFollowers } from '../test/e2e/harness/index.ts';
 import { describeMachine } from './machine.ts';
 import { quantile } from './statistics.ts';
 
@@ -20,7 +20,11 @@ interface Standing {
 }
 
 const { values } = parseArgs({
-  options: { keys: { type: 'string', default: '500000' }, bytes: { type: 'string', default: '1000' } },
+  options: {
+    agents: { type: 'string', default: '1' },
+    keys: { type: 'string', default: '500000' },
+    bytes: { type: 'string', default: '1000' },
+  },
 });
 const keyCount = Number(values.keys);
 const value = 'v'.repeat(Number(values.bytes));
@@ -28,11 +32,16 @@ const value = 'v'.repeat(Number(values.bytes));
 console.log(JSON.stringify(describeMachine()));
 await using cluster = new Cluster();
 const env = { ASPEN_LOG_LEVEL: 'info' };
-const first = cluster.add('a', { env });
-await first.up();
-await fill(first);
-await restart(first);
-await bringIn(first);
+const names = ['a', 'b', 'c', 'd', 'e'].slice(0, Number(values.agents));
+const agents = await cluster.mesh(names, { env });
+await fill(await leaderOf(agents));
+await restart(agents);
+await bringIn(await leaderOf(agents));
+
+async function leaderOf(members: readonly Agent[]): Promise<Agent> {
+  const [only] = members as [Agent];
+  return members.length === 1 ? only : (await leaderAndFollowers(members)).leader;
+}
 
 async function fill(agent: Agent): Promise<void> {
   using client = await agent.connect();
@@ -49,22 +58,25 @@ async function fill(agent: Agent): Promise<void> {
   say(`${keyCount} keys of ${value.length} bytes written in ${seconds.toFixed(1)} s; ${memory(agent)}`);
 }
 
-async function restart(agent: Agent): Promise<void> {
-  await agent.kill9();
+/** All of them at once, as after a power cut. */
+async function restart(members: readonly Agent[]): Promise<void> {
+  await Promise.all(members.map((agent) => agent.kill9()));
   const startedMs = performance.now();
-  await agent.up();
+  await Promise.all(members.map((agent) => agent.up()));
   const answeredMs = performance.now() - startedMs;
-  await agent.call('kv.put', { key: 'after', value: 'x' }, 60_000);
+  const [first] = members as [Agent];
+  await first.call('kv.put', { key: 'after', value: 'x' }, 60_000);
   const writtenMs = performance.now() - startedMs;
   say(
-    `killed and started: answers after ${answeredMs.toFixed(0)} ms, wrote after ${writtenMs.toFixed(0)} ms; ${memory(agent)}`,
+    `all killed and started: answer after ${answeredMs.toFixed(0)} ms, wrote after ${writtenMs.toFixed(0)} ms; ` +
+      members.map(memory).join(', '),
   );
 }
 
 async function bringIn(leader: Agent): Promise<void> {
   say(`puts before: ${latencies(await putsWhile(leader, pause(QUIET_PUTS_MS)))}`);
   const { ticket } = await leader.call<{ ticket: string }>('mesh.ticket', { uses: 1 });
-  const newcomer = cluster.add('b', { env });
+  const newcomer = cluster.add('new', { env });
   await newcomer.join(ticket);
   const startedMs = performance.now();
   const most = { leader: 0, newcomer: 0 };
