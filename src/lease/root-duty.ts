@@ -26,8 +26,8 @@ export type RootDuty =
  * When the root key is replaced, and for whom. Pure: the agreed state alone decides, so that whoever leads next goes on where the last one
  * ended.
  *
- * - D1 Nothing is done before every revoked keeper is out of the configuration, old and new: it must not vote on its own successor.
- * - D2 The new key is for voters and standbys that are members in good standing with the right to vote, and for nobody else.
+ * - Y1 Nothing is done before every revoked keeper is out of the configuration, old and new: it must not vote on its own successor.
+ * - Y2 The new key is for voters and standbys that are members in good standing with the right to vote, and for nobody else.
  */
 export function rootDuty(
   { root, configuration, members }: RootDutyInput,
@@ -36,9 +36,9 @@ export function rootDuty(
   if (root.due.length === 0) return { duty: 'none' };
   const { voters, outgoing, learners } = configuration;
   const present = root.due.filter((peer) => [...voters, ...outgoing, ...learners].includes(peer));
-  if (present.length > 0) return { duty: 'wait', reason: `${present.join(' ')} must leave the group first` }; // D1
+  if (present.length > 0) return { duty: 'wait', reason: `${present.join(' ')} must leave the group first` }; // Y1
   if (outgoing.length > 0) return { duty: 'wait', reason: 'the configuration is about to change' };
-  const fit = members.filter(({ role, revokedAtMs }) => role === 'voter' && revokedAtMs === null); // D2
+  const fit = members.filter(({ role, revokedAtMs }) => role === 'voter' && revokedAtMs === null); // Y2
   const byPeer = new Map(fit.map((member) => [member.peerId, member]));
   const inGroup = [...voters, ...learners];
   const others = fit

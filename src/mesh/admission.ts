@@ -269,7 +269,10 @@ export class Admission implements Disposable {
     const own = this.#ownCertificate();
     if (request.meshId !== own.meshId) throw new AspenError('DENIED', `this is not mesh ${request.meshId}`);
     const words = this.#ownWords(own);
-    if (request.type === 'hello') return { type: 'hello', ...words };
+    if (request.type === 'hello') {
+      if (this.#lacksProof(own, words)) throw notSettled();
+      return { type: 'hello', ...words };
+    }
     if (request.type === 'roots') {
       const { roots } = this.#components.gate;
       for (const entry of request.entries) roots.learn(entry);
@@ -291,13 +294,17 @@ export class Admission implements Disposable {
     return { type: 'admitted', ...words, issued };
   }
 
+  /** A joiner has no list: it could not tell this certificate from what a thief of the old key signs. */
+  #lacksProof({ rootPublicKey }: Certificate, { proof }: Shown): boolean {
+    const { roots } = this.#components.gate;
+    return proof === undefined && roots.numberOf(rootPublicKey) !== roots.number;
+  }
+
   #ownWords(own: Certificate): Shown {
     const { roots } = this.#components.gate;
     const certificate = encodeCertificate(own);
     if (roots.numberOf(own.rootPublicKey) === roots.number) return { certificate };
-    const proof = roots.proofOf(own.peerId);
-    if (proof === undefined) throw notSettled();
-    return { certificate, proof };
+    return { certificate, proof: roots.proofOf(own.peerId) };
   }
 
   /** A2: checks before admitting, so that nobody can fill our gate with the certificates of others. */

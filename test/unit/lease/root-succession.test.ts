@@ -52,7 +52,7 @@ describe('when the root key is replaced', () => {
   const memberOf = (peerId: PeerId, role: string, isRevoked: boolean) =>
     ({ peerId, role, revokedAtMs: isRevoked ? 1 : null, admittedAtMs: 1 }) as unknown as Member;
 
-  it('D1 D2 is never before the revoked are out, and never for them or for who may not vote', () => {
+  it('Y1 Y2 is never before the revoked are out, and never for them or for who may not vote', () => {
     const role = fc.constantFrom('voter', 'worker');
     const input = fc.record({
       due: peers,

@@ -15,6 +15,7 @@ import {
   MemoryTransport,
   Mesh,
   type NetworkPolicy,
+  type RootBookOptions,
   VolatileGateMemory,
 } from '../../../src/mesh/index.ts';
 import { certificateFor, crypto, ManualClock, meshId } from './support.ts';
@@ -43,6 +44,12 @@ export interface NodeOptions {
   readonly gateMemory?: VolatileGateMemory;
   readonly knownMemory?: VolatileKnownPeers;
   readonly linksLimit?: number;
+  /** What it knows of root keys from the start. */
+  readonly roots?: RootBookOptions;
+  /** @default as the first root key signs it */
+  readonly certificate?: Uint8Array;
+  /** Which certificates stay valid. */
+  readonly list?: Uint8Array;
 }
 
 /** Whole mesh nodes on one network in memory. */
@@ -65,8 +72,13 @@ export class Village implements AsyncDisposable {
   async node(identity: Identity, options: NodeOptions = {}): Promise<Mesh> {
     const { address, isMember = true, contacts = [], redeem = refuseAll, linksLimit } = options;
     const { gateMemory = new VolatileGateMemory(), knownMemory = new VolatileKnownPeers() } = options;
-    const gate = new MembershipGate({ crypto, memory: gateMemory, log: silentLogger }, { meshId });
-    if (isMember) gate.admit(certificateFor(identity));
+    const { roots, certificate = certificateFor(identity), list } = options;
+    const gate = new MembershipGate(
+      { crypto, memory: gateMemory, log: silentLogger },
+      { meshId, ...(roots !== undefined && { roots }) },
+    );
+    if (list !== undefined) gate.roots.setList(list);
+    if (isMember) gate.admit(certificate);
     const transport = new MemoryTransport(
       { network: this.network, gate },
       { self: identity.peerId, ...(address !== undefined && { addresses: [address] }) },
