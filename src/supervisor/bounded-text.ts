@@ -31,6 +31,7 @@ export class BoundedText {
   }
 
   toString(): string {
+    if (this.#tailBytes > this.#eachBytes) this.#trimTail();
     const head = joined(this.#head);
     const tail = joined(this.#tail);
     if (!this.isCut) return decode(joined([head, tail]));

@@ -36,6 +36,7 @@ export interface OsSupervisorOptions {
 const OWN_COMMAND: readonly [string, ...string[]] = [
   execPath,
   '--disable-warning=ExperimentalWarning',
+  '--max-semi-space-size=1', // what passes through is short-lived: kept small, it is given back early
   fileURLToPath(new URL('os-main.ts', import.meta.url)),
 ];
 /** Time for a supervisor to start and listen. Unit: ms. */
