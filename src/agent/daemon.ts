@@ -110,8 +110,9 @@ export class Daemon {
     }
   }
 
-  async stop(): Promise<void> {
-    await this.#serially(() => this.#halt());
+  /** @param leaveRunning what runs under a supervisor goes on, for the next agent to take over. */
+  async stop({ leaveRunning = false }: { readonly leaveRunning?: boolean } = {}): Promise<void> {
+    await this.#serially(() => this.#halt({ leaveRunning }));
   }
 
   /**
@@ -247,13 +248,13 @@ export class Daemon {
     );
   }
 
-  async #halt(): Promise<void> {
+  async #halt(how: { readonly leaveRunning?: boolean } = {}): Promise<void> {
     const current = this.#current;
     if (current === undefined) return;
     this.#current = undefined;
     this.#keptOf = undefined;
     this.#marking?.[Symbol.dispose]();
-    await current.node.stop();
+    await current.node.stop(how);
     await this.#keeping;
     if (!this.#isDamaged) await this.#noteMark(current.store);
     await current.store[Symbol.asyncDispose]();

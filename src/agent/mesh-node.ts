@@ -7,6 +7,7 @@ import {
   Dispatcher,
   EchoExecutor,
   type Executor,
+  endInherited,
   jobsModule,
   OutputStore,
   ShellExecutor,
@@ -346,6 +347,7 @@ export class MeshNode implements Startable {
       }),
     ];
     await this.blobs.start();
+    if (!this.worker.offer().types.includes('shell')) await endInherited(this.platform.supervisor);
     await this.worker.start();
     await this.group.start();
     await this.mesh.start();
@@ -361,9 +363,9 @@ export class MeshNode implements Startable {
     ];
   }
 
-  /** Jobs finish or are handed over, the leadership goes to another voter, then everything ends in the reverse order. */
-  async stop(): Promise<void> {
-    await this.worker.stop();
+  /** Jobs finish or are handed over, or go on where they can without an agent, the leadership goes to another voter, then everything ends in the reverse order. */
+  async stop(how: { readonly leaveRunning?: boolean } = {}): Promise<void> {
+    await this.worker.stop(how);
     await this.group.handOver();
     for (const part of this.#upkeep) part[Symbol.dispose]();
     await this.blobs.stop();

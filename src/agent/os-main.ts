@@ -32,6 +32,8 @@ export interface AgentRun {
 /** A stop that hangs is ended after this. Unit: ms. */
 const STOP_LIMIT_MS = 30_000;
 const FATAL_EXIT_CODE = 70;
+/** Ends the agent alone, e.g. to start a newer one: shell jobs go on under their supervisor until that takes them over. */
+const RESTART_SIGNAL = 'SIGUSR2';
 
 /**
  * Runs this machine's agent until it is told to stop. @returns the exit code of the process.
@@ -43,18 +45,20 @@ export async function runAgent({ dataDir, ticket, abandon, onReady, ...flags }: 
   const platform = await createOsPlatform({ dataDir, isMdnsEnabled: config.config.isMdnsEnabled, logger });
   const flagsFile = remember(await readRemembered(dataDir), flags);
   if (flagsFile !== undefined) await platform.directory.writeFileAtomic(REMEMBERED_FILE, flagsFile);
-  const stopped = Promise.withResolvers<void>();
+  const stopped = Promise.withResolvers<{ readonly leaveRunning: boolean }>();
   const daemon = new Daemon(
     { platform, onFatal: (error) => endProcess(error, logger) },
     { config, ...(ticket !== undefined && { ticket }), ...(abandon !== undefined && { abandon }) },
   );
-  const handlers = createHandlers(daemon, { pid, onStop: () => stopped.resolve() });
+  const handlers = createHandlers(daemon, { pid, onStop: () => stopped.resolve({ leaveRunning: false }) });
   const listener = new OsSocketListener(platform.directory.socketPath);
   const server = createRpcServer(
     { listener, handlers, logger: logger.child({ part: 'rpc' }) },
     { version: platform.version },
   );
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stopped.resolve());
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    process.on(signal, () => stopped.resolve({ leaveRunning: false }));
+  process.on(RESTART_SIGNAL, () => stopped.resolve({ leaveRunning: true }));
   process.on('uncaughtException', (error) => endProcess(error, logger));
   process.on('unhandledRejection', (error) => endProcess(error, logger));
   try {
@@ -68,14 +72,14 @@ export async function runAgent({ dataDir, ticket, abandon, onReady, ...flags }: 
       socketPath: platform.directory.socketPath,
       addresses: node.mesh.transport.addresses(),
     });
-    await stopped.promise;
+    const how = await stopped.promise;
     setTimer(
       () => endProcess(new Error(`the agent did not stop within ${STOP_LIMIT_MS} ms`), logger),
       STOP_LIMIT_MS,
     ).unref();
-    await daemon.stop();
+    await daemon.stop(how);
     await server.stop();
-    await platform.supervisor.close({ leaveRunning: false });
+    await platform.supervisor.close(how);
     return 0;
   } finally {
     await platform.directory[Symbol.asyncDispose]();

@@ -28,7 +28,7 @@ export type {
 export { followOutput } from './execution/output-follower.ts';
 export { serveOutput } from './execution/output-server.ts';
 export { OutputStore } from './execution/output-store.ts';
-export { ShellExecutor } from './execution/shell-executor.ts';
+export { endInherited, ShellExecutor } from './execution/shell-executor.ts';
 export { parseShellPayload } from './execution/shell-payload.ts';
 export {
   type ChangeFilter,

@@ -78,6 +78,11 @@ export class OwnPool implements Pool {
     for (const executor of this.#executors.values()) executor.settled?.(ref);
   }
 
+  /** Whether attempts of this type go on without an agent. */
+  outlives(type: string): boolean {
+    return this.#executors.get(type)?.recover !== undefined;
+  }
+
   /** What an earlier agent began here. */
   async recover(): Promise<readonly RecoveredAttempt[]> {
     const executors = [...this.#executors.values()];

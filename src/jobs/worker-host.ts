@@ -182,19 +182,28 @@ export class WorkerHost implements Startable {
     ];
   }
 
-  /** Takes nothing more, lets attempts finish, hands over what is left. */
-  async stop(): Promise<void> {
+  /**
+   * Takes nothing more, lets attempts finish, hands over what is left.
+   * @param leaveRunning what outlives the agent is neither waited for nor ended: the next one takes it over (X5).
+   */
+  async stop({ leaveRunning = false }: { readonly leaveRunning?: boolean } = {}): Promise<void> {
     this.#isDraining = true;
     this.#components.session.poke();
-    await this.#until(() => this.#attempts.size === 0, this.#options.drainMs);
-    this.#stopAll('shutdown');
-    await this.#until(() => this.#pools.all().every(({ slots }) => slots.takenCount === 0), END_MOST_MS);
-    await this.#until(() => this.#attempts.size === 0, HAND_OVER_MS);
+    const toEnd = () => this.#attempts.all().filter((attempt) => !leaveRunning || !this.#outlives(attempt));
+    await this.#until(() => toEnd().length === 0, this.#options.drainMs);
+    for (const attempt of toEnd()) attempt.stop('shutdown');
+    if (!leaveRunning)
+      await this.#until(() => this.#pools.all().every(({ slots }) => slots.takenCount === 0), END_MOST_MS);
+    await this.#until(() => toEnd().length === 0, HAND_OVER_MS);
     this.#outcomes.stop();
     for (const abandon of this.#executing) abandon(stoppedResult('shutdown', null));
     for (const part of this.#parts) part[Symbol.dispose]();
     for (const worker of this.#pools.attached()) worker.disconnect();
     await this.#tasks.stop();
+  }
+
+  #outlives({ assignment }: LocalAttempt): boolean {
+    return assignment.pool === null && this.#pools.own.outlives(assignment.type);
   }
 
   #report(): WorkerReport {
@@ -302,7 +311,8 @@ export class WorkerHost implements Startable {
           ? await this.#run(pool, attempt)
           : await this.#resume(attempt, recovered);
       const settled = outcome === null ? FENCED : await this.#outcomes.settle(attempt.ref, outcome);
-      pool?.settled(attempt.ref, settled);
+      const isTold = settled.state !== null || outcome === null || !this.#outcomes.signal.aborted;
+      if (isTold || pool !== this.#pools.own) pool?.settled(attempt.ref, settled);
     } finally {
       this.#attempts.end(attempt.name);
     }

@@ -8,8 +8,8 @@ import type { Order } from './supervised-attempt.ts';
  */
 export const PROTOCOL = 1;
 
-/** The largest payload of a job, escaped, and what stands around it. Unit: bytes. */
-const FRAME_LIMIT_BYTES = 64 * 1024 * 1024;
+/** All that a supervisor holds is shown in one frame: the notes and the ends of as many attempts as a node has slots. Unit: bytes. */
+const FRAME_LIMIT_BYTES = 256 * 1024 * 1024;
 const HEADER_BYTES = 4;
 
 /** Agent to supervisor. */

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   type Agent,
   Cluster,
   isAlive,
   type Job,
+  leaderAndFollowers,
   processesWith,
   type ShellResult,
   signalProcess,
@@ -133,6 +134,20 @@ describe('a supervised job', function () {
     }
   });
 
+  it('goes on while its agent alone is stopped and another one started, as for an upgrade', async () => {
+    const trace = join(cluster.directory, 'over');
+    const id = await submit(`for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.5; done; echo over >> ${trace}`);
+    await until(() => processesOf(id).length > 0, { what: 'it to run' });
+    agent.signal('SIGUSR2');
+    assert.equal(await agent.ended(), 0);
+    assert.ok(processesOf(id).length > 0, 'it goes on');
+    await agent.up();
+    const job = await agent.waitForJob(id);
+    assert.deepEqual([job.state, job.attempt], ['succeeded', 1]);
+    assert.equal((job.result as ShellResult).stdout, '1\n2\n3\n4\n5\n6\n7\n8\n');
+    assert.equal(readFileSync(trace, 'utf8'), 'over\n');
+  });
+
   it('is ended with its agent when that is asked to stop, and its supervisor ends as well', async () => {
     const id = await submit('sleep 1000');
     await until(() => processesOf(id).length > 0, { what: 'it to run' });
@@ -144,3 +159,60 @@ describe('a supervised job', function () {
     assert.deepEqual(supervisors(), []);
   });
 });
+
+describe('a supervised job in a mesh', function () {
+  this.timeout(STORY_CAP_MS + ROUNDS * 40_000);
+  let cluster: Cluster;
+  reportFailures(() => cluster);
+
+  beforeEach(() => {
+    cluster = new Cluster();
+  });
+  afterEach(() => cluster[Symbol.asyncDispose]());
+
+  it(`is gone from a node whose agent stands still before it begins on another, ${ROUNDS} times`, async () => {
+    const agents = await cluster.mesh(['a', 'b', 'c']);
+    for (let round = 1; round <= ROUNDS; round += 1) {
+      const { leader, followers } = await leaderAndFollowers(agents);
+      const still = followers[round % followers.length] as Agent;
+      const trace = join(cluster.directory, `round-${round}`);
+      const beat = `echo "$ASPEN_ATTEMPT $(date +%s%N)" >> ${trace}`;
+      // Both the leader of the group and a descendant that left it write down that they are alive.
+      const line = `while :; do ${beat}; sleep 0.02; done`;
+      const { id } = await leader.submit({
+        type: 'shell',
+        payload: {
+          command: 'sh',
+          args: ['-c', `trap "" TERM; setsid sh -c 'trap "" TERM; ${line}' & ${line}`],
+        },
+        affinity: { node: { peerId: still.peerId, mode: 'prefer' } },
+        offline: { holdMs: 4_000 },
+      });
+      await until(() => beatsIn(trace, 1).length > 2, { what: 'it to run' });
+      assert.equal((await leader.call<Job>('job.get', { id })).node, still.peerId);
+      still.signal('SIGSTOP');
+      try {
+        await until(() => beatsIn(trace, 2).length > 2, { what: 'it to run elsewhere' });
+      } finally {
+        still.signal('SIGCONT');
+      }
+      const last = beatsIn(trace, 1).reduce((a, b) => (a > b ? a : b));
+      const first = beatsIn(trace, 2).reduce((a, b) => (a < b ? a : b));
+      assert.ok(last < first, `the first attempt was alive ${(last - first) / 1_000_000n} ms too long`);
+      await leader.call('job.cancel', { id });
+      assert.equal((await leader.waitForJob(id)).state, 'cancelled');
+      assert.deepEqual(processesWith(`ASPEN_JOB_ID=${id}`), []);
+    }
+  });
+});
+
+/** When an attempt wrote that it is alive. Unit: ns. */
+function beatsIn(trace: string, attempt: number): bigint[] {
+  if (!existsSync(trace)) return [];
+  return readFileSync(trace, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => line.split(' '))
+    .filter(([number]) => number === String(attempt))
+    .map(([, at]) => BigInt(at ?? 0));
+}

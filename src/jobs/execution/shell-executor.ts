@@ -129,6 +129,14 @@ export class ShellExecutor implements Executor {
   }
 }
 
+/** On a node that runs no such jobs any more: ends what an earlier agent began, before the group hears that it is given up. */
+export async function endInherited(supervisor: Supervisor): Promise<void> {
+  const { adopted } = await supervisor.inherit();
+  for (const { process } of adopted) process.stop(0);
+  await Promise.allSettled(adopted.map(({ process }) => process.ended));
+  for (const { process } of adopted) process.forget();
+}
+
 /** The job is about to run elsewhere when the hold was lost: there is no time to be polite. */
 function graceMs(payload: ShellPayload, signal: AbortSignal): number {
   return stopReasonOf(signal) === 'lost' ? 0 : payload.graceMs;
