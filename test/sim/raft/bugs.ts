@@ -21,6 +21,14 @@ export interface Bug {
   readonly distortMessage?: (message: Message) => Message;
   /** Serves reads at the leader's commit index without asking anybody. */
   readonly readsWithoutRound?: boolean;
+  /** Of lives by lease. */
+  readonly clocks?: {
+    /** How fast the clock of each node goes, drawn within the bounds where nothing is said. */
+    readonly rates?: Readonly<Record<string, number>>;
+    readonly stopAsleep?: boolean;
+  };
+  /** A node that was started again votes at once, whatever it had promised. */
+  readonly forgetsItsWord?: boolean;
   /** Puts every received snapshot in place, whatever the log already holds. */
   readonly installsBlindly?: boolean;
 }

@@ -11,6 +11,7 @@ import {
   type Ready,
 } from '../../../src/lease/raft/index.ts';
 import type { Bug } from './bugs.ts';
+import type { NodeClock } from './clocks.ts';
 import { Disk, type MachineState, type Snapshot } from './disk.ts';
 import type { EventQueue } from './event-queue.ts';
 import { keyOf, LawBroken, type Laws } from './laws.ts';
@@ -30,6 +31,8 @@ export interface Surroundings {
   readonly laws: Laws;
   readonly trace: Trace;
   readonly bug: Bug;
+  /** Undefined where leaders hold no leases. */
+  clockOf?(peer: PeerId): NodeClock;
   node(peer: PeerId): SimNode | undefined;
   acknowledged(command: number, index: number, key: string): void;
   refused(command: number): void;
@@ -51,6 +54,7 @@ export class SimNode {
   readonly #world: Surroundings;
   readonly #random: Random;
   readonly #tickEvery: number;
+  readonly #clock: NodeClock | undefined;
   #raft: Raft | null = null;
   #machine: MachineState;
   /** Counts lives, so that what an earlier life began does not reach a later one. */
@@ -62,6 +66,7 @@ export class SimNode {
   readonly #reads = new Set<number>();
   #isPumpPlanned = false;
   #isWriting = false;
+  #sleepsUntil = 0;
   writeDelay = 3;
 
   constructor(options: RaftOptions, configuration: Configuration, world: Surroundings) {
@@ -71,7 +76,9 @@ export class SimNode {
     this.#random = world.random.fork();
     this.disk = new Disk(configuration);
     this.#machine = this.disk.machine;
-    this.#tickEvery = randomInt(this.#random, { from: 8, to: 13 });
+    this.#clock = world.clockOf?.(this.id);
+    const drawn = randomInt(this.#random, { from: 8, to: 13 });
+    this.#tickEvery = this.#clock?.tickEvery ?? drawn;
   }
 
   get isUp(): boolean {
@@ -108,7 +115,12 @@ export class SimNode {
     this.#viewEnd = this.disk.lastIndex();
     this.#raft = new Raft(
       this.#options,
-      { random: this.#random, log: this.disk, commitRule: this.#world.bug.commitRule },
+      {
+        random: this.#random,
+        log: this.disk,
+        commitRule: this.#world.bug.commitRule,
+        ...this.#leaseClock(),
+      },
       {
         hardState: this.disk.hardState,
         configuration: this.disk.latestConfiguration(),
@@ -121,8 +133,33 @@ export class SimNode {
     this.#planTick();
   }
 
+  #leaseClock(): { monotonicMs?: () => number } {
+    const clock = this.#clock;
+    if (clock === undefined || (this.#world.bug.forgetsItsWord && this.#life > 1)) return {};
+    return { monotonicMs: () => clock.monotonicMs };
+  }
+
+  /** The process stands still, and what is meant for it waits; its clock goes on. Unit: a tenth of a tick. */
+  sleep(units: number): void {
+    if (this.isAsleep) return;
+    this.#note(`sleeps for ${units}`);
+    this.#sleepsUntil = this.#world.queue.now + units;
+    this.#clock?.slept(units);
+  }
+
+  get isAsleep(): boolean {
+    return this.#world.queue.now < this.#sleepsUntil;
+  }
+
+  /** What a leader may answer without asking anybody; undefined without a lease. */
+  get leaseReadIndex(): number | undefined {
+    const state = this.isAsleep ? null : this.state;
+    return state?.leaseUntilMs === undefined ? undefined : state.commitIndex;
+  }
+
   crash(): void {
     if (this.#raft === null) return;
+    this.#sleepsUntil = 0;
     const survivors = randomInt(this.#random, { from: 0, to: this.disk.pendingCount + 1 });
     this.#note(`crash, ${survivors} of ${this.disk.pendingCount} writes survive`);
     this.disk.crash(survivors);
@@ -182,8 +219,18 @@ export class SimNode {
     );
   }
 
+  /** @returns false when the process runs; otherwise `later` is called once it does. */
+  #isPutOff(later: () => void): boolean {
+    if (!this.isAsleep) return false;
+    const life = this.#life;
+    this.#world.queue.after(this.#sleepsUntil - this.#world.queue.now, () => {
+      if (life === this.#life) later();
+    });
+    return true;
+  }
+
   receive(message: Message): void {
-    if (this.#raft === null) return;
+    if (this.#raft === null || this.#isPutOff(() => this.receive(message))) return;
     this.#raft.step(message);
     this.#touched();
   }
@@ -192,8 +239,8 @@ export class SimNode {
     const life = this.#life;
     this.#world.queue.after(this.#tickEvery, () => {
       if (life !== this.#life) return;
-      this.#raft?.tick();
-      this.#touched();
+      if (!this.isAsleep) this.#raft?.tick();
+      if (!this.isAsleep) this.#touched();
       this.#planTick();
     });
   }
@@ -216,7 +263,7 @@ export class SimNode {
 
   #pump(): void {
     const raft = this.#raft;
-    if (raft === null) return;
+    if (raft === null || this.#isPutOff(() => this.#pump())) return;
     for (let count = 0; raft.hasReady(); count += 1) {
       if (count > READIES_LIMIT) throw new Error(`${this.id} never runs out of Readies`);
       this.#handle(raft, raft.takeReady());
@@ -305,11 +352,12 @@ export class SimNode {
     this.#isWriting = this.disk.pendingCount > 0;
     if (!this.#isWriting) return;
     const life = this.#life;
-    this.#world.queue.after(randomInt(this.#random, { from: 1, to: this.writeDelay + 1 }), () => {
-      if (life !== this.#life) return;
+    const complete = (): void => {
+      if (life !== this.#life || this.#isPutOff(complete)) return;
       this.disk.completeNext();
       this.#writeNext();
-    });
+    };
+    this.#world.queue.after(randomInt(this.#random, { from: 1, to: this.writeDelay + 1 }), complete);
   }
 
   #apply(entry: Entry, term: number): void {
@@ -337,7 +385,7 @@ export class SimNode {
     const life = this.#life;
     let isSettled = false;
     const settle = (result: { index: LogIndex } | 'failed'): void => {
-      if (isSettled || life !== this.#life) return;
+      if (isSettled || life !== this.#life || this.#isPutOff(() => settle(result))) return;
       isSettled = true;
       this.#raft?.reportSnapshot(to, result);
       this.#touched();
@@ -352,7 +400,7 @@ export class SimNode {
 
   receiveSnapshot(snapshot: Snapshot, answer: (result: { index: LogIndex } | 'failed') => void): void {
     const raft = this.#raft;
-    if (raft === null) return;
+    if (raft === null || this.#isPutOff(() => this.receiveSnapshot(snapshot, answer))) return;
     const { meta, state } = snapshot;
     if (!this.#world.bug.installsBlindly && !raft.beginSnapshot(meta)) {
       answer(raft.state.commitIndex >= meta.index ? { index: meta.index } : 'failed');

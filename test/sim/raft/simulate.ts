@@ -1,7 +1,7 @@
 import { BUGS } from './bugs.ts';
 import { LawBroken } from './laws.ts';
 import { Trace } from './trace.ts';
-import { Stuck, World } from './world.ts';
+import { NO_BUG, Stuck, World } from './world.ts';
 
 export type Outcome = 'ok' | 'wrong' | 'stuck' | 'crashed';
 
@@ -18,7 +18,7 @@ export interface Run {
 
 /** One whole life of a group from one seed. @param bugName a planted bug of {@link BUGS}. */
 export function simulate(seed: number, options: { bugName?: string; isPrinting?: boolean } = {}): Run {
-  const bug = options.bugName === undefined ? {} : BUGS[options.bugName];
+  const bug = options.bugName === undefined ? NO_BUG : BUGS[options.bugName];
   if (bug === undefined)
     throw new Error(`no planted bug is called ${options.bugName}: ${Object.keys(BUGS).join(', ')}`);
   const trace = new Trace(options.isPrinting ?? false);

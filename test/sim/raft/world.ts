@@ -13,6 +13,7 @@ import {
   membersOf,
 } from '../../../src/lease/raft/index.ts';
 import type { Bug } from './bugs.ts';
+import { drawRate, NodeClock } from './clocks.ts';
 import { EventQueue } from './event-queue.ts';
 import { Laws } from './laws.ts';
 import { CALM, Network, type Weather } from './network.ts';
@@ -29,6 +30,11 @@ const SETTLE_WITHIN = 8_000;
 /** More time for each entry and command that may have to travel alone, one round trip at a time. */
 const SETTLE_PER_ENTRY = 20;
 const CHECK_EVERY = 200;
+/** Added to a seed, it makes one that no other seed has. */
+const LEASE_SEEDS = 1_000_000_007;
+
+/** Every other world without a planted bug has leases; `lease-life.ts` has bugs of leases. */
+export const NO_BUG: Bug = {};
 
 interface Command {
   readonly payload: Uint8Array;
@@ -51,6 +57,9 @@ export class World {
   #readsAnswered = 0;
   #committedIndex = 0;
   readonly #fallChance: number;
+  /** Chance of all that has to do with leases; undefined in a world without. */
+  readonly #leaseRandom: SeededRandom | undefined;
+  #leaseReads = 0;
   #isCalm = false;
   /** Reads still to be asked after faults have stopped. */
   #calmReads = 5;
@@ -60,6 +69,8 @@ export class World {
     this.#trace = trace;
     this.#fallChance = this.#pick([0, 0, 0.3, 0.8]);
     this.#network = new Network(this.#queue, this.#random.fork());
+    const hasLease = bug === NO_BUG && seed % 2 === 0;
+    this.#leaseRandom = hasLease ? new SeededRandom(seed + LEASE_SEEDS) : undefined;
     const surroundings: Surroundings = {
       queue: this.#queue,
       network: this.#network,
@@ -75,13 +86,14 @@ export class World {
         this.#committedIndex = Math.max(this.#committedIndex, index);
       },
       elected: (peer) => this.#elected(peer),
+      ...(this.#leaseRandom && { clockOf: this.#makeClocks(this.#leaseRandom) }),
     };
     this.#build(surroundings);
   }
 
   get summary(): string {
     const acknowledged = this.#commands.filter(({ state }) => state === 'acknowledged').length;
-    return `${this.#nodes.size} nodes, ${this.#laws.committedIndex} entries, ${acknowledged} commands, ${this.#readsAnswered} reads, time ${this.#queue.now}`;
+    return `${this.#nodes.size} nodes, ${this.#laws.committedIndex} entries, ${acknowledged} commands, ${this.#readsAnswered} reads, ${this.#leaseReads} by lease, time ${this.#queue.now}`;
   }
 
   /** @throws LawBroken, Stuck, or whatever the core throws. */
@@ -98,6 +110,12 @@ export class World {
       () => this.#int(2, 20),
       () => this.#work(),
     );
+    const leaseRandom = this.#leaseRandom;
+    if (leaseRandom !== undefined)
+      this.#repeat(
+        () => randomInt(leaseRandom, { from: 1, to: 8 }),
+        () => this.#tryLeases(leaseRandom),
+      );
     this.#repeat(
       () => CHECK_EVERY,
       () => this.#check(),
@@ -105,6 +123,30 @@ export class World {
     while (this.#queue.next(until));
     this.#calm();
     this.#settle();
+  }
+
+  // ---- leases
+
+  #makeClocks(random: SeededRandom): (peer: PeerId) => NodeClock {
+    return (peer) => {
+      const rate = drawRate(random);
+      const offsetMs = randomInt(random, { from: 0, to: 1e9 });
+      this.#trace.add(`the clock of ${peer} goes at ${rate}`);
+      return new NodeClock(this.#queue, { rate, offsetMs, stopsAsleep: false });
+    };
+  }
+
+  /** Whoever believes to have a lease is asked, all the time, and sent to sleep once in a while. */
+  #tryLeases(random: SeededRandom): void {
+    for (const leader of this.#leaders()) {
+      const index = leader.leaseReadIndex;
+      if (index === undefined) continue;
+      this.#leaseReads += 1;
+      this.#laws.read(leader.id, index, this.#committedIndex);
+    }
+    if (this.#isCalm || !randomChance(random, 0.01)) return;
+    const sleeper = randomPick(random, [...this.#nodes.values()]);
+    if (sleeper?.isUp) sleeper.sleep(randomInt(random, { from: 10, to: 400 }));
   }
 
   // ---- building
