@@ -12,13 +12,16 @@ import { type Bench, type Figure, figure, repeat } from '../bench.ts';
 const BLOB_BYTES = 2 ** 30;
 const PIECE_BYTES = 2 ** 20;
 const SAMPLE_MS = 100;
-const FETCH_TIMEOUT_MS = 10 * 60_000;
+const TIMEOUT_MS = 10 * 60_000;
 
 interface Copy {
   readonly MBps: number;
   /** Anonymous memory beyond that before, at most. */
   readonly getterMB: number;
   readonly holderMB: number;
+  /** Processor time. */
+  readonly getterSeconds: number;
+  readonly holderSeconds: number;
 }
 
 interface Run {
@@ -57,6 +60,16 @@ export const blobs: Bench = {
         'fetch from three holders',
         'MB/s',
         pick(({ three }) => three.MBps),
+      ),
+      figure(
+        'processor time of the getter, one holder',
+        's',
+        pick(({ one }) => one.getterSeconds),
+      ),
+      figure(
+        'processor time of the holder, one holder',
+        's',
+        pick(({ one }) => one.holderSeconds),
       ),
       figure(
         'memory of the getter, one holder',
@@ -106,13 +119,18 @@ async function measure(): Promise<Run> {
 }
 
 async function add(agent: Agent, path: string): Promise<string> {
-  return (await agent.cliJson<{ readonly id: string }>(['blob', 'add', path])).id;
+  const { code, stdout, stderr } = await agent.cli(['blob', 'add', path, '-o', 'id'], {
+    timeoutMs: TIMEOUT_MS,
+  });
+  if (code !== 0) throw new Error(`blob add ended with ${code}: ${stderr}`);
+  return stdout.trim();
 }
 
 async function fetch(getter: Agent, id: string, holders: readonly Agent[]): Promise<Copy> {
   const watched = [getter, ...holders].map((agent) => ({
     agent,
     beforeMB: anonymousMB(agent.pid),
+    beforeSeconds: cpuSeconds(agent.pid),
     mostMB: 0,
   }));
   const sampling = setInterval(() => {
@@ -120,12 +138,22 @@ async function fetch(getter: Agent, id: string, holders: readonly Agent[]): Prom
   }, SAMPLE_MS);
   const startedMs = performance.now();
   try {
-    await getter.call('blob.fetch', { id }, FETCH_TIMEOUT_MS);
+    await getter.call('blob.fetch', { id }, TIMEOUT_MS);
   } finally {
     clearInterval(sampling);
   }
-  const [own, ...others] = watched.map(({ mostMB }) => mostMB) as [number, ...number[]];
-  return { MBps: rate(startedMs), getterMB: own, holderMB: Math.max(...others) };
+  const MBps = rate(startedMs);
+  const [own, ...others] = watched.map(({ agent, beforeSeconds, mostMB }) => ({
+    mostMB,
+    seconds: cpuSeconds(agent.pid) - beforeSeconds,
+  }));
+  return {
+    MBps,
+    getterMB: own?.mostMB ?? 0,
+    holderMB: Math.max(...others.map(({ mostMB }) => mostMB)),
+    getterSeconds: own?.seconds ?? 0,
+    holderSeconds: Math.max(...others.map(({ seconds }) => seconds)),
+  };
 }
 
 async function writeRandom(path: string): Promise<void> {
@@ -162,4 +190,11 @@ function rate(startedMs: number): number {
 function anonymousMB(pid: number): number {
   const line = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8').match(/^Anonymous:\s+(\d+) kB$/m);
   return (Number(line?.[1]) * 1_024) / 1e6;
+}
+
+/** `/proc/<pid>/stat` counts in hundredths of a second on every Linux that Node runs on. */
+function cpuSeconds(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / 100;
 }
