@@ -53,6 +53,7 @@ export class Daemon {
   /** Of the node that runs, or starts. */
   #keptOf: MeshNode | undefined;
   #keeping: Promise<void> = Promise.resolve();
+  #writing: Promise<void> = Promise.resolve();
 
   constructor({ platform, onFatal }: DaemonComponents, options: DaemonOptions) {
     this.#platform = platform;
@@ -116,6 +117,7 @@ export class Daemon {
   }
 
   /**
+   * Where this node is of that mesh already, the ticket vouches for the root key that signed it: the way out of one it could not believe.
    * @throws AspenError CONFLICT when this node has jobs, data or fellow members of its own and `abandon` is not given; as
    *   {@link redeemTicket} otherwise, and then nothing has changed.
    */
@@ -126,7 +128,10 @@ export class Daemon {
     return this.#serially(async () => {
       const ticket = decodeTicket(this.#platform.crypto, ticketText);
       const { node } = this;
-      if (ticket.meshId === node.membership.meshId) return { meshId: ticket.meshId, alreadyMember: true };
+      if (ticket.meshId === node.membership.meshId) {
+        await node.mesh.admission.follow(ticket, signal && { signal });
+        return { meshId: ticket.meshId, alreadyMember: true };
+      }
       if (!abandon) await refuseUnlessEmpty(node, ticket);
       const membership = await redeemTicket(this.#platform, ticket, signal && { signal }); // B2
       await this.#halt();
@@ -280,8 +285,13 @@ export class Daemon {
       });
   }
 
-  async #writeMembership(membership: Membership): Promise<void> {
-    await this.#platform.directory.writeFileAtomic(MEMBERSHIP_FILE, encodeMembership(membership));
+  /** One after the other. */
+  #writeMembership(membership: Membership): Promise<void> {
+    const writing = this.#writing.then(() =>
+      this.#platform.directory.writeFileAtomic(MEMBERSHIP_FILE, encodeMembership(membership)),
+    );
+    this.#writing = writing.catch(() => undefined); // whoever asked for this write is told; the next one stands for itself
+    return writing;
   }
 
   /** One change of mesh at a time. */

@@ -158,6 +158,30 @@ export class Admission implements Disposable {
     throw failure;
   }
 
+  /**
+   * Follows the root keys of the own mesh to the one that signed the ticket, on the word of whoever handed the ticket over (R5). Nothing is redeemed.
+   * @throws AspenError UNAVAILABLE when no member named by the ticket leads there.
+   */
+  async follow(ticket: Ticket, { signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    const { gate, transport } = this.#components;
+    if (gate.roots.numberOf(ticket.rootPublicKey) !== undefined) return;
+    let failure: unknown = new AspenError('UNAVAILABLE', `ticket ${ticket.id} names nobody to ask`);
+    for (const member of ticket.members.filter(({ peerId }) => peerId !== transport.self)) {
+      try {
+        return await this.#followToTicket(member, ticket, signal);
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (!(error instanceof AspenError)) throw error;
+        this.#log.info(
+          { err: error, peerId: member.peerId },
+          'this member does not lead to the key of the ticket',
+        );
+        failure = error;
+      }
+    }
+    throw failure;
+  }
+
   async #joinAt(
     member: TicketMember,
     ticket: Ticket,

@@ -46,7 +46,7 @@ function rootProblems(node: MeshNode): string[] {
   const problem = node.mesh.roots.problem();
   if (problem === undefined) return [];
   return [
-    `${problem}; if it stays so and the mesh is known to be sound: join again from an empty data directory with a new ticket`,
+    `${problem}; if it stays so, make a ticket on a member that is known to be sound, and here: aspen-agent join <ticket>`,
   ];
 }
 

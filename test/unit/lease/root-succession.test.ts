@@ -20,13 +20,14 @@ interface RevokeAnswer {
   readonly root: { readonly number: number; readonly isDue: boolean };
 }
 
-/** A group of `count` voters. */
+/** A mesh of `count` members that may vote, and do where their number is odd. */
 async function groupOf(count: number): Promise<World> {
-  const world = new World({ roles: { voters: count as 3 | 5 } });
+  const world = new World({ roles: { voters: count === 5 ? 5 : 3 } });
   const first = await world.addNode();
   await world.found(first);
   for (let at = 1; at < count; at += 1) await world.admit(await world.addNode());
-  await world.untilTrue('all vote', () => world.leader().group.status().voters.length === count);
+  const voterCount = count < 3 ? 1 : count;
+  await world.untilTrue('all vote', () => world.leader().group.status().voters.length === voterCount);
   return world;
 }
 
@@ -138,6 +139,14 @@ describe('the root key of a mesh', () => {
     const verifier = { crypto: world.crypto, meshId: world.meshId, roots: { numberOf: () => 1 } };
     const { rootPublicKey, meshId } = verifyCertificate(verifier, member.certificate);
     assert.deepEqual([rootPublicKey, meshId], [succession.toKey, world.meshId]);
+    await world.stop();
+  });
+
+  it('is replaced when a standby is revoked, in a group of one voter too', async () => {
+    const world = await groupOf(2);
+    const [out] = followers(world) as [Node];
+    await world.untilTrue('it stands by', () => world.leader().group.status().standbys.includes(out.peerId));
+    assert.deepEqual((await revoke(world, out)).root, { number: 1, isDue: false });
     await world.stop();
   });
 

@@ -141,6 +141,19 @@ describe('joining under another root key', () => {
     assert.equal(member.gate.standingOf(kim.peerId), 'member');
   });
 
+  it('R5 leads a member that could not believe the key there, on the word of who handed the ticket over', async () => {
+    await using village = new Village();
+    const strangers = { witnesses: peerIdsOf([identityOf(11), identityOf(12), identityOf(13)]) };
+    const away = await village.node(dan, { address: '/memory/dan', roots: strangers });
+    const honest = await village.node(ada, { address: '/memory/ada', roots: after, list });
+    await village.settled(away.admission.follow(laterTicket(honest)));
+    assert.equal(away.gate.roots.number, 1);
+    assert.deepEqual(away.gate.roots.witnesses, peerIdsOf([ada, bob]));
+    away.connector.consider({ ...contactOf(honest), source: 'ticket' });
+    await village.until(() => !away.gate.roots.lacksList, 'the list is there');
+    assert.equal(away.gate.standingOf(dan.peerId), 'member');
+  });
+
   it('A1 tells no secret to a thief that has the old key only', async () => {
     await using village = new Village();
     const told: unknown[] = [];
