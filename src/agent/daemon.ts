@@ -1,6 +1,6 @@
 import { AspenError, type Clock, every, type MeshId } from '../base/index.ts';
 import { decodeTicket, type Ticket } from '../mesh/index.ts';
-import { StorageFault, type Store } from '../storage/index.ts';
+import { Scrubber, StorageFault, type Store } from '../storage/index.ts';
 import type { ResolvedConfig } from './config.ts';
 import { foundMesh } from './founding.ts';
 import { redeemTicket } from './joining.ts';
@@ -50,6 +50,7 @@ export class Daemon {
   #loss: DiskLoss | undefined;
   #isDamaged = false;
   #marking: Disposable | undefined;
+  #scrubber: Disposable | undefined;
   /** Of the node that runs, or starts. */
   #keptOf: MeshNode | undefined;
   #keeping: Promise<void> = Promise.resolve();
@@ -177,6 +178,7 @@ export class Daemon {
       await this.#writeMembership(node.membership);
     }
     this.#current = { node, store };
+    this.#scrubber = new Scrubber(store, this.clock);
     this.#marking = every(this.clock, MARK_EVERY_MS, () => {
       this.#noteMark(store).catch((error: unknown) => this.#onFatal(error));
     });
@@ -259,6 +261,7 @@ export class Daemon {
     this.#current = undefined;
     this.#keptOf = undefined;
     this.#marking?.[Symbol.dispose]();
+    this.#scrubber?.[Symbol.dispose]();
     await current.node.stop(how);
     await this.#keeping;
     if (!this.#isDamaged) await this.#noteMark(current.store);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import {
+  closeSync,
   existsSync,
   openSync,
   readdirSync,
@@ -70,6 +71,32 @@ describe('damage to a disk', function () {
     assert.equal(readdirSync(join(victim.dataDir, 'quarantine')).length, 1);
   });
 
+  it('of one voter while it runs is noticed at the next read: it ends, and comes back with everything', async () => {
+    const agents = await cluster.mesh(['a', 'b', 'c']);
+    const { leader, followers } = await leaderAndFollowers(agents);
+    const [victim] = followers as [Agent, Agent];
+    const value = 'a value that is nowhere else';
+    await leader.call('kv.put', { key: 'k', value });
+    const store = join(victim.dataDir, 'store');
+    await until(() => placesOf(store, value).length >= 2, { what: 'log and table to be on its disk' });
+    const file = openSync(store, 'r+');
+    for (const at of placesOf(store, value)) writeSync(file, Buffer.from('A'), 0, 1, at);
+    closeSync(file);
+    const read = () => victim.call<{ value: string } | null>('kv.get', { key: 'k', consistency: 'stale' });
+    await assert.rejects(read());
+    assert.notEqual(await victim.ended(), 0);
+    assert.match(victim.logTail(), /does not match its checksum/);
+    assert.match(victim.logTail(), /start the agent again: it sets the store aside/);
+    await victim.up();
+    assert.equal(readdirSync(join(victim.dataDir, 'quarantine')).length, 1);
+    await until(async () => (await victim.status()).group.role === 'voter', {
+      what: 'it to vote again',
+      timeoutMs: 60_000,
+    });
+    await agreement(agents);
+    assert.equal((await read())?.value, value);
+  });
+
   it('of the only copy ends the agent with a way out, at every start, and what was there is kept', async () => {
     const [alone] = (await cluster.mesh(['a'])) as [Agent];
     await alone.call('kv.put', { key: 'k', value: 'v' });
@@ -108,6 +135,14 @@ describe('damage to a disk', function () {
     assert.equal(value?.value, 'v');
   });
 });
+
+/** @returns where a text begins in a file. */
+function placesOf(path: string, text: string): number[] {
+  const bytes = readFileSync(path);
+  const places: number[] = [];
+  for (let at = bytes.indexOf(text); at !== -1; at = bytes.indexOf(text, at + 1)) places.push(at);
+  return places;
+}
 
 /** Changes one byte in each of `count` pages that the engine uses, in a closed store. @returns how many. */
 function flipBytes(path: string, count: number): number {
