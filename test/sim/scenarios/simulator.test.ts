@@ -6,6 +6,7 @@ import { simulate } from '../world/simulate.ts';
 const CAUGHT: Readonly<Record<string, { readonly seeds: readonly number[]; readonly law: RegExp }>> = {
   'ack-before-majority': { seeds: [1, 2, 3, 5, 7], law: /replicas apply the same|not known any more/ },
   'skip-sync': { seeds: [1, 2, 3, 4, 5], law: /replicas apply the same|not known any more/ },
+  'forget-the-held': { seeds: [2, 3, 5, 8], law: /attempts never overlap/ },
   'count-retry-twice': { seeds: [2, 3, 4, 5, 1], law: /counts \d+ failures of/ },
   'stale-index-on-cancel': { seeds: [2, 3, 5, 6, 7, 8, 9], law: /differ from a rebuild/ },
   'release-on-failure': {

@@ -39,6 +39,12 @@ export const BUGS: Readonly<Record<string, WorldBug>> = {
     jobs: withoutFence,
     weather: { types: ['partition'], meanPauseMs: 4_000, longestFaultMs: 10_000 },
   },
+  /** An agent that was started again does not know what goes on under its supervisor, so the group takes it for given up. */
+  'forget-the-held': {
+    forgetsHeld: true,
+    longestWorkMs: 30_000,
+    weather: { types: ['crash'], meanPauseMs: 3_000, longestFaultMs: 1_500 },
+  },
   'count-retry-twice': { jobs: countingTwice },
   'stale-index-on-cancel': { jobs: withStaleIndex },
   'release-on-failure': { jobs: releasingOnFailure },

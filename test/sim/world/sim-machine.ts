@@ -30,6 +30,8 @@ export interface SimMachineComponents {
   readonly trial: Platform['trial'];
   /** Hears which programs run on the machine of this name. */
   readonly runs: (name: string) => RunWitness;
+  /** A planted fault: agents do not ask what their supervisors hold. */
+  readonly forgetsHeld: boolean;
   readonly makeDisk?: (random: SeededRandom, options: SimDiskOptions) => SimDisk;
 }
 
@@ -64,7 +66,7 @@ export class SimMachine {
     this.disk = components.makeDisk?.(random, disk) ?? new SimDisk(random, disk);
     this.#supervisor = new SimSupervisor(
       { scheduler: components.scheduler, random, witness: components.runs(name) },
-      { name, clock },
+      { name, clock, forgetsHeld: components.forgetsHeld },
     );
     this.#drift = clock.drift ?? 0;
     this.#wallOffsetMs = clock.wallOffsetMs ?? 0;

@@ -14,6 +14,13 @@ export interface SimSupervisorComponents {
   readonly witness: RunWitness;
 }
 
+export interface SimSupervisorOptions {
+  readonly name: string;
+  readonly clock: SimClockOptions;
+  /** A planted fault: agents do not ask what it holds. */
+  readonly forgetsHeld: boolean;
+}
+
 interface Life {
   readonly process: SimProcess;
   readonly supervisor: MemorySupervisor;
@@ -28,13 +35,10 @@ const OUTLIVES = 0.5;
  */
 export class SimSupervisor {
   readonly #components: SimSupervisorComponents;
-  readonly #options: { readonly name: string; readonly clock: SimClockOptions };
+  readonly #options: SimSupervisorOptions;
   #life: Life;
 
-  constructor(
-    components: SimSupervisorComponents,
-    options: { readonly name: string; readonly clock: SimClockOptions },
-  ) {
+  constructor(components: SimSupervisorComponents, options: SimSupervisorOptions) {
     this.#components = components;
     this.#options = options;
     this.#life = this.#begin([]);
@@ -46,7 +50,9 @@ export class SimSupervisor {
       if (randomChance(this.#components.random, OUTLIVES)) return;
       this.#die('the machine was started again');
     });
-    return this.#life.supervisor.open(clock, (run) => agent.enter(run));
+    const door = this.#life.supervisor.open(clock, (run) => agent.enter(run));
+    if (!this.#options.forgetsHeld) return door;
+    return { ...door, inherit: async () => ({ adopted: [], interrupted: [] }) };
   }
 
   #die(reason: string): void {

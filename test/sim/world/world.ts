@@ -62,6 +62,8 @@ export interface WorldBug {
   readonly makeDisk?: (random: SeededRandom, options: SimDiskOptions) => SimDisk;
   /** Does something to an agent that has just started. */
   readonly tamper?: (daemon: Daemon) => void;
+  /** Agents do not ask what their supervisors hold. */
+  readonly forgetsHeld?: boolean;
   readonly keptEntries?: number;
   /** Of the jobs that are submitted. @default as in any run */
   readonly longestWorkMs?: number;
@@ -135,6 +137,7 @@ export class World {
         runs: (run: { job: string; token: number }) => this.observe({ type: 'runs', node, ...run }),
         stopped: (run: { job: string; token: number }) => this.observe({ type: 'stopped', node, ...run }),
       }),
+      forgetsHeld: bug.forgetsHeld ?? false,
       ...(bug.makeDisk !== undefined && { makeDisk: bug.makeDisk }),
     };
     const witness = {
