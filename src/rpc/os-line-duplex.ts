@@ -74,13 +74,13 @@ export class OsLineDuplex implements LineDuplex {
   }
 
   /**
-   * The end of what the other side says looks the same whether it listens on (`printf ... | nc -U`) or is gone. Only writing tells: an
-   * empty line means nothing to whoever is there, and ends the connection where nobody is.
+   * The end of what the other side says looks the same whether it listens on (`printf ... | nc -U`) or is gone. Only writing tells: a
+   * space before the next line means nothing to whoever is there, and ends the connection where nobody is.
    */
   #probe(): void {
     const probing = setInterval(() => {
       if (!this.#isClosing && this.#pending === '' && this.#socket.writableLength === 0)
-        this.#socket.write('\n');
+        this.#socket.write(' ');
     }, PROBE_MS).unref();
     this.#socket.once('close', () => clearInterval(probing));
   }

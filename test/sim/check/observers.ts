@@ -22,7 +22,14 @@ export type Observation =
   /** A client was told that a job has ended so. */
   | { readonly type: 'toldOfEnd'; readonly job: string; readonly state: string }
   /** A program of an attempt runs on a node, seen where programs are started; and runs no more. */
-  | { readonly type: 'runs'; readonly job: string; readonly token: number; readonly node: string }
+  | {
+      readonly type: 'runs';
+      readonly job: string;
+      readonly token: number;
+      readonly node: string;
+      /** Of a member of a group. */
+      readonly rank?: number;
+    }
   | { readonly type: 'stopped'; readonly job: string; readonly token: number; readonly node: string }
   /** A machine begins to stand still: asleep, or stopped as a whole. */
   | { readonly type: 'stoodStill'; readonly node: string }

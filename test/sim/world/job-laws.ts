@@ -29,10 +29,25 @@ export function brokenBy(kind: string, { was, is }: TouchedJob, context: ApplyCo
     ...rewritesHistory(was, is),
     ...(kind === 'settle' ? countsWrongly(was, is) : []),
     ...(isStart
-      ? [...beginsTooEarly(is, context), ...triesTooOften(is), ...startsHeldBack(is, context)]
+      ? [
+          ...startsInPart(is),
+          ...beginsTooEarly(is, context),
+          ...triesTooOften(is),
+          ...startsHeldBack(is, context),
+        ]
       : []),
     ...(was === undefined && !FINAL.has(is.state) ? waitsBeyondBounds(is, context) : []),
   ];
+}
+
+/** Groups all or none: a job begins on as many nodes as it asks for. */
+function startsInPart({ id, spec, running }: JobRecord): string[] {
+  const wanted = spec.group?.nodes ?? 1;
+  const members = running?.group?.members.map(({ node }) => node) ?? [running?.node];
+  const count = new Set(members).size;
+  return count === wanted && members.length === wanted
+    ? []
+    : [`${id} begins on ${count} nodes, not on ${wanted}`];
 }
 
 /** Dependents after parents: a job that wants success begins only when those have succeeded, which is for ever. */

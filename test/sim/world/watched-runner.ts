@@ -3,7 +3,8 @@ import type { SimProcess } from '../ground/index.ts';
 
 /** What the law speaks of: a program of an attempt runs, and runs no more. */
 export interface RunWitness {
-  runs(run: { readonly job: string; readonly token: number }): void;
+  /** `rank`: of a member of a group. */
+  runs(run: { readonly job: string; readonly token: number; readonly rank?: number }): void;
   stopped(run: { readonly job: string; readonly token: number }): void;
 }
 
@@ -24,8 +25,8 @@ export class WatchedRunner implements Runner {
   }
 
   start(request: ProcessRequest): RunningProcess {
-    const { ASPEN_JOB_ID: job = '', ASPEN_FENCING_TOKEN: token } = request.env;
-    const run = { job, token: Number(token) };
+    const { ASPEN_JOB_ID: job = '', ASPEN_FENCING_TOKEN: token, ASPEN_GROUP_RANK: rank } = request.env;
+    const run = { job, token: Number(token), ...(rank !== undefined && { rank: Number(rank) }) };
     let isOver = false;
     const end = () => {
       if (isOver) return;
