@@ -100,7 +100,8 @@ export class JobsBench extends Bench {
   /** J1 */
   checkIndexes(): void {
     const jobs = this.machine.read('jobs');
-    const rebuilt = this.records().flatMap((record) =>
+    const records = this.records();
+    const rebuilt = records.flatMap((record) =>
       indexKeysOf(record).map(({ table, key }) => ({ table, key, id: record.id })),
     );
     for (const name of ['order', 'ended', 'expiring', 'idempotency', 'dead', 'endedOf'] as const) {
@@ -111,16 +112,16 @@ export class JobsBench extends Bench {
         name,
       );
     }
-    this.#checkCounts(jobs.derived<LiveIndex>());
-    this.#checkKinds();
+    this.#checkCounts(records, jobs.derived<LiveIndex>());
+    this.#checkKinds(records);
     const anew = jobsModule.derive?.(jobs) as LiveIndex;
     assert.deepEqual(jobs.derived<LiveIndex>().describe(), anew.describe(), 'in memory');
   }
 
   /** L1 */
-  #checkKinds(): void {
+  #checkKinds(records: readonly JobRecord[]): void {
     const recounted = new Map<string, number>();
-    for (const record of this.records())
+    for (const record of records)
       for (const kind of kindsOf(record)) {
         const key = kind + blockOf(record);
         recounted.set(key, (recounted.get(key) ?? 0) + 1);
@@ -130,9 +131,9 @@ export class JobsBench extends Bench {
   }
 
   /** Q7 */
-  #checkCounts({ finished }: LiveIndex): void {
+  #checkCounts(records: readonly JobRecord[], { finished }: LiveIndex): void {
     const recounted = new FinishedCounts();
-    for (const record of this.records()) {
+    for (const record of records) {
       const { state, spec } = record;
       if (isFinal(state)) recounted.add(spec.queue, state as FinalState, 1, storedBytes(record));
     }
