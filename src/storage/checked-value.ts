@@ -17,25 +17,27 @@ export function sealValue(key: Key, value: Uint8Array): Uint8Array {
 
 /** @returns the value without its checksum; a view of `stored`. @throws StorageFault `damaged`, naming the key. */
 export function openValue(key: Key, stored: Uint8Array): Uint8Array {
-  if (!isSealed(key, stored)) {
-    throw new StorageFault(
-      'damaged',
-      `the value stored under ${readableKey(key)} does not match its checksum`,
-    );
-  }
-  return stored.subarray(0, stored.length - CHECK_BYTES);
+  const value = genuineValue(key, stored);
+  if (value !== undefined) return value;
+  throw new StorageFault('damaged', `the value stored under ${readableKey(key)} does not match its checksum`);
 }
 
 /** Whether `stored` was written under `key` and is as it was written. */
 export function isSealed(key: Key, stored: Uint8Array): boolean {
+  return genuineValue(key, stored) !== undefined;
+}
+
+/** Every read passes here. @returns undefined for what was not written under this key. */
+function genuineValue(key: Key, stored: Uint8Array): Uint8Array | undefined {
   const end = stored.length - CHECK_BYTES;
-  if (end < 0) return false;
+  if (end < 0) return undefined;
   const told =
     ((stored[end] as number) << 24) |
     ((stored[end + 1] as number) << 16) |
     ((stored[end + 2] as number) << 8) |
     (stored[end + 3] as number);
-  return told >>> 0 === checkOf(key, stored.subarray(0, end));
+  const value = stored.subarray(0, end);
+  return told >>> 0 === checkOf(key, value) ? value : undefined;
 }
 
 function checkOf(key: Key, value: Uint8Array): number {

@@ -15,6 +15,10 @@ export function* mergeRange(
   store: StoreView,
   range: KeyRange,
 ): Generator<readonly [Key, Uint8Array], void, undefined> {
+  if (layers.every(({ isEmpty }) => isEmpty)) {
+    yield* store.range(range);
+    return;
+  }
   const { from, to, reverse = false } = range;
   let left = range.limit ?? Number.POSITIVE_INFINITY;
   if (left <= 0) return;

@@ -5,20 +5,23 @@ import { simulate } from '../world/simulate.ts';
 /** Seeds that were seen to catch each planted bug. Each change of the agent changes what happens under a seed, so there are some to spare. */
 const CAUGHT: Readonly<Record<string, { readonly seeds: readonly number[]; readonly law: RegExp }>> = {
   'ack-before-majority': { seeds: [1, 2, 3, 5, 7], law: /replicas apply the same|not known any more/ },
-  'skip-sync': { seeds: [1, 2, 3, 4, 5], law: /replicas apply the same|not known any more/ },
+  'skip-sync': { seeds: [1, 2, 3, 4, 5, 8, 10], law: /replicas apply the same|not known any more/ },
   'forget-the-held': { seeds: [2, 3, 5, 8], law: /attempts never overlap/ },
   'count-retry-twice': { seeds: [2, 3, 4, 5, 1], law: /counts \d+ failures of/ },
   'stale-index-on-cancel': { seeds: [2, 3, 5, 6, 7, 8, 9], law: /differ from a rebuild/ },
   'release-on-failure': {
-    seeds: [4, 8, 10, 12, 1, 9, 16, 18],
+    seeds: [4, 8, 10, 12, 1, 9, 16, 18, 2, 5, 11],
     law: /begins, but its parent|differ from a rebuild/,
   },
-  'forget-rates': { seeds: [1, 2, 3, 4, 5], law: /jobs of (queue|type) \S+ start within/ },
+  'forget-rates': { seeds: [1, 2, 3, 4, 5, 8, 9], law: /jobs of (queue|type) \S+ start within/ },
   'free-keys-at-the-end': { seeds: [1, 2, 3, 4, 5], law: /key \S+ names/ },
   'limit-one-too-many': { seeds: [3, 8, 4, 2, 9, 12], law: /runs: \S+ has \d+, not/ },
-  'ignore-fence': { seeds: [3, 8, 24, 14, 17, 23], law: /completes with stale token|attempts never overlap/ },
+  'ignore-fence': {
+    seeds: [3, 8, 24, 14, 17, 23, 18, 21, 30],
+    law: /completes with stale token|attempts never overlap/,
+  },
   'snapshot-without-memory': { seeds: [1, 2, 3, 4], law: /replicas apply the same/ },
-  'clock-beyond-its-bounds': { seeds: [18, 29, 30, 44], law: /attempts never overlap|locks exclude/ },
+  'clock-beyond-its-bounds': { seeds: [7, 13, 18, 29, 30, 44], law: /attempts never overlap|locks exclude/ },
   'renewals-of-a-deposed-leader': { seeds: [18, 36, 43], law: /attempts never overlap/ },
   'apply-twice-after-snapshot': { seeds: [10, 12, 16, 19], law: /replicas apply the same/ },
   'watch-skips-a-revision': { seeds: [4, 5, 6, 7], law: /watches leave nothing out/ },

@@ -13,6 +13,7 @@ export const JOB_FEATURES = [
   'queues',
   'namespaces',
   'workers',
+  'groups',
   'bulks',
   'reruns',
   'retention',
@@ -28,6 +29,8 @@ export const WORKER_TYPE = 'sim.paint';
 const FEATURE_SHARE = 0.6;
 const LONGEST_WORK_MS = 4_000;
 const SHARED_KEYS = 3;
+/** As many as are always there once nothing goes wrong any more. */
+const GROUP_NODES = 3;
 const SHORTEST_RETENTION_MS = 1_000;
 
 export interface Draft {
@@ -95,14 +98,15 @@ export class JobDraws {
   }
 
   /** Programs are watched where they run, and so is what attached workers do; `echo` only waits. */
-  #work(): Pick<Spec, 'type' | 'payload'> {
+  #work(): Pick<Spec, 'type' | 'payload' | 'group'> {
     const random = this.#random;
     const delayMs = Math.floor(randomFloat(random) ** 2 * this.#longestWorkMs);
     if (this.#when('workers', 0.3))
       return { type: WORKER_TYPE, payload: { delayMs, isGood: randomChance(random, 0.8) } };
-    if (randomChance(random, 0.1)) return { type: 'shell', payload: { command: 'false' } };
-    if (randomChance(random, 0.5)) return { type: 'echo', payload: { delayMs } };
-    return { type: 'shell', payload: { command: 'sleep', args: [String(delayMs / 1_000)] } };
+    const group = this.#when('groups', 0.2) ? { group: { nodes: GROUP_NODES } } : {};
+    if (randomChance(random, 0.1)) return { type: 'shell', payload: { command: 'false' }, ...group };
+    if (randomChance(random, 0.5)) return { type: 'echo', payload: { delayMs }, ...group };
+    return { type: 'shell', payload: { command: 'sleep', args: [String(delayMs / 1_000)] }, ...group };
   }
 
   #retry(): Pick<Spec, 'retry'> {
