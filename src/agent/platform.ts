@@ -5,6 +5,7 @@ import type { GroupComponents, GroupOptions } from '../lease/index.ts';
 import type { Gate, Identity, Transport } from '../mesh/index.ts';
 import type { DataDirectory, Store } from '../storage/index.ts';
 import type { OutputArchive, Supervisor } from '../supervisor/index.ts';
+import type { Check } from './doctor.ts';
 import type { Power } from './power.ts';
 
 export interface TransportRequest {
@@ -37,6 +38,8 @@ export interface Platform {
   power?(): Power | null;
   /** What the machine is, as labels without a prefix: `os`, `arch`, `cpus`, `memoryGiB`, `hostname`. @default nothing is known */
   readonly machine?: Readonly<Record<string, string>>;
+  /** What only the system itself can tell `doctor`. @default nothing */
+  checks?(): readonly Check[];
   openStore(): Promise<Store>;
   /** Moves the (closed) store aside, to be looked at. @returns where it is; null when there was none. */
   quarantineStore(reason: string): Promise<string | null>;

@@ -13,9 +13,12 @@ const COLORS: Readonly<Record<string, string>> = {
   cancelled: RED,
   'NO QUORUM': RED,
   'not connected': RED,
+  FAIL: RED,
+  WARN: YELLOW,
+  OK: GREEN,
 };
 
-const PAINTED_SCHEMAS = /^aspen\.(job\.(get|list|wait|cancel|explain)|agent\.status|mesh\.peers)\//;
+const PAINTED_SCHEMAS = /^aspen\.(job\.(get|list|wait|cancel|explain)|agent\.(status|doctor)|mesh\.peers)\//;
 const WORDS = new RegExp(`(?<![\\w-])(${Object.keys(COLORS).join('|')})(?![\\w-])`, 'g');
 
 /** @returns the text with colours that a terminal shows; what other commands show is left as it is. */

@@ -6,6 +6,7 @@ import { addBlobCommands } from './commands/blob.ts';
 import { addCounterCommands } from './commands/counter.ts';
 import { addDevCommand } from './commands/dev.ts';
 import { addDlqCommands } from './commands/dlq.ts';
+import { addDoctorCommand } from './commands/doctor.ts';
 import { addElectionCommands } from './commands/election.ts';
 import { addGroupCommands } from './commands/group.ts';
 import { addJobCommands } from './commands/job.ts';
@@ -65,6 +66,7 @@ export function createProgram(io: CliIo, exit: ExitSlot, { version }: CliOptions
   addGlobalFlags(program);
   addUpCommands(program, io, exit);
   addAgentCommands(program, io, exit);
+  addDoctorCommand(program, io, exit);
   addTicketCommands(program, io, exit);
   addRunCommand(program, io, exit);
   addJobCommands(program, io, exit);

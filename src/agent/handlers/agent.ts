@@ -1,9 +1,11 @@
 import type { AgentStatus, Handlers } from '../../rpc/index.ts';
+import { agentChecks } from '../checks/index.ts';
 import type { Daemon } from '../daemon.ts';
+import { runChecks, worstOf } from '../doctor.ts';
 import type { MeshNode } from '../mesh-node.ts';
 import type { DiskLoss } from '../store-keeper.ts';
 
-type AgentHandlers = Pick<Handlers, 'agent.status' | 'agent.stop' | 'config.show'>;
+type AgentHandlers = Pick<Handlers, 'agent.status' | 'agent.doctor' | 'agent.stop' | 'config.show'>;
 
 /** This process: how it stands, what it runs with, and its end. */
 export function agentHandlers(
@@ -12,6 +14,10 @@ export function agentHandlers(
 ): AgentHandlers {
   return {
     'agent.status': async () => statusOf(daemon, await daemon.node.group.disks()),
+    'agent.doctor': async () => {
+      const findings = await runChecks(daemon.clock, agentChecks(daemon));
+      return { worst: worstOf(findings), findings: findings.map((finding) => ({ ...finding })) };
+    },
     'agent.stop': async () => {
       onStop();
       return { stopping: true, pid };

@@ -50,6 +50,14 @@ const configEntrySchema = z.object({
   origin: z.enum(['flag', 'environment', 'file', 'earlier flag', 'default']),
 });
 
+const statusWordSchema = z.enum(['ok', 'warn', 'fail']);
+const findingSchema = z.looseObject({
+  name: z.string().describe('Dotted, from the part to the detail.'),
+  status: statusWordSchema,
+  detail: z.string(),
+  mend: z.string().nullable().describe('The command or the change that mends it.'),
+});
+
 export const agentMethods = {
   'agent.status': method({
     params: exactObject({}),
@@ -62,6 +70,13 @@ export const agentMethods = {
     result: z.looseObject({ stopping: z.boolean(), pid: z.number().int().describe('To wait for its end.') }),
     isMutating: true,
     summary: 'Stops the agent; running jobs finish or are handed over.',
+  }),
+  'agent.doctor': method({
+    params: exactObject({}),
+    result: z.looseObject({ worst: statusWordSchema, findings: z.array(findingSchema) }),
+    isMutating: false,
+    summary:
+      'Looks at what this node needs of its machine and its mesh, and says how to mend what is missing.',
   }),
   'config.show': method({
     params: exactObject({}),

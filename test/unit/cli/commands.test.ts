@@ -125,8 +125,20 @@ describe('the command line', () => {
     assert.deepEqual([before.stdout, after.stdout], [fromEnvironment.stdout, fromEnvironment.stdout]);
   });
 
+  it('ends with 1 when doctor finds something that does not work, and says how to mend it', async () => {
+    world.agent.doctorFindings = [
+      { name: 'group.quorum', status: 'ok', detail: '3 voters', mend: null },
+      { name: 'disk.sync', status: 'fail', detail: 'takes 2 s', mend: 'another disk' },
+    ];
+    const ran = await run('doctor');
+    assert.equal(ran.code, 1);
+    assert.match(ran.stdout, /disk\.sync +FAIL +takes 2 s\n\nTo mend:\n {2}disk\.sync: another disk\n/);
+    assert.equal((await run('doctor', '-o', 'id')).stdout, 'disk.sync\n');
+  });
+
   const schemas: readonly (readonly [string, string[]])[] = [
     ['aspen.agent.status/v1', ['status']],
+    ['aspen.agent.doctor/v1', ['doctor']],
     ['aspen.mesh.peers/v1', ['peers']],
     ['aspen.config.show/v1', ['config', 'show', '--origin']],
     ['aspen.ticket.create/v1', ['ticket', 'create', '--uses', '2']],

@@ -16,7 +16,7 @@ import {
   leasesModule,
   rateLimitsModule,
 } from '../../../src/lease/machine/index.ts';
-import type { Connection, Handlers, Job, JobState, NodeEntry } from '../../../src/rpc/index.ts';
+import type { Connection, Handlers, Job, JobState, NodeEntry, Result } from '../../../src/rpc/index.ts';
 import { createFakeDaemon } from './fake-group.ts';
 
 const PEER_ID = `12D3KooW${'A'.repeat(44)}`;
@@ -62,6 +62,8 @@ export interface FakeAgent extends Disposable {
   readonly programs: Map<string, FakeProgram>;
   /** Makes writes fail until false again. */
   isWithoutQuorum: boolean;
+  /** What `doctor` finds. */
+  doctorFindings: Result<'agent.doctor'>['findings'];
   /** Called by `agent.stop`. */
   onStop: () => void;
   /** Ends a job that runs until told. */
@@ -112,6 +114,7 @@ export function createFakeAgent(): FakeAgent {
     isWatched: () => agent.calls.some(({ method }) => method === 'kv.watch'),
     programs: new Map(),
     isWithoutQuorum: false,
+    doctorFindings: [{ name: 'group.quorum', status: 'ok', detail: '3 voters', mend: null }],
     onStop: () => undefined,
     finish(id, ending = {}) {
       const job = { ...getJob(id), state: 'succeeded' as JobState, finishedAt: NOW_MS + 2_000, ...ending };
@@ -223,6 +226,10 @@ export function createFakeAgent(): FakeAgent {
       agent.onStop();
       return { stopping: true, pid: 2 ** 22 + 1 }; // above the highest pid there can be: gone already
     },
+    'agent.doctor': async () => ({
+      worst: agent.doctorFindings.some(({ status }) => status === 'fail') ? 'fail' : 'ok',
+      findings: [...agent.doctorFindings],
+    }),
     'config.show': async () => ({
       config: [
         { key: 'name', value: 'fake', origin: 'flag' },
