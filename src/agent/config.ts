@@ -23,6 +23,8 @@ export interface AgentConfig {
   readonly voterGraceMs: number;
   /** Most bytes of blobs on this machine. */
   readonly blobQuotaBytes: number;
+  /** How long the whole output of a job is kept here; its record, with head and tail, stays as long as it says itself. Unit: ms. */
+  readonly outputRetentionMs: number;
 }
 
 export type ConfigOrigin = 'flag' | 'environment' | 'file' | 'earlier flag' | 'default';
@@ -49,20 +51,22 @@ const labelsSchema = z
 /** Below the least a blink would cost a vote. Unit: ms. */
 const VOTER_GRACE_MS = { least: 1_000, most: 7 * 24 * 3_600_000, usual: 30_000 };
 
+/** Unit: ms. */
+const OUTPUT_RETENTION_MS = { most: 366 * 24 * 3_600_000, usual: 7 * 24 * 3_600_000 };
+
 /** `30s`, or a number of ms. */
-const graceSchema = z
-  .union([z.string(), z.number()])
-  .transform((value, context): number => {
-    if (typeof value === 'number') return value;
-    try {
-      return parseDurationMs(value);
-    } catch (error) {
-      if (!(error instanceof AspenError)) throw error;
-      context.addIssue({ code: 'custom', message: error.message });
-      return z.NEVER;
-    }
-  })
-  .pipe(z.number().min(VOTER_GRACE_MS.least).max(VOTER_GRACE_MS.most));
+const durationSchema = z.union([z.string(), z.number()]).transform((value, context): number => {
+  if (typeof value === 'number') return value;
+  try {
+    return parseDurationMs(value);
+  } catch (error) {
+    if (!(error instanceof AspenError)) throw error;
+    context.addIssue({ code: 'custom', message: error.message });
+    return z.NEVER;
+  }
+});
+const graceSchema = durationSchema.pipe(z.number().min(VOTER_GRACE_MS.least).max(VOTER_GRACE_MS.most));
+const outputRetentionSchema = durationSchema.pipe(z.int().min(0).max(OUTPUT_RETENTION_MS.most));
 
 const SIZE = /^(\d{1,15})\s?(B|KiB|MiB|GiB|TiB)?$/;
 const SIZE_UNITS: Readonly<Record<string, number>> = {
@@ -95,6 +99,7 @@ const settingSchemas = {
   voters: z.union([z.literal(1), z.literal(3), z.literal(5), z.literal(7)]),
   voterGraceMs: graceSchema,
   blobQuotaBytes: sizeSchema,
+  outputRetentionMs: outputRetentionSchema,
 } satisfies { readonly [K in keyof AgentConfig]: z.ZodType<AgentConfig[K]> };
 
 export const CONFIG_KEYS = Object.keys(settingSchemas) as (keyof AgentConfig)[];
@@ -114,6 +119,7 @@ export const FILE_KEYS: Readonly<Record<string, keyof AgentConfig>> = {
   voters: 'voters',
   voterGrace: 'voterGraceMs',
   blobQuota: 'blobQuotaBytes',
+  outputRetention: 'outputRetentionMs',
 };
 
 export interface ConfigLayers {
@@ -143,6 +149,7 @@ export function resolveConfig(
     voters: 3,
     voterGraceMs: VOTER_GRACE_MS.usual,
     blobQuotaBytes: 10 * 2 ** 30,
+    outputRetentionMs: OUTPUT_RETENTION_MS.usual,
   };
   const origins: readonly (readonly [ConfigOrigin, ConfigLayer])[] = [
     ['flag', layers.flag],
@@ -219,6 +226,7 @@ export function environmentLayer(environment: Readonly<Record<string, string | u
     voters: count('ASPEN_VOTERS'),
     voterGraceMs: environment['ASPEN_VOTER_GRACE'],
     blobQuotaBytes: environment['ASPEN_BLOB_QUOTA'],
+    outputRetentionMs: environment['ASPEN_OUTPUT_RETENTION'],
   };
 }
 

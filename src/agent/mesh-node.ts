@@ -38,6 +38,7 @@ import { memberViews } from './member-views.ts';
 import type { Membership } from './membership.ts';
 import { MembershipClient } from './membership-client.ts';
 import { isRevocationOf, linkMembership, REVOCATIONS } from './membership-links.ts';
+import { OutputBlobs } from './output-blobs.ts';
 import { PayloadBlobs } from './payload-blobs.ts';
 import type { Platform } from './platform.ts';
 import type { Power } from './power.ts';
@@ -417,10 +418,14 @@ export class MeshNode implements Startable {
   }
 
   #executors(): Executor[] {
-    const { clock, supervisor, environment } = this.platform;
+    const { clock, supervisor, environment, logger } = this.platform;
+    const outputs = new OutputBlobs(
+      { blobs: this.blobs, log: logger.child({ part: 'outputs' }) },
+      { retentionMs: this.#config.outputRetentionMs },
+    );
     const known: readonly Executor[] = [
       new EchoExecutor({ clock }),
-      new ShellExecutor({ supervisor, clock, agentEnv: environment }),
+      new ShellExecutor({ supervisor, clock, agentEnv: environment, outputs }),
     ];
     return known.filter(({ type }) => this.#config.jobTypes.includes(type));
   }

@@ -26,6 +26,7 @@ import type { Platform } from './platform.ts';
 export interface OsPlatformOptions {
   readonly dataDir: string;
   readonly isMdnsEnabled: boolean;
+  readonly outputRetentionMs: number;
   readonly logger: Logger;
 }
 
@@ -36,6 +37,7 @@ export interface OsPlatformOptions {
 export async function createOsPlatform({
   dataDir,
   isMdnsEnabled,
+  outputRetentionMs,
   logger,
 }: OsPlatformOptions): Promise<Platform> {
   const clock = new OsClock();
@@ -44,7 +46,10 @@ export async function createOsPlatform({
   const directory = await openOsDataDirectory(dataDir, { random });
   await migrateOs(directory, logger);
   const ports = new OsListenPorts(directory);
-  const supervisor = new OsSupervisor({ clock, log: logger }, { dataDirectory: directory.path });
+  const supervisor = new OsSupervisor(
+    { clock, log: logger },
+    { dataDirectory: directory.path, outputRetentionMs },
+  );
   return {
     clock,
     random,

@@ -9,6 +9,8 @@ export const REFERENCES_LIMIT = 1_024;
 export interface BlobReference {
   readonly jobId: string;
   readonly sinceMs: number;
+  /** It is given up then, though the job may still be on record; null: it is not. */
+  readonly untilMs: number | null;
 }
 
 /** What a node keeps of a blob beside its bytes and its manifest. Times are wall time. */
@@ -38,7 +40,7 @@ const stateSchema = z.object({
   isPinned: z.boolean(),
   origin: z.enum(['added', 'fetched']),
   name: z.string().max(BLOB_NAME_LIMIT).nullable(),
-  references: z.array(z.tuple([z.string().max(128), wholeSchema])).max(REFERENCES_LIMIT),
+  references: z.array(z.tuple([z.string().max(128), wholeSchema]).rest(wholeSchema)).max(REFERENCES_LIMIT),
   chunks: z.union([z.literal('all'), z.instanceof(Uint8Array)]),
 });
 
@@ -46,7 +48,9 @@ export function encodeState({ chunks, references, ...state }: BlobState): Uint8A
   return encode({
     version: 1,
     ...state,
-    references: references.map(({ jobId, sinceMs }) => [jobId, sinceMs]),
+    references: references.map(({ jobId, sinceMs, untilMs }) =>
+      untilMs === null ? [jobId, sinceMs] : [jobId, sinceMs, untilMs],
+    ),
     chunks: chunks.isFull ? 'all' : chunks.toBytes(),
   });
 }
@@ -59,7 +63,8 @@ export function decodeState(bytes: Uint8Array): BlobState | undefined {
   const count = chunkCountOf(state.sizeBytes);
   const chunks = kept === 'all' ? ChunkSet.full(count) : ChunkSet.fromBytes(kept, count);
   if (chunks === undefined) return undefined;
-  return { ...state, references: references.map(([jobId, sinceMs]) => ({ jobId, sinceMs })), chunks };
+  const named = references.map(([jobId, sinceMs, untilMs = null]) => ({ jobId, sinceMs, untilMs }));
+  return { ...state, references: named, chunks };
 }
 
 function decodeOrUndefined(bytes: Uint8Array): unknown {

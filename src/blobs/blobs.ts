@@ -214,8 +214,9 @@ export class Blobs implements Startable {
     return kept;
   }
 
-  /** Lets go of what was kept for jobs that are no longer on record, then of what nothing names. */
+  /** Lets go of what was kept for jobs that are no longer on record or for long enough, then of what nothing names. */
   async collect(): Promise<void> {
+    await this.store.unreferOld();
     await this.#dropReferences();
     await this.store.collect();
   }

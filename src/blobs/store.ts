@@ -50,6 +50,15 @@ export interface KeepOptions {
   readonly name?: string;
   /** The job that needs it. */
   readonly jobId?: string;
+  /** For how long the job needs it at most. Unit: ms. @default as long as the job is on record */
+  readonly keptForMs?: number;
+}
+
+interface EndedUpload {
+  /** Of the entry on the disk. */
+  readonly name: string;
+  readonly manifest: Manifest;
+  readonly id: BlobId;
 }
 
 /** Blobs on one disk. */
@@ -73,6 +82,7 @@ export class BlobStore {
   readonly #quotaBytes: number;
   readonly #graceMs: number;
   readonly #entries = new Map<BlobId, BlobEntry>();
+  readonly #keeping = new Map<BlobId, Promise<void>>();
   /** Begun here, and neither kept nor given up. */
   readonly #uploads = new Set<Upload>();
   #damagedCount = 0;
@@ -288,6 +298,16 @@ export class BlobStore {
     await entry.save();
   }
 
+  /** G4 Ends the references whose time has passed. */
+  async unreferOld(): Promise<void> {
+    const nowMs = this.#clock.wallMs();
+    const isOver = ({ untilMs }: BlobReference) => untilMs !== null && untilMs <= nowMs;
+    for (const { id, state } of [...this.#entries.values()]) {
+      const over = state.references.filter(isOver);
+      if (over.length > 0) await this.unrefer(id, new Set(over.map(({ jobId }) => jobId)));
+    }
+  }
+
   /** Gives it up, whatever names it. @returns whether it was here. */
   async remove(id: BlobId): Promise<boolean> {
     const entry = this.#entries.get(id);
@@ -320,11 +340,21 @@ export class BlobStore {
     );
   }
 
-  /** An upload has ended in a blob. */
-  async #keep(
-    { name, manifest, id }: { readonly name: string; readonly manifest: Manifest; readonly id: BlobId },
-    options: KeepOptions,
-  ): Promise<BlobStat> {
+  /** An upload has ended in a blob. Those of the same bytes end one after the other. */
+  #keep(ended: EndedUpload, options: KeepOptions): Promise<BlobStat> {
+    const kept = (this.#keeping.get(ended.id) ?? Promise.resolve()).then(() => this.#keepNow(ended, options));
+    const turn = kept.then(
+      () => undefined,
+      () => undefined, // who asked is told
+    );
+    this.#keeping.set(ended.id, turn);
+    void turn.then(() => {
+      if (this.#keeping.get(ended.id) === turn) this.#keeping.delete(ended.id);
+    });
+    return kept;
+  }
+
+  async #keepNow({ name, manifest, id }: EndedUpload, options: KeepOptions): Promise<BlobStat> {
     const known = this.#entries.get(id);
     if (known?.state.chunks.isFull === true) {
       await this.#disk.remove(name);
@@ -344,21 +374,26 @@ export class BlobStore {
     return entry.stat();
   }
 
-  async #change(entry: BlobEntry, { isPinned, name, jobId }: KeepOptions): Promise<void> {
+  async #change(entry: BlobEntry, { isPinned, name, jobId, keptForMs }: KeepOptions): Promise<void> {
     const { state } = entry;
     const isKnown = jobId === undefined || state.references.some((reference) => reference.jobId === jobId);
     entry.update({
       usedAtMs: this.#clock.wallMs(),
       isPinned: state.isPinned || isPinned === true,
       name: state.name ?? name?.slice(0, BLOB_NAME_LIMIT) ?? null,
-      ...(!isKnown && { references: this.#referencesWith(state.references, jobId) }),
+      ...(!isKnown && { references: this.#referencesWith(state.references, { jobId, keptForMs }) }),
     });
     await entry.save();
   }
 
   /** The newest stay, where there are more than are kept. */
-  #referencesWith(references: readonly BlobReference[], jobId: string): readonly BlobReference[] {
-    return [...references, { jobId, sinceMs: this.#clock.wallMs() }].slice(-REFERENCES_LIMIT);
+  #referencesWith(
+    references: readonly BlobReference[],
+    { jobId, keptForMs }: { readonly jobId: string; readonly keptForMs: number | undefined },
+  ): readonly BlobReference[] {
+    const sinceMs = this.#clock.wallMs();
+    const untilMs = keptForMs === undefined ? null : sinceMs + keptForMs;
+    return [...references, { jobId, sinceMs, untilMs }].slice(-REFERENCES_LIMIT);
   }
 
   #newState(
@@ -366,7 +401,7 @@ export class BlobStore {
     { origin, chunks, options }: Pick<BlobState, 'origin' | 'chunks'> & { readonly options: KeepOptions },
   ): BlobState {
     const nowMs = this.#clock.wallMs();
-    const { isPinned = false, name, jobId } = options;
+    const { isPinned = false, name, jobId, keptForMs } = options;
     return {
       sizeBytes,
       addedAtMs: nowMs,
@@ -374,7 +409,7 @@ export class BlobStore {
       isPinned,
       origin,
       name: name?.slice(0, BLOB_NAME_LIMIT) ?? null,
-      references: jobId === undefined ? [] : this.#referencesWith([], jobId),
+      references: jobId === undefined ? [] : this.#referencesWith([], { jobId, keptForMs }),
       chunks,
     };
   }

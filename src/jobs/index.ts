@@ -26,6 +26,12 @@ export type {
   StopReason,
 } from './execution/executor.ts';
 export { followOutput } from './execution/output-follower.ts';
+export {
+  cutStreams,
+  type OutputKeeper,
+  RECORDED_BYTES,
+  type WholeOutput,
+} from './execution/output-keeper.ts';
 export { serveOutput } from './execution/output-server.ts';
 export { OutputStore } from './execution/output-store.ts';
 export { endInherited, ShellExecutor } from './execution/shell-executor.ts';

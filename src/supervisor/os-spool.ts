@@ -31,6 +31,8 @@ export interface ArchiveLimits {
   readonly attemptsLimit?: number;
   /** Kept of all attempts together. Unit: bytes. @default 2 GiB */
   readonly bytesLimit?: number;
+  /** Since it was last written. Unit: ms. @default 7 days */
+  readonly ageLimitMs?: number;
 }
 
 /**
@@ -44,7 +46,12 @@ export class OsSpool implements Spool, OutputArchive {
 
   constructor(directory: string, limits: ArchiveLimits = {}) {
     this.#directory = directory;
-    this.#limits = { attemptsLimit: 10_000, bytesLimit: 2 * 1024 ** 3, ...limits };
+    this.#limits = {
+      attemptsLimit: 10_000,
+      bytesLimit: 2 * 1024 ** 3,
+      ageLimitMs: 7 * 86_400_000,
+      ...limits,
+    };
     mkdirSync(directory, { recursive: true, mode: OWNER_ONLY_DIRECTORY });
   }
 
@@ -70,12 +77,13 @@ export class OsSpool implements Spool, OutputArchive {
     const names = (await readdir(this.#directory)).filter((name) => name.endsWith('.out'));
     const files = await Promise.all(names.map((name) => this.#sizeOf(name)));
     files.sort((a, b) => b.changedMs - a.changedMs);
+    const firstKeptMs = Date.now() - this.#limits.ageLimitMs;
     let [count, bytes, removedCount] = [0, 0, 0];
     for (const file of files) {
       count += 1;
       bytes += file.bytes;
       const isWithin = count <= this.#limits.attemptsLimit && bytes <= this.#limits.bytesLimit;
-      if (isWithin || liveNames.has(file.name)) continue;
+      if ((isWithin && file.changedMs > firstKeptMs) || liveNames.has(file.name)) continue;
       this.#indexes.delete(file.name);
       for (const end of ['.out', '.idx'])
         await unlink(join(this.#directory, file.name) + end).catch(ignoreMissing);

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { execPath } from 'node:process';
 import { fileURLToPath } from 'node:url';
-import type { Clock, Logger } from '../base/index.ts';
+import { type Clock, every, type Logger } from '../base/index.ts';
 import { PROTOCOL } from './frames.ts';
 import { unfinishedIn } from './os-attempt-journal.ts';
 import { OsBootClock, readBootId } from './os-boot-clock.ts';
@@ -29,6 +29,8 @@ export interface OsSupervisorComponents {
 
 export interface OsSupervisorOptions {
   readonly dataDirectory: string;
+  /** How long kept output may stay after it was last written, where its limits leave it. Unit: ms. @default 7 days */
+  readonly outputRetentionMs?: number;
   /** The command that a supervisor is; the directory and its id follow. @default this Node with the source beside this file */
   readonly command?: readonly [string, ...string[]];
 }
@@ -43,6 +45,8 @@ const OWN_COMMAND: readonly [string, ...string[]] = [
 const READY_WITHIN_MS = 15_000;
 /** Kept output is brought within its limits after so many attempts. */
 const PRUNE_EVERY = 256;
+/** And so often. Unit: ms. */
+const PRUNE_EVERY_MS = 10 * 60_000;
 const OWNER_ONLY_FILE = 0o600;
 
 /**
@@ -62,11 +66,18 @@ export class OsSupervisor implements Supervisor {
   #opening: Promise<SupervisorLink> | undefined;
   #startCount = 0;
   #pruning: Promise<void> = Promise.resolve();
+  #pruner: Disposable | undefined;
 
-  constructor(components: OsSupervisorComponents, { dataDirectory, command }: OsSupervisorOptions) {
+  constructor(
+    components: OsSupervisorComponents,
+    { dataDirectory, command, outputRetentionMs }: OsSupervisorOptions,
+  ) {
     this.#components = components;
     this.#files = new SupervisorFiles(dataDirectory);
-    this.#spool = new OsSpool(this.#files.outputs);
+    this.#spool = new OsSpool(
+      this.#files.outputs,
+      outputRetentionMs === undefined ? {} : { ageLimitMs: outputRetentionMs },
+    );
     this.archive = this.#spool;
     this.#command = command ?? OWN_COMMAND;
   }
@@ -82,6 +93,7 @@ export class OsSupervisor implements Supervisor {
     const ids = this.#files.ids().filter((id) => !this.#links.has(id));
     const parts = await Promise.all(ids.map((id) => this.#inheritFrom(id)));
     this.#prune();
+    this.#pruner ??= every(this.#components.clock, PRUNE_EVERY_MS, () => this.#prune());
     return {
       adopted: parts.flatMap(({ adopted }) => adopted),
       interrupted: parts.flatMap(({ interrupted }) => interrupted),
@@ -89,6 +101,7 @@ export class OsSupervisor implements Supervisor {
   }
 
   async close({ leaveRunning }: { readonly leaveRunning: boolean }): Promise<void> {
+    this.#pruner?.[Symbol.dispose]();
     if (this.#opening !== undefined) await this.#opening.catch(() => undefined); // who asked for it was told
     for (const link of this.#links.values()) {
       if (!leaveRunning && !link.isClosed) link.send({ type: 'retire', graceMs: 0 });

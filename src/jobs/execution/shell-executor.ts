@@ -22,12 +22,13 @@ import {
   stoppedResult,
   stopReasonOf,
 } from './executor.ts';
+import { cutStreams, type OutputKeeper, type WholeOutput } from './output-keeper.ts';
 import { outputKeyOf } from './output-store.ts';
 import { shellEnvironment } from './shell-environment.ts';
 import { parseShellPayload, type ShellPayload } from './shell-payload.ts';
 
 /** The result of a shell job, kept on failure, timeout and cancel too. */
-export interface ShellResult extends OutputFacts {
+export interface ShellResult extends OutputFacts, WholeOutput {
   readonly exitCode: number | null;
   readonly signal: string | null;
   readonly durationMs: number;
@@ -40,6 +41,8 @@ interface ShellComponents {
   readonly clock: Clock;
   /** The agent's own environment, of which an allow-list is passed on. */
   readonly agentEnv: Readonly<Record<string, string | undefined>>;
+  /** Where output goes that a record has no room for. @default only the record's head and tail are kept */
+  readonly outputs?: OutputKeeper;
 }
 
 /** What shells answer when a program was found and may not be run, or was not found. */
@@ -119,13 +122,27 @@ export class ShellExecutor implements Executor {
     attempt.signal.addEventListener('abort', onAbort, { once: true });
     if (attempt.signal.aborted) onAbort();
     try {
-      return verdict(payload, await process.ended, attempt.signal);
+      const end = await process.ended;
+      const isCut = end.output.truncated && end.endedBy !== 'hold';
+      const whole = isCut ? await this.#keepWhole(attempt, end, process) : undefined;
+      return verdict(payload, { ...end, whole }, attempt.signal);
     } catch (error) {
       if (error instanceof SupervisorGone) throw new AttemptGone(error.message);
       throw error;
     } finally {
       attempt.signal.removeEventListener('abort', onAbort);
     }
+  }
+
+  /** O5 @returns undefined where there is nothing to keep, or nobody who asks for it. */
+  async #keepWhole(
+    attempt: AttemptContext,
+    { output }: SupervisedEnd,
+    process: SupervisedProcess,
+  ): Promise<WholeOutput | undefined> {
+    const streams = cutStreams(output);
+    if (streams.length === 0 || stopReasonOf(attempt.signal) === 'lost') return undefined;
+    return this.#components.outputs?.keep(attempt, process, streams);
   }
 }
 
@@ -145,13 +162,21 @@ function graceMs(payload: ShellPayload, signal: AbortSignal): number {
 /** @throws AttemptGone when its supervisor has ended it, since nobody held it any more. */
 function verdict(
   { command }: ShellPayload,
-  { exit: { exitCode, signal, spawnError }, endedBy, output, durationMs, survivors }: SupervisedEnd,
+  {
+    exit: { exitCode, signal, spawnError },
+    endedBy,
+    output,
+    whole,
+    durationMs,
+    survivors,
+  }: SupervisedEnd & { readonly whole: WholeOutput | undefined },
   asked: AbortSignal,
 ): ExecutionResult {
   const result: ShellResult = {
     exitCode,
     signal,
     ...output,
+    ...whole,
     durationMs,
     ...(survivors.length > 0 && { survivors }),
   };

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { AspenError, type PeerId } from '../../../../src/base/index.ts';
 import { OsClock } from '../../../../src/base/os-clock.ts';
 import type { OutputSource, StopReason } from '../../../../src/jobs/execution/executor.ts';
+import type { OutputKeeper } from '../../../../src/jobs/execution/output-keeper.ts';
 import { ShellExecutor, type ShellResult } from '../../../../src/jobs/execution/shell-executor.ts';
 import { parseShellPayload } from '../../../../src/jobs/execution/shell-payload.ts';
 import { MemorySupervisor } from '../../../../src/supervisor/index.ts';
@@ -10,7 +11,15 @@ import { OsRunner } from '../../../../src/supervisor/os-runner.ts';
 const agentEnv = { PATH: process.env['PATH'], LC_ALL: 'C', SECRET: 'of the agent' };
 const clock = new OsClock();
 const supervisor = new MemorySupervisor({ runner: new OsRunner(), clock }).open(clock);
-const executor = new ShellExecutor({ supervisor, clock, agentEnv });
+/** What was to be kept whole: streams, and how many bytes could be read. */
+const asked: [readonly string[], number][] = [];
+const outputs: OutputKeeper = {
+  keep: async (_, source, streams) => {
+    asked.push([streams, (await source.readOutput(0, 10_000_000)).nextOffset]);
+    return { stdoutBlob: 'blob' };
+  },
+};
+const executor = new ShellExecutor({ supervisor, clock, agentEnv, outputs });
 
 let count = 0;
 
@@ -132,6 +141,16 @@ describe('shell executor', () => {
       result.stdout.replace(/\n\.\.\. \d+ bytes left out \.\.\.\n/, '').slice(0, -8),
     );
     assert.ok(Math.abs(1_000_000 - leftOut - kept) < 40);
+  });
+
+  it('names the blob that has all of a long output, also of a command that fails (O5)', async () => {
+    asked.length = 0;
+    const { outcome, result } = await execute(sh('head -c 200000 /dev/zero; echo no >&2; exit 1'));
+    assert.equal(outcome.ok, false);
+    assert.equal(result.stdoutBlob, 'blob');
+    assert.deepEqual(asked, [[['stdout'], 200_003]]);
+    assert.equal('stdoutBlob' in (await execute(sh('head -c 100000 /dev/zero'))).result, false);
+    assert.equal(asked.length, 1);
   });
 
   it('counts what goes beyond the limit, and drops it', async () => {
