@@ -23,18 +23,27 @@ export class Tasks {
   }
 
   run(task: (signal: AbortSignal) => Promise<void>): void {
-    const running = (async () => {
-      try {
-        await task(this.#abort.signal);
-      } catch (error) {
+    const running: Promise<void> = begun(task, this.#abort.signal).then(
+      () => void this.#running.delete(running),
+      (error: unknown) => {
+        this.#running.delete(running);
         if (!this.#abort.signal.aborted) this.#onFailure(error);
-      }
-    })().finally(() => this.#running.delete(running));
+      },
+    );
     this.#running.add(running);
   }
 
   async stop(reason: unknown = new Error('stopped')): Promise<void> {
     this.#abort.abort(reason);
     while (this.#running.size > 0) await Promise.all(this.#running);
+  }
+}
+
+/** A task that throws before it waits fails like one that rejects. */
+function begun(task: (signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void> {
+  try {
+    return task(signal);
+  } catch (error) {
+    return Promise.reject(error);
   }
 }

@@ -1,4 +1,5 @@
 import { AspenError, type Clock, type Timer } from '../base/index.ts';
+import { ByAttempt } from './by-attempt.ts';
 import {
   type AttemptProgress,
   type ExecutionError,
@@ -115,7 +116,10 @@ export class AttachedWorker implements AttachedPool {
   readonly #components: AttachedWorkerComponents;
   readonly #options: AttachedWorkerOptions;
   readonly #types: ReadonlySet<string>;
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new ByAttempt<Entry>(
+    ({ context }) => context.jobId,
+    ({ context }) => context.attempt,
+  );
   #stuckCount = 0;
   #isDraining = false;
   #isClosed = false;
@@ -169,7 +173,7 @@ export class AttachedWorker implements AttachedPool {
     if (this.#isClosed) return Promise.reject(goneError());
     return new Promise((resolve, reject) => {
       const entry: Entry = { context, resolve, reject, state: 'running', timer: undefined };
-      this.#entries.set(nameOf(context), entry);
+      this.#entries.set(entry);
       this.#components.link.execute(this.#requestOf(context), (answer) => this.#answered(entry, answer));
       context.stop.onStop(() => this.#stop(entry));
     });
@@ -177,10 +181,9 @@ export class AttachedWorker implements AttachedPool {
 
   /** A5. What it was told to stop and did not answer in time was agreed without it: nothing of its own was accepted. */
   settled({ jobId, attempt, fencingToken }: AttemptRef, { isAccepted, reason, state }: Settled): void {
-    const name = nameOf({ jobId, attempt });
-    const entry = this.#entries.get(name);
+    const entry = this.#entries.find(jobId, attempt);
     if (entry?.context.fencingToken !== fencingToken) return;
-    this.#entries.delete(name);
+    this.#entries.delete(jobId, attempt);
     if (this.#isClosed) return;
     const isHeard = entry.state !== 'given up';
     const told = { workerId: this.id, jobId, attempt, accepted: isAccepted && isHeard, state };
@@ -190,13 +193,13 @@ export class AttachedWorker implements AttachedPool {
   }
 
   /** Whether it was asked to run that attempt and has not answered; whatever it says of any other is not heard. */
-  isRunning(name: WorkerAttemptName): boolean {
-    return this.#entries.get(nameOf(name))?.state === 'running';
+  isRunning({ jobId, attempt }: WorkerAttemptName): boolean {
+    return this.#entries.find(jobId, attempt)?.state === 'running';
   }
 
   /** A6 */
   beat({ jobId, attempt, fencingToken }: AttemptRef): boolean {
-    const entry = this.#entries.get(nameOf({ jobId, attempt }));
+    const entry = this.#entries.find(jobId, attempt);
     if (entry?.state !== 'running' || entry.context.fencingToken !== fencingToken) return false;
     entry.context.beat?.();
     return entry.context.stop.stopReason === null;
@@ -261,7 +264,7 @@ export class AttachedWorker implements AttachedPool {
 
   /** Whatever a worker says of an attempt passes here. */
   #held(name: WorkerAttemptName): Entry {
-    const entry = this.#entries.get(nameOf(name));
+    const entry = this.#entries.find(name.jobId, name.attempt);
     if (entry?.state === 'running') return entry;
     throw new AspenError('FENCED', `this worker does not run attempt ${name.attempt} of ${name.jobId}`);
   }
@@ -309,10 +312,6 @@ export class AttachedWorker implements AttachedPool {
     this.slots.resize(this.#options.concurrency - this.#stuckCount);
     this.#components.onChange(this);
   }
-}
-
-function nameOf({ jobId, attempt }: WorkerAttemptName): string {
-  return `${jobId}/${attempt}`;
 }
 
 function goneError(): AttemptGone {

@@ -1,42 +1,48 @@
+import { ByAttempt } from './by-attempt.ts';
 import type { LocalAttempt } from './local-attempt.ts';
+import type { AttemptRef } from './settle.ts';
 
-/** Ended attempts that are remembered at least; at most twice as many are. */
+/** Jobs whose last ended attempt is remembered at least; of at most twice as many it is. */
 const REMEMBERED = 10_000;
 
 /**
- * The attempts of this node by name: those that are held, and the names of those that are over, so that an assignment that comes twice or late
- * begins nothing (X1). The oldest names are forgotten a generation at a time.
+ * The attempts of this node: those that are held, and which are over, so that an assignment that comes twice or late begins nothing (X1).
+ * Tokens of one job only grow (J5), so the greatest that has ended stands for all before it. The oldest are forgotten a generation at a time.
  */
 export class AttemptBook {
-  readonly #held = new Map<string, LocalAttempt>();
-  #over = new Set<string>();
-  #longOver = new Set<string>();
+  readonly #held = new ByAttempt<LocalAttempt>(
+    ({ ref }) => ref.jobId,
+    ({ ref }) => ref.fencingToken,
+  );
+  #over = new Map<string, number>();
+  #longOver = new Map<string, number>();
 
   get size(): number {
     return this.#held.size;
   }
 
-  find(name: string): LocalAttempt | undefined {
-    return this.#held.get(name);
+  find({ jobId, fencingToken }: AttemptRef): LocalAttempt | undefined {
+    return this.#held.find(jobId, fencingToken);
   }
 
   all(): readonly LocalAttempt[] {
-    return [...this.#held.values()];
+    return this.#held.values();
   }
 
   keep(attempt: LocalAttempt): void {
-    this.#held.set(attempt.name, attempt);
+    this.#held.set(attempt);
   }
 
-  end(name: string): void {
-    this.#held.delete(name);
-    this.#over.add(name);
+  end({ jobId, fencingToken }: AttemptRef): void {
+    this.#held.delete(jobId, fencingToken);
+    if (fencingToken > (this.#over.get(jobId) ?? -1)) this.#over.set(jobId, fencingToken);
     if (this.#over.size < REMEMBERED) return;
     this.#longOver = this.#over;
-    this.#over = new Set();
+    this.#over = new Map();
   }
 
-  isOver(name: string): boolean {
-    return this.#over.has(name) || this.#longOver.has(name);
+  isOver({ jobId, fencingToken }: AttemptRef): boolean {
+    const last = this.#over.get(jobId) ?? this.#longOver.get(jobId);
+    return last !== undefined && fencingToken <= last;
   }
 }

@@ -45,12 +45,12 @@ export {
 } from './job-changes.ts';
 export type { JobView } from './job-view.ts';
 export { serveWaiters, WAIT_LIMIT_MS } from './job-waiters.ts';
+export type { Progress } from './local-context.ts';
 export { jobsModule } from './module.ts';
 export { isFinal, type JobState } from './record.ts';
 export { type JobSpec, type JobSpecInput, resolveJobSpec } from './spec.ts';
 export { type SubmitResult, submitBody } from './submit.ts';
 export {
-  type Progress,
   WorkerHost,
   type WorkerHostComponents,
   type WorkerHostOptions,

@@ -25,6 +25,7 @@ export class LateRows {
   #undo: (readonly [id: string, before: LateRow | undefined])[] = [];
   #isOpen = false;
   #bytes = 0;
+  #earliestExpiryMs = Number.POSITIVE_INFINITY;
 
   get size(): number {
     return this.#rows.size;
@@ -33,6 +34,11 @@ export class LateRows {
   /** About what the tables will grow by. */
   get volume(): Volume {
     return { writes: this.#rows.size * WRITES_EACH, bytes: this.#bytes };
+  }
+
+  /** Not after the first end of a retention among these rows; infinite when none ends. Unit: ms of group time. */
+  get earliestExpiryMs(): number {
+    return this.#earliestExpiryMs;
   }
 
   find(id: string): LateRow | undefined {
@@ -47,6 +53,8 @@ export class LateRows {
     this.#note(id);
     this.#rows.set(id, row);
     this.#bytes += (row.spec?.length ?? 0) + (row.row?.length ?? 0);
+    const expiresMs = row.now?.expiresGroupMs ?? null;
+    if (expiresMs !== null && expiresMs < this.#earliestExpiryMs) this.#earliestExpiryMs = expiresMs;
   }
 
   /** For a job of which the tables never knew. */
@@ -61,6 +69,7 @@ export class LateRows {
     if (this.#isOpen) this.#undo.push(...all);
     this.#rows.clear();
     this.#bytes = 0;
+    this.#earliestExpiryMs = Number.POSITIVE_INFINITY;
     return all;
   }
 

@@ -13,7 +13,6 @@ export interface GrantedHold {
 export class LocalAttempt implements AttemptHold, AttemptStop {
   readonly assignment: Assignment;
   readonly ref: AttemptRef;
-  readonly name: string;
   /** What the job is given; where that lies in a blob, the name of the blob until it is here. */
   payload: unknown;
   /** Made when somebody first asks for the signal: most attempts end without one. */
@@ -29,7 +28,6 @@ export class LocalAttempt implements AttemptHold, AttemptStop {
     const { jobId, attempt, fencingToken, rank } = assignment;
     this.assignment = assignment;
     this.ref = rank === undefined ? { jobId, attempt, fencingToken } : { jobId, attempt, fencingToken, rank };
-    this.name = nameOf(this.ref);
     this.payload = assignment.payload;
     this.#hold = hold;
   }
@@ -101,9 +99,4 @@ export class LocalAttempt implements AttemptHold, AttemptStop {
     this.#abort?.abort(reason);
     this.#onStop?.();
   }
-}
-
-/** @returns what an attempt is called on its node: unlike any other's, of any job; a node runs one member of a group at most. */
-export function nameOf({ jobId, attempt, fencingToken }: AttemptRef): string {
-  return `${jobId}/${attempt}/${fencingToken}`;
 }

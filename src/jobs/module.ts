@@ -129,7 +129,13 @@ export const jobsModule: MachineModule = {
     queues: { parse: parseWith(listQueuesSchema), run: runQueues },
     limits: { parse: () => null, run: (_body, context) => runLimits(context) },
     nextDue: { parse: () => null, run: (_body, context) => nextDueMs(context) },
-    nextExpiry: { parse: () => null, run: (_body, context) => nextExpiryMs(context) },
+    nextExpiry: {
+      parse: () => null,
+      run: (_body, context) => {
+        context.catchUp();
+        return nextExpiryMs(context);
+      },
+    },
   },
 };
 

@@ -1,10 +1,11 @@
 import { AspenError, Listeners } from '../base/index.ts';
-import type {
-  AttemptContext,
-  AttemptStop,
-  ExecutionResult,
-  Executor,
-  RecoveredAttempt,
+import {
+  type AttemptContext,
+  type AttemptStop,
+  type ExecutionResult,
+  type Executor,
+  type RecoveredAttempt,
+  stoppedResult,
 } from './execution/executor.ts';
 import type { Settled } from './outcome-teller.ts';
 import type { AttemptRef } from './settle.ts';
@@ -54,6 +55,7 @@ export class OwnPool implements Pool {
   readonly slots: Slots;
   readonly isDraining = false;
   readonly #executors: ReadonlyMap<string, Executor>;
+  readonly #executing = new Set<(result: ExecutionResult) => void>();
 
   constructor(executors: readonly Executor[], slotCount: number) {
     this.#executors = new Map(executors.map((executor) => [executor.type, executor]));
@@ -71,7 +73,30 @@ export class OwnPool implements Pool {
   execute(attempt: PooledContext): Promise<ExecutionResult> {
     const executor = this.#executors.get(attempt.type);
     if (executor === undefined) throw new AspenError('NOT_FOUND', `no executor of type ${attempt.type}`);
-    return executor.execute(attempt);
+    return this.unlessAbandoned(executor.execute(attempt));
+  }
+
+  /** An executor that never ends must not keep the agent from ending. */
+  unlessAbandoned(executing: Promise<ExecutionResult>): Promise<ExecutionResult> {
+    return new Promise((resolve, reject) => {
+      this.#executing.add(resolve);
+      const end = () => this.#executing.delete(resolve);
+      executing.then(
+        (result) => {
+          end();
+          resolve(result);
+        },
+        (error: unknown) => {
+          end();
+          reject(error);
+        },
+      );
+    });
+  }
+
+  /** Ends the wait for each executor at work. */
+  abandon(): void {
+    for (const resolve of this.#executing) resolve(stoppedResult('shutdown', null));
   }
 
   settled(ref: AttemptRef): void {

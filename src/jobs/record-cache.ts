@@ -1,8 +1,8 @@
 import type { JobRecord } from './record.ts';
 
 /** A generation is full with as many records or bytes; at most two are kept. */
-const GENERATION_RECORDS = 10_000;
-const GENERATION_BYTES = 16 * 2 ** 20;
+const GENERATION_RECORDS = 50_000;
+const GENERATION_BYTES = 32 * 2 ** 20;
 
 /**
  * Records that were written of late, decoded. What is not here is read from its tables, so anything may be forgotten at any time: the

@@ -45,6 +45,9 @@ export function withSigns<C extends AttemptContext>(context: C, watch: SilenceWa
   const { output } = context;
   return {
     ...context,
+    get signal() {
+      return context.signal;
+    },
     output: {
       write: (stream, bytes) => {
         watch.beat();

@@ -89,9 +89,15 @@ export function nextDueMs(context: QueryContext): number | null {
   return first === undefined ? null : keyNumber(first);
 }
 
-/** @returns group time at which the next final record is to be removed; null when none is. */
+/**
+ * Asked several times a second, so nothing is written for it: a row that is written behind, and one that was removed since, may make the time
+ * earlier than it is.
+ * @returns group time at which the next final record is to be removed; null when none is.
+ */
 export function nextExpiryMs(context: QueryContext): number | null {
   if (hasExcess(context)) return context.groupMs;
-  for (const [key] of rowsOf<string>(context, 'expiring').range({ limit: 1 })) return keyNumber(key);
-  return null;
+  let nextMs = context.derived<LiveIndex>().late.earliestExpiryMs;
+  for (const [key] of context.table<string>('expiring').range({ limit: 1 }))
+    nextMs = Math.min(nextMs, keyNumber(key));
+  return Number.isFinite(nextMs) ? nextMs : null;
 }

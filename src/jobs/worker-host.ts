@@ -18,17 +18,17 @@ import { type BlobPayload, isBlobPayload, type PayloadSource } from './blob-payl
 import {
   type ExecutionResult,
   type Executor,
-  type OutputSink,
   type RecoveredAttempt,
   type StopReason,
   stoppedResult,
 } from './execution/executor.ts';
 import type { OutputStore } from './execution/output-store.ts';
 import { HOLD_MARGIN_MS } from './holds.ts';
-import { LocalAttempt, nameOf } from './local-attempt.ts';
+import { LocalAttempt } from './local-attempt.ts';
+import { LocalContext, type Progress } from './local-context.ts';
 import { AttemptGone, failedResult, handedOver, lost, type Outcome, outcomeOf } from './outcome.ts';
 import { notAccepted, OutcomeTeller, type Settled } from './outcome-teller.ts';
-import { OwnPool, type Pool, type PooledContext, Pools } from './pools.ts';
+import { OwnPool, type Pool, Pools } from './pools.ts';
 import { isPlainAssignMessage, quickly } from './quick-checks.ts';
 import type { AttemptRef } from './settle.ts';
 import { SilenceWatch, withSigns } from './silence-watch.ts';
@@ -42,12 +42,6 @@ import {
   ordersSchema,
   type WorkerReport,
 } from './wire.ts';
-
-export interface Progress {
-  readonly percent: number | null;
-  readonly message: string | null;
-  readonly counters: Readonly<Record<string, number>>;
-}
 
 export interface WorkerHostComponents {
   readonly self: PeerId;
@@ -109,8 +103,6 @@ export class WorkerHost implements Startable {
   readonly #pools: Pools;
   readonly #attempts = new AttemptBook();
   readonly #tasks: Tasks;
-  /** Ends the wait for each executor at work. */
-  readonly #executing = new Set<(result: ExecutionResult) => void>();
   readonly #outcomes: OutcomeTeller;
   #wallAheadMs: number;
   #isDraining = false;
@@ -196,7 +188,7 @@ export class WorkerHost implements Startable {
       await this.#until(() => this.#pools.all().every(({ slots }) => slots.takenCount === 0), END_MOST_MS);
     await this.#until(() => toEnd().length === 0, HAND_OVER_MS);
     this.#outcomes.stop();
-    for (const abandon of this.#executing) abandon(stoppedResult('shutdown', null));
+    this.#pools.own.abandon();
     for (const part of this.#parts) part[Symbol.dispose]();
     for (const worker of this.#pools.attached()) worker.disconnect();
     await this.#tasks.stop();
@@ -223,8 +215,7 @@ export class WorkerHost implements Startable {
       this.#components.log.warn({ issues: orders.error.issues.slice(0, 3) }, 'malformed orders');
       return;
     }
-    for (const { holdMs, ...ref } of orders.data.holds)
-      this.#attempts.find(nameOf(ref))?.hold({ sentAtMs, holdMs });
+    for (const { holdMs, ...ref } of orders.data.holds) this.#attempts.find(ref)?.hold({ sentAtMs, holdMs });
     for (const order of orders.data.abort) this.#abort(order);
     for (const assignment of orders.data.assign) this.#accept(assignment, sentAtMs);
   }
@@ -246,10 +237,9 @@ export class WorkerHost implements Startable {
 
   /** What is not held is not begun either when its assignment comes late; that is the proof a cancelled job waits for. */
   #abort({ reason, ...ref }: AbortOrder): void {
-    const name = nameOf(ref);
-    const attempt = this.#attempts.find(name);
+    const attempt = this.#attempts.find(ref);
     if (attempt === undefined) {
-      this.#attempts.end(name);
+      this.#attempts.end(ref);
       if (reason === 'cancelled') this.#disown(ref);
     } else if (reason === 'lost') attempt.fence();
     else attempt.stop(reason);
@@ -273,8 +263,8 @@ export class WorkerHost implements Startable {
     const { session, log } = this.#components;
     if (assignment.sessionId !== session.sessionId) return;
     const attempt = new LocalAttempt(assignment, { sentAtMs, holdMs: assignment.holdMs });
-    if (this.#attempts.find(attempt.name) !== undefined) return;
-    const hasEnded = this.#attempts.isOver(attempt.name);
+    if (this.#attempts.find(attempt.ref) !== undefined) return;
+    const hasEnded = this.#attempts.isOver(attempt.ref);
     if (!hasEnded) log.debug({ ...attempt.ref, type: assignment.type }, 'attempt begins');
     this.#attempts.keep(attempt);
     this.#tasks.run(() => this.#live(attempt, { hasEnded }));
@@ -314,7 +304,7 @@ export class WorkerHost implements Startable {
       const isTold = settled.state !== null || outcome === null || !this.#outcomes.signal.aborted;
       if (isTold || pool !== this.#pools.own) pool?.settled(attempt.ref, settled);
     } finally {
-      this.#attempts.end(attempt.name);
+      this.#attempts.end(attempt.ref);
     }
   }
 
@@ -363,16 +353,19 @@ export class WorkerHost implements Startable {
 
   /** It runs already, so there is nothing to be refused. */
   async #resume(attempt: LocalAttempt, recovered: RecoveredAttempt): Promise<Outcome | null> {
-    const { slots } = this.#pools.own;
-    slots.takeAnyway();
+    const { own } = this.#pools;
+    own.slots.takeAnyway();
     try {
       if (isBlobPayload(attempt.payload)) {
         const failed = await this.#bringPayload(attempt, attempt.payload);
         if (failed !== undefined) return outcomeOf(attempt, failed); // its supervisor ends it with its hold
       }
-      return await this.#execute({ execute: (context) => recovered.resume(context) }, attempt);
+      return await this.#execute(
+        { execute: (context) => own.unlessAbandoned(recovered.resume(context)) },
+        attempt,
+      );
     } finally {
-      slots.give();
+      own.slots.give();
     }
   }
 
@@ -386,8 +379,8 @@ export class WorkerHost implements Startable {
         : new SilenceWatch(clock, heartbeatTimeoutMs, () => attempt.stop('heartbeat'));
     const timer = timeoutMs === null ? undefined : clock.setTimer(timeoutMs, () => attempt.stop('timeout'));
     try {
-      const executing = pool.execute(withSigns(this.#contextOf(attempt, output), watch));
-      return outcomeOf(attempt, await this.#unlessAbandoned(executing));
+      const executing = pool.execute(withSigns(new LocalContext(attempt, output, this.#components), watch));
+      return outcomeOf(attempt, await executing);
     } catch (error) {
       if (error instanceof AttemptGone && !attempt.isFenced) return lost(error.message);
       if (attempt.stopReason !== null) return outcomeOf(attempt, stoppedResult(attempt.stopReason, null));
@@ -398,60 +391,6 @@ export class WorkerHost implements Startable {
       watch?.[Symbol.dispose]();
       output.end();
     }
-  }
-
-  #contextOf(attempt: LocalAttempt, output: OutputSink): PooledContext {
-    const { self, onProgress } = this.#components;
-    const {
-      jobId,
-      attempt: number,
-      fencingToken,
-      type,
-      traceparent,
-      timeoutMs,
-      heartbeatTimeoutMs,
-      rank,
-      peers,
-    } = attempt.assignment;
-    return {
-      jobId,
-      attempt: number,
-      fencingToken,
-      node: self,
-      type,
-      payload: attempt.payload,
-      traceparent,
-      timeoutMs,
-      heartbeatTimeoutMs,
-      ...(rank !== undefined && peers !== undefined && { group: { rank, size: peers.length, peers } }),
-      get signal() {
-        return attempt.signal;
-      },
-      stop: attempt,
-      assignment: attempt.assignment,
-      hold: attempt,
-      output,
-      progress: ({ percent = null, message = null, counters = {} }) => {
-        if (rank === undefined || rank === 0) onProgress(jobId, fencingToken, { percent, message, counters });
-      },
-    };
-  }
-
-  /** An executor that never ends must not keep the agent from ending. */
-  #unlessAbandoned(executing: Promise<ExecutionResult>): Promise<ExecutionResult> {
-    return new Promise((resolve, reject) => {
-      this.#executing.add(resolve);
-      executing.then(
-        (result) => {
-          this.#executing.delete(resolve);
-          resolve(result);
-        },
-        (error: unknown) => {
-          this.#executing.delete(resolve);
-          reject(error);
-        },
-      );
-    });
   }
 
   /** X2 */

@@ -1,5 +1,6 @@
 import { type Clock, Listeners } from '../../base/index.ts';
 import type { OutputArchive, OutputStream } from '../../supervisor/index.ts';
+import { ByAttempt } from '../by-attempt.ts';
 import type { OutputSink, OutputSource } from './executor.ts';
 
 /**
@@ -74,36 +75,38 @@ const JOINED_CHUNK_BYTES = 4 * 1024;
 export class OutputStore {
   readonly #options: Required<Omit<OutputStoreOptions, 'clock' | 'archive'>>;
   readonly #archive: OutputArchive | undefined;
-  readonly #clock: Clock | undefined;
-  readonly #attempts = new Map<string, AttemptRing>();
-  /** Names of ended attempts, the first to end first. */
-  readonly #ended = new Map<string, AttemptRing>();
+  readonly #ringParts: RingParts;
+  readonly #attempts = new ByAttempt<AttemptRing>(
+    ({ name }) => name.jobId,
+    ({ name }) => name.attempt,
+  );
+  /** Those that have ended, the first to end first. */
+  readonly #ended = new Set<AttemptRing>();
   #endedBytes = 0;
 
   constructor(options: OutputStoreOptions = {}) {
     const { clock, archive, ...limits } = options;
     this.#archive = archive;
     this.#options = { ...DEFAULTS, ...limits };
-    this.#clock = clock;
+    this.#ringParts = {
+      limitBytes: this.#options.attemptLimitBytes,
+      clock,
+      onEnd: (ring) => this.#onEnd(ring),
+    };
   }
 
   /** Opening an attempt again begins it anew. */
   open(jobId: string, attempt: number): AttemptOutput {
-    const name = nameOf({ jobId, attempt });
-    this.#forget(name);
-    const ring = new AttemptRing(this.#options.attemptLimitBytes, this.#clock);
-    this.#attempts.set(name, ring);
-    return {
-      write: (stream, bytes) => ring.write(stream, bytes),
-      whenRoom: () => ring.whenRoom(),
-      attach: (source) => ring.attach(source),
-      end: () => this.#end(name, ring),
-    };
+    const before = this.#attempts.find(jobId, attempt);
+    if (before !== undefined) this.#forget(before);
+    const ring = new AttemptRing({ jobId, attempt }, this.#ringParts);
+    this.#attempts.set(ring);
+    return ring;
   }
 
   /** @returns null when this node does not have the attempt's output, or no longer. */
   read(request: OutputRead): OutputPage | null {
-    return this.#attempts.get(nameOf(request))?.read(request.fromOffset, request.bytesLimit) ?? null;
+    return this.#find(request)?.read(request.fromOffset, request.bytesLimit) ?? null;
   }
 
   /** Like `read`, but waits up to `waitMs` until there is something to read. @throws the signal's reason when it aborts. */
@@ -113,7 +116,7 @@ export class OutputStore {
     signal?: AbortSignal,
   ): Promise<OutputPage | null> {
     signal?.throwIfAborted();
-    const ring = this.#attempts.get(nameOf(request));
+    const ring = this.#find(request);
     if (ring === undefined) return this.#readArchive(request);
     const isReady = () => ring.isEnded || ring.nextOffset > request.fromOffset;
     if (!isReady() && request.waitMs > 0) await ring.changed(request.waitMs, clock, signal);
@@ -141,49 +144,55 @@ export class OutputStore {
     return { chunks, nextOffset, isEnded: nextOffset - fromOffset < bytesLimit, firstOffset: 0 };
   }
 
-  #end(name: string, ring: AttemptRing): void {
-    if (ring.isEnded) return;
-    ring.end();
-    if (this.#attempts.get(name) !== ring) return;
-    this.#ended.set(name, ring);
+  #find({ jobId, attempt }: AttemptName): AttemptRing | undefined {
+    return this.#attempts.find(jobId, attempt);
+  }
+
+  #onEnd(ring: AttemptRing): void {
+    if (this.#find(ring.name) !== ring) return;
+    this.#ended.add(ring);
     this.#endedBytes += ring.keptBytes;
     this.#dropOldEnded();
   }
 
   /** O2. */
   #dropOldEnded(): void {
-    for (const name of this.#ended.keys()) {
+    for (const ring of this.#ended) {
       if (this.#ended.size <= this.#options.endedLimit && this.#endedBytes <= this.#options.endedLimitBytes)
         return;
-      this.#forget(name);
+      this.#forget(ring);
     }
   }
 
-  #forget(name: string): void {
-    const ring = this.#attempts.get(name);
-    if (ring === undefined) return;
-    this.#attempts.delete(name);
-    if (this.#ended.delete(name)) this.#endedBytes -= ring.keptBytes;
+  #forget(ring: AttemptRing): void {
+    this.#attempts.delete(ring.name.jobId, ring.name.attempt);
+    if (this.#ended.delete(ring)) this.#endedBytes -= ring.keptBytes;
     else ring.end();
   }
 }
 
-const nameOf = ({ jobId, attempt }: AttemptName) => `${jobId}/${attempt}`;
-
 /** @returns what the output of an attempt is kept under where it is kept over restarts. */
-export function outputKeyOf(name: AttemptName): string {
-  return nameOf(name);
+export function outputKeyOf({ jobId, attempt }: AttemptName): string {
+  return `${jobId}/${attempt}`;
 }
 
-class AttemptRing {
-  readonly #limitBytes: number;
-  readonly #clock: Clock | undefined;
+interface RingParts {
+  readonly limitBytes: number;
+  readonly clock: Clock | undefined;
+  readonly onEnd: (ring: AttemptRing) => void;
+}
+
+/** There is one for each attempt, and most stay empty. */
+class AttemptRing implements AttemptOutput {
+  readonly name: AttemptName;
+  readonly #parts: RingParts;
   readonly #startedMs: number;
   /** When a follower last read on; null before the first. */
   #followedMs: number | null = null;
   #followedTo = 0;
-  readonly #reads = new Listeners<void>();
-  readonly #changes = new Listeners<void>();
+  /** Made when somebody first listens. */
+  #reads: Listeners<void> | undefined;
+  #changes: Listeners<void> | undefined;
   #chunks: OutputChunk[] = [];
   isEnded = false;
   /** Who has the output instead of this ring. */
@@ -191,10 +200,10 @@ class AttemptRing {
   #nextOffset = 0;
   firstOffset = 0;
 
-  constructor(limitBytes: number, clock: Clock | undefined) {
-    this.#limitBytes = limitBytes;
-    this.#clock = clock;
-    this.#startedMs = clock?.monotonicMs() ?? 0;
+  constructor(name: AttemptName, parts: RingParts) {
+    this.name = name;
+    this.#parts = parts;
+    this.#startedMs = parts.clock?.monotonicMs() ?? 0;
   }
 
   get nextOffset(): number {
@@ -207,8 +216,8 @@ class AttemptRing {
 
   attach(source: OutputSource): void {
     this.source = source;
-    source.onOutput(() => this.#changes.emit());
-    this.#changes.emit();
+    source.onOutput(() => this.#changes?.emit());
+    this.#changes?.emit();
   }
 
   write(stream: OutputStream, bytes: Uint8Array): void {
@@ -224,12 +233,14 @@ class AttemptRing {
     }
     this.#nextOffset += bytes.length;
     this.#dropOldest();
-    this.#changes.emit();
+    this.#changes?.emit();
   }
 
   end(): void {
+    if (this.isEnded) return;
     this.isEnded = true;
-    this.#changes.emit();
+    this.#changes?.emit();
+    this.#parts.onEnd(this);
   }
 
   read(fromOffset: number, bytesLimit: number): OutputPage {
@@ -250,6 +261,7 @@ class AttemptRing {
         settle();
       };
       const onAbort = () => end(() => reject(signal?.reason));
+      this.#changes ??= new Listeners<void>();
       const subscription = this.#changes.add(() => end(resolve));
       const timer = clock.setTimer(waitMs, () => end(resolve));
       signal?.addEventListener('abort', onAbort, { once: true });
@@ -259,15 +271,17 @@ class AttemptRing {
   /** O4 */
   followed(to: number): void {
     if (to > this.#followedTo || this.#followedMs === null)
-      this.#followedMs = this.#clock?.monotonicMs() ?? 0;
+      this.#followedMs = this.#parts.clock?.monotonicMs() ?? 0;
     this.#followedTo = Math.max(this.#followedTo, to);
-    this.#reads.emit();
+    this.#reads?.emit();
   }
 
   /** O4 */
   whenRoom(): Promise<void> | undefined {
     const waitMs = this.#patienceMs();
-    return this.#clock === undefined || waitMs <= 0 ? undefined : this.#untilRoom(this.#clock, waitMs);
+    return this.#parts.clock === undefined || waitMs <= 0
+      ? undefined
+      : this.#untilRoom(this.#parts.clock, waitMs);
   }
 
   async #untilRoom(clock: Clock, waitMs: number): Promise<void> {
@@ -279,6 +293,8 @@ class AttemptRing {
           resolve();
         };
         const timer = clock.setTimer(leftMs, end);
+        this.#reads ??= new Listeners<void>();
+        this.#changes ??= new Listeners<void>();
         const parts = [this.#reads.add(end), this.#changes.add(() => this.isEnded && end())];
       });
     }
@@ -287,17 +303,17 @@ class AttemptRing {
   /** @returns how much longer a writer should wait; 0 when it may go on. Unit: ms. */
   #patienceMs(): number {
     if (this.source !== undefined || this.isEnded) return 0;
-    if (this.nextOffset - this.#followedTo < this.#limitBytes / 2) return 0;
+    if (this.nextOffset - this.#followedTo < this.#parts.limitBytes / 2) return 0;
     const untilMs =
       this.#followedMs === null
         ? this.#startedMs + START_PATIENCE_MS
         : this.#followedMs + FOLLOWER_PATIENCE_MS;
-    return untilMs - (this.#clock?.monotonicMs() ?? untilMs);
+    return untilMs - (this.#parts.clock?.monotonicMs() ?? untilMs);
   }
 
   /** O2. Drops whole chunks, and cuts the one that would leave more than the limit. */
   #dropOldest(): void {
-    const first = this.nextOffset - this.#limitBytes;
+    const first = this.nextOffset - this.#parts.limitBytes;
     if (first <= this.firstOffset) return;
     let dropped = 0;
     while (endOf(this.#chunks[dropped]) <= first) dropped += 1;
