@@ -8,6 +8,7 @@ import {
   EchoExecutor,
   type Executor,
   endInherited,
+  JobCounts,
   jobsModule,
   OutputStore,
   ShellExecutor,
@@ -101,6 +102,7 @@ export class MeshNode implements Startable {
   readonly drain: DrainBook;
   readonly blobs: Blobs;
   readonly payloads: PayloadBlobs;
+  readonly jobCounts = new JobCounts();
   readonly #membership: Membership;
   #isFounded = false;
   readonly #onRoots: () => void;
@@ -213,6 +215,7 @@ export class MeshNode implements Startable {
         ...(platform.trial?.replica !== undefined && { replica: platform.trial.replica }),
       },
     );
+    this.group.onFacts(this.jobCounts.onFacts);
     this.members = new MembershipClient({ group: this.group.client, crypto, random });
 
     this.blobs = new Blobs({

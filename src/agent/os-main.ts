@@ -2,7 +2,7 @@ import process, { exit, pid } from 'node:process';
 import { setTimeout as setTimer } from 'node:timers';
 import { InvariantError } from '../base/index.ts';
 import { createOsLogger } from '../base/os-logger.ts';
-import { createRpcServer } from '../rpc/index.ts';
+import { CallCounts, createRpcServer } from '../rpc/index.ts';
 import { OsSocketListener } from '../rpc/os-socket.ts';
 import { Daemon } from './daemon.ts';
 import { createHandlers } from './handlers/index.ts';
@@ -51,10 +51,12 @@ export async function runAgent({ dataDir, ticket, abandon, onReady, ...flags }: 
     { platform, onFatal: (error) => endProcess(error, logger) },
     { config, ...(ticket !== undefined && { ticket }), ...(abandon !== undefined && { abandon }) },
   );
-  const handlers = createHandlers(daemon, { pid, onStop: () => stopped.resolve({ leaveRunning: false }) });
+  const counts = new CallCounts(() => platform.clock.monotonicMs());
+  const onStop = () => stopped.resolve({ leaveRunning: false });
+  const handlers = createHandlers(daemon, { pid, onStop, counts });
   const listener = new OsSocketListener(platform.directory.socketPath);
   const server = createRpcServer(
-    { listener, handlers, logger: logger.child({ part: 'rpc' }) },
+    { listener, handlers, counts, logger: logger.child({ part: 'rpc' }) },
     { version: platform.version },
   );
   for (const signal of ['SIGTERM', 'SIGINT'] as const)

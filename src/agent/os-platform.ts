@@ -21,6 +21,7 @@ import { OsSupervisor } from '../supervisor/os-supervisor.ts';
 import { OsListenPorts } from './os-listen-ports.ts';
 import { readMachineLabels } from './os-machine-labels.ts';
 import { readPower } from './os-power.ts';
+import { OsProcessFacts } from './os-process-facts.ts';
 import type { Platform } from './platform.ts';
 
 export interface OsPlatformOptions {
@@ -50,6 +51,7 @@ export async function createOsPlatform({
     { clock, log: logger },
     { dataDirectory: directory.path, outputRetentionMs },
   );
+  const processFacts = new OsProcessFacts();
   return {
     clock,
     random,
@@ -61,6 +63,7 @@ export async function createOsPlatform({
     archive: supervisor.archive,
     environment: env,
     power: () => readPower(),
+    process: () => processFacts.read(),
     machine: readMachineLabels(),
     openStore: async () => {
       const checked = checkStoreFile(directory.storePath, { isGenuine: isSealed });

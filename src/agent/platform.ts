@@ -7,6 +7,7 @@ import type { DataDirectory, Store } from '../storage/index.ts';
 import type { OutputArchive, Supervisor } from '../supervisor/index.ts';
 import type { Check } from './doctor.ts';
 import type { Power } from './power.ts';
+import type { ProcessFacts } from './process-facts.ts';
 
 export interface TransportRequest {
   readonly identity: Identity;
@@ -38,6 +39,8 @@ export interface Platform {
   power?(): Power | null;
   /** What the machine is, as labels without a prefix: `os`, `arch`, `cpus`, `memoryGiB`, `hostname`. @default nothing is known */
   readonly machine?: Readonly<Record<string, string>>;
+  /** What the system tells of this process. @default nothing */
+  process?(): ProcessFacts;
   /** What only the system itself can tell `doctor`. @default nothing */
   checks?(): readonly Check[];
   openStore(): Promise<Store>;

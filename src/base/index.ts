@@ -27,6 +27,20 @@ export { type Startable, Tasks } from './lifecycle.ts';
 export { Listeners } from './listeners.ts';
 export { type Logger, silentLogger } from './logger.ts';
 export {
+  CountsBy,
+  DURATION_BOUNDS_S,
+  formatMetrics,
+  Histogram,
+  type HistogramSample,
+  type MetricFamily,
+  type MetricLabels,
+  type MetricSample,
+  metric,
+  metricBy,
+  OTHER_SERIES,
+  SERIES_LIMIT,
+} from './metrics.ts';
+export {
   type Random,
   randomChance,
   randomFloat,

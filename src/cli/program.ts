@@ -12,6 +12,7 @@ import { addGroupCommands } from './commands/group.ts';
 import { addJobCommands } from './commands/job.ts';
 import { addKvCommands } from './commands/kv.ts';
 import { addLockCommands } from './commands/lock.ts';
+import { addMetricsCommand } from './commands/metrics.ts';
 import { addNodeCommands } from './commands/node.ts';
 import { addQueueCommands } from './commands/queue.ts';
 import { addRunCommand } from './commands/run.ts';
@@ -67,6 +68,7 @@ export function createProgram(io: CliIo, exit: ExitSlot, { version }: CliOptions
   addUpCommands(program, io, exit);
   addAgentCommands(program, io, exit);
   addDoctorCommand(program, io, exit);
+  addMetricsCommand(program, io, exit);
   addTicketCommands(program, io, exit);
   addRunCommand(program, io, exit);
   addJobCommands(program, io, exit);

@@ -43,6 +43,7 @@ export {
   serveChanges,
   WATCH_LIMIT_MS,
 } from './job-changes.ts';
+export { JobCounts } from './job-counts.ts';
 export type { JobView } from './job-view.ts';
 export { serveWaiters, WAIT_LIMIT_MS } from './job-waiters.ts';
 export type { Progress } from './local-context.ts';

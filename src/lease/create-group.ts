@@ -16,7 +16,7 @@ import { StorageFault, type Store } from '../storage/index.ts';
 import { ClaimKeeper } from './claim-keeper.ts';
 import { LeaderClient } from './client.ts';
 import { readEpoch, type Superseded } from './epoch.ts';
-import type { GroupClient, GroupStatus, Leadership } from './group.ts';
+import type { GroupClient, GroupCounts, GroupStatus, Leadership } from './group.ts';
 import { MAIN_GROUP } from './group.ts';
 import { serveGroupCare } from './group-care.ts';
 import { GroupRecovery, type RecoverOptions } from './group-recovery.ts';
@@ -154,6 +154,8 @@ export interface Group extends Startable {
   readonly epoch: number;
   /** As this replica sees it, or, where it is not part of the group, as members told. */
   status(): GroupStatus;
+  /** For metrics. */
+  counts(): GroupCounts;
   /** Calls `part` at the beginning of each leadership of this node, now too if it leads; what it returns is disposed at the end. */
   onLeadership(part: LeadingPart): Disposable;
   /** What happened in `apply` on this node's replica, entry by entry. */
@@ -384,6 +386,10 @@ class ComposedGroup implements Group {
     if (own.role !== 'spare' || hint === undefined) return own;
     const { leader, term, commitIndex, voters, standbys } = hint;
     return { ...own, leader, term, commitIndex, voters, standbys, hasQuorum: leader !== null };
+  }
+
+  counts(): GroupCounts {
+    return this.#replica.counts();
   }
 
   onLeadership(part: LeadingPart): Disposable {

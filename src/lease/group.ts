@@ -1,4 +1,4 @@
-import type { LogIndex, PeerId, Term } from '../base/index.ts';
+import type { HistogramSample, LogIndex, PeerId, Term } from '../base/index.ts';
 import type { Fact, QueryContext } from './machine/index.ts';
 
 /** Groups are addressed by name; nothing outside this folder may assume there is only one. */
@@ -89,4 +89,16 @@ export interface Leadership {
   confirm(): Promise<void>;
   /** Answers {@link GroupClient.askLeader} for `method` as long as this leadership lasts. */
   serve(method: string, handler: (request: LeaderRequest) => unknown): Disposable;
+}
+
+/** What this node's replica has done since it was made. */
+export interface GroupCounts {
+  /** Commands that came here while this node led, and waited for the log or were turned away. */
+  readonly proposalsAdmitted: number;
+  readonly proposalsRefused: number;
+  /** What the log holds now. */
+  readonly logEntries: number;
+  readonly logBytes: number;
+  /** How long the disk took to make each flush of the log durable. Unit: s. */
+  readonly logSyncs: HistogramSample;
 }

@@ -24,6 +24,7 @@ export {
 export type {
   CallOptions,
   GroupClient,
+  GroupCounts,
   GroupName,
   GroupRole,
   GroupStatus,

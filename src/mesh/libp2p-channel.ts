@@ -56,6 +56,9 @@ export class Libp2pChannel implements PeerLink {
   readonly since: number;
   readonly connection: Connection;
   readonly isOpenedBySelf: boolean;
+  readonly carrier: string;
+  bytesIn = 0;
+  bytesOut = 0;
   rttMs: number | undefined;
   /** Which run of the peer's process this is; known once {@link helloed} has resolved. */
   instance = '';
@@ -79,6 +82,7 @@ export class Libp2pChannel implements PeerLink {
     this.isOpenedBySelf = options.isOpenedBySelf;
     this.connection = connection;
     this.address = withoutPeerId(connection.remoteAddr.toString());
+    this.carrier = carrierOf(this.address);
     this.since = clock.wallMs();
     this.helloed = this.#hello.promise;
     this.helloed.catch(() => undefined); // whoever waits for it hears of it; nobody has to
@@ -160,6 +164,7 @@ export class Libp2pChannel implements PeerLink {
   #sendNow(bytes: Uint8Array): void {
     if (this.#isClosed || this.#stream.writeStatus !== 'writable') return;
     try {
+      this.bytesOut += bytes.length;
       this.#stream.send(bytes);
     } catch (error) {
       this.close(error instanceof Error ? error.message : String(error));
@@ -169,8 +174,10 @@ export class Libp2pChannel implements PeerLink {
   #onMessage({ data }: StreamMessageEvent): void {
     if (this.#isClosed) return;
     this.#silentTicks = 0;
+    const bytes = data instanceof Uint8Array ? data : data.subarray();
+    this.bytesIn += bytes.length;
     try {
-      this.#decoder.push(data instanceof Uint8Array ? data : data.subarray());
+      this.#decoder.push(bytes);
     } catch (error) {
       if (!(error instanceof AspenError)) throw error;
       this.close(error.message);
@@ -235,4 +242,17 @@ export class Libp2pChannel implements PeerLink {
 export function withoutPeerId(address: string): string {
   const at = address.indexOf('/p2p/');
   return at === -1 ? address : address.slice(0, at);
+}
+
+const CARRIERS: readonly (readonly [part: string, carrier: string])[] = [
+  ['/quic-v1', 'quic'],
+  ['/quic', 'quic'],
+  ['/wss', 'websocket'],
+  ['/ws', 'websocket'],
+  ['/tcp/', 'tcp'],
+];
+
+/** @returns the outermost thing that a multiaddr names as carrying the bytes. */
+function carrierOf(address: string): string {
+  return CARRIERS.find(([part]) => `${address}/`.includes(part))?.[1] ?? 'other';
 }

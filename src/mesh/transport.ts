@@ -28,7 +28,13 @@ export interface PeerLink {
   readonly path: 'direct' | 'relay';
   /** Smoothed round trip, in ms; undefined before the first measurement. */
   readonly rttMs: number | undefined;
+  /** Wall time. */
   readonly since: number;
+  /** What carries it, e.g. `tcp`. @default nobody can tell */
+  readonly carrier?: string;
+  /** Of the channel since it was opened, headers of segments included. @default not counted */
+  readonly bytesIn?: number;
+  readonly bytesOut?: number;
 }
 
 /**

@@ -1,3 +1,4 @@
+export { CallCounts } from './call-counts.ts';
 export { checkJobSpec, checkParams, type Issue } from './check-params.ts';
 export { LINE_BYTES_LIMIT, type LineEvent, LineSplitter } from './framing.ts';
 export type { LineDuplex, LineListener } from './line-duplex.ts';

@@ -1,4 +1,5 @@
 import { AspenError, type Logger, type Startable, whenAborted } from '../base/index.ts';
+import type { CallCounts } from './call-counts.ts';
 import { checkParams } from './check-params.ts';
 import type { LineDuplex, LineListener } from './line-duplex.ts';
 import { isMethodName, METHODS, type MethodName, type Params, type Result } from './methods/table.ts';
@@ -30,6 +31,8 @@ export interface RpcServerComponents {
   readonly listener: LineListener;
   readonly handlers: Handlers;
   readonly logger: Logger;
+  /** Where calls are counted. @default they are not */
+  readonly counts?: CallCounts;
 }
 
 export interface RpcServerOptions extends RpcPeerOptions {
@@ -50,7 +53,7 @@ export interface RpcServer extends Startable {
  * answered went out; an answer that is not there yet is not waited for.
  */
 export function createRpcServer(components: RpcServerComponents, options: RpcServerOptions): RpcServer {
-  const { listener, logger } = components;
+  const { listener, logger, counts } = components;
   const { connectionLimit = 4_096 } = options;
   const peers = new Set<RpcPeer>();
   const dispatch = createDispatch(components, options);
@@ -69,7 +72,12 @@ export function createRpcServer(components: RpcServerComponents, options: RpcSer
     );
     const connection = connectionOf(lastId, peer);
     peers.add(peer);
-    peer.signal.addEventListener('abort', () => peers.delete(peer), { once: true });
+    if (counts !== undefined) counts.connectionCount = peers.size;
+    const forget = () => {
+      peers.delete(peer);
+      if (counts !== undefined) counts.connectionCount = peers.size;
+    };
+    peer.signal.addEventListener('abort', forget, { once: true });
   };
 
   return {
@@ -91,20 +99,33 @@ export function createRpcServer(components: RpcServerComponents, options: RpcSer
 
 type Dispatch = (method: string, params: unknown, connection: Connection) => Promise<unknown>;
 
-/** Finds the method, checks the params, calls the handler. */
+/** Finds the method, checks the params, calls the handler; counts in the same turn, so that a call costs no further promise for it. */
 function createDispatch(
-  { handlers }: RpcServerComponents,
+  { handlers, counts }: RpcServerComponents,
   { version, checksResults = false }: RpcServerOptions,
 ): Dispatch {
   return async (method, params, connection) => {
-    if (!isMethodName(method)) throw methodNotFound(method);
-    const checked = checkParams(method, params);
-    if (method === 'rpc.discover') return describeMethods({ version });
-    // The table ties each method to its params; TypeScript cannot follow that through a name known only at run time.
-    const handler = handlers[method] as (params: unknown, connection: Connection) => Promise<unknown>;
-    const result = await handler(checked, connection);
-    if (checksResults) METHODS[method].result.parse(result);
-    return result;
+    if (!isMethodName(method)) {
+      counts?.unknownMethod();
+      throw methodNotFound(method);
+    }
+    const end = counts?.begin(method);
+    try {
+      const checked = checkParams(method, params);
+      if (method === 'rpc.discover') {
+        end?.();
+        return describeMethods({ version });
+      }
+      // The table ties each method to its params; TypeScript cannot follow that through a name known only at run time.
+      const handler = handlers[method] as (params: unknown, connection: Connection) => Promise<unknown>;
+      const result = await handler(checked, connection);
+      if (checksResults) METHODS[method].result.parse(result);
+      end?.();
+      return result;
+    } catch (error) {
+      end?.(error);
+      throw error;
+    }
   };
 }
 

@@ -1,4 +1,4 @@
-import type { Handlers } from '../../rpc/index.ts';
+import type { CallCounts, Handlers } from '../../rpc/index.ts';
 import type { Daemon } from '../daemon.ts';
 import { agentHandlers } from './agent.ts';
 import { backupHandlers } from './backup.ts';
@@ -13,6 +13,7 @@ import { kvHandlers } from './kv.ts';
 import { leaseHandlers } from './lease.ts';
 import { lockHandlers } from './lock.ts';
 import { meshHandlers } from './mesh.ts';
+import { metricsHandlers } from './metrics.ts';
 import { nodeHandlers } from './node.ts';
 import { queueHandlers } from './queue.ts';
 import { serviceHandlers } from './service.ts';
@@ -22,15 +23,18 @@ export interface HandlerOptions {
   readonly pid: number;
   /** The agent is asked to end; the answer is still on its way. */
   readonly onStop: () => void;
+  /** Calls of the socket. @default they are not told in the metrics */
+  readonly counts?: CallCounts;
 }
 
 /** Every method of the socket, on this agent. */
-export function createHandlers(daemon: Daemon, { pid, onStop }: HandlerOptions): Handlers {
+export function createHandlers(daemon: Daemon, { pid, onStop, counts }: HandlerOptions): Handlers {
   return {
     ...agentHandlers(daemon, { pid, onStop }),
     ...backupHandlers(daemon),
     ...blobHandlers(daemon),
     ...meshHandlers(daemon, onStop),
+    ...metricsHandlers(daemon, counts),
     ...nodeHandlers(daemon),
     ...groupHandlers(daemon),
     ...jobHandlers(daemon),

@@ -1,4 +1,4 @@
-import type { LogIndex } from '../../base/index.ts';
+import { Histogram, type LogIndex } from '../../base/index.ts';
 import type { Write } from '../../storage/index.ts';
 import type { Ready } from '../raft/index.ts';
 import { areTablesDue, areTablesFarBehind, compactionTarget, stagePersist } from '../replica-state.ts';
@@ -29,6 +29,8 @@ export class ReplicaDisk {
   #staged: Ready[] = [];
   /** What the tables on disk stand for. */
   #flushedIndex: LogIndex;
+  /** How long the disk took for each flush of the log. Unit: s. */
+  readonly syncTimes = new Histogram();
 
   constructor(core: ReplicaCore, steps: DiskSteps) {
     this.#core = core;
@@ -65,8 +67,11 @@ export class ReplicaDisk {
     const { state } = this.#core;
     const staged = this.#staged;
     this.#staged = [];
+    const { clock } = this.#core.components;
+    const startedAtMs = clock.monotonicMs();
     this.#flushing = state.buffer.flush(extra).then(
       () => {
+        this.syncTimes.observe((clock.monotonicMs() - startedAtMs) / 1_000);
         if (this.#core.state !== state) return;
         this.#flushing = undefined;
         this.#onFlushed(staged);

@@ -38,6 +38,8 @@ export class Proposals {
   readonly #secondDisk: SecondDisk;
   readonly #waiters = new Map<LogIndex, Waiters>();
   readonly #listeners = new Listeners<ProposedCommand>();
+  /** Commands that were let in, and that were not, since the start. */
+  readonly counts = { admitted: 0, refused: 0 };
 
   constructor(core: ReplicaCore, leaderships: Leaderships, steps: ProposalSteps) {
     const { self, clock } = core.components;
@@ -55,11 +57,14 @@ export class Proposals {
   submit(submission: Submission): void {
     const refusal = this.#leaderships.refusal();
     if (refusal !== undefined) {
+      this.counts.refused += 1;
       submission.onFailure(refusal);
       return;
     }
     const { machine } = this.#core.state;
     const isAdmitted = this.#queue.add(submission, machine);
+    if (isAdmitted) this.counts.admitted += 1;
+    else this.counts.refused += 1;
     if (isAdmitted && this.#listeners.size > 0) {
       const { module, kind } = submission.command;
       this.#listeners.emit({ module, kind, body: machine.admittedBody(submission.command) });

@@ -1,6 +1,6 @@
 import { AspenError, every, type LogIndex, type PeerId, type Startable } from '../../base/index.ts';
 import type { Epoch, Superseded } from '../epoch.ts';
-import type { GroupStatus, Proposed as ProposedCommand } from '../group.ts';
+import type { GroupCounts, GroupStatus, Proposed as ProposedCommand } from '../group.ts';
 import type { LeaderTerm } from '../leader-term.ts';
 import type { Fact, QueryContext } from '../machine/index.ts';
 import type {
@@ -123,6 +123,19 @@ export class Replica implements Startable {
   /** What this node could go on with alone, were all others lost. */
   standing(): Standing {
     return standingOf(this.#parts.core);
+  }
+
+  /** What it has done since its start; reading it costs nothing that doing it did not. */
+  counts(): GroupCounts {
+    const { core, proposals, disk } = this.#parts;
+    const { log } = core.state;
+    return {
+      proposalsAdmitted: proposals.counts.admitted,
+      proposalsRefused: proposals.counts.refused,
+      logEntries: log.length,
+      logBytes: log.bytes,
+      logSyncs: disk.syncTimes.sample(),
+    };
   }
 
   // ---- what it tells

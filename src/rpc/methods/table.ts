@@ -11,6 +11,7 @@ import { kvMethods } from './kv.ts';
 import { leaseMethods } from './lease.ts';
 import { lockMethods } from './lock.ts';
 import { meshMethods } from './mesh.ts';
+import { metricsMethods } from './metrics.ts';
 import { nodeMethods } from './node.ts';
 import { queueMethods } from './queue.ts';
 import { exactObject, method } from './schema.ts';
@@ -23,6 +24,7 @@ export const METHODS = {
   ...backupMethods,
   ...blobMethods,
   ...meshMethods,
+  ...metricsMethods,
   ...jobMethods,
   ...queueMethods,
   ...dlqMethods,

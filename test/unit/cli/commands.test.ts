@@ -136,9 +136,18 @@ describe('the command line', () => {
     assert.equal((await run('doctor', '-o', 'id')).stdout, 'disk.sync\n');
   });
 
+  it('shows metrics as Prometheus reads them, when asked to', async () => {
+    const ran = await run('metrics', '--text');
+    assert.match(
+      ran.stdout,
+      /^# HELP aspen_raft_term .*\n# TYPE aspen_raft_term gauge\naspen_raft_term 7\n$/,
+    );
+  });
+
   const schemas: readonly (readonly [string, string[]])[] = [
     ['aspen.agent.status/v1', ['status']],
     ['aspen.agent.doctor/v1', ['doctor']],
+    ['aspen.metrics.get/v1', ['metrics', 'aspen_raft']],
     ['aspen.mesh.peers/v1', ['peers']],
     ['aspen.config.show/v1', ['config', 'show', '--origin']],
     ['aspen.ticket.create/v1', ['ticket', 'create', '--uses', '2']],

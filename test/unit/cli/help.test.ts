@@ -5,7 +5,20 @@ import { runCommandLine } from './harness.ts';
 
 /** The commands of this release, by the contract. */
 const COMMANDS = [
-  ...['up', 'join', 'down', 'leave', 'status', 'doctor', 'peers', 'run', 'dev', 'version', 'config show'],
+  ...[
+    'up',
+    'join',
+    'down',
+    'leave',
+    'status',
+    'doctor',
+    'metrics',
+    'peers',
+    'run',
+    'dev',
+    'version',
+    'config show',
+  ],
   ...['create', 'list', 'inspect', 'revoke'].map((verb) => `ticket ${verb}`),
   ...['submit', 'submit-file', 'get', 'list', 'wait', 'logs', 'cancel', 'explain', 'result'].map(
     (verb) => `job ${verb}`,

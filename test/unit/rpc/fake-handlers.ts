@@ -8,7 +8,7 @@ import { leaseHandlers } from '../../../src/agent/handlers/lease.ts';
 import { lockHandlers } from '../../../src/agent/handlers/lock.ts';
 import { queueHandlers } from '../../../src/agent/handlers/queue.ts';
 import { serviceHandlers } from '../../../src/agent/handlers/service.ts';
-import { AspenError, type PeerId } from '../../../src/base/index.ts';
+import { AspenError, formatMetrics, metric, type PeerId } from '../../../src/base/index.ts';
 import { jobsModule } from '../../../src/jobs/index.ts';
 import {
   countersModule,
@@ -230,6 +230,10 @@ export function createFakeAgent(): FakeAgent {
       worst: agent.doctorFindings.some(({ status }) => status === 'fail') ? 'fail' : 'ok',
       findings: [...agent.doctorFindings],
     }),
+    'metrics.get': async ({ format }) => {
+      const families = [metric('gauge', 'aspen_raft_term', 'Term this node is in.', 7)];
+      return format === 'text' ? { text: formatMetrics(families) } : { families };
+    },
     'config.show': async () => ({
       config: [
         { key: 'name', value: 'fake', origin: 'flag' },
