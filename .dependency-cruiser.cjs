@@ -13,11 +13,13 @@ const below = {
   affinity: ['base'],
   supervisor: ['base'],
   jobs: ['affinity', 'supervisor', 'lease', 'crdt', 'mesh', 'storage', 'base'],
+  workers: ['jobs', 'blobs', 'lease', 'crdt', 'mesh', 'storage', 'base'],
   rpc: ['base'],
   sdk: ['rpc', 'base'],
   cli: ['sdk', 'rpc', 'base'],
   agent: [
     'rpc',
+    'workers',
     'jobs',
     'blobs',
     'affinity',

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { AspenError, parseDurationMs } from '../base/index.ts';
+import { ALLOWED_NETWORKS_LIMIT, parseNetwork } from '../workers/index.ts';
+import { BUILT_IN_TYPES } from './built-ins.ts';
 
 /**
  * What the owner of a machine decides about its agent. Every setting may come from a flag, the environment, `aspen.yaml` in the
@@ -25,6 +27,8 @@ export interface AgentConfig {
   readonly blobQuotaBytes: number;
   /** How long the whole output of a job is kept here; its record, with head and tail, stays as long as it says itself. Unit: ms. */
   readonly outputRetentionMs: number;
+  /** Networks that jobs may reach over HTTP although they are not public, such as `10.1.0.0/16`; `private` for all of them. */
+  readonly httpAllow: readonly string[];
 }
 
 export type ConfigOrigin = 'flag' | 'environment' | 'file' | 'earlier flag' | 'default';
@@ -87,6 +91,16 @@ const sizeSchema = z
   })
   .pipe(z.int().min(0).max(Number.MAX_SAFE_INTEGER));
 
+const networkSchema = z.string().superRefine((text, context) => {
+  if (text === 'private') return;
+  try {
+    parseNetwork(text);
+  } catch (error) {
+    if (!(error instanceof AspenError)) throw error;
+    context.addIssue({ code: 'custom', message: error.message });
+  }
+});
+
 /** Each setting's shape, wherever it came from. */
 const settingSchemas = {
   name: z.string().min(1).max(64),
@@ -100,6 +114,7 @@ const settingSchemas = {
   voterGraceMs: graceSchema,
   blobQuotaBytes: sizeSchema,
   outputRetentionMs: outputRetentionSchema,
+  httpAllow: z.array(networkSchema).max(ALLOWED_NETWORKS_LIMIT),
 } satisfies { readonly [K in keyof AgentConfig]: z.ZodType<AgentConfig[K]> };
 
 export const CONFIG_KEYS = Object.keys(settingSchemas) as (keyof AgentConfig)[];
@@ -120,6 +135,7 @@ export const FILE_KEYS: Readonly<Record<string, keyof AgentConfig>> = {
   voterGrace: 'voterGraceMs',
   blobQuota: 'blobQuotaBytes',
   outputRetention: 'outputRetentionMs',
+  httpAllow: 'httpAllow',
 };
 
 export interface ConfigLayers {
@@ -144,12 +160,13 @@ export function resolveConfig(
     listen: ['/ip4/0.0.0.0/tcp/0', '/ip6/::/tcp/0'],
     isMdnsEnabled: true,
     logLevel: 'info',
-    jobTypes: ['shell', 'echo'],
+    jobTypes: [...BUILT_IN_TYPES],
     slots: Math.max(16, machine.cpuCount * 4),
     voters: 3,
     voterGraceMs: VOTER_GRACE_MS.usual,
     blobQuotaBytes: 10 * 2 ** 30,
     outputRetentionMs: OUTPUT_RETENTION_MS.usual,
+    httpAllow: [],
   };
   const origins: readonly (readonly [ConfigOrigin, ConfigLayer])[] = [
     ['flag', layers.flag],
@@ -227,6 +244,7 @@ export function environmentLayer(environment: Readonly<Record<string, string | u
     voterGraceMs: environment['ASPEN_VOTER_GRACE'],
     blobQuotaBytes: environment['ASPEN_BLOB_QUOTA'],
     outputRetentionMs: environment['ASPEN_OUTPUT_RETENTION'],
+    httpAllow: list('ASPEN_HTTP_ALLOW'),
   };
 }
 

@@ -5,13 +5,11 @@ import { createRegistry, type Registry } from '../crdt/index.ts';
 import { KnownPeers, TicketSource } from '../discovery/index.ts';
 import {
   Dispatcher,
-  EchoExecutor,
   type Executor,
   endInherited,
   JobCounts,
   jobsModule,
   OutputStore,
-  ShellExecutor,
   serveChanges,
   serveOutput,
   serveWaiters,
@@ -29,6 +27,7 @@ import {
   WitnessWatch,
 } from '../mesh/index.ts';
 import { StorageFault, type Store } from '../storage/index.ts';
+import { builtIns } from './built-ins.ts';
 import type { AgentConfig } from './config.ts';
 import { DrainBook } from './drain-book.ts';
 import { forgottenJobs } from './forgotten-jobs.ts';
@@ -39,7 +38,6 @@ import { memberViews } from './member-views.ts';
 import type { Membership } from './membership.ts';
 import { MembershipClient } from './membership-client.ts';
 import { isRevocationOf, linkMembership, REVOCATIONS } from './membership-links.ts';
-import { OutputBlobs } from './output-blobs.ts';
 import { PayloadBlobs } from './payload-blobs.ts';
 import type { Platform } from './platform.ts';
 import type { Power } from './power.ts';
@@ -420,17 +418,8 @@ export class MeshNode implements Startable {
     return roleAllows(this.role, 'worker');
   }
 
-  #executors(): Executor[] {
-    const { clock, supervisor, environment, logger } = this.platform;
-    const outputs = new OutputBlobs(
-      { blobs: this.blobs, log: logger.child({ part: 'outputs' }) },
-      { retentionMs: this.#config.outputRetentionMs },
-    );
-    const known: readonly Executor[] = [
-      new EchoExecutor({ clock }),
-      new ShellExecutor({ supervisor, clock, agentEnv: environment, outputs }),
-    ];
-    return known.filter(({ type }) => this.#config.jobTypes.includes(type));
+  #executors(): readonly Executor[] {
+    return builtIns({ platform: this.platform, blobs: this.blobs }, this.#config);
   }
 
   #isRevocation(key: string, bytes: Uint8Array): boolean {

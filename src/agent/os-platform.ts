@@ -18,6 +18,7 @@ import { OsFileBox } from '../storage/os-files.ts';
 import { osMigrations } from '../storage/os-migrations.ts';
 import { moveAside } from '../storage/os-quarantine.ts';
 import { OsSupervisor } from '../supervisor/os-supervisor.ts';
+import { OsHttpClient } from '../workers/os-http-client.ts';
 import { OsListenPorts } from './os-listen-ports.ts';
 import { readMachineLabels } from './os-machine-labels.ts';
 import { readPower } from './os-power.ts';
@@ -83,6 +84,7 @@ export async function createOsPlatform({
       await rm(join(directory.path, DIRECTORY_FILES.blobs), { recursive: true, force: true });
     },
     blobDisk: new OsBlobDisk(join(directory.path, DIRECTORY_FILES.blobs)),
+    http: new OsHttpClient(),
     createTransport: ({ identity, gate, meshId, listen }) =>
       new Libp2pTransport({ identity, gate, clock, crypto, random, log: logger }, { meshId, listen, ports }),
     createDiscovery: ({ meshId, transport }) => {

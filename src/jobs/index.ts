@@ -18,12 +18,14 @@ export {
 } from './blob-payload.ts';
 export { Dispatcher, type DispatcherComponents } from './dispatcher.ts';
 export { EchoExecutor } from './execution/echo-executor.ts';
-export type {
-  AttemptContext,
-  ExecutionResult,
-  Executor,
-  OutputSink,
-  StopReason,
+export {
+  type AttemptContext,
+  type ExecutionResult,
+  type Executor,
+  type OutputSink,
+  type StopReason,
+  stoppedResult,
+  stopReasonOf,
 } from './execution/executor.ts';
 export { followOutput } from './execution/output-follower.ts';
 export {

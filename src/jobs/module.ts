@@ -19,6 +19,7 @@ import { applyLimit, applyPause, applyResume, listQueuesSchema, runLimits, runQu
 import { isPlainAssign, isPlainSettle, quickly } from './quick-checks.ts';
 import { liveRecords, TABLES } from './record-store.ts';
 import { applyRetry } from './rerun.ts';
+import { RETRY_AFTER_MOST_MS } from './retry.ts';
 import { applySettle } from './settle.ts';
 import { GROUP_NODES_LIMIT } from './spec.ts';
 import { applySubmit, parseSubmit } from './submit.ts';
@@ -45,6 +46,7 @@ const jobError = z.object({
   message: z.string().max(4_096),
   retryable: z.boolean(),
   exitCode: z.int().optional(),
+  retryAfterMs: z.int().min(0).max(RETRY_AFTER_MOST_MS).optional(),
 });
 const result = z.unknown();
 const completion = { ...attemptRef, result };

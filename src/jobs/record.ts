@@ -22,6 +22,8 @@ export interface JobError {
   readonly message: string;
   readonly retryable: boolean;
   readonly exitCode?: number;
+  /** Least pause before the next run that was asked for. Unit: ms. */
+  readonly retryAfterMs?: number | undefined;
 }
 
 export type AttemptOutcome = 'succeeded' | 'failed' | 'lost' | 'cancelled';

@@ -4,6 +4,9 @@ import type { RetryPolicy } from './spec.ts';
 /** Losses are the mesh's fault, not the job's, and are bounded apart: a job that takes its node down with it must not do so for ever. */
 export const LOSSES_LIMIT = 5;
 
+/** Longest pause that a failed attempt may ask for. Unit: ms. */
+export const RETRY_AFTER_MOST_MS = 24 * 3_600_000;
+
 /** Whether a failure (counting this one) is followed by another run. */
 export function willRetry({ spec, failureCount }: JobRecord, error: JobError): boolean {
   if (!error.retryable) return false;

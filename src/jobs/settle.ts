@@ -86,7 +86,8 @@ function failed(
   if (isStopped) return stopped(after, context);
   if (record.state === 'cancelling' || !willRetry(record, error))
     return { ...after, ...finished(record, context), state: 'dead' };
-  return waiting(after, retryDelayMs(record.spec.retry, after.failureCount, record.id), context);
+  const delayMs = retryDelayMs(record.spec.retry, after.failureCount, record.id);
+  return waiting(after, Math.max(delayMs, error.retryAfterMs ?? 0), context);
 }
 
 /** The attempt's node is gone, or gave it back in order, which does not count as a loss; the job is not to blame. */

@@ -13,6 +13,7 @@ import {
   WAIT_LIMIT_MS,
 } from '../../jobs/index.ts';
 import { type Connection, checkJobSpec, type Handlers, type Result, toRpcError } from '../../rpc/index.ts';
+import { parseHttpPayload } from '../../workers/index.ts';
 import type { Daemon } from '../daemon.ts';
 import { LogSubscriptions } from './log-subscriptions.ts';
 
@@ -98,10 +99,20 @@ export function jobHandlers(daemon: Daemon): JobHandlers {
   };
 }
 
-/** @throws AspenError INVALID_PARAMS with the path of each issue, also inside the payload of a shell job. */
+/** What is wrong with the payload of a built-in type is told when it is submitted. */
+const PAYLOAD_CHECKS: ReadonlyMap<string, (payload: unknown) => unknown> = new Map<
+  string,
+  (payload: unknown) => unknown
+>([
+  ['shell', parseShellPayload],
+  ['http', parseHttpPayload],
+]);
+
+/** @throws AspenError INVALID_PARAMS with the path of each issue, also inside the payload of a built-in type. */
 function prepare({ platform }: Daemon, input: { readonly id?: string | undefined }): PreparedJob {
   const spec = resolveJobSpec(input);
-  if (spec.type === 'shell' && !isBlobPayload(spec.payload)) parseShellPayload(spec.payload);
+  const check = PAYLOAD_CHECKS.get(spec.type);
+  if (check !== undefined && !isBlobPayload(spec.payload)) check(spec.payload);
   return { id: input.id ?? newId('job', platform), spec };
 }
 
@@ -114,7 +125,7 @@ async function keepPayload<
   I extends { readonly id?: string | undefined; readonly type: string; readonly payload?: unknown },
 >({ platform, node }: Daemon, input: I): Promise<I> {
   resolveJobSpec({ ...input, payload: null });
-  if (input.type === 'shell') parseShellPayload(input.payload);
+  PAYLOAD_CHECKS.get(input.type)?.(input.payload);
   const id = input.id ?? newId('job', platform);
   return { ...input, id, payload: await node.payloads.keep(id, input.payload) };
 }

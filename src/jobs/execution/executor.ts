@@ -86,6 +86,8 @@ export interface ExecutionError {
   readonly message: string;
   readonly retryable: boolean;
   readonly exitCode?: number;
+  /** Least pause before the next run, as whoever was asked wishes it. Unit: ms. */
+  readonly retryAfterMs?: number;
 }
 
 /** The code of an attempt of which processes are left that could not be ended. */

@@ -27,6 +27,7 @@ const LAYERS: Readonly<Record<string, string>> = {
   affinity: 'mesh',
   supervisor: 'jobs',
   jobs: 'rpc',
+  workers: 'rpc',
   rpc: 'jobs',
   sdk: 'agent',
   cli: 'agent',

@@ -1,0 +1,10 @@
+export {
+  type AddressPolicy,
+  ALLOWED_NETWORKS_LIMIT,
+  addressPolicy,
+  isPublicAddress,
+  parseNetwork,
+} from './address-rules.ts';
+export type { HttpBody, HttpClient, HttpRequest, HttpResponse } from './http-client.ts';
+export { type HttpComponents, HttpExecutor, type HttpResult } from './http-executor.ts';
+export { type HttpPayload, isStatusIn, isWebUrl, parseHttpPayload } from './http-payload.ts';
