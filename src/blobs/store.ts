@@ -318,6 +318,24 @@ export class BlobStore {
     return true;
   }
 
+  /**
+   * Gives it up because somebody asks for that, pinned or not.
+   * @param isForced also where a job needs it. @returns how many bytes that freed.
+   * @throws AspenError NOT_FOUND; CONFLICT while it is in use, or a job needs it: nothing is removed then.
+   */
+  async discard(id: BlobId, { isForced }: { readonly isForced: boolean }): Promise<number> {
+    const entry = this.#get(id);
+    const { isInUse } = entry.kept();
+    const { jobs, heldBytes } = entry.stat();
+    if (isInUse) throw new AspenError('CONFLICT', `blob ${id} is being read, written or fetched here`);
+    if (jobs.length > 0 && !isForced)
+      throw new AspenError('CONFLICT', `blob ${id} is kept for ${jobs.length} jobs on record`, {
+        details: { current: { jobs: jobs.slice(0, 10) } },
+      });
+    await this.remove(id);
+    return heldBytes;
+  }
+
   /** Removes what nothing names any more. @returns what went. */
   async collect(neededBytes = 0): Promise<readonly BlobId[]> {
     const kept: KeptBlob[] = [...this.#entries.values()].map((entry) => entry.kept());

@@ -32,6 +32,7 @@ export const MUTATING_METHODS: ReadonlySet<MethodName> = new Set<MethodName>([
   'blob.fetch',
   'blob.pin',
   'blob.unpin',
+  'blob.remove',
   'kv.put',
   'kv.delete',
   'kv.cas',

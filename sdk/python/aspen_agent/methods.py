@@ -29,6 +29,7 @@ MUTATING_METHODS = frozenset(
         "blob.fetch",
         "blob.pin",
         "blob.unpin",
+        "blob.remove",
         "kv.put",
         "kv.delete",
         "kv.cas",

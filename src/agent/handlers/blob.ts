@@ -6,7 +6,7 @@ import type { Daemon } from '../daemon.ts';
 
 type BlobHandlers = Pick<
   Handlers,
-  `blob.${'add' | 'begin' | 'write' | 'commit' | 'abort' | 'get' | 'fetch' | 'stat' | 'list' | 'pin' | 'unpin'}`
+  `blob.${'add' | 'begin' | 'write' | 'commit' | 'abort' | 'get' | 'fetch' | 'stat' | 'list' | 'pin' | 'unpin' | 'remove'}`
 >;
 
 const PIECE_BYTES = 2 ** 20;
@@ -41,6 +41,10 @@ export function blobHandlers(daemon: Daemon): BlobHandlers {
     'blob.list': async ({ limit = PAGE, cursor = '' }) => listed(blobs(), { limit, cursor }),
     'blob.pin': async ({ id }, connection) =>
       shown(await blobs().ensure(parseBlobId(id), { isPinned: true, signal: connection.signal })),
+    'blob.remove': async ({ id, force: isForced = false }) => {
+      const freedBytes = await blobs().store.discard(parseBlobId(id), { isForced });
+      return { id, removed: true, freedBytes };
+    },
     'blob.unpin': async ({ id }) => shown(await blobs().store.pin(parseBlobId(id), false)),
   };
 }
@@ -104,7 +108,8 @@ async function statOf(blobs: Blobs, id: BlobId, isLocal: boolean): Promise<Resul
   const holders = isLocal ? [] : await blobs.holders(id);
   if (own === undefined && holders.length === 0)
     throw new AspenError('NOT_FOUND', `neither this node nor any that could be asked has blob ${id}`);
-  return { id, local: own === undefined ? null : shown(own), holders: [...holders] };
+  const suspects = blobs.holderRecords().filter(({ lies, stalls }) => lies + stalls > 0);
+  return { id, local: own === undefined ? null : shown(own), holders: [...holders], suspects };
 }
 
 function listed(

@@ -21,7 +21,7 @@ const PROGRESS_STEP_BYTES = 64 * 2 ** 20;
 /** One piece may have to come from another node first. Unit: ms. */
 const PIECE_TIMEOUT_MS = 120_000;
 
-/** `blob add|get|stat|list|pin|unpin`. */
+/** `blob add|get|stat|list|pin|unpin|rm`. */
 export function addBlobCommands(program: Command, io: CliIo, exit: ExitSlot): void {
   const blob = program
     .command('blob')
@@ -74,6 +74,13 @@ export function addBlobCommands(program: Command, io: CliIo, exit: ExitSlot): vo
     summary: 'let a blob go when nothing else needs it and it was not used for an hour',
     examples: ['aspen-agent blob unpin bafybei...'],
     run: async (context) => pinOutput('unpin', await pinBlob(context, 'blob.unpin')),
+  });
+  define(blob, io, exit, {
+    usage: 'rm <id>',
+    summary: 'remove a blob, pinned or not, from this node at once; other nodes keep theirs',
+    examples: ['aspen-agent blob rm bafybei...', 'aspen-agent blob rm last --force'],
+    configure: (command) => command.option('--force', 'also where a job on record needs it'),
+    run: removeBlob,
   });
 }
 
@@ -155,7 +162,7 @@ async function statBlob(context: CommandContext): Promise<Output> {
   const [name = ''] = context.args;
   const id = await findBlobId(context, name);
   const known = await context.call('blob.stat', { id, local: context.options['local'] === true });
-  const { local, holders } = known;
+  const { local, holders, suspects } = known;
   return {
     schema: 'aspen.blob.stat/v1',
     value: known,
@@ -169,6 +176,7 @@ async function statBlob(context: CommandContext): Promise<Output> {
         ['name', local?.name ?? undefined],
         ['jobs', local === null || local.jobs.length === 0 ? undefined : local.jobs.join(', ')],
         ['holders', holders.length === 0 ? 'none that could be asked' : holders.join(', ')],
+        ...suspects.map((one): [string, string] => ['suspect', suspectText(one)]),
       ]),
   };
 }
@@ -210,6 +218,18 @@ async function pinBlob(context: CommandContext, method: 'blob.pin' | 'blob.unpin
   return context.call(method, { id });
 }
 
+async function removeBlob(context: CommandContext): Promise<Output> {
+  const [name = ''] = context.args;
+  const id = await findBlobId(context, name);
+  const value = await context.call('blob.remove', { id, force: context.options['force'] === true });
+  return {
+    schema: 'aspen.blob.rm/v1',
+    value,
+    ids: [id],
+    text: () => `removed ${id} (${sizeText(value.freedBytes)})\n`,
+  };
+}
+
 function pinOutput(verb: 'pin' | 'unpin', stat: Stat): Output {
   return {
     schema: `aspen.blob.${verb}/v1`,
@@ -226,6 +246,10 @@ function teller(context: CommandContext, what: string, ofBytes?: number): (bytes
     next = bytes + PROGRESS_STEP_BYTES;
     context.tell(`${what} ${sizeText(bytes)}${ofBytes === undefined ? '' : ` of ${sizeText(ofBytes)}`}`);
   };
+}
+
+function suspectText({ peerId, lies, stalls, isAvoided }: Result<'blob.stat'>['suspects'][number]): string {
+  return `${peerId} lied ${lies} times, was silent ${stalls} times${isAvoided ? ', is avoided now' : ''}`;
 }
 
 function hereText({ heldBytes, sizeBytes, isComplete }: Stat): string {

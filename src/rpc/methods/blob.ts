@@ -47,6 +47,14 @@ const statSchema = z.object({
   kind: z.literal('owned').describe('The kind of state: this node’s disk.'),
 });
 
+const holderSchema = z.object({
+  peerId: z.string(),
+  chunks: z.number(),
+  lies: z.number().describe('Chunks, lists of chunks and sizes that were not true.'),
+  stalls: z.number().describe('Times it did not answer in time.'),
+  isAvoided: z.boolean().describe('It lied, and is asked for nothing for a while.'),
+});
+
 export const blobMethods = {
   'blob.add': method({
     params: mutating({ data: dataSchema, name: nameSchema.optional(), pin: pinSchema }),
@@ -113,6 +121,9 @@ export const blobMethods = {
       id: z.string(),
       local: statSchema.nullable().describe('null: nothing of it is on this node'),
       holders: z.array(z.string()).describe('Nodes that have the whole of it, of those that could be asked.'),
+      suspects: z
+        .array(holderSchema)
+        .describe('Nodes that lied or stalled as holders of any blob, since the agent started.'),
     }),
     isMutating: false,
     summary: 'What is known of a blob. NOT_FOUND where neither this node nor any that could be asked has it.',
@@ -125,17 +136,7 @@ export const blobMethods = {
       usedBytes: z.number(),
       quotaBytes: z.number(),
       damagedCount: z.number().describe('Chunks that were damaged on this disk, since the agent started.'),
-      peers: z
-        .array(
-          z.object({
-            peerId: z.string(),
-            chunks: z.number(),
-            lies: z.number(),
-            stalls: z.number(),
-            isAvoided: z.boolean(),
-          }),
-        )
-        .describe('What other nodes gave as holders, since the agent started.'),
+      peers: z.array(holderSchema).describe('What other nodes gave as holders, since the agent started.'),
     }),
     isMutating: false,
     summary: 'Blobs on this node, by id.',
@@ -151,5 +152,15 @@ export const blobMethods = {
     result: statSchema,
     isMutating: true,
     summary: 'Lets it go when nothing else needs it and it was not used for an hour.',
+  }),
+  'blob.remove': method({
+    params: mutating({
+      id: blobIdSchema,
+      force: z.boolean().optional().describe('also where a job on record needs it; false unless told'),
+    }),
+    result: z.object({ id: z.string(), removed: z.literal(true), freedBytes: z.number() }),
+    isMutating: true,
+    summary:
+      'Removes a blob, pinned or not, from this node at once; others keep theirs. CONFLICT while it is in use, or a job needs it.',
   }),
 } as const;

@@ -120,6 +120,20 @@ describe('a blob store', () => {
     assert.deepEqual((await store.collect()).toSorted(), [pinned.id, referred.id].toSorted());
   });
 
+  it('gives up on request what is pinned, but not what is in use, and what a job needs only when forced', async () => {
+    const { store } = await openStore();
+    const { id } = await store.add(bytesOf(CHUNK_BYTES), { isPinned: true });
+    {
+      using _ = store.hold(id);
+      await assert.rejects(store.discard(id, { isForced: true }), { code: 'CONFLICT' });
+    }
+    await store.refer(id, 'job_1');
+    await assert.rejects(store.discard(id, { isForced: false }), /kept for 1 jobs/);
+    assert.equal(await store.discard(id, { isForced: true }), CHUNK_BYTES);
+    await assert.rejects(store.discard(id, { isForced: false }), { code: 'NOT_FOUND' });
+    assert.equal(store.usedBytes, 0);
+  });
+
   it('takes what is no blob for an orphan', async () => {
     const disk = new MemoryBlobDisk();
     await disk.writeAtomic(

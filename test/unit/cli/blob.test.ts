@@ -68,6 +68,14 @@ describe('blobs on the command line', () => {
     assert.equal((await json(['unpin', blobs[0]?.id ?? '']))['isPinned'], false);
   });
 
+  it('removes what is pinned, at once, and says how much that freed', async () => {
+    await run(['add', '-'], { stdin: 'one' });
+    const { id, removed, freedBytes } = await json(['rm', 'last']);
+    assert.deepEqual({ removed, freedBytes }, { removed: true, freedBytes: 3 });
+    assert.equal((await run(['rm', String(id)])).code, 3);
+    assert.equal((await json(['list']))['usedBytes'], 0);
+  });
+
   it('replaces no file unasked, and says how to', async () => {
     const file = join(directory, 'kept');
     await writeFile(file, 'kept');

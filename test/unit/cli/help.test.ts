@@ -41,6 +41,7 @@ const COMMANDS = [
   'blob get',
   'blob list',
   'blob pin',
+  'blob rm',
   'blob stat',
   'blob unpin',
   'restore',
