@@ -14,6 +14,7 @@ import { addKvCommands } from './commands/kv.ts';
 import { addLockCommands } from './commands/lock.ts';
 import { addMetricsCommand } from './commands/metrics.ts';
 import { addNodeCommands } from './commands/node.ts';
+import { addPeersCommand } from './commands/peers.ts';
 import { addQueueCommands } from './commands/queue.ts';
 import { addRunCommand } from './commands/run.ts';
 import { addServiceCommands } from './commands/service.ts';
@@ -69,6 +70,7 @@ export function createProgram(io: CliIo, exit: ExitSlot, { version }: CliOptions
   addAgentCommands(program, io, exit);
   addDoctorCommand(program, io, exit);
   addMetricsCommand(program, io, exit);
+  addPeersCommand(program, io, exit);
   addTicketCommands(program, io, exit);
   addRunCommand(program, io, exit);
   addJobCommands(program, io, exit);

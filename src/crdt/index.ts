@@ -1,6 +1,7 @@
 export type { Bulletin, BulletinVerifier } from './bulletins.ts';
 export { moved, ORIGIN } from './coordinates.ts';
 export { AHEAD_LIMIT_MS, compareHlc, formatHlc, type Hlc, HybridClock } from './hlc.ts';
+export { type LinkRow, markOfPeer, type ToldLink } from './link-row.ts';
 export type { NodeEntry } from './node-book.ts';
 export type { NodeProfile, Progress } from './profile.ts';
 export type { JobProgress } from './progress-book.ts';
@@ -11,5 +12,6 @@ export {
   type RegistryChange,
   type RegistryComponents,
   type RegistryOptions,
+  type ToldLinkRow,
 } from './registry.ts';
 export type { ReplicatorCounts } from './replicator.ts';

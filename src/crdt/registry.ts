@@ -20,6 +20,14 @@ import { contentDigest } from './content-digest.ts';
 import { moved, ORIGIN } from './coordinates.ts';
 import { INCARNATION_LENGTH_LIMIT, isText, KEY_LENGTH_LIMIT, type UnsignedEntry } from './entry.ts';
 import { HybridClock } from './hlc.ts';
+import {
+  decodeLinkRow,
+  encodeLinkRow,
+  type LinkRow,
+  linkRowOf,
+  ROW_PAUSE_MS,
+  ROW_PAUSE_MS_PER_NODE,
+} from './link-row.ts';
 import { type AppliedEntry, LwwMap } from './lww-map.ts';
 import { aliveForMs, NodeBook, type NodeEntry } from './node-book.ts';
 import {
@@ -87,6 +95,9 @@ export interface Bulletins {
   onAdded(callback: (bulletin: Bulletin) => void): Disposable;
 }
 
+/** `toldAtMs`: wall time, by the clock of the node. */
+export type ToldLinkRow = LinkRow & { readonly toldAtMs: number };
+
 /** What nodes tell each other about themselves, without asking anybody's leave: converges, goes on when cut off, merges later. */
 export interface Registry extends Startable {
   /** Sets the own profile. @throws AspenError INVALID_PARAMS when it is over the limits of a profile. */
@@ -108,10 +119,14 @@ export interface Registry extends Startable {
   readonly bulletins: Bulletins;
   /** Where this node stands in the space of round trips. */
   readonly coordinate: Coordinate;
+  /** What a node tells of its own links; undefined when it has told nothing yet. */
+  linksOf(peerId: PeerId): ToldLinkRow | undefined;
+  /** This node's own links as they are now. */
+  ownLinks(): ToldLinkRow;
   /** @returns the round trip to a node in ms: as measured where there is a link, else as the coordinates promise; undefined when neither is known. */
   rttTo(peerId: PeerId): number | undefined;
   onChange(callback: (change: RegistryChange) => void): Disposable;
-  /** Equal on replicas that hold the same; heartbeats are left out, since they never rest. */
+  /** Equal on replicas that hold the same; heartbeats and links are left out, since they never rest. */
   digest(): string;
   counts(): ReplicatorCounts;
 }
@@ -122,6 +137,7 @@ export function createRegistry(components: RegistryComponents, options: Registry
 
 export const PROFILE_KEY = 'profile';
 export const HEARTBEAT_KEY = 'heartbeat';
+export const LINKS_KEY = 'links';
 const PROGRESS_PER_OWNER_LIMIT = 128;
 const PROGRESS_BYTES_LIMIT = 4_096;
 const RENEWALS_PER_HORIZON = 4;
@@ -146,6 +162,7 @@ class ConvergingRegistry implements Registry {
   readonly #changes = new Listeners<RegistryChange>();
   #coordinate: Coordinate = ORIGIN;
   #profile: Uint8Array | undefined;
+  #toldLinksAtMs = Number.NEGATIVE_INFINITY;
   #isStarted = false;
   /** Something newer of this node came from elsewhere, of an earlier life of it: the profile is to be told again. */
   #isOvertaken = false;
@@ -294,6 +311,17 @@ class ConvergingRegistry implements Registry {
     return this.#coordinate;
   }
 
+  linksOf(peerId: PeerId): ToldLinkRow | undefined {
+    const entry = this.#nodes.get(peerId, LINKS_KEY);
+    const row = entry?.value === undefined ? undefined : decodeLinkRow(entry.value);
+    return row === undefined || entry === undefined ? undefined : { ...row, toldAtMs: entry.wallMs };
+  }
+
+  ownLinks(): ToldLinkRow {
+    const { links, clock } = this.#components;
+    return { ...linkRowOf(links?.() ?? []), toldAtMs: clock.wallMs() };
+  }
+
   rttTo(peerId: PeerId): number | undefined {
     const link = this.#components.links?.().find((candidate) => candidate.peerId === peerId);
     if (link?.rttMs !== undefined) return link.rttMs;
@@ -306,7 +334,10 @@ class ConvergingRegistry implements Registry {
   }
 
   digest(): string {
-    return contentDigest([this.#nodes, this.#progress, this.#bulletins], (key) => key !== HEARTBEAT_KEY);
+    return contentDigest(
+      [this.#nodes, this.#progress, this.#bulletins],
+      (key) => key !== HEARTBEAT_KEY && key !== LINKS_KEY,
+    );
   }
 
   counts(): ReplicatorCounts {
@@ -396,12 +427,32 @@ class ConvergingRegistry implements Registry {
   #beat(): void {
     this.#measure();
     const own = this.#nodes.get(this.#components.self, PROFILE_KEY);
-    const isOld =
-      own !== undefined && this.#hlc.timeMs - own.wallMs > this.#nodes.horizonMs / RENEWALS_PER_HORIZON;
+    const isOld = own !== undefined && this.#isDueForRenewal(own.wallMs);
     if (this.#isOvertaken || isOld) this.#tellProfile();
     if (this.#profile === undefined) return; // not announced yet, or withdrawn
     const heartbeat = { periodMs: this.#periodMs, coordinate: this.#coordinate };
     this.#write(this.#nodes, HEARTBEAT_KEY, encodeHeartbeat(heartbeat));
+    this.#tellLinks();
+  }
+
+  /** C10 */
+  #tellLinks(): void {
+    const { links, clock, self } = this.#components;
+    const nowMs = clock.monotonicMs();
+    const pauseMs = ROW_PAUSE_MS + ROW_PAUSE_MS_PER_NODE * this.#nodes.ownerCount;
+    if (links === undefined || this.#toldLinksAtMs + pauseMs > nowMs) return;
+    const own = linkRowOf(links());
+    const before = this.#nodes.get(self, LINKS_KEY);
+    if (before === undefined && own.linkCount === 0) return;
+    const row = encodeLinkRow(own);
+    const isSame = before?.value !== undefined && Buffer.compare(row, before.value) === 0;
+    if (isSame && !this.#isDueForRenewal(before.wallMs)) return;
+    this.#toldLinksAtMs = nowMs;
+    this.#write(this.#nodes, LINKS_KEY, row);
+  }
+
+  #isDueForRenewal(wallMs: number): boolean {
+    return this.#hlc.timeMs - wallMs > this.#nodes.horizonMs / RENEWALS_PER_HORIZON;
   }
 
   #tellProfile(): void {

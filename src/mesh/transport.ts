@@ -32,6 +32,8 @@ export interface PeerLink {
   readonly since: number;
   /** What carries it, e.g. `tcp`. @default nobody can tell */
   readonly carrier?: string;
+  /** Why it goes over a relay; for people. @default nobody can tell */
+  readonly why?: string;
   /** Of the channel since it was opened, headers of segments included. @default not counted */
   readonly bytesIn?: number;
   readonly bytesOut?: number;

@@ -6,9 +6,10 @@ import {
   type TicketMember,
   ticketFacts,
 } from '../../mesh/index.ts';
-import type { Handlers, MeshPeer } from '../../rpc/index.ts';
+import type { Handlers } from '../../rpc/index.ts';
 import type { Daemon } from '../daemon.ts';
 import type { MeshNode } from '../mesh-node.ts';
+import { linkMatrixOf, peersOf } from '../peer-views.ts';
 
 type MeshHandlers = Pick<
   Handlers,
@@ -17,6 +18,7 @@ type MeshHandlers = Pick<
   | 'mesh.ticketInspect'
   | 'mesh.ticketRevoke'
   | 'mesh.peers'
+  | 'mesh.matrix'
   | 'mesh.join'
   | 'mesh.leave'
 >;
@@ -40,6 +42,7 @@ export function meshHandlers(daemon: Daemon, onLeft: () => void): MeshHandlers {
     },
     'mesh.ticketRevoke': async ({ id, requestId }) => daemon.node.members.revokeTicket(id, requestId),
     'mesh.peers': async () => ({ peers: peersOf(daemon.node) }),
+    'mesh.matrix': async () => linkMatrixOf(daemon.node),
     'mesh.join': async ({ ticket, abandon = false }, { signal }) => {
       const joined = await daemon.join(ticket, { abandon, signal });
       return { ...joined, peerId: daemon.node.self };
@@ -79,22 +82,4 @@ function contactsOf(node: MeshNode): TicketMember[] {
     0,
     TICKET_MEMBERS_LIMIT,
   );
-}
-
-function peersOf(node: MeshNode): MeshPeer[] {
-  const links = new Map(node.mesh.transport.links().map((link) => [link.peerId, link]));
-  return node.mesh.gate
-    .members()
-    .filter(({ peerId }) => peerId !== node.self)
-    .map(({ peerId, role }) => {
-      const link = links.get(peerId);
-      return {
-        peerId,
-        name: node.registry.node(peerId)?.profile.name ?? null,
-        role,
-        path: link?.path ?? null,
-        rttMs: link?.rttMs ?? null,
-        address: link?.address ?? null,
-      };
-    });
 }

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { formatDuration } from '../../base/index.ts';
-import type { AgentStatus, MeshPeer, Result } from '../../rpc/index.ts';
+import type { AgentStatus, Result } from '../../rpc/index.ts';
 import { type CommandContext, define, type ExitSlot } from '../command.ts';
 import type { CliIo } from '../io.ts';
 import type { Output } from '../output.ts';
@@ -9,19 +9,13 @@ import { formatFields, formatTable } from '../table.ts';
 const STOP_TIMEOUT_MS = 120_000;
 const POLL_MS = 25;
 
-/** `status`, `peers`, `down`, `leave`, `config show`. */
+/** `status`, `down`, `leave`, `config show`. */
 export function addAgentCommands(program: Command, io: CliIo, exit: ExitSlot): void {
   define(program, io, exit, {
     usage: 'status',
     summary: 'this node, its mesh, its group',
     examples: ['aspen-agent status', 'aspen-agent status -o json'],
     run: async ({ call }) => statusOutput(await call('agent.status', {})),
-  });
-  define(program, io, exit, {
-    usage: 'peers',
-    summary: 'the other members, with path, round trip and role',
-    examples: ['aspen-agent peers -o wide'],
-    run: async ({ call }) => peersOutput((await call('mesh.peers', {})).peers),
   });
   define(program, io, exit, {
     usage: 'down',
@@ -89,27 +83,6 @@ function rootText(root: AgentStatus['root']): string | undefined {
 function disksText(disks: number | null | undefined): string {
   if (disks === null || disks === undefined) return 'not known without a leader';
   return disks === 1 ? '1 holds what is agreed: losing it loses everything' : `${disks} hold what is agreed`;
-}
-
-function peersOutput(peers: readonly MeshPeer[]): Output {
-  return {
-    schema: 'aspen.mesh.peers/v1',
-    value: { peers },
-    items: 'peers',
-    ids: peers.map(({ peerId }) => peerId),
-    text: (isWide) =>
-      formatTable(
-        ['name', 'peer id', 'role', 'path', 'rtt', ...(isWide ? ['address'] : [])],
-        peers.map((peer) => [
-          peer.name ?? '-',
-          peer.peerId,
-          peer.role ?? '-',
-          peer.path ?? 'not connected',
-          peer.rttMs === null ? '-' : `${peer.rttMs.toFixed(1)}ms`,
-          ...(isWide ? [peer.address ?? '-'] : []),
-        ]),
-      ),
-  };
 }
 
 function configOutput({ config }: Result<'config.show'>, hasOrigin: boolean): Output {

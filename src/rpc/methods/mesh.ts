@@ -8,6 +8,33 @@ export const peerSchema = z.looseObject({
   path: z.enum(['direct', 'relay']).nullable().describe('null while not connected.'),
   rttMs: z.number().nullable(),
   address: z.string().nullable(),
+  carrier: z.string().nullable().optional().describe('What carries the channel, e.g. tcp.'),
+  since: wallMsSchema.nullable().optional(),
+  bytesIn: z.number().nullable().optional().describe('Of the channel, since it opened.'),
+  bytesOut: z.number().nullable().optional(),
+  isAlive: z.boolean().optional().describe('Heard of lately, through whomever.'),
+  estimatedRttMs: z.number().nullable().optional().describe('From coordinates, where no channel is open.'),
+  why: z
+    .string()
+    .nullable()
+    .optional()
+    .describe('Why it is relayed, or not connected; null for a direct path.'),
+});
+
+const matrixNodeSchema = z.object({
+  peerId: z.string(),
+  name: z.string().nullable(),
+  isAlive: z.boolean(),
+  toldAt: wallMsSchema.nullable().describe('When it told of its links, by its own clock.'),
+  linkCount: z.number().int().nullable(),
+});
+
+const matrixLinkSchema = z.object({
+  from: z.string(),
+  to: z.string(),
+  path: z.enum(['direct', 'relay']),
+  rttMs: z.number().nullable().describe('Rounded up to a power of two.'),
+  isMutual: z.boolean().describe('The other end tells of it too.'),
 });
 
 export const ticketSchema = z.looseObject({
@@ -60,6 +87,15 @@ export const meshMethods = {
     result: z.object({ peers: z.array(peerSchema) }),
     isMutating: false,
     summary: 'The other members, with path, round trip and role.',
+  }),
+  'mesh.matrix': method({
+    params: exactObject({}),
+    result: z.object({
+      nodes: z.array(matrixNodeSchema).readonly(),
+      links: z.array(matrixLinkSchema).readonly(),
+    }),
+    isMutating: false,
+    summary: 'Who reaches whom and how, as the nodes themselves told.',
   }),
   'mesh.join': method({
     params: mutating({ ticket: ticketTextSchema, abandon: z.boolean().optional() }),

@@ -136,6 +136,15 @@ describe('the command line', () => {
     assert.equal((await run('doctor', '-o', 'id')).stdout, 'disk.sync\n');
   });
 
+  it('shows how peers are reached, and why not', async () => {
+    const wide = await run('peers', '-o', 'wide');
+    assert.match(wide.stdout, /other .* direct +0\.4ms +tcp .* 2\.9KiB +12B +\/ip4\/10\.0\.0\.2/);
+    assert.match(wide.stdout, /far .* not connected +~12\.5ms/);
+    assert.match(wide.stdout, /\n {2}far: not connected, it lives, heard through others\n/);
+    const matrix = await run('peers', '--matrix');
+    assert.match(matrix.stdout, /^FROM +1 +2\n1 fake +- +r2ms!\n2 other +\? +-\n/);
+  });
+
   it('shows metrics as Prometheus reads them, when asked to', async () => {
     const ran = await run('metrics', '--text');
     assert.match(
@@ -149,6 +158,7 @@ describe('the command line', () => {
     ['aspen.agent.doctor/v1', ['doctor']],
     ['aspen.metrics.get/v1', ['metrics', 'aspen_raft']],
     ['aspen.mesh.peers/v1', ['peers']],
+    ['aspen.mesh.matrix/v1', ['peers', '--matrix']],
     ['aspen.config.show/v1', ['config', 'show', '--origin']],
     ['aspen.ticket.create/v1', ['ticket', 'create', '--uses', '2']],
     ['aspen.ticket.list/v1', ['ticket', 'list']],

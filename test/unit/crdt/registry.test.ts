@@ -184,6 +184,21 @@ describe('registry', () => {
     assertConverged();
   });
 
+  it('C10 tells who is linked with whom, and rests while no path changes', async () => {
+    const [first, second, third] = (await world.mesh(3)) as [Node, Node, Node];
+    const marksOf = (of: Node) => first.registry.linksOf(of.peerId)?.links.map(({ mark }) => mark);
+    const marks = (...nodes: Node[]) => nodes.map(({ peerId }) => peerId.slice(-12)).sort();
+    await world.advance(120_000);
+    assert.deepEqual(marksOf(second), marks(first, third));
+    assert.deepEqual(marksOf(third), marks(first, second));
+    const toldAtMs = first.registry.linksOf(second.peerId)?.toldAtMs;
+    await world.advance(200_000);
+    assert.equal(first.registry.linksOf(second.peerId)?.toldAtMs, toldAtMs, 'nothing changed');
+    world.cut.add(third.peerId);
+    await world.advance(120_000);
+    assert.deepEqual(marksOf(second), marks(first));
+  });
+
   it('writes to disk now and then, not for each heartbeat', async () => {
     let batches = 0;
     const store = new MemoryStore();
