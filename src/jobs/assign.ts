@@ -1,5 +1,6 @@
 import { AspenError, type PeerId, toWireError, type WireError } from '../base/index.ts';
 import { checkPlaces, type GroupPlace, startGroup } from './group-attempts.ts';
+import { DELIVERY_TYPE } from './hooks/deliveries.ts';
 import type { LiveIndex } from './live-index.ts';
 import { type ApplyContext, textKey } from './machine-port.ts';
 import type { JobRecord, RunningAttempt } from './record.ts';
@@ -26,7 +27,7 @@ export type AssignResult =
  *
  * - J5 The fencing token is the position of the assignment: tokens of one job only grow, also after a recovery.
  * - J6 Only a node with an open session is given work.
- * - Q3, Q4, Q5 A start that a limit forbids is refused here, whatever the leader believed.
+ * - Q3, Q4, Q5, E4 A start that a limit forbids is refused here, whatever the leader believed.
  */
 export function applyAssign(
   { assignments }: { readonly assignments: readonly AssignItem[] },
@@ -74,7 +75,7 @@ function assignOne(item: AssignItem, context: ApplyContext): RunningAttempt {
   }
   const { group } = record.spec;
   if (group !== null || others.length > 0) checkPlaces(jobId, group?.nodes ?? 1, [item, ...others]);
-  takeStart(record.spec, context); // Q3, Q4, Q5
+  takeStart(record.spec, context); // Q3, Q4, Q5, E4
   const running: RunningAttempt = {
     attempt: record.attempt + 1,
     node: peerId as PeerId,
@@ -98,11 +99,11 @@ function assignOne(item: AssignItem, context: ApplyContext): RunningAttempt {
 
 /** @throws AspenError CONFLICT when the job is held back. */
 function takeStart(spec: JobSpec, context: ApplyContext): void {
-  const { limits, tallies } = context.derived<LiveIndex>();
-  if (limits.size === 0) return;
+  const { limits, hooks, tallies } = context.derived<LiveIndex>();
+  if (limits.size === 0 && spec.type !== DELIVERY_TYPE) return;
   const buckets = context.table('buckets') as Buckets;
   const { groupMs } = context;
-  const held = heldBack(spec, { limits, running: tallies, buckets, groupMs });
+  const held = heldBack(spec, { limits, hooks, running: tallies, buckets, groupMs });
   if (held !== undefined) throw new AspenError('CONFLICT', held.reason, { details: { heldBy: held.by } });
   spendStart(spec, limits, buckets, groupMs);
 }

@@ -279,9 +279,10 @@ export class Dispatcher implements Disposable {
     const { leadership } = this.#components;
     return leadership.read(({ module }) => {
       const jobs = module('jobs');
-      const { limits, tallies } = jobs.derived<LiveIndex>();
-      if (limits.size === 0) return undefined;
-      return new StartBudget(limits, tallies, jobs.table<Bucket>('buckets'), leadership.groupMs());
+      const { limits, hooks, tallies } = jobs.derived<LiveIndex>();
+      if (limits.size === 0 && (hooks.size === 0 || !hooks.hasWaiting(tallies))) return undefined;
+      const buckets = jobs.table<Bucket>('buckets');
+      return new StartBudget({ limits, hooks, running: tallies, buckets, groupMs: leadership.groupMs() });
     });
   }
 
@@ -380,8 +381,9 @@ function readyJob({ id, spec: { concurrencyKey } }: JobRecord, key: Key): ReadyJ
 }
 
 function heldOf({ spec }: JobRecord, jobs: QueryContext, groupMs: number): Held | undefined {
-  const { limits, tallies } = jobs.derived<LiveIndex>();
-  return heldBack(spec, { limits, running: tallies, buckets: jobs.table<Bucket>('buckets'), groupMs });
+  const { limits, hooks, tallies } = jobs.derived<LiveIndex>();
+  const buckets = jobs.table<Bucket>('buckets');
+  return heldBack(spec, { limits, hooks, running: tallies, buckets, groupMs });
 }
 
 function gateOf(budget: StartBudget): StartGate {

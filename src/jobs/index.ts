@@ -38,6 +38,10 @@ export { serveOutput } from './execution/output-server.ts';
 export { OutputStore } from './execution/output-store.ts';
 export { endInherited, ShellExecutor } from './execution/shell-executor.ts';
 export { parseShellPayload } from './execution/shell-payload.ts';
+export type { HookView } from './hooks/commands.ts';
+export { DELIVERY_TYPE, type DeliveryPayload, type HookEventBody } from './hooks/deliveries.ts';
+export { HOOK_EVENTS, type HookEvent } from './hooks/hook.ts';
+export { HOOK_TARGET, type HookTarget, serveHookTargets } from './hooks/target.ts';
 export {
   type ChangeFilter,
   type ChangesAnswer,

@@ -1,4 +1,5 @@
 import { FinishedCounts } from './finished-counts.ts';
+import { HookBook } from './hooks/hook-book.ts';
 import { LateRows } from './late-rows.ts';
 import { LimitBook } from './limits.ts';
 import { type Derived, type Key, numberKey, SortedKeys, type Volume } from './machine-port.ts';
@@ -48,6 +49,7 @@ export class LiveIndex implements Derived {
   readonly #cache = new RecordCache();
   readonly tallies = new Tallies();
   readonly limits = new LimitBook();
+  readonly hooks = new HookBook();
   readonly finished = new FinishedCounts();
   readonly late = new LateRows();
   /** Position of the last move of a job; undefined when there was none since this was made. */
@@ -56,6 +58,7 @@ export class LiveIndex implements Derived {
   #counted: (readonly [record: JobRecord, change: 1 | -1])[] = [];
   #touched: string[] = [];
   #spent = 0;
+  #madeCount = 0;
   #isLoading = false;
 
   get behind(): Volume {
@@ -67,8 +70,10 @@ export class LiveIndex implements Derived {
     this.#counted = [];
     this.#touched = [];
     this.#spent = 0;
+    this.#madeCount = 0;
     if (this.#left.size > 0) this.#forgetEmpty();
     this.limits.begin();
+    this.hooks.begin();
     this.finished.begin();
     this.late.begin();
   }
@@ -86,6 +91,7 @@ export class LiveIndex implements Derived {
     }
     for (const [record, change] of this.#counted) this.tallies.add(record, change === 1 ? -1 : 1);
     this.limits.rollback();
+    this.hooks.rollback();
     this.finished.rollback();
     this.late.rollback();
     for (const id of this.#touched) this.#cache.drop(id);
@@ -179,6 +185,12 @@ export class LiveIndex implements Derived {
     this.#spent += moves;
   }
 
+  /** @returns 0 for the first job that the present command makes by itself, then 1, and so on. */
+  countMade(): number {
+    this.#madeCount += 1;
+    return this.#madeCount - 1;
+  }
+
   countOf(state: JobState): number {
     return this.#byState.get(state)?.size ?? 0;
   }
@@ -213,6 +225,7 @@ export class LiveIndex implements Derived {
       ...Object.fromEntries([...states, ...owners].map(([name, keys]) => [name, all(keys)])),
       tallies: this.tallies.describe(),
       limits: this.limits.describe(),
+      hooks: this.hooks.describe(),
       finished: this.finished.describe(),
     };
   }

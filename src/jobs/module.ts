@@ -10,6 +10,17 @@ import {
   runDlqInspect,
   runDlqList,
 } from './dlq.ts';
+import {
+  applyAddHook,
+  applyPauseHook,
+  applyRemoveHook,
+  applyResumeHook,
+  applyTestHook,
+  runHook,
+  runHooks,
+} from './hooks/commands.ts';
+import { addHookSchema, hookNameSchema, pauseHookSchema } from './hooks/hook.ts';
+import { readHooks } from './hooks/hook-book.ts';
 import { limitSchema, pauseSchema, readLimits, resumeSchema } from './limits.ts';
 import { LiveIndex } from './live-index.ts';
 import type { ApplyContext, MachineModule } from './machine-port.ts';
@@ -71,6 +82,7 @@ export const jobsModule: MachineModule = {
   derive: (tables) => {
     const index = new LiveIndex();
     readLimits(tables, index.limits);
+    readHooks(tables, index.hooks);
     index.finished.load(tables);
     for (const record of liveRecords(tables)) index.load(record);
     index.commit();
@@ -115,6 +127,11 @@ export const jobsModule: MachineModule = {
     pauseQueue: { since: 1, parse: parseWith(pauseSchema), apply: applyPause },
     resumeQueue: { since: 1, parse: parseWith(resumeSchema), apply: applyResume },
     limit: { since: 1, parse: parseWith(limitSchema), apply: applyLimit },
+    addHook: { since: 1, parse: parseWith(addHookSchema), apply: applyAddHook },
+    removeHook: { since: 1, parse: parseWith(hookNameSchema), apply: applyRemoveHook },
+    pauseHook: { since: 1, parse: parseWith(pauseHookSchema), apply: applyPauseHook },
+    resumeHook: { since: 1, parse: parseWith(hookNameSchema), apply: applyResumeHook },
+    testHook: { since: 1, parse: parseWith(hookNameSchema), apply: applyTestHook },
     purge: {
       since: 1,
       isLeadersOnly: true,
@@ -129,6 +146,8 @@ export const jobsModule: MachineModule = {
     dlqList: { parse: parseWith(dlqListSchema), run: runDlqList },
     dlqInspect: { parse: parseWith(jobName), run: runDlqInspect },
     queues: { parse: parseWith(listQueuesSchema), run: runQueues },
+    hooks: { parse: () => null, run: (_body, context) => runHooks(context) },
+    hook: { parse: parseWith(hookNameSchema), run: runHook },
     limits: { parse: () => null, run: (_body, context) => runLimits(context) },
     nextDue: { parse: () => null, run: (_body, context) => nextDueMs(context) },
     nextExpiry: {

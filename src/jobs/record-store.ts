@@ -1,6 +1,7 @@
 import { encode } from '../base/index.ts';
 import { endedKeysOf } from './ended-index.ts';
 import type { FinalState } from './finished-counts.ts';
+import { afterMove } from './hooks/deliveries.ts';
 import { type LiveIndex, placeKey } from './live-index.ts';
 import {
   type ApplyContext,
@@ -44,6 +45,7 @@ export const TABLES = [
   'counts',
   'cascades',
   'kinds',
+  'hooks',
 ] as const;
 export type TableName = (typeof TABLES)[number];
 
@@ -103,6 +105,8 @@ export function putRecord(context: ApplyContext, moved: JobRecord, before: JobRe
     position: context.position,
     record,
   });
+  if (index.hooks.size === 0) return;
+  for (const delivery of afterMove(context, record, before)) putRecord(context, delivery, undefined); // E1
 }
 
 /** Keeps a final record until later. */

@@ -126,7 +126,7 @@ export const SPEC_BASE = Object.freeze({
 >;
 
 /** A job of which nothing was said but its type. */
-const PLAIN_SPEC = {
+export const PLAIN_SPEC = {
   type: '',
   payload: null,
   idempotencyKey: null,

@@ -1,7 +1,16 @@
 import type { Bucket } from '../lease/machine/index.ts';
+import type { HookBook } from './hooks/hook-book.ts';
 import type { LimitBook } from './limits.ts';
 import type { Key } from './machine-port.ts';
-import { type Buckets, type Held, heldBack, type Limited, type Running, spendStart } from './starts.ts';
+import {
+  type Buckets,
+  type Held,
+  heldBack,
+  type Limited,
+  type Running,
+  type StartRules,
+  spendStart,
+} from './starts.ts';
 import type { QueueTally, Tally } from './tallies.ts';
 
 /**
@@ -10,13 +19,15 @@ import type { QueueTally, Tally } from './tallies.ts';
  */
 export class StartBudget {
   readonly #limits: LimitBook;
+  readonly #hooks: HookBook;
   readonly #groupMs: number;
   readonly #running: PlannedRunning;
   readonly #buckets: PlannedBuckets;
   #retryAfterMs = Number.POSITIVE_INFINITY;
 
-  constructor(limits: LimitBook, running: Running, buckets: Pick<Buckets, 'get'>, groupMs: number) {
+  constructor({ limits, hooks, running, buckets, groupMs }: StartRules) {
     this.#limits = limits;
+    this.#hooks = hooks;
     this.#groupMs = groupMs;
     this.#running = new PlannedRunning(running);
     this.#buckets = new PlannedBuckets(buckets);
@@ -28,7 +39,12 @@ export class StartBudget {
   }
 
   held(job: Limited): Held | undefined {
-    const rules = { limits: this.#limits, running: this.#running, buckets: this.#buckets };
+    const rules = {
+      limits: this.#limits,
+      hooks: this.#hooks,
+      running: this.#running,
+      buckets: this.#buckets,
+    };
     const held = heldBack(job, { ...rules, groupMs: this.#groupMs });
     if (held?.retryAfterMs != null) this.#retryAfterMs = Math.min(this.#retryAfterMs, held.retryAfterMs);
     return held;

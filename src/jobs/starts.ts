@@ -1,4 +1,7 @@
 import { type Bucket, takePermits } from '../lease/machine/index.ts';
+import { DELIVERY_TYPE } from './hooks/deliveries.ts';
+import { holdDelivery } from './hooks/hold-delivery.ts';
+import type { HookBook } from './hooks/hook-book.ts';
 import type { LimitBook, Limits, Scope } from './limits.ts';
 import { limitsKey } from './limits.ts';
 import type { Key } from './machine-port.ts';
@@ -14,7 +17,7 @@ export interface Limited {
 
 /** Why a job that waits may not start now. */
 export interface Held {
-  readonly by: 'pause' | 'concurrency' | 'key' | 'namespace' | 'rate';
+  readonly by: 'pause' | 'concurrency' | 'key' | 'namespace' | 'rate' | 'hook';
   /** For people, as `job explain` shows it. */
   readonly reason: string;
   /** When it is time that holds it back; null when something else must happen. Unit: ms. */
@@ -31,6 +34,7 @@ export interface Buckets {
 
 export interface StartRules {
   readonly limits: LimitBook;
+  readonly hooks: HookBook;
   readonly running: Running;
   readonly buckets: Pick<Buckets, 'get'>;
   readonly groupMs: number;
@@ -43,10 +47,12 @@ export interface StartRules {
  *   starts until enough has ended.
  * - Q4 In any t seconds of group time at most burst + t x ratePerSecond attempts start, retries included.
  * - Q5 Nothing of a paused queue starts.
+ * - E4 Nothing of a hook that is paused, or whose circuit is open, is delivered; one delivery at a time where it is half-open.
  */
 export function heldBack(job: Limited, rules: StartRules): Held | undefined {
-  const { limits, running } = rules;
-  if (limits.size === 0) return undefined;
+  const { limits, running, hooks } = rules;
+  const heldByHook = job.type === DELIVERY_TYPE ? holdDelivery(hooks.find(job.queue), rules) : undefined;
+  if (heldByHook !== undefined || limits.size === 0) return heldByHook;
   const queue = limits.of('queue', job.queue);
   if (queue.paused !== null) return paused(job.queue, queue.paused.reason);
   const inQueue = queue.concurrency === null ? 0 : running.ofQueue(job.queue).running;

@@ -4,6 +4,7 @@ import { AspenError, toWireError, type WireError } from '../base/index.ts';
 import { invalid, parseWith } from '../lease/machine/index.ts';
 import { admit } from './admission.ts';
 import { afterParents } from './dependencies.ts';
+import { DELIVERY_ID_PREFIX, DELIVERY_TYPE } from './hooks/deliveries.ts';
 import { type ApplyContext, textKey } from './machine-port.ts';
 import { NOTHING_UNMET, type PackedSpec, packSpec } from './packing.ts';
 import type { JobRecord, JobState } from './record.ts';
@@ -69,6 +70,7 @@ function outcomeOf(work: () => SubmitResult): SubmitResult {
 
 /** J4 An id, and an idempotency key, names one job: put-if-absent inside the command. */
 function submitOne({ id, spec }: SubmitItem, offset: number, context: ApplyContext): SubmitResult {
+  checkFree(id, spec);
   const holder =
     spec.idempotencyKey === null
       ? undefined
@@ -121,6 +123,13 @@ function parentStates({ dependsOn }: JobSpec, context: ApplyContext): ReadonlyMa
     states.set(id, record.state);
   }
   return states;
+}
+
+/** E3 What delivers for hooks is made by the group alone. @throws AspenError INVALID_PARAMS */
+function checkFree(id: string, { type }: JobSpec): void {
+  if (type === DELIVERY_TYPE) throw invalid('type', `${DELIVERY_TYPE} is for deliveries of hooks`);
+  if (id.startsWith(DELIVERY_ID_PREFIX))
+    throw invalid('id', `ids that begin with ${DELIVERY_ID_PREFIX} are for deliveries of hooks`);
 }
 
 function checkDeadline({ deadlineAtMs }: JobSpec, { wallMs }: ApplyContext): void {

@@ -220,12 +220,12 @@ function checkNothingIdles(mesh: Mesh, slots: number): void {
   const records = mesh.bench.records();
   if (records.filter(({ running: attempt }) => attempt !== null).length >= slots) return;
   const jobs = mesh.bench.machine.read('jobs');
-  const { limits, tallies } = jobs.derived<LiveIndex>();
+  const { limits, hooks, tallies } = jobs.derived<LiveIndex>();
   const buckets = jobs.table<Bucket>('buckets');
   const groupMs = Math.max(mesh.bench.groupMs, Math.floor(mesh.clock.monotonicMs()));
   for (const { id, spec, state } of records) {
     if (state !== 'queued') continue;
-    const held = heldBack(spec, { limits, running: tallies, buckets, groupMs });
+    const held = heldBack(spec, { limits, hooks, running: tallies, buckets, groupMs });
     assert.ok(held !== undefined, `${id} could start and does not`);
   }
 }

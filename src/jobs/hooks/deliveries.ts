@@ -1,0 +1,208 @@
+import type { ApplyContext, Derived } from '../machine-port.ts';
+import { starting } from '../moves.ts';
+import { NOTHING_UNMET } from '../packing.ts';
+import { isFinal, type JobRecord, type JobState } from '../record.ts';
+import { type JobSpec, PLAIN_SPEC } from '../spec.ts';
+import type { Tallies } from '../tallies.ts';
+import { afterFailure, afterSuccess, type Breaker } from './breaker.ts';
+import { HOOK_WAITING_LIMIT, type Hook, type HookEvent } from './hook.ts';
+import { type HasHooks, putHook } from './hook-book.ts';
+
+/** The type of the jobs that deliver; nobody submits one. */
+export const DELIVERY_TYPE = 'hook.deliver';
+/** What the ids of deliveries begin with; no other job may have such an id. */
+export const DELIVERY_ID_PREFIX = 'job_hk_';
+
+/** Beyond the places of jobs that the same command submits. */
+const FIRST_OFFSET = 1_000_000;
+
+/** What deliveries have in common. Each is written down with its job, so that a later version may choose otherwise. */
+const DELIVERY_SPEC: Omit<JobSpec, 'payload' | 'queue'> = Object.freeze({
+  ...PLAIN_SPEC,
+  type: DELIVERY_TYPE,
+  retry: Object.freeze({
+    maxAttempts: 15,
+    backoff: 'exponential',
+    delayMs: 1_000,
+    maxDelayMs: 10 * 60_000,
+    jitter: 'full',
+    nonRetryableExitCodes: Object.freeze([]),
+  }),
+  timeoutMs: 60_000,
+  retentionMs: 3_600_000,
+});
+
+/** What is delivered, beside the number of the attempt. Instants are wall time. */
+export interface HookEventBody {
+  /** The same for each attempt to deliver it: receivers tell by it what they have seen. */
+  readonly id: string;
+  readonly type: HookEvent | 'hook.test';
+  readonly at: number;
+  /** Null in a test. */
+  readonly job: EventJob | null;
+}
+
+export interface EventJob {
+  readonly id: string;
+  readonly type: string;
+  readonly queue: string;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly state: JobState;
+  readonly attempt: number;
+  readonly node: string | null;
+  readonly submittedAt: number;
+  readonly startedAt: number | null;
+  readonly finishedAt: number | null;
+  readonly error: { readonly code: string; readonly message: string; readonly retryable: boolean } | null;
+}
+
+export interface DeliveryPayload {
+  readonly hook: string;
+  readonly event: HookEventBody;
+}
+
+/** What the index in memory knows for this. */
+interface Index extends HasHooks, Derived {
+  readonly tallies: Pick<Tallies, 'ofQueue'>;
+  /** @returns 0 for the first job that the present command makes by itself, and so on. */
+  countMade(): number;
+}
+
+/**
+ * What follows for hooks from the move of a job. Called for each, but only while there are hooks.
+ *
+ * - E1 A job that comes to its end has, in the same command, one delivery for each hook that asks for it, or is counted as dropped there.
+ * - E2 No end of a delivery is an event.
+ * @returns jobs to be put down, new ones.
+ */
+export function afterMove(
+  context: ApplyContext,
+  record: JobRecord,
+  before: JobRecord | undefined,
+): readonly JobRecord[] {
+  if (record.spec.type === DELIVERY_TYPE) {
+    if (before !== undefined && before.running !== null && record.running === null)
+      noteAttempt(context, record);
+    return []; // E2
+  }
+  if (!isFinal(record.state) || (before !== undefined && isFinal(before.state))) return [];
+  const index = context.derived<Index>();
+  return index.hooks.all().flatMap((hook) => {
+    if (!isAsked(hook, record)) return [];
+    const body = eventOf(record, context, index.countMade());
+    const isFull = index.tallies.ofQueue(hook.id).waiting >= HOOK_WAITING_LIMIT;
+    if (!isFull) return [deliveryOf(hook, body, context)];
+    putHook(context, index.hooks, { ...hook, droppedCount: hook.droppedCount + 1 });
+    return [];
+  });
+}
+
+/** A delivery that says nothing of a job, to see whether the receiver is there. */
+export function testDelivery(hook: Hook, context: ApplyContext): JobRecord {
+  const index = context.derived<Index>();
+  const made = index.countMade();
+  const body = {
+    id: `evt_${nameOf(context, made)}`,
+    type: 'hook.test',
+    at: context.wallMs,
+    job: null,
+  } as const;
+  return deliveryOf(hook, { body, made }, context);
+}
+
+/** The breaker of its hook learns from each attempt that was made; one that was lost says nothing of the receiver. */
+function noteAttempt(context: ApplyContext, { spec, history }: JobRecord): void {
+  const { hooks } = context.derived<Index>();
+  const hook = hooks.find(spec.queue);
+  const attempt = history.at(-1);
+  if (hook === undefined || attempt === undefined) return;
+  if (attempt.outcome === 'succeeded') change(afterSuccess(hook), null);
+  else if (attempt.outcome === 'failed')
+    change(afterFailure(hook, context.groupMs), {
+      message: (attempt.error?.message ?? '').slice(0, MESSAGE_LENGTH),
+      at: context.wallMs,
+    });
+
+  function change(breaker: Breaker, lastError: Hook['lastError']): void {
+    const { failureCount, openingCount, openUntilMs } = breaker;
+    if (breaker === hook || hook === undefined) return;
+    putHook(context, hooks, {
+      ...hook,
+      ...{ failureCount, openingCount, openUntilMs },
+      lastError: lastError ?? hook.lastError,
+    });
+  }
+}
+
+const MESSAGE_LENGTH = 512;
+
+function isAsked({ on, type, queue, labels }: Hook, { spec, state }: JobRecord): boolean {
+  if (!on.includes(`job.${state}` as HookEvent)) return false;
+  if ((type ?? spec.type) !== spec.type || (queue ?? spec.queue) !== spec.queue) return false;
+  return Object.entries(labels).every(([name, value]) => spec.labels[name] === value);
+}
+
+interface MadeEvent {
+  readonly body: HookEventBody;
+  readonly made: number;
+}
+
+function eventOf(record: JobRecord, context: ApplyContext, made: number): MadeEvent {
+  const { id, spec, state, attempt, submittedAt, finishedAt, error, history } = record;
+  const last = history.at(-1);
+  const job: EventJob = {
+    id,
+    type: spec.type,
+    queue: spec.queue,
+    namespace: spec.namespace,
+    labels: spec.labels,
+    state,
+    attempt,
+    node: last?.node ?? null,
+    submittedAt,
+    startedAt: last?.startedAt ?? null,
+    finishedAt,
+    error: error && { code: error.code, message: error.message, retryable: error.retryable },
+  };
+  const body: HookEventBody = {
+    id: `evt_${nameOf(context, made)}`,
+    type: `job.${state}` as HookEvent,
+    at: context.wallMs,
+    job,
+  };
+  return { body, made };
+}
+
+function deliveryOf(hook: Hook, { body, made }: MadeEvent, context: ApplyContext): JobRecord {
+  const payload: DeliveryPayload = { hook: hook.id, event: body };
+  const fresh: JobRecord = {
+    id: DELIVERY_ID_PREFIX + nameOf(context, made),
+    spec: { ...DELIVERY_SPEC, payload, queue: hook.id },
+    state: 'blocked',
+    position: context.position,
+    offset: FIRST_OFFSET + made,
+    submittedAt: context.wallMs,
+    attempt: 0,
+    running: null,
+    dueGroupMs: null,
+    readyGroupMs: null,
+    specBytes: 0,
+    failureCount: 0,
+    lossCount: 0,
+    finishedAt: null,
+    expiresGroupMs: null,
+    result: null,
+    error: null,
+    cancelReason: null,
+    history: [],
+    unmet: NOTHING_UNMET,
+    ending: null,
+  };
+  return starting(fresh, context);
+}
+
+/** Unlike that of anything else that any command makes. */
+function nameOf({ position }: ApplyContext, made: number): string {
+  return `${position.toString(36)}_${made.toString(36)}`;
+}
