@@ -29,7 +29,12 @@ export interface AgentConfig {
   readonly outputRetentionMs: number;
   /** Networks that jobs may reach over HTTP although they are not public, such as `10.1.0.0/16`; `private` for all of them. */
   readonly httpAllow: readonly string[];
+  /** What goes into the audit log beside administrative acts. */
+  readonly audit: AuditMode;
 }
+
+/** Nothing at all; what this node runs itself and that touches the machine; or also `echo` jobs. Attached workers keep logs of their own. */
+export type AuditMode = 'off' | 'commands' | 'all';
 
 export type ConfigOrigin = 'flag' | 'environment' | 'file' | 'earlier flag' | 'default';
 
@@ -115,6 +120,7 @@ const settingSchemas = {
   blobQuotaBytes: sizeSchema,
   outputRetentionMs: outputRetentionSchema,
   httpAllow: z.array(networkSchema).max(ALLOWED_NETWORKS_LIMIT),
+  audit: z.enum(['off', 'commands', 'all']),
 } satisfies { readonly [K in keyof AgentConfig]: z.ZodType<AgentConfig[K]> };
 
 export const CONFIG_KEYS = Object.keys(settingSchemas) as (keyof AgentConfig)[];
@@ -136,6 +142,7 @@ export const FILE_KEYS: Readonly<Record<string, keyof AgentConfig>> = {
   blobQuota: 'blobQuotaBytes',
   outputRetention: 'outputRetentionMs',
   httpAllow: 'httpAllow',
+  audit: 'audit',
 };
 
 export interface ConfigLayers {
@@ -167,6 +174,7 @@ export function resolveConfig(
     blobQuotaBytes: 10 * 2 ** 30,
     outputRetentionMs: OUTPUT_RETENTION_MS.usual,
     httpAllow: [],
+    audit: 'commands',
   };
   const origins: readonly (readonly [ConfigOrigin, ConfigLayer])[] = [
     ['flag', layers.flag],
@@ -245,6 +253,7 @@ export function environmentLayer(environment: Readonly<Record<string, string | u
     blobQuotaBytes: environment['ASPEN_BLOB_QUOTA'],
     outputRetentionMs: environment['ASPEN_OUTPUT_RETENTION'],
     httpAllow: list('ASPEN_HTTP_ALLOW'),
+    audit: environment['ASPEN_AUDIT'],
   };
 }
 

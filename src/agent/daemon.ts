@@ -1,6 +1,8 @@
+import type { AuditLog } from '../audit/index.ts';
 import { AspenError, type Clock, every, type MeshId } from '../base/index.ts';
 import { decodeTicket, type Ticket } from '../mesh/index.ts';
 import { Scrubber, StorageFault, type Store } from '../storage/index.ts';
+import { openAudit } from './audit-trail.ts';
 import type { ResolvedConfig } from './config.ts';
 import { foundMesh } from './founding.ts';
 import { redeemTicket } from './joining.ts';
@@ -48,6 +50,7 @@ export class Daemon {
   #change: Promise<unknown> = Promise.resolve();
   readonly #keeper: StoreKeeper;
   #loss: DiskLoss | undefined;
+  #audit: AuditLog | undefined;
   #isDamaged = false;
   #marking: Disposable | undefined;
   #scrubber: Disposable | undefined;
@@ -67,6 +70,11 @@ export class Daemon {
   /** Set from the moment a lost store was replaced by an empty one until the group has taken this node in again. */
   get diskLoss(): DiskLoss | undefined {
     return this.#loss;
+  }
+
+  /** Of this machine, whichever mesh it is in; undefined where none is kept. */
+  get audit(): AuditLog | undefined {
+    return this.#audit;
   }
 
   get platform(): Platform {
@@ -102,7 +110,9 @@ export class Daemon {
   }
 
   async start(): Promise<void> {
-    const { ticket, abandon = false } = this.#options;
+    const { ticket, abandon = false, config } = this.#options;
+    this.#audit = await openAudit(this.#platform, config.config.audit);
+    this.#audit?.record({ kind: 'agent.start', version: this.#platform.version });
     const membership = await this.#readMembership();
     if (membership === undefined) {
       await this.#serially(async () => this.#enter(await this.#firstMembership(ticket)));
@@ -115,6 +125,8 @@ export class Daemon {
   /** @param leaveRunning what runs under a supervisor goes on, for the next agent to take over. */
   async stop({ leaveRunning = false }: { readonly leaveRunning?: boolean } = {}): Promise<void> {
     await this.#serially(() => this.#halt({ leaveRunning }));
+    this.#audit?.record({ kind: 'agent.end', leaveRunning });
+    await this.#audit?.close();
   }
 
   /**
@@ -207,6 +219,7 @@ export class Daemon {
           onRoots: () => this.#keepRoots(),
           onCopies: (copies) => this.#keeper.noteCopies(copies),
           onSetBack: (fault) => this.#setAside(fault),
+          audit: this.#audit,
           ...(loss !== undefined && { onReadmitted: () => this.#settle(store), lossReason: loss.reason }),
         },
         { config: this.#options.config.config, membership },

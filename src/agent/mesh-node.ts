@@ -1,4 +1,5 @@
 import { blobMark } from '../affinity/index.ts';
+import type { AuditLog } from '../audit/index.ts';
 import { AspenError, every, type PeerId, type Startable } from '../base/index.ts';
 import { BlobStore, Blobs, MemoryBlobDisk } from '../blobs/index.ts';
 import { createRegistry, type Registry } from '../crdt/index.ts';
@@ -27,6 +28,7 @@ import {
   WitnessWatch,
 } from '../mesh/index.ts';
 import { StorageFault, type Store } from '../storage/index.ts';
+import { auditedExecutor } from './audit-trail.ts';
 import { builtIns } from './built-ins.ts';
 import type { AgentConfig } from './config.ts';
 import { DrainBook } from './drain-book.ts';
@@ -59,6 +61,8 @@ export interface MeshNodeComponents {
   readonly lossReason?: string;
   /** Told when what this node believes about root keys has changed: {@link MeshNode.membership} is to be kept. */
   readonly onRoots?: () => void;
+  /** Where executions are noted. @default nowhere */
+  readonly audit?: AuditLog | undefined;
   /** Told once when others remember more of the store than it holds. @default as `onFatal` */
   readonly onSetBack?: (fault: StorageFault) => void;
 }
@@ -116,7 +120,17 @@ export class MeshNode implements Startable {
   #copies = '';
 
   constructor(
-    { platform, store, onFatal, onCopies, onReadmitted, onRoots, onSetBack, lossReason }: MeshNodeComponents,
+    {
+      platform,
+      store,
+      onFatal,
+      onCopies,
+      onReadmitted,
+      onRoots,
+      onSetBack,
+      lossReason,
+      audit,
+    }: MeshNodeComponents,
     { config, membership }: MeshNodeOptions,
   ) {
     const { clock, random, crypto, logger, directory } = platform;
@@ -248,7 +262,7 @@ export class MeshNode implements Startable {
     this.worker = new WorkerHost(
       {
         self: this.self,
-        executors: this.#mayWork ? this.#executors() : [],
+        executors: this.#mayWork ? this.#executors(audit) : [],
         session: this.group.session,
         group: this.group.client,
         messenger,
@@ -418,8 +432,10 @@ export class MeshNode implements Startable {
     return roleAllows(this.role, 'worker');
   }
 
-  #executors(): readonly Executor[] {
-    return builtIns({ platform: this.platform, blobs: this.blobs }, this.#config);
+  #executors(audit: AuditLog | undefined): readonly Executor[] {
+    const { platform, blobs } = this;
+    const options = { audit, crypto: platform.crypto, mode: this.#config.audit };
+    return builtIns({ platform, blobs }, this.#config).map((executor) => auditedExecutor(executor, options));
   }
 
   #isRevocation(key: string, bytes: Uint8Array): boolean {

@@ -4,6 +4,7 @@ import { InvariantError } from '../base/index.ts';
 import { createOsLogger } from '../base/os-logger.ts';
 import { CallCounts, createRpcServer } from '../rpc/index.ts';
 import { OsSocketListener } from '../rpc/os-socket.ts';
+import { auditedHandlers } from './audited-acts.ts';
 import { Daemon } from './daemon.ts';
 import { createHandlers } from './handlers/index.ts';
 import { loadConfig, readRemembered } from './os-config.ts';
@@ -53,7 +54,7 @@ export async function runAgent({ dataDir, ticket, abandon, onReady, ...flags }: 
   );
   const counts = new CallCounts(() => platform.clock.monotonicMs());
   const onStop = () => stopped.resolve({ leaveRunning: false });
-  const handlers = createHandlers(daemon, { pid, onStop, counts });
+  const handlers = auditedHandlers(createHandlers(daemon, { pid, onStop, counts }), () => daemon.audit);
   const listener = new OsSocketListener(platform.directory.socketPath);
   const server = createRpcServer(
     { listener, handlers, counts, logger: logger.child({ part: 'rpc' }) },

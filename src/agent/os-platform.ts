@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { env } from 'node:process';
+import { OsAuditFiles } from '../audit/os-audit-files.ts';
 import type { Logger } from '../base/index.ts';
 import { OsClock } from '../base/os-clock.ts';
 import { OsCrypto } from '../base/os-crypto.ts';
@@ -83,6 +84,7 @@ export async function createOsPlatform({
         await rm(directory.storePath + suffix, { recursive: true, force: true });
       await rm(join(directory.path, DIRECTORY_FILES.blobs), { recursive: true, force: true });
     },
+    auditFiles: new OsAuditFiles(join(directory.path, DIRECTORY_FILES.audit)),
     blobDisk: new OsBlobDisk(join(directory.path, DIRECTORY_FILES.blobs)),
     http: new OsHttpClient(),
     createTransport: ({ identity, gate, meshId, listen }) =>

@@ -1,3 +1,4 @@
+import type { AuditFiles } from '../audit/index.ts';
 import type { Clock, Crypto, Logger, MeshId, Random } from '../base/index.ts';
 import type { BlobDisk } from '../blobs/index.ts';
 import type { DiscoverySource } from '../discovery/index.ts';
@@ -49,6 +50,8 @@ export interface Platform {
   quarantineStore(reason: string): Promise<string | null>;
   /** Removes the contents of the (closed) store for good, and the blobs. */
   eraseStore(): Promise<void>;
+  /** Where the audit log lies. @default none is kept */
+  readonly auditFiles?: AuditFiles;
   /** Where blobs are kept. @default in memory, as long as the node runs */
   readonly blobDisk?: BlobDisk;
   /** Asks the world over HTTP. @default nobody does, and no job that needs it is run here */

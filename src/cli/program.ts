@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { define, type ExitSlot, exitCodeOf } from './command.ts';
 import { addAgentCommands } from './commands/agent.ts';
+import { addAuditCommands } from './commands/audit.ts';
 import { addBackupCommands } from './commands/backup.ts';
 import { addBlobCommands } from './commands/blob.ts';
 import { addCounterCommands } from './commands/counter.ts';
@@ -83,6 +84,7 @@ export function createProgram(io: CliIo, exit: ExitSlot, { version }: CliOptions
   addServiceCommands(program, io, exit);
   addNodeCommands(program, io, exit);
   addGroupCommands(program, io, exit);
+  addAuditCommands(program, io, exit);
   addBackupCommands(program, io, exit);
   addBlobCommands(program, io, exit);
   addDevCommand(program, io, exit);

@@ -23,6 +23,7 @@ export {
   type ExecutionResult,
   type Executor,
   type OutputSink,
+  type RecoveredAttempt,
   type StopReason,
   stoppedResult,
   stopReasonOf,

@@ -11,6 +11,7 @@ export const DIRECTORY_FILES = {
   identity: 'identity',
   store: 'store',
   blobs: 'blobs',
+  audit: 'audit',
   socket: 'agent.sock',
 } as const;
 

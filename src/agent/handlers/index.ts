@@ -1,6 +1,7 @@
 import type { CallCounts, Handlers } from '../../rpc/index.ts';
 import type { Daemon } from '../daemon.ts';
 import { agentHandlers } from './agent.ts';
+import { auditHandlers } from './audit.ts';
 import { backupHandlers } from './backup.ts';
 import { blobHandlers } from './blob.ts';
 import { counterHandlers } from './counter.ts';
@@ -31,6 +32,7 @@ export interface HandlerOptions {
 export function createHandlers(daemon: Daemon, { pid, onStop, counts }: HandlerOptions): Handlers {
   return {
     ...agentHandlers(daemon, { pid, onStop }),
+    ...auditHandlers(daemon),
     ...backupHandlers(daemon),
     ...blobHandlers(daemon),
     ...meshHandlers(daemon, onStop),

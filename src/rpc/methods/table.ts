@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { agentMethods } from './agent.ts';
+import { auditMethods } from './audit.ts';
 import { backupMethods } from './backup.ts';
 import { blobMethods } from './blob.ts';
 import { counterMethods } from './counter.ts';
@@ -21,6 +22,7 @@ import { workerMethods } from './worker.ts';
 /** Every method of the socket: one row is its contract, its check, its types, and its entry in `rpc.discover`. */
 export const METHODS = {
   ...agentMethods,
+  ...auditMethods,
   ...backupMethods,
   ...blobMethods,
   ...meshMethods,

@@ -25,6 +25,8 @@ const LAYERS: Readonly<Record<string, string>> = {
   crdt: 'lease',
   lease: 'crdt',
   affinity: 'mesh',
+  audit: 'jobs',
+  secrets: 'storage',
   supervisor: 'jobs',
   jobs: 'rpc',
   workers: 'rpc',

@@ -11,6 +11,7 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
   coordination: ['src/lease', 'src/cli/held'],
   jobs: ['src/jobs'],
   supervisor: ['src/supervisor'],
+  audit: ['src/audit', 'src/agent'],
   mesh: ['src/mesh', 'src/discovery'],
   blobs: ['src/blobs', 'src/agent'],
   crdt: ['src/crdt'],

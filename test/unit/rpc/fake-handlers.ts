@@ -219,6 +219,17 @@ export function createFakeAgent(): FakeAgent {
       peers: 1,
       connectivity: { isPublic: false },
     }),
+    'audit.tail': async () => ({
+      records: [{ seq: 1, at: '2026-01-01T00:00:00.000Z', kind: 'agent.start' }],
+    }),
+    'audit.verify': async () => ({
+      ok: true,
+      lineCount: 1,
+      fileCount: 1,
+      lastSeq: 1,
+      lastHash: 'f'.repeat(64),
+      break: null,
+    }),
     'backup.begin': async () => ({ id: 'bak_1', header: FAKE_BACKUP }),
     'backup.read': async () => ({ data: null }),
     'backup.end': async () => ({ ended: true }),

@@ -1,0 +1,104 @@
+import type { Command } from 'commander';
+import type { Result } from '../../rpc/index.ts';
+import { type CommandContext, define, type ExitSlot } from '../command.ts';
+import { wholeNumber } from '../flags.ts';
+import type { CliIo } from '../io.ts';
+import type { Output } from '../output.ts';
+import { formatTable, printable } from '../table.ts';
+
+type AuditRecord = Result<'audit.tail'>['records'][number];
+
+/** Pause between two looks of `-f`. Unit: ms. */
+const FOLLOW_EVERY_MS = 500;
+const FOLLOW_PAGE = 1_000;
+
+/** `audit tail|verify`. */
+export function addAuditCommands(program: Command, io: CliIo, exit: ExitSlot): void {
+  const audit = program.command('audit').description('what was done on this node');
+  define(audit, io, exit, {
+    usage: 'tail',
+    summary: 'the latest lines of the audit log, oldest first',
+    examples: ['aspen-agent audit tail -n 50', 'aspen-agent audit tail -f -o jsonl'],
+    configure: (command) =>
+      command
+        .option('-n, --lines <n>', 'how many (default 20, at most 1000)', wholeNumber(1))
+        .option('-f, --follow', 'go on with what comes, until interrupted'),
+    run: tail,
+  });
+  define(audit, io, exit, {
+    usage: 'verify',
+    summary: 'check that no line was changed, moved or removed; exit code 1 names the first that was',
+    examples: ['aspen-agent audit verify'],
+    run: async ({ call }) => verifyOutput(await call('audit.verify', {})),
+  });
+}
+
+async function tail(context: CommandContext): Promise<Output | number> {
+  const { options, call } = context;
+  const limit = Math.min((options['lines'] as number | undefined) ?? 20, FOLLOW_PAGE);
+  const page = await call('audit.tail', { limit });
+  if (options['follow'] !== true) return tailOutput(page);
+  await follow(context, page.records);
+  return 0;
+}
+
+async function follow({ io, flags, call }: CommandContext, first: readonly AuditRecord[]): Promise<void> {
+  const interrupted = Promise.withResolvers<void>();
+  let isInterrupted = false;
+  using _ = io.onInterrupt(() => {
+    isInterrupted = true;
+    interrupted.resolve();
+  });
+  let records = first;
+  let afterSeq = 0;
+  while (!isInterrupted) {
+    for (const record of records) {
+      io.stdout.write(
+        flags.isOutputChosen
+          ? `${JSON.stringify({ schema: 'aspen.audit.tail/v1', ...record })}\n`
+          : `${printable(lineOf(record).join('  '))}\n`,
+      );
+    }
+    afterSeq = records.at(-1)?.seq ?? afterSeq;
+    if (records.length < FOLLOW_PAGE)
+      await Promise.race([
+        new Promise((resolve) => setTimeout(resolve, FOLLOW_EVERY_MS)),
+        interrupted.promise,
+      ]);
+    if (!isInterrupted) ({ records } = await call('audit.tail', { limit: FOLLOW_PAGE, afterSeq }));
+  }
+}
+
+function tailOutput(page: Result<'audit.tail'>): Output {
+  return {
+    schema: 'aspen.audit.tail/v1',
+    value: page,
+    items: 'records',
+    ids: page.records.map(({ seq }) => `${seq}`),
+    text: () => formatTable(['line', 'at', 'what', 'facts'], page.records.map(lineOf)),
+  };
+}
+
+function lineOf({ seq, at, kind, ...facts }: AuditRecord): string[] {
+  const told = Object.entries(facts).map(([name, value]) => `${name}=${shown(value)}`);
+  return [`${seq}`, at, kind, told.join(' ')];
+}
+
+function shown(value: unknown): string {
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
+}
+
+function verifyOutput(verified: Result<'audit.verify'>): Output {
+  const { ok, lineCount, fileCount, lastSeq, lastHash, break: found } = verified;
+  const text =
+    found === null
+      ? `${lineCount} lines in ${fileCount} files hold together, up to line ${lastSeq} with hash ${lastHash}\n`
+      : `the audit log is broken in ${found.file}, line ${found.line} (number ${found.seq}): ${found.reason}\n`;
+  return {
+    schema: 'aspen.audit.verify/v1',
+    value: verified,
+    ids: [lastHash],
+    text: () => text,
+    exitCode: ok ? 0 : 1,
+  };
+}
