@@ -36,6 +36,8 @@ const COMMANDS = [
   ),
   ...['get', 'add', 'cas', 'delete', 'list'].map((verb) => `counter ${verb}`),
   'sequence next',
+  'audit tail',
+  'audit verify',
   'backup',
   'blob add',
   'blob get',
