@@ -181,7 +181,7 @@ describe('a hook', () => {
     for (let round = 0; round <= HOOK_WAITING_LIMIT / 1_000; round += 1) {
       const parent = `job_p${round}`;
       const ids = Array.from({ length: 1_000 }, (_, at) => `job_${round}_${at}`);
-      const skipped = { dependsOn: [parent], onDependencyFailure: 'skip' } as const;
+      const skipped = { dependsOn: [parent], onDependencyFailure: 'skip' as const };
       bench.submit({ id: parent }, ...ids.map((id) => ({ id, ...skipped })));
       resultOf(bench.do('cancel', { id: parent, reason: null }));
       resultOf(bench.do('release'));
