@@ -1,6 +1,6 @@
 import { Packr } from 'msgpackr';
 import { AspenError } from './errors.ts';
-import { isPlainMessagePack } from './msgpack-shape.ts';
+import { isPlainMessagePack, NESTING_LIMIT } from './msgpack-shape.ts';
 
 // Plain maps, no shared structure table: a record written today must be readable by a process that never saw this one.
 const packr = new Packr({ useRecords: false, moreTypes: false, int64AsType: 'number', copyBuffers: true });
@@ -23,7 +23,8 @@ export function encode(value: unknown): Uint8Array {
 }
 
 /**
- * @returns plain data, whatever the bytes are; the caller checks its shape, whoever it came from.
+ * For bytes that this node, or the group, has written.
+ * @returns plain data, whatever the bytes are; the caller checks its shape.
  * @throws AspenError INVALID_REQUEST when the bytes are not one MessagePack value.
  */
 export function decode(bytes: Uint8Array): unknown {
@@ -35,8 +36,23 @@ export function decode(bytes: Uint8Array): unknown {
   }
 }
 
+/**
+ * For bytes that a peer has written: as {@link decode}, and what would be deep or large once decoded is refused before it is.
+ * @param nestingLimit levels of lists and maps, at most {@link NESTING_LIMIT}.
+ * @throws AspenError INVALID_REQUEST
+ */
+export function decodeForeign(bytes: Uint8Array, nestingLimit: number = NESTING_LIMIT): unknown {
+  if (!isPlainMessagePack(bytes, nestingLimit)) throw notWithinLimits(bytes, nestingLimit);
+  return packr.unpack(bytes);
+}
+
 function notMessagePack(bytes: Uint8Array, cause?: unknown): AspenError {
   return new AspenError('INVALID_REQUEST', `not one plain MessagePack value (${bytes.length} bytes)`, {
     cause,
   });
+}
+
+function notWithinLimits(bytes: Uint8Array, nestingLimit: number): AspenError {
+  const what = `not one plain MessagePack value of at most ${nestingLimit} levels (${bytes.length} bytes)`;
+  return new AspenError('INVALID_REQUEST', what);
 }

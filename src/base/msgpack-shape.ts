@@ -1,34 +1,67 @@
+/** Lists within lists, or maps within maps, in a message of a peer. Unit: levels. */
+export const NESTING_LIMIT = 256;
+/**
+ * Lists and maps in a message of a peer: so many, and one more for each {@link BYTES_PER_CONTAINER} bytes. An empty one takes a byte on the
+ * wire and some fifty in memory; what a mebibyte can hold is always allowed, since a command may be that long.
+ */
+export const FREE_CONTAINERS = 2 ** 20;
+export const BYTES_PER_CONTAINER = 8;
+
+/** For each list or map that is open, how many values were still to come when it began; reused, since the walk never yields. */
+const openSince = new Float64Array(NESTING_LIMIT);
+
 /**
  * Whether bytes are exactly one MessagePack value made of plain data: nil, booleans, numbers, strings, bytes, lists, maps, and `undefined` (which
  * msgpackr writes as extension 0). Everything else is refused before a decoder sees it, since decoders make of extensions what foreign bytes should
  * never become: cyclic structures, regular expressions, errors, records whose readers are compiled. Walks without recursion, in one pass.
+ * @param nestingLimit at most {@link NESTING_LIMIT}: refuses likewise what is small here and deep or large once decoded. Paid for each list or
+ *   map, not for each value. @default whatever depth and count
  * Source: the MessagePack specification, "Formats".
  */
-export function isPlainMessagePack(bytes: Uint8Array): boolean {
+export function isPlainMessagePack(bytes: Uint8Array, nestingLimit?: number): boolean {
   const { length } = bytes;
   let at = 0;
   /** Values still to come; each takes at least one byte. */
   let rest = 1;
+  let containersLeft = FREE_CONTAINERS + length / BYTES_PER_CONTAINER;
+  let depth = 0;
   while (rest > 0) {
     if (rest > length - at) return false;
     const token = bytes[at] as number;
     at += 1;
     rest -= 1;
     if (token <= 0x7f || token >= 0xe0) continue; // small numbers
-    if (token <= 0x8f) rest += 2 * (token & 0x0f);
-    else if (token <= 0x9f) rest += token & 0x0f;
-    else if (token <= 0xbf) at += token & 0x1f;
-    else if (token === UNDEFINED && bytes[at] === 0) at += 2;
-    else {
+    let items = 0;
+    if (token <= 0x8f) items = 2 * (token & 0x0f);
+    else if (token <= 0x9f) items = token & 0x0f;
+    else if (token <= 0xbf) {
+      at += token & 0x1f;
+      continue;
+    } else if (token === UNDEFINED && bytes[at] === 0) {
+      at += 2;
+      continue;
+    } else {
       const format = FORMATS[token - FIRST_FORMAT] as Format;
       if (format === 'refused') return false;
       if (at + format.sizeBytes > length) return false;
       const size = format.sizeBytes === 0 ? 0 : bigEndian(bytes, at, format.sizeBytes);
       at += format.sizeBytes;
-      if (format.counts === 'bytes') at += size;
-      else if (format.counts === 'items') rest += size;
-      else if (format.counts === 'pairs') rest += 2 * size;
+      if (format.counts === 'items') items = size;
+      else if (format.counts === 'pairs') items = 2 * size;
+      else {
+        if (format.counts === 'bytes') at += size;
+        continue;
+      }
     }
+    if (nestingLimit !== undefined) {
+      containersLeft -= 1;
+      // Whatever began with more values to come after it than there are now has ended.
+      while (depth > 0 && (openSince[depth - 1] as number) > rest) depth -= 1;
+      if (containersLeft < 0 || depth >= nestingLimit) return false;
+      openSince[depth] = rest;
+      depth += 1;
+    }
+    rest += items;
   }
   return at === length;
 }

@@ -1,4 +1,4 @@
-import { AspenError, type Crypto, decode, encode } from '../base/index.ts';
+import { AspenError, type Crypto, decodeForeign, encode } from '../base/index.ts';
 import { type BlobId, cidOf, DAG_PB_CODEC, DIGEST_BYTES, RAW_CODEC } from './blob-id.ts';
 import { BLOB_BYTES_LIMIT, chunkBytesOf, chunkCountOf } from './chunks.ts';
 import { encodeFileNode, LINKS_LIMIT, type TreeLink } from './unixfs.ts';
@@ -57,7 +57,7 @@ export function readManifest(crypto: Crypto, id: BlobId, bytes: Uint8Array): Man
 
 function decodeManifest(bytes: Uint8Array): Manifest | undefined {
   if (bytes.length > chunkCountOf(BLOB_BYTES_LIMIT) * DIGEST_BYTES + FRAMING_BYTES) return undefined;
-  const parts = decode(bytes);
+  const parts = decodeForeign(bytes);
   const [sizeBytes, digests] = Array.isArray(parts) && parts.length === 2 ? parts : [];
   if (!Number.isSafeInteger(sizeBytes) || sizeBytes < 0 || sizeBytes > BLOB_BYTES_LIMIT) return undefined;
   if (!(digests instanceof Uint8Array)) return undefined;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { AspenError, decode, encode, type PeerId } from '../base/index.ts';
+import { AspenError, decodeForeign, encode, type PeerId } from '../base/index.ts';
 import type { PeerLink } from '../mesh/index.ts';
 
 /** Links that a row tells of; of more the nearest ones. */
@@ -89,7 +89,7 @@ function byRtt(left: ToldLink, right: ToldLink): number {
 
 function decodeOrUndefined(bytes: Uint8Array): unknown {
   try {
-    return decode(bytes);
+    return decodeForeign(bytes);
   } catch (error) {
     if (error instanceof AspenError) return undefined; // not MessagePack: the caller treats it as absent
     throw error;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { AspenError, type Coordinate, decode, encode } from '../base/index.ts';
+import { AspenError, type Coordinate, decodeForeign, encode } from '../base/index.ts';
 import type { Role } from '../mesh/index.ts';
 import { isCoordinate } from './coordinates.ts';
 
@@ -138,7 +138,7 @@ function checkedBy<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
 
 function decodeOrUndefined(bytes: Uint8Array): unknown {
   try {
-    return decode(bytes);
+    return decodeForeign(bytes);
   } catch (error) {
     if (error instanceof AspenError) return undefined; // not MessagePack: the caller treats it as absent
     throw error;

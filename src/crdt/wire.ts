@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { AspenError, decode, encode } from '../base/index.ts';
+import { AspenError, decodeForeign, encode } from '../base/index.ts';
 import {
   type Comparison,
   type Digest,
@@ -83,7 +83,7 @@ export function encodeGossip(items: readonly Item[]): Uint8Array[] {
 export function decodeGossip(bytes: Uint8Array): readonly Item[] | undefined {
   let foreign: unknown;
   try {
-    foreign = decode(bytes);
+    foreign = decodeForeign(bytes);
   } catch (error) {
     if (error instanceof AspenError) return undefined; // not MessagePack: the caller counts it
     throw error;

@@ -1,4 +1,4 @@
-import { AspenError, decode, encode, fromWireError, toWireError } from '../base/index.ts';
+import { AspenError, decodeForeign, encode, fromWireError, toWireError } from '../base/index.ts';
 import { ROOT_ENTRY_BYTES_LIMIT } from './root-book.ts';
 import { proofToWire, type RootListProof, readProof } from './root-list.ts';
 import { isBytes } from './statement.ts';
@@ -103,7 +103,7 @@ function fields(bytes: Uint8Array): Readonly<Record<string, unknown>> {
   if (bytes.length > ADMISSION_BYTES_LIMIT)
     throw new AspenError('DENIED', 'the admission message is too long');
   try {
-    const value = decode(bytes);
+    const value = decodeForeign(bytes);
     return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
   } catch (cause) {
     throw new AspenError('DENIED', 'the admission message is not MessagePack', { cause });

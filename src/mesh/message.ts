@@ -1,4 +1,4 @@
-import { AspenError, decode, encode, toWireError, type WireError } from '../base/index.ts';
+import { AspenError, decodeForeign, encode, toWireError, type WireError } from '../base/index.ts';
 
 /** A frame of the messenger. Ids are unique to the sender, across its restarts. */
 export type Message =
@@ -31,7 +31,7 @@ export function encodeOneWay(method: string, body: unknown): Uint8Array {
 
 /** @throws AspenError INVALID_REQUEST when the frame is no message; bodies are left unchecked. */
 export function decodeMessage(frame: Uint8Array): Message {
-  const parts = decode(frame);
+  const parts = decodeForeign(frame);
   const message = Array.isArray(parts) ? readMessage(parts) : undefined;
   if (message === undefined) {
     throw new AspenError('INVALID_REQUEST', `a frame of ${frame.length} bytes is not a message`);

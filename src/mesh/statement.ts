@@ -1,4 +1,4 @@
-import { type Crypto, decode } from '../base/index.ts';
+import { type Crypto, decodeForeign } from '../base/index.ts';
 
 /** A field of a signed statement. */
 export type StatementField = string | number | null | Uint8Array;
@@ -48,7 +48,7 @@ export function isWallMs(value: unknown): value is number {
 function decodeOrUndefined(bytes: Uint8Array, bytesLimit: number): unknown {
   if (bytes.length > bytesLimit) return undefined;
   try {
-    return decode(bytes);
+    return decodeForeign(bytes);
   } catch {
     return undefined; // not MessagePack: the caller names what it expected
   }

@@ -33,6 +33,12 @@ export interface Batch {
 /** Longest body of one command: with its surroundings it must fit a frame between nodes. Unit: bytes. */
 export const COMMAND_BYTES_LIMIT = 3 * 2 ** 20;
 
+/**
+ * Lists and maps within each other in the body of a command: looked at by the leader as it lets the command in, and less than a message takes, so
+ * that what is stored fits the answers that show it. Unit: levels.
+ */
+export const COMMAND_NESTING_LIMIT = 200;
+
 const FORMAT = 1;
 
 export function encodeBatch({ epoch, version, groupMs, wallMs, commands }: Batch): Uint8Array {

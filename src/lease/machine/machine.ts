@@ -1,7 +1,7 @@
-import { AspenError, decode, type LogIndex, type Term } from '../../base/index.ts';
+import { AspenError, decode, decodeForeign, type LogIndex, type Term } from '../../base/index.ts';
 import type { Key } from '../../storage/index.ts';
 import type { Configuration, Entry } from '../raft/index.ts';
-import { type Batch, type Command, decodeBatch } from './batch.ts';
+import { type Batch, COMMAND_NESTING_LIMIT, type Command, decodeBatch } from './batch.ts';
 import { ClientOutcomes } from './client-outcomes.ts';
 import { ModuleContext, type Moment, TableReaders } from './contexts.ts';
 import { hostModule } from './host-module.ts';
@@ -223,7 +223,7 @@ export class Machine {
         { details: { current: this.#state.version } },
       );
     }
-    this.#parsed.set(body, { value: parse(decode(body)) });
+    this.#parsed.set(body, { value: parse(decodeForeign(body, COMMAND_NESTING_LIMIT)) });
     return since;
   }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { AspenError, decode, encode } from '../../../src/base/index.ts';
+import { AspenError, decode, decodeForeign, encode } from '../../../src/base/index.ts';
 
 describe('codec', () => {
   it('keeps plain data as it was', () => {
@@ -50,6 +50,59 @@ describe('codec', () => {
       }),
       { numRuns: 5_000 },
     );
+  });
+
+  describe('of a peer', () => {
+    const nested = (depth: number, fill: (inner: unknown) => unknown) => {
+      let value: unknown = 1;
+      for (let level = 0; level < depth; level += 1) value = fill(value);
+      return value;
+    };
+    const depthOf = (value: unknown): number => {
+      if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return 0;
+      return 1 + Math.max(0, ...Object.values(value).map(depthOf));
+    };
+    const takes = (bytes: Uint8Array, limit?: number) => {
+      try {
+        decodeForeign(bytes, limit);
+        return true;
+      } catch (error) {
+        assert.ok(error instanceof AspenError && error.code === 'INVALID_REQUEST');
+        return false;
+      }
+    };
+
+    it('takes what is as deep as the limit and refuses what is deeper, whatever stands beside it', () => {
+      const tree = fc.letrec<{ tree: unknown }>((tie) => ({
+        tree: fc.oneof(
+          { maxDepth: 9, withCrossShrink: true },
+          fc.constantFrom(1, null, 'x', 70_000),
+          fc.array(tie('tree'), { maxLength: 4 }),
+          fc.dictionary(fc.constantFrom('a', 'b', 'c'), tie('tree'), { maxKeys: 3, noNullPrototype: true }),
+        ),
+      })).tree;
+      fc.assert(
+        fc.property(tree, fc.integer({ min: 1, max: 8 }), (value, limit) => {
+          assert.equal(takes(encode(value), limit), depthOf(value) <= limit);
+        }),
+        { numRuns: 1_000 },
+      );
+      for (const fill of [(inner: unknown) => [inner], (inner: unknown) => ({ a: 1, inner, z: [] })]) {
+        assert.ok(takes(encode(nested(255, fill))));
+        assert.ok(!takes(encode(nested(257, fill))));
+      }
+    });
+
+    it('refuses a frame full of empty lists before they take fifty times its room', () => {
+      const full = (count: number) => {
+        const bytes = Buffer.alloc(5 + count, 0x90);
+        bytes[0] = 0xdd;
+        bytes.writeUInt32BE(count, 1);
+        return bytes;
+      };
+      assert.ok(takes(full(2 ** 20 - 5)), 'what a command may hold is taken');
+      assert.ok(!takes(full(4 * 2 ** 20 - 5)));
+    });
   });
 
   it('has no room for extensions: dates, records, errors, references', () => {
