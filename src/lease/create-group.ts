@@ -43,6 +43,7 @@ import {
   readRootList,
   readRootRecords,
   readRootState,
+  secretsModule,
   sessionsModule,
 } from './machine/index.ts';
 import { ConnectionWatch } from './observe-members.ts';
@@ -204,6 +205,7 @@ const OWN_MODULES: readonly MachineModule[] = [
   rateLimitsModule,
   sessionsModule,
   membersModule,
+  secretsModule,
 ];
 
 function withOwn(modules: readonly MachineModule[]): readonly MachineModule[] {

@@ -85,6 +85,13 @@ export {
   readRootRecords,
   readRootState,
 } from './root-succession.ts';
+export {
+  readersOf,
+  type SecretOpening,
+  type SecretRecord,
+  type SecretView,
+  secretsModule,
+} from './secrets.ts';
 export { type Endpoint, SERVICE_PAGE_LIMIT, type ServiceView, viewService } from './services.ts';
 export { type Session, sessionsModule } from './sessions.ts';
 export { encodeState, type MachineState, positionOf, readState, stateKey } from './state.ts';
