@@ -3,7 +3,7 @@ import { HookBook } from './hooks/hook-book.ts';
 import { LateRows } from './late-rows.ts';
 import { LimitBook } from './limits.ts';
 import { type Derived, type Key, numberKey, SortedKeys, type Volume } from './machine-port.ts';
-import { isFinal, type JobRecord, type JobState } from './record.ts';
+import { type IndexedRecord, isFinal, type JobRecord, type JobState } from './record.ts';
 import { RecordCache } from './record-cache.ts';
 import { SPEC_BASE } from './spec.ts';
 import { Tallies } from './tallies.ts';
@@ -55,7 +55,7 @@ export class LiveIndex implements Derived {
   /** Position of the last move of a job; undefined when there was none since this was made. */
   changedAt: number | undefined;
   #undo: Undo[] = [];
-  #counted: (readonly [record: JobRecord, change: 1 | -1])[] = [];
+  #counted: (readonly [record: IndexedRecord, change: 1 | -1])[] = [];
   #touched: string[] = [];
   #spent = 0;
   #madeCount = 0;
@@ -111,7 +111,7 @@ export class LiveIndex implements Derived {
   }
 
   /** Takes in a record that it does not know, which nobody will take back: at a start, one for each unfinished job. */
-  load(record: JobRecord): void {
+  load(record: IndexedRecord): void {
     this.#isLoading = true;
     this.#place(record, true);
     this.#isLoading = false;
@@ -230,7 +230,7 @@ export class LiveIndex implements Derived {
     };
   }
 
-  #place(record: JobRecord, isThere: boolean): void {
+  #place(record: IndexedRecord, isThere: boolean): void {
     const { id, state } = record;
     if (isFinal(state)) return;
     const change = isThere ? 1 : -1;
@@ -251,7 +251,7 @@ export class LiveIndex implements Derived {
     }
   }
 
-  #own(owner: Owner, name: string, record: JobRecord, isThere: boolean): void {
+  #own(owner: Owner, name: string, record: IndexedRecord, isThere: boolean): void {
     const named = `${owner}/${name}`;
     const keys = this.#byOwner.get(named) ?? new SortedKeys();
     this.#byOwner.set(named, keys);
@@ -281,7 +281,7 @@ export class LiveIndex implements Derived {
 }
 
 /** @returns wall time of the next thing that is planned for the job; null when nothing is. */
-export function nextInstantMs({ state, dueGroupMs, spec }: JobRecord): number | null {
+export function nextInstantMs({ state, dueGroupMs, spec }: IndexedRecord): number | null {
   if (state === 'cancelling') return null;
   return state === 'scheduled' && dueGroupMs === null ? spec.runAtMs : spec.deadlineAtMs;
 }
@@ -292,13 +292,13 @@ export function nextInstantMs({ state, dueGroupMs, spec }: JobRecord): number | 
  * - J7 Nobody starves: a job that has been ready for {@link PRIORITY_STEP_MS} longer stands beside those of the next higher priority. The
  *   key says so by itself and never changes while the job waits, so ageing costs nothing.
  */
-export function readyKey(record: Pick<JobRecord, 'spec' | 'position' | 'offset' | 'readyGroupMs'>): Key {
+export function readyKey(record: Pick<IndexedRecord, 'spec' | 'position' | 'offset' | 'readyGroupMs'>): Key {
   const handicapMs = (HIGHEST_PRIORITY - record.spec.priority) * PRIORITY_STEP_MS;
   return numberKey((record.readyGroupMs ?? 0) + handicapMs) + placeKey(record);
 }
 
 /** Unique to a job, in the order of submission. */
-export function placeKey({ position, offset }: Pick<JobRecord, 'position' | 'offset'>): Key {
+export function placeKey({ position, offset }: Pick<IndexedRecord, 'position' | 'offset'>): Key {
   return numberKey(position) + numberKey(offset);
 }
 

@@ -1,17 +1,21 @@
 import { isDeepStrictEqual } from 'node:util';
 import { InvariantError, type PeerId } from '../base/index.ts';
-import type {
-  AttemptRecord,
-  GroupMember,
-  JobRecord,
-  JobState,
-  RunningAttempt,
-  RunningGroup,
+import {
+  type AttemptRecord,
+  type GroupMember,
+  type IndexedRecord,
+  isFinal,
+  type JobRecord,
+  type JobState,
+  type RunningAttempt,
+  type RunningGroup,
 } from './record.ts';
 import {
   type Affinity,
   type Dependency,
   type FailurePolicy,
+  type IndexedSpec,
+  isOrdinary,
   type JobSpec,
   type RetryPolicy,
   SPEC_BASE,
@@ -132,12 +136,22 @@ export function packRecord(record: JobRecord): PackedRecord {
     record.readyGroupMs,
     record.specBytes,
   ];
-  if (record.unmet.length === 0 && record.ending === null) return packed;
-  return [...packed, record.unmet.length === 0 ? null : record.unmet, record.ending];
+  if (record.unmet.length > 0 || record.ending !== null)
+    return [...packed, record.unmet.length === 0 ? null : record.unmet, record.ending];
+  return !isFinal(record.state) && isOrdinary(record.spec) ? [...packed, null, null, true] : packed;
+}
+
+/** Whether the row says that its spec is an ordinary one: what makes indexes anew does without it then. Absent from rows written before. */
+export function saysOrdinary(packed: PackedRecord): boolean {
+  return packed[19] === true;
 }
 
 /** @throws InvariantError: what is stored was written by this module. */
-export function unpackRecord(id: string, spec: JobSpec, packed: PackedRecord): JobRecord {
+export function unpackRecord<S extends IndexedSpec>(
+  id: string,
+  spec: S,
+  packed: PackedRecord,
+): IndexedRecord<S> {
   if (!Array.isArray(packed)) throw new InvariantError(`the record of ${id} is not a list`);
   return {
     id,

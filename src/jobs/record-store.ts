@@ -17,10 +17,12 @@ import {
   type PackedSpec,
   packRecord,
   packSpec,
+  saysOrdinary,
   unpackRecord,
   unpackSpec,
 } from './packing.ts';
-import { isFinal, type JobRecord } from './record.ts';
+import { type IndexedRecord, isFinal, type JobRecord } from './record.ts';
+import { ORDINARY_SPEC } from './spec.ts';
 import { checkMove } from './states.ts';
 
 /**
@@ -137,13 +139,14 @@ export function rowsOf<V>(context: Pick<Context, 'table' | 'catchUp'>, table: Ta
   return context.table<V>(table);
 }
 
-/** Every unfinished job, for making indexes anew. */
+/** Every unfinished job, as far as indexes see it, for making them anew. */
 export function* liveRecords(
   context: Pick<Context, 'table' | 'catchUp'>,
-): Generator<JobRecord, void, undefined> {
+): Generator<IndexedRecord, void, undefined> {
   const specs = context.table<PackedSpec>('specs');
   for (const [key, packed] of rowsOf<PackedRecord>(context, 'live').range({})) {
-    yield unpackRecord(keyText(key), unpackSpec(specs.get(key) as PackedSpec), packed);
+    const spec = saysOrdinary(packed) ? ORDINARY_SPEC : unpackSpec(specs.get(key) as PackedSpec);
+    yield unpackRecord(keyText(key), spec, packed);
   }
 }
 

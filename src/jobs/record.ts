@@ -1,5 +1,5 @@
 import type { PeerId } from '../base/index.ts';
-import type { JobSpec } from './spec.ts';
+import type { IndexedSpec, JobSpec } from './spec.ts';
 
 /**
  * Where a job stands. A failed attempt that is followed by another leaves it `scheduled` (or `queued`, without a pause), with `error` set:
@@ -117,6 +117,11 @@ export interface JobRecord {
   /** The latest {@link HISTORY_LIMIT} attempts that have ended, oldest first. */
   readonly history: readonly AttemptRecord[];
 }
+
+/** A record of which no more of the spec is known than `S`. */
+export type IndexedRecord<S extends IndexedSpec = IndexedSpec> = Omit<JobRecord, 'spec'> & {
+  readonly spec: S;
+};
 
 export const HISTORY_LIMIT = 50;
 

@@ -151,6 +151,28 @@ export const PLAIN_SPEC = {
   group: null,
 } as const satisfies JobSpec;
 
+/** What the indexes in memory look at. */
+export type IndexedSpec = Pick<
+  JobSpec,
+  'queue' | 'namespace' | 'priority' | 'concurrencyKey' | 'runAtMs' | 'deadlineAtMs' | 'dependsOn'
+>;
+
+/** The spec of most jobs, as far as indexes see it. */
+export const ORDINARY_SPEC: IndexedSpec = PLAIN_SPEC;
+
+/** Whether indexes need no look at the spec. */
+export function isOrdinary(spec: IndexedSpec): boolean {
+  return (
+    spec.queue === ORDINARY_SPEC.queue &&
+    spec.namespace === ORDINARY_SPEC.namespace &&
+    spec.priority === ORDINARY_SPEC.priority &&
+    spec.concurrencyKey === null &&
+    spec.runAtMs === null &&
+    spec.deadlineAtMs === null &&
+    spec.dependsOn.length === 0
+  );
+}
+
 /** Also the border of the module: what has no such id is refused before it is proposed. */
 export const jobIdSchema = z
   .string()

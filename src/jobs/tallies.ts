@@ -1,4 +1,4 @@
-import { isFinal, type JobRecord, type JobState } from './record.ts';
+import { type IndexedRecord, isFinal, type JobState } from './record.ts';
 
 /** Unfinished jobs of one queue, or of one namespace. */
 export interface Tally {
@@ -59,7 +59,7 @@ export class Tallies {
   }
 
   /** @param change 1 for a record that is there now, -1 for one that is not any more; final ones count nothing. */
-  add({ spec, state }: Pick<JobRecord, 'spec' | 'state'>, change: 1 | -1): void {
+  add({ spec, state }: Pick<IndexedRecord, 'spec' | 'state'>, change: 1 | -1): void {
     if (isFinal(state)) return;
     const field = holdsSlot(state) ? 'running' : 'waiting';
     this.#all[field] += change;

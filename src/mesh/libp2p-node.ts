@@ -1,10 +1,11 @@
-import { noise } from '@chainsafe/libp2p-noise';
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys';
 import type { GossipSubComponents } from '@libp2p/gossipsub';
 import { type ConnectionGater, FaultTolerance, type Libp2p } from '@libp2p/interface';
 import { tcp } from '@libp2p/tcp';
 import { yamux } from '@libp2p/yamux';
 import { createLibp2p } from 'libp2p';
+import { giveCreditInHalves } from './libp2p-credit.ts';
+import { leanNoise } from './libp2p-noise.ts';
 
 /** What the parts of the transport need of libp2p beside the node itself. */
 export interface Libp2pParts {
@@ -25,6 +26,8 @@ export interface Libp2pNodeOptions {
 const FIRST_WINDOW_BYTES = 256 * 2 ** 10;
 const MOST_WINDOW_BYTES = 2 ** 20;
 
+giveCreditInHalves();
+
 /**
  * libp2p with TCP, noise and yamux and nothing else: no identify, ping, relay or DHT, so that what a stranger could speak to is
  * what we put there. The connection monitor is off because it aborts connections of a busy peer; the channels have their own liveness.
@@ -38,7 +41,7 @@ export async function createNode({ seed, listen, gater }: Libp2pNodeOptions): Pr
     transports: [
       tcp({ outboundSocketInactivityTimeout: undefined, inboundSocketInactivityTimeout: undefined }),
     ],
-    connectionEncrypters: [noise()],
+    connectionEncrypters: [leanNoise()],
     streamMuxers: [
       yamux({
         enableKeepAlive: false,

@@ -82,7 +82,9 @@ class CheckedView implements StoreView {
 }
 
 function sealed(write: Write): Write {
-  return write.type === 'put' ? { ...write, value: sealValue(write.key, write.value) } : write;
+  if (write.type !== 'put') return write;
+  const { key, value } = write;
+  return { type: 'put', key, value: sealValue(key, value) };
 }
 
 function onceOnly(callback: (fault: StorageFault) => void): (fault: StorageFault) => void {
