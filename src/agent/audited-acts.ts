@@ -21,6 +21,10 @@ const ACTS: Partial<Record<keyof Handlers, readonly string[]>> = {
   'queue.limit': ['queue', 'concurrency', 'maxWaiting'],
   'queue.limitAll': ['maxWaiting'],
   'namespace.limit': ['namespace', 'concurrency', 'maxWaiting'],
+  'hook.add': ['url', 'on', 'type', 'queue'],
+  'hook.remove': ['id'],
+  'hook.pause': ['id', 'reason'],
+  'hook.resume': ['id'],
   'dlq.purge': ['ids', 'queue', 'type', 'all'],
 };
 

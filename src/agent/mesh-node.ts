@@ -12,6 +12,7 @@ import {
   jobsModule,
   OutputStore,
   serveChanges,
+  serveHookTargets,
   serveOutput,
   serveWaiters,
   WorkerHost,
@@ -282,6 +283,7 @@ export class MeshNode implements Startable {
     );
     this.group.onLeadership((leadership, { sessions }) => {
       serveWaiters(leadership, clock);
+      serveHookTargets(leadership);
       serveChanges(leadership, clock);
       return new Dispatcher({
         leadership,
@@ -434,8 +436,11 @@ export class MeshNode implements Startable {
 
   #executors(audit: AuditLog | undefined): readonly Executor[] {
     const { platform, blobs } = this;
+    const group = this.group.client;
     const options = { audit, crypto: platform.crypto, mode: this.#config.audit };
-    return builtIns({ platform, blobs }, this.#config).map((executor) => auditedExecutor(executor, options));
+    return builtIns({ platform, blobs, group }, this.#config).map((executor) =>
+      auditedExecutor(executor, options),
+    );
   }
 
   #isRevocation(key: string, bytes: Uint8Array): boolean {

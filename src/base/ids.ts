@@ -5,7 +5,7 @@ const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'; // Crockford's base 32, so 
 const TIME_CHARACTERS = 10;
 const RANDOM_CHARACTERS = 16;
 
-export type IdPrefix = 'job' | 'run' | 'sch' | 'wf' | 'tkt' | 'ses' | 'wrk' | 'sub' | 'lse' | 'bak';
+export type IdPrefix = 'job' | 'run' | 'sch' | 'wf' | 'tkt' | 'ses' | 'wrk' | 'sub' | 'lse' | 'bak' | 'hook';
 
 /** @returns a time-ordered id such as `job_01k9z3...`: 48 bits of wall time, then 80 random bits. */
 export function newId(prefix: IdPrefix, { clock, random }: { clock: Clock; random: Random }): string {

@@ -50,3 +50,4 @@ export {
   SeededRandom,
 } from './random.ts';
 export { roughBytes } from './rough-bytes.ts';
+export { isWebUrl } from './web-url.ts';

@@ -10,6 +10,7 @@ import { addDlqCommands } from './commands/dlq.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addElectionCommands } from './commands/election.ts';
 import { addGroupCommands } from './commands/group.ts';
+import { addHookCommands } from './commands/hook.ts';
 import { addJobCommands } from './commands/job.ts';
 import { addKvCommands } from './commands/kv.ts';
 import { addLockCommands } from './commands/lock.ts';
@@ -77,6 +78,7 @@ export function createProgram(io: CliIo, exit: ExitSlot, { version }: CliOptions
   addJobCommands(program, io, exit);
   addQueueCommands(program, io, exit);
   addDlqCommands(program, io, exit);
+  addHookCommands(program, io, exit);
   addKvCommands(program, io, exit);
   addLockCommands(program, io, exit);
   addElectionCommands(program, io, exit);

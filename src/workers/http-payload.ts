@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isWebUrl } from '../base/index.ts';
 import { blobIdSchema, payloadCheck } from './payload-check.ts';
 
 /** Longest exchange, redirects included, when the payload does not say. Unit: ms. */
@@ -113,11 +114,4 @@ function isHeaderValue(value: string): boolean {
     if ((code < 0x20 && code !== 0x09) || code === 0x7f || code > 0xff) return false;
   }
   return true;
-}
-
-/** Whether it can be asked for: a user name would end in logs, and belongs into a header. */
-export function isWebUrl(text: string): boolean {
-  if (!URL.canParse(text)) return false;
-  const { protocol, username, password, hostname } = new URL(text);
-  return ['http:', 'https:'].includes(protocol) && username === '' && password === '' && hostname !== '';
 }

@@ -1,5 +1,4 @@
-import { AspenError } from '../base/index.ts';
-import { isWebUrl } from './http-payload.ts';
+import { AspenError, isWebUrl } from '../base/index.ts';
 
 /** What of a request a redirect may change. */
 export interface Hop {

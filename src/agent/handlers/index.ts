@@ -8,6 +8,7 @@ import { counterHandlers } from './counter.ts';
 import { dlqHandlers } from './dlq.ts';
 import { electionHandlers } from './election.ts';
 import { groupHandlers } from './group.ts';
+import { hookHandlers } from './hook.ts';
 import { jobHandlers } from './job.ts';
 import { jobWatchHandlers } from './job-watch.ts';
 import { kvHandlers } from './kv.ts';
@@ -43,6 +44,7 @@ export function createHandlers(daemon: Daemon, { pid, onStop, counts }: HandlerO
     ...jobWatchHandlers(daemon),
     ...queueHandlers(() => daemon.node.group.client),
     ...dlqHandlers(() => daemon.node.group.client),
+    ...hookHandlers(daemon),
     ...kvHandlers(daemon),
     ...leaseHandlers(daemon),
     ...lockHandlers(daemon),

@@ -7,6 +7,7 @@ import { counterMethods } from './counter.ts';
 import { dlqMethods } from './dlq.ts';
 import { electionMethods } from './election.ts';
 import { groupMethods } from './group.ts';
+import { hookMethods } from './hook.ts';
 import { jobMethods } from './job.ts';
 import { kvMethods } from './kv.ts';
 import { leaseMethods } from './lease.ts';
@@ -30,6 +31,7 @@ export const METHODS = {
   ...jobMethods,
   ...queueMethods,
   ...dlqMethods,
+  ...hookMethods,
   ...kvMethods,
   ...leaseMethods,
   ...lockMethods,

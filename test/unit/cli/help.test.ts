@@ -27,6 +27,7 @@ const COMMANDS = [
   ...['list', 'pause', 'resume', 'limit', 'limit-type', 'limit-all'].map((verb) => `queue ${verb}`),
   ...['list', 'limit'].map((verb) => `namespace ${verb}`),
   ...['list', 'inspect', 'redrive', 'purge'].map((verb) => `dlq ${verb}`),
+  ...['add', 'list', 'get', 'remove', 'test', 'pause', 'resume'].map((verb) => `hook ${verb}`),
   ...['get', 'put', 'delete', 'cas', 'txn', 'scan', 'watch'].map((verb) => `kv ${verb}`),
   ...['lock', 'semaphore'].flatMap((noun) =>
     ['run', 'acquire', 'renew', 'release', 'get', 'list'].map((verb) => `${noun} ${verb}`),

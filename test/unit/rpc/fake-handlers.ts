@@ -2,6 +2,7 @@ import { blobHandlers } from '../../../src/agent/handlers/blob.ts';
 import { counterHandlers } from '../../../src/agent/handlers/counter.ts';
 import { dlqHandlers } from '../../../src/agent/handlers/dlq.ts';
 import { electionHandlers } from '../../../src/agent/handlers/election.ts';
+import { hookHandlers } from '../../../src/agent/handlers/hook.ts';
 import { jobWatchHandlers } from '../../../src/agent/handlers/job-watch.ts';
 import { kvHandlers } from '../../../src/agent/handlers/kv.ts';
 import { leaseHandlers } from '../../../src/agent/handlers/lease.ts';
@@ -197,6 +198,7 @@ export function createFakeAgent(): FakeAgent {
     ...electionHandlers(daemon),
     ...counterHandlers(() => daemon.node.group.client),
     ...queueHandlers(() => daemon.node.group.client),
+    ...hookHandlers(daemon),
     ...jobWatchHandlers(daemon),
     ...dlqHandlers(() => daemon.node.group.client),
     ...serviceHandlers(daemon),
