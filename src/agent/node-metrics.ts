@@ -15,6 +15,7 @@ export async function nodeMetrics(node: MeshNode, uptimeMs: number): Promise<Met
     ...(await queueFamilies(node)),
     ...workerFamilies(node),
     ...linkFamilies(node),
+    ...strangerFamilies(node),
     ...registryFamilies(node),
     ...blobFamilies(node),
   ];
@@ -163,6 +164,24 @@ function linkFamilies(node: MeshNode): MetricFamily[] {
       'aspen_link_sent_bytes_total',
       'Bytes to a peer since its channel opened.',
       perPeer(({ bytesOut }) => bytesOut),
+    ),
+  ];
+}
+
+function strangerFamilies(node: MeshNode): MetricFamily[] {
+  const strangers = node.mesh.transport.strangers?.();
+  return [
+    metric(
+      'gauge',
+      'aspen_handshakes_pending',
+      'Incoming connections of which nobody knows yet who they are.',
+      strangers?.handshakes,
+    ),
+    metric(
+      'counter',
+      'aspen_connections_turned_away_total',
+      'Incoming connections closed for want of a place for strangers.',
+      strangers?.turnedAway,
     ),
   ];
 }

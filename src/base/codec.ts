@@ -43,7 +43,11 @@ export function decode(bytes: Uint8Array): unknown {
  */
 export function decodeForeign(bytes: Uint8Array, nestingLimit: number = NESTING_LIMIT): unknown {
   if (!isPlainMessagePack(bytes, nestingLimit)) throw notWithinLimits(bytes, nestingLimit);
-  return packr.unpack(bytes);
+  try {
+    return packr.unpack(bytes);
+  } catch (cause) {
+    throw notMessagePack(bytes, cause); // a list or a map as the key of a map
+  }
 }
 
 function notMessagePack(bytes: Uint8Array, cause?: unknown): AspenError {

@@ -6,7 +6,8 @@ import { FRAME_BYTES_LIMIT, type Priority } from './transport.ts';
  * so that a long frame of a later priority waits between segments instead of holding up a short one of an earlier priority.
  *
  * - N1 The segments of one frame keep their order, and frames of one priority do not mix: the last segment carries the flag.
- * - N2 Nobody makes us hold more than one frame of {@link FRAME_BYTES_LIMIT} bytes per priority.
+ * - N2 Nobody makes us hold more than one frame of {@link FRAME_BYTES_LIMIT} bytes per priority, in few parts: all segments of a frame but the
+ *   last are full.
  */
 export const SEGMENT_BYTES_LIMIT = 64 * 2 ** 10;
 export const SEGMENT_HEADER_BYTES = 4;
@@ -127,7 +128,9 @@ export class FrameDecoder {
     if (unfinished.bytes > FRAME_BYTES_LIMIT) {
       throw new AspenError('INVALID_REQUEST', `a frame is longer than ${FRAME_BYTES_LIMIT} bytes`); // N2
     }
-    if (payload.length === 0 && !isLast) throw new AspenError('INVALID_REQUEST', 'a segment is empty');
+    if (!isLast && payload.length !== SEGMENT_BYTES_LIMIT) {
+      throw new AspenError('INVALID_REQUEST', `a segment that others follow has ${SEGMENT_BYTES_LIMIT} bytes`); // N2
+    }
     unfinished.parts.push(payload);
     if (!isLast) return;
     const frame = concat(unfinished.parts, unfinished.bytes);

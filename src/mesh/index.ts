@@ -97,6 +97,7 @@ export {
   type PeerLink,
   type Priority,
   type Standing,
+  type StrangerCounts,
   type Transport,
 } from './transport.ts';
 export {

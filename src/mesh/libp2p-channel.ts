@@ -30,6 +30,8 @@ const HELLO_VERSION = 1;
 const RUNS_ELSEWHERE = 0xff;
 export const INSTANCE_BYTES = 8;
 const RTT_WEIGHT = 0.2;
+/** Ours have 8; what is longer is a mirror for somebody's bytes. */
+const PING_BYTES_LIMIT = 64;
 /** Unit: ms. */
 const REFUSAL_LINGER_MS = 250;
 
@@ -74,6 +76,7 @@ export class Libp2pChannel implements PeerLink {
   readonly #silentTicksLimit: number;
   readonly #onHeard = new Set<() => void>();
   #silentTicks = 0;
+  #owedPong: Uint8Array | undefined;
   #isFlushing = false;
   #isClosed = false;
 
@@ -97,7 +100,11 @@ export class Libp2pChannel implements PeerLink {
     this.#silentTicksLimit = Math.max(1, Math.round(options.deadAfterMs / options.keepaliveMs));
     this.#keepalive = every(clock, options.keepaliveMs, () => this.#tick());
     stream.addEventListener('message', (event) => this.#onMessage(event));
-    stream.addEventListener('drain', () => this.#scheduleFlush());
+    stream.addEventListener('drain', () => {
+      if (this.#owedPong !== undefined) this.#sendNow(signalSegment('pong', this.#owedPong));
+      this.#owedPong = undefined;
+      this.#scheduleFlush();
+    });
     stream.addEventListener('remoteCloseWrite', () => this.close('the peer closed the channel'));
     stream.addEventListener('close', ({ error }) => this.#end(error?.message ?? 'the stream closed'));
   }
@@ -186,9 +193,16 @@ export class Libp2pChannel implements PeerLink {
 
   #onSignal(signal: Signal, payload: Uint8Array): void {
     if (signal === 'pong') for (const heard of [...this.#onHeard]) heard();
-    if (signal === 'ping') this.#sendNow(signalSegment('pong', payload));
+    if (signal === 'ping') this.#answerPing(payload);
     else if (signal === 'pong') this.#onPong(payload);
     else this.#onHello(payload);
+  }
+
+  /** Whoever does not read is owed one answer, not as many as it asked for (F2). */
+  #answerPing(payload: Uint8Array): void {
+    if (payload.length > PING_BYTES_LIMIT) throw new AspenError('INVALID_REQUEST', 'a ping is too long');
+    if (this.#stream.writableNeedsDrain) this.#owedPong = payload;
+    else this.#sendNow(signalSegment('pong', payload));
   }
 
   #onHello(payload: Uint8Array): void {

@@ -1,5 +1,6 @@
 import type { Connection, Libp2p, PeerId as Libp2pPeerId } from '@libp2p/interface';
 import type { Clock, Timer } from '../base/index.ts';
+import { sourceOf } from './source-budget.ts';
 
 export interface ConnectionWatchComponents {
   readonly clock: Clock;
@@ -13,8 +14,9 @@ interface Watched {
   busyCount: number;
 }
 
-/** Most connections that strangers may hold at once. */
-const STRANGERS_LIMIT = 64;
+/** Most connections that strangers may hold at once, all of them and those of one address (F1). */
+const STRANGERS_LIMIT = 128;
+const STRANGERS_PER_SOURCE = 48;
 
 /**
  * Closes every connection that carries no channel and no exchange: a stranger that was not admitted, and what is left over when
@@ -27,6 +29,7 @@ export class ConnectionWatch implements Disposable {
   readonly #carriesChannel: (connection: Connection) => boolean;
   readonly #graceMs: number;
   readonly #watched = new Map<Connection, Watched>();
+  #refusedCount = 0;
   readonly #onOpen = ({ detail }: CustomEvent<Connection>) => this.#opened(detail);
   readonly #onClose = ({ detail }: CustomEvent<Connection>) => this.#closed(detail);
 
@@ -48,11 +51,25 @@ export class ConnectionWatch implements Disposable {
     this.#watched.clear();
   }
 
-  /** @returns false when strangers hold as many connections as they may and this is another one. */
-  hasRoomFor(peerId: Libp2pPeerId): boolean {
+  /** Strangers turned away since the start. */
+  get refusedCount(): number {
+    return this.#refusedCount;
+  }
+
+  /** @returns false when strangers, or those of its address, hold as many connections as they may and this is another one. */
+  hasRoomFor(peerId: Libp2pPeerId, address: string): boolean {
     if (this.#isMember(peerId)) return true;
-    const strangers = [...this.#watched.keys()].filter(({ remotePeer }) => !this.#isMember(remotePeer));
-    return strangers.length < STRANGERS_LIMIT;
+    const source = sourceOf(address);
+    let strangers = 0;
+    let ofSource = 0;
+    for (const { remotePeer, remoteAddr } of this.#watched.keys()) {
+      if (this.#isMember(remotePeer)) continue;
+      strangers += 1;
+      if (sourceOf(remoteAddr.toString()) === source) ofSource += 1;
+    }
+    const hasRoom = strangers < STRANGERS_LIMIT && ofSource < STRANGERS_PER_SOURCE;
+    if (!hasRoom) this.#refusedCount += 1;
+    return hasRoom;
   }
 
   /** While something is being exchanged the connection is left alone. */

@@ -5,6 +5,7 @@ import { tcp } from '@libp2p/tcp';
 import { yamux } from '@libp2p/yamux';
 import { createLibp2p } from 'libp2p';
 import { giveCreditInHalves } from './libp2p-credit.ts';
+import { HANDSHAKES_LIMIT } from './libp2p-door.ts';
 import { leanNoise } from './libp2p-noise.ts';
 
 /** What the parts of the transport need of libp2p beside the node itself. */
@@ -59,7 +60,7 @@ export async function createNode({ seed, listen, gater }: Libp2pNodeOptions): Pr
     connectionManager: {
       maxConnections: 2_048,
       maxParallelDials: 32,
-      maxIncomingPendingConnections: 128,
+      maxIncomingPendingConnections: HANDSHAKES_LIMIT,
       inboundConnectionThreshold: 128,
       inboundUpgradeTimeout: 5_000,
       dialTimeout: 8_000,

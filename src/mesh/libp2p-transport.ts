@@ -17,6 +17,7 @@ import type { Identity } from './identity.ts';
 import { IdentityConflicts } from './identity-conflicts.ts';
 import { INSTANCE_BYTES, Libp2pChannel, RunsElsewhere, withoutPeerId } from './libp2p-channel.ts';
 import { ConnectionWatch } from './libp2p-connection-watch.ts';
+import { Door } from './libp2p-door.ts';
 import { readExchange, writeExchange } from './libp2p-exchange.ts';
 import { Libp2pGossip } from './libp2p-gossip.ts';
 import { createNode, type Libp2pParts } from './libp2p-node.ts';
@@ -27,6 +28,7 @@ import {
   type Gate,
   type PeerLink,
   type Priority,
+  type StrangerCounts,
   type Transport,
 } from './transport.ts';
 
@@ -99,6 +101,7 @@ export class Libp2pTransport implements Transport {
   readonly #tasks: Tasks;
   readonly #earlySubscriptions: ((gossip: Libp2pGossip) => void)[] = [];
   readonly #conflicts: IdentityConflicts;
+  readonly #door = new Door();
   #responder: Responder | undefined;
   #parts: Libp2pParts | undefined;
   #gossip: Libp2pGossip | undefined;
@@ -212,6 +215,13 @@ export class Libp2pTransport implements Transport {
     return this.#conflicts.problems();
   }
 
+  strangers(): StrangerCounts {
+    return {
+      handshakes: this.#door.pendingCount,
+      turnedAway: this.#door.refusedCount + (this.#watch?.refusedCount ?? 0),
+    };
+  }
+
   links(): readonly PeerLink[] {
     return [...this.#channels.values()];
   }
@@ -239,8 +249,13 @@ export class Libp2pTransport implements Transport {
     return {
       denyDialPeer: isRefused,
       denyDialMultiaddr: () => false,
-      denyInboundEncryptedConnection: (peerId) =>
-        isRefused(peerId) || this.#watch?.hasRoomFor(peerId) === false,
+      denyInboundConnection: (connection) => !this.#door.admits(connection), // F1
+      denyInboundEncryptedConnection: (peerId, connection) => {
+        this.#door.known(connection);
+        return (
+          isRefused(peerId) || this.#watch?.hasRoomFor(peerId, connection.remoteAddr.toString()) === false
+        );
+      },
       denyOutboundEncryptedConnection: isRefused,
       denyInboundRelayReservation: () => true,
     };

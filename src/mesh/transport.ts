@@ -39,6 +39,14 @@ export interface PeerLink {
   readonly bytesOut?: number;
 }
 
+/** What strangers ask of this node. */
+export interface StrangerCounts {
+  /** Handshakes under way. */
+  readonly handshakes: number;
+  /** Connections that were closed for want of a place, since the start. */
+  readonly turnedAway: number;
+}
+
 /**
  * Moves frames between nodes and says who is connected. One long-lived channel per pair of members carries everything.
  *
@@ -56,6 +64,8 @@ export interface Transport extends Startable {
   hangUp(peerId: PeerId, reason: string): void;
   /** What people should know, one sentence each: identities that run twice. @default nothing */
   problems?(): readonly string[];
+  /** How many strangers are at the door, and were turned away. @default nobody counts */
+  strangers?(): StrangerCounts;
   links(): readonly PeerLink[];
   isLinked(peerId: PeerId): boolean;
   send(to: PeerId, frame: Uint8Array, priority: Priority): boolean;

@@ -95,6 +95,14 @@ describe('frames on a byte stream', () => {
     );
   });
 
+  it('N2 end the channel when one comes in crumbs: each would cost more than it carries', () => {
+    for (const length of [0, 1, SEGMENT_BYTES_LIMIT - 1]) {
+      const segment = Buffer.alloc(4 + length);
+      segment.writeUIntBE(length, 1, 3);
+      assert.throws(() => decoder().push(segment), { code: 'INVALID_REQUEST' });
+    }
+  });
+
   it('fail only with an AspenError, whatever the bytes', () => {
     fc.assert(
       fc.property(fc.array(fc.uint8Array({ maxLength: 100 }), { maxLength: 10 }), (chunks) => {
