@@ -13,6 +13,10 @@ export interface AgentConfig {
   readonly labels: Readonly<Record<string, string>>;
   /** Multiaddrs to listen on. */
   readonly listen: readonly string[];
+  /** Multiaddrs told to others in place of those of the interfaces, e.g. behind a port that a router forwards; none for the latter. */
+  readonly announce: readonly string[];
+  /** Whether this node carries circuits between members that do not reach each other: `auto` where it is reached from anywhere. */
+  readonly relay: 'auto' | 'on' | 'off';
   readonly isMdnsEnabled: boolean;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   /** Job types this machine is willing to run. */
@@ -111,6 +115,10 @@ const settingSchemas = {
   name: z.string().min(1).max(64),
   labels: labelsSchema,
   listen: z.array(z.string().startsWith('/', 'write a multiaddr, for example /ip4/0.0.0.0/tcp/4100')).max(16),
+  announce: z
+    .array(z.string().startsWith('/', 'write a multiaddr, for example /ip4/203.0.113.7/tcp/4100').max(256))
+    .max(16),
+  relay: z.enum(['auto', 'on', 'off']),
   isMdnsEnabled: z.boolean(),
   logLevel: z.enum(['debug', 'info', 'warn', 'error']),
   jobTypes: z.array(z.string().min(1).max(128)).max(64),
@@ -133,6 +141,8 @@ export const FILE_KEYS: Readonly<Record<string, keyof AgentConfig>> = {
   name: 'name',
   labels: 'labels',
   listen: 'listen',
+  announce: 'announce',
+  relay: 'relay',
   mdns: 'isMdnsEnabled',
   logLevel: 'logLevel',
   jobTypes: 'jobTypes',
@@ -165,6 +175,8 @@ export function resolveConfig(
     name: machine.hostName,
     labels: {},
     listen: ['/ip4/0.0.0.0/tcp/0', '/ip6/::/tcp/0'],
+    announce: [],
+    relay: 'auto',
     isMdnsEnabled: true,
     logLevel: 'info',
     jobTypes: [...BUILT_IN_TYPES],
@@ -241,6 +253,8 @@ export function environmentLayer(environment: Readonly<Record<string, string | u
     name: environment['ASPEN_NAME'],
     labels: list('ASPEN_LABELS') && Object.fromEntries(list('ASPEN_LABELS')?.map(splitLabel) ?? []),
     listen: list('ASPEN_LISTEN'),
+    announce: list('ASPEN_ANNOUNCE'),
+    relay: environment['ASPEN_RELAY'],
     isMdnsEnabled:
       environment['ASPEN_MDNS'] === undefined
         ? undefined

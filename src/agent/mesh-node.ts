@@ -21,6 +21,7 @@ import { createGroup, type Group } from '../lease/index.ts';
 import {
   createIdentity,
   type Identity,
+  type KnownMember,
   MembershipGate,
   Mesh,
   publicKeyOf,
@@ -165,20 +166,25 @@ export class MeshNode implements Startable {
       gate: this.gate,
       meshId,
       listen: config.listen,
+      ...(config.announce.length > 0 && { announce: config.announce }),
     });
     const knownPeers = new KnownPeers({ memory: new StoreKnownPeersMemory(store, onMemoryFault), clock });
     const contacts = membership.contacts.map((contact) => ({ ...contact, peerId: contact.peerId as PeerId }));
-    this.mesh = new Mesh({
-      transport,
-      gate: this.gate,
-      sources: [new TicketSource(contacts), ...platform.createDiscovery({ meshId, transport })],
-      knownPeers,
-      redeem: (redemption) => this.members.redeem(redemption),
-      clock,
-      crypto,
-      random,
-      log: logger,
-    });
+    this.mesh = new Mesh(
+      {
+        transport,
+        gate: this.gate,
+        sources: [new TicketSource(contacts), ...platform.createDiscovery({ meshId, transport })],
+        knownPeers,
+        redeem: (redemption) => this.members.redeem(redemption),
+        members: () => this.#knownMembers(),
+        clock,
+        crypto,
+        random,
+        log: logger,
+      },
+      { reach: { relay: config.relay } },
+    );
     const { messenger } = this.mesh;
 
     this.registry = createRegistry(
@@ -430,6 +436,14 @@ export class MeshNode implements Startable {
     return told.length > 0 ? [...told] : [linkAddress];
   }
 
+  #knownMembers(): KnownMember[] {
+    return this.gate.members().flatMap(({ peerId }) => {
+      const profile = peerId === this.self ? undefined : this.registry.node(peerId)?.profile;
+      if (profile === undefined) return [];
+      return [{ peerId, addresses: profile.addresses, isRelay: profile.isRelay === true }];
+    });
+  }
+
   get #mayWork(): boolean {
     return roleAllows(this.role, 'worker');
   }
@@ -472,7 +486,7 @@ export class MeshNode implements Startable {
       labels: { ...this.labels.all() },
       version: this.platform.version,
       role: this.role,
-      addresses: this.mesh.transport.addresses().slice(0, 32),
+      addresses: this.mesh.reach.addresses().slice(0, 32),
       types: types.slice(0, ANNOUNCED_TYPES_LIMIT),
       slots: Math.min(slots, ANNOUNCED_SLOTS_LIMIT),
       groupRole: this.group.status().role,
@@ -480,6 +494,7 @@ export class MeshNode implements Startable {
       startedAtMs: this.#startedAtMs,
       startCount: this.platform.directory.bootCount,
       ...(this.drain.isDraining && { isDraining: true }),
+      ...(this.mesh.reach.isRelay && { isRelay: true }),
       ...this.#heldBlobs(),
       ...(this.platform.machine !== undefined && { machine: this.platform.machine }),
     };

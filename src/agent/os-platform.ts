@@ -87,8 +87,11 @@ export async function createOsPlatform({
     auditFiles: new OsAuditFiles(join(directory.path, DIRECTORY_FILES.audit)),
     blobDisk: new OsBlobDisk(join(directory.path, DIRECTORY_FILES.blobs)),
     http: new OsHttpClient(),
-    createTransport: ({ identity, gate, meshId, listen }) =>
-      new Libp2pTransport({ identity, gate, clock, crypto, random, log: logger }, { meshId, listen, ports }),
+    createTransport: ({ identity, gate, meshId, listen, announce }) =>
+      new Libp2pTransport(
+        { identity, gate, clock, crypto, random, log: logger },
+        { meshId, listen, ports, ...(announce !== undefined && { announce }) },
+      ),
     createDiscovery: ({ meshId, transport }) => {
       if (!isMdnsEnabled) return [];
       const addresses = () => transport.addresses();

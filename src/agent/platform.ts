@@ -17,6 +17,8 @@ export interface TransportRequest {
   readonly meshId: MeshId;
   /** Multiaddrs; empty to dial only. */
   readonly listen: readonly string[];
+  /** Told to others in place of what it listens on. @default that */
+  readonly announce?: readonly string[];
 }
 
 /**

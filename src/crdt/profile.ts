@@ -27,6 +27,8 @@ export interface NodeProfile {
   readonly isDraining?: boolean | undefined;
   /** Marks of the blobs that came to it last; others know by them where data lies. */
   readonly blobs?: readonly string[] | undefined;
+  /** It carries circuits between members that do not reach each other. */
+  readonly isRelay?: boolean | undefined;
   /** What its machine is: `os`, `arch`, `cpus`, `memoryGiB`, `hostname`. */
   readonly machine?: Readonly<Record<string, string>> | undefined;
 }
@@ -48,6 +50,7 @@ const profileSchema = z.object({
   startCount: z.int().min(0).optional(),
   isDraining: z.boolean().optional(),
   blobs: z.array(z.string().max(16)).max(64).optional(),
+  isRelay: z.boolean().optional(),
   machine: z
     .record(z.string().max(64), z.string().max(256))
     .refine((facts) => Object.keys(facts).length <= 16)

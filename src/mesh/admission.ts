@@ -18,7 +18,9 @@ import {
 } from './admission-messages.ts';
 import { AttemptBudget, type AttemptBudgetOptions } from './attempt-budget.ts';
 import { type Certificate, encodeCertificate, UNKNOWN_ROOT } from './certificate.ts';
+import { isCircuit } from './circuit-address.ts';
 import type { MembershipGate } from './gate.ts';
+import { isPublicAddress } from './public-address.ts';
 import { SUCCESSIONS_LIMIT } from './succession.ts';
 import type { Ticket, TicketMember } from './ticket.ts';
 import type { Transport } from './transport.ts';
@@ -142,7 +144,9 @@ export class Admission implements Disposable {
     { sealingKey, signal }: { readonly sealingKey: Uint8Array; readonly signal?: AbortSignal },
   ): Promise<Uint8Array> {
     let failure: unknown = new AspenError('UNAVAILABLE', `ticket ${ticket.id} names nobody to ask`);
-    for (const member of ticket.members.filter(({ peerId }) => peerId !== this.#components.transport.self)) {
+    for (const member of likelyFirst(ticket.members).filter(
+      ({ peerId }) => peerId !== this.#components.transport.self,
+    )) {
       try {
         return await this.#joinAt(member, ticket, sealingKey, signal);
       } catch (error) {
@@ -354,6 +358,13 @@ export class Admission implements Disposable {
       throw new AspenError('DENIED', `${transport.self} has no certificate of this mesh itself`);
     return own;
   }
+}
+
+/** A newcomer can use no circuit: who has a public address of its own is asked first. */
+function likelyFirst(members: readonly TicketMember[]): readonly TicketMember[] {
+  const isOpen = ({ addresses }: TicketMember) =>
+    addresses.some((address) => !isCircuit(address) && isPublicAddress(address));
+  return members.toSorted((left, right) => Number(isOpen(right)) - Number(isOpen(left)));
 }
 
 /** A certificate as it was shown. */

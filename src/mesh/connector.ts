@@ -12,6 +12,7 @@ import {
 } from '../base/index.ts';
 import { type Candidate, CandidateBook, type DiscoverySource, type KnownPeers } from '../discovery/index.ts';
 import type { Admission } from './admission.ts';
+import { parseCircuit } from './circuit-address.ts';
 import type { Gate, Transport } from './transport.ts';
 
 export interface ConnectorComponents {
@@ -57,6 +58,7 @@ const YIELD_MS = 500;
  * Keeps this node linked to the members it knows of. A candidate that the gate does not know is asked for its certificate first.
  *
  * - L1 Every candidate is tried again, ever more rarely, until it is linked or refused by the gate; what a source tells anew is tried at once.
+ * - L3 Where a circuit is told of, its relay is a candidate too, and whoever waits for that relay is tried at once when it is linked.
  * - L2 At most `dialsLimit` dials are in progress, and at most one per peer.
  */
 export class Connector implements Startable {
@@ -117,11 +119,21 @@ export class Connector implements Startable {
     const { peerId } = candidate;
     if (peerId === transport.self || gate.standingOf(peerId) === 'refused') return;
     const isNews = this.book.add(candidate) || SIGNS_OF_LIFE.has(candidate.source);
+    this.#considerRelays(candidate);
     if (transport.isLinked(peerId)) return;
     const target = this.#targetOf(peerId);
     if (target.timer !== undefined && !isNews) return; // its turn comes
     if (isNews) target.failures = 0;
     this.#schedule(peerId, target, randomFloat(this.#components.random) * STAGGER_MS);
+  }
+
+  /** Whoever is reached over a relay is reached once that is linked (L3). */
+  #considerRelays({ addresses, source }: Candidate): void {
+    for (const address of addresses) {
+      const circuit = parseCircuit(address);
+      if (circuit === undefined || this.#components.transport.isLinked(circuit.relay)) continue;
+      this.consider({ peerId: circuit.relay, addresses: [circuit.relayAddress], source });
+    }
   }
 
   /**
@@ -238,6 +250,18 @@ export class Connector implements Startable {
     target.timer = undefined;
     target.failures = 0;
     target.isFamiliar = true;
+    this.#tryThoseBehind(peerId);
+  }
+
+  /** L3 */
+  #tryThoseBehind(relay: PeerId): void {
+    for (const [peerId, target] of this.#targets) {
+      if (target.timer === undefined || this.#components.transport.isLinked(peerId)) continue;
+      const isBehind = this.book
+        .addressesOf(peerId)
+        .some((address) => parseCircuit(address)?.relay === relay);
+      if (isBehind) this.#schedule(peerId, target, randomFloat(this.#components.random) * STAGGER_MS);
+    }
   }
 
   #onClosed(peerId: PeerId): void {

@@ -129,7 +129,10 @@ export class FrameDecoder {
       throw new AspenError('INVALID_REQUEST', `a frame is longer than ${FRAME_BYTES_LIMIT} bytes`); // N2
     }
     if (!isLast && payload.length !== SEGMENT_BYTES_LIMIT) {
-      throw new AspenError('INVALID_REQUEST', `a segment that others follow has ${SEGMENT_BYTES_LIMIT} bytes`); // N2
+      throw new AspenError(
+        'INVALID_REQUEST',
+        `a segment that others follow has ${SEGMENT_BYTES_LIMIT} bytes`,
+      ); // N2
     }
     unfinished.parts.push(payload);
     if (!isLast) return;

@@ -30,6 +30,8 @@ export { Mesh, type MeshComponents, type MeshOptions } from './mesh.ts';
 export { isMeshId, meshIdOf } from './mesh-id.ts';
 export type { HandleOptions, Incoming, Messenger, RequestOptions } from './messenger.ts';
 export { isPublicAddress } from './public-address.ts';
+export type { KnownMember, ReachOptions } from './reach.ts';
+export type { Reachability, RelaySetting } from './reach-rules.ts';
 export {
   encodeRevocation,
   REVOCATION_BYTES_LIMIT,

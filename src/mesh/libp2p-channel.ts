@@ -1,5 +1,6 @@
 import type { Connection, Stream, StreamMessageEvent } from '@libp2p/interface';
 import { AspenError, type Clock, every, type PeerId } from '../base/index.ts';
+import { isCircuit, withoutTarget } from './circuit-address.ts';
 import { FrameDecoder, type Signal, signalSegment } from './frame-codec.ts';
 import { FrameQueue } from './frame-queue.ts';
 import type { PeerLink, Priority } from './transport.ts';
@@ -34,6 +35,9 @@ const RTT_WEIGHT = 0.2;
 const PING_BYTES_LIMIT = 64;
 /** Unit: ms. */
 const REFUSAL_LINGER_MS = 250;
+/** How long a channel whose place another one took still waits for its peer to stop sending on it, and then for the end. Unit: ms. */
+const RETIRED_WRITES_MS = 4_000;
+const RETIRED_ENDS_MS = 10_000;
 
 /** A member is linked to another living process that has this node's identity. */
 export class RunsElsewhere extends AspenError {
@@ -54,7 +58,7 @@ export class RunsElsewhere extends AspenError {
 export class Libp2pChannel implements PeerLink {
   readonly peerId: PeerId;
   readonly address: string;
-  readonly path = 'direct';
+  readonly path: PeerLink['path'];
   readonly since: number;
   readonly connection: Connection;
   readonly isOpenedBySelf: boolean;
@@ -79,12 +83,14 @@ export class Libp2pChannel implements PeerLink {
   #owedPong: Uint8Array | undefined;
   #isFlushing = false;
   #isClosed = false;
+  #isRetired = false;
 
   constructor({ stream, connection, clock, events }: ChannelComponents, options: ChannelOptions) {
     this.peerId = options.peerId;
     this.isOpenedBySelf = options.isOpenedBySelf;
     this.connection = connection;
-    this.address = withoutPeerId(connection.remoteAddr.toString());
+    this.address = withoutTarget(connection.remoteAddr.toString());
+    this.path = isCircuit(this.address) ? 'relay' : 'direct';
     this.carrier = carrierOf(this.address);
     this.since = clock.wallMs();
     this.helloed = this.#hello.promise;
@@ -105,7 +111,9 @@ export class Libp2pChannel implements PeerLink {
       this.#owedPong = undefined;
       this.#scheduleFlush();
     });
-    stream.addEventListener('remoteCloseWrite', () => this.close('the peer closed the channel'));
+    stream.addEventListener('remoteCloseWrite', () => {
+      if (!this.#isRetired) this.close('the peer closed the channel');
+    });
     stream.addEventListener('close', ({ error }) => this.#end(error?.message ?? 'the stream closed'));
   }
 
@@ -142,6 +150,22 @@ export class Libp2pChannel implements PeerLink {
     if (this.#isClosed || !this.#queue.push(frame, priority)) return false;
     this.#scheduleFlush();
     return true;
+  }
+
+  /**
+   * Another channel to the same process carries what is sent from now on. What waits here is still sent, what arrives is still heard, and
+   * both ends stop only after the other one has had time to notice.
+   */
+  retire(): void {
+    this.#isRetired = true;
+    this.#clock.setTimer(RETIRED_WRITES_MS, () => this.#closeWhenSent());
+    this.#clock.setTimer(RETIRED_ENDS_MS, () => this.close('its place was taken'));
+  }
+
+  #closeWhenSent(): void {
+    if (this.#isClosed) return;
+    this.#flush();
+    this.#stream.close().catch((error: Error) => this.close(error.message));
   }
 
   close(reason: string): void {
@@ -251,11 +275,6 @@ export class Libp2pChannel implements PeerLink {
     for (const heard of [...this.#onHeard]) heard();
     this.#events.onClosed(reason);
   }
-}
-
-export function withoutPeerId(address: string): string {
-  const at = address.indexOf('/p2p/');
-  return at === -1 ? address : address.slice(0, at);
 }
 
 const CARRIERS: readonly (readonly [part: string, carrier: string])[] = [

@@ -1,18 +1,35 @@
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys';
 import type { GossipSubComponents } from '@libp2p/gossipsub';
-import { type ConnectionGater, FaultTolerance, type Libp2p } from '@libp2p/interface';
+import {
+  type Connection,
+  type ConnectionGater,
+  FaultTolerance,
+  type Libp2p,
+  type Transport,
+  type Upgrader,
+} from '@libp2p/interface';
 import { tcp } from '@libp2p/tcp';
 import { yamux } from '@libp2p/yamux';
+import type { Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
+import { CIRCUITS_PER_PEER_LIMIT } from './circuit-rules.ts';
 import { giveCreditInHalves } from './libp2p-credit.ts';
 import { HANDSHAKES_LIMIT } from './libp2p-door.ts';
 import { leanNoise } from './libp2p-noise.ts';
+
+/** What is used of libp2p's transport manager. */
+export interface TransportManager {
+  getAddrs(): readonly { toString(): string }[];
+  dial(address: Multiaddr, options: { readonly signal: AbortSignal }): Promise<Connection>;
+  dialTransportForMultiaddr(address: Multiaddr): Transport | undefined;
+}
 
 /** What the parts of the transport need of libp2p beside the node itself. */
 export interface Libp2pParts {
   readonly node: Libp2p;
   readonly components: GossipSubComponents & {
-    readonly transportManager: { getAddrs(): { toString(): string }[] };
+    readonly transportManager: TransportManager;
+    readonly upgrader: Upgrader;
   };
 }
 
@@ -26,12 +43,14 @@ export interface Libp2pNodeOptions {
 /** Per stream; the sum over a peer's streams bounds what it can make us buffer. */
 const FIRST_WINDOW_BYTES = 256 * 2 ** 10;
 const MOST_WINDOW_BYTES = 2 ** 20;
+/** Channel, gossip, admission, and each circuit that a relay carries for the peer. */
+const STREAMS_LIMIT = 64 + CIRCUITS_PER_PEER_LIMIT;
 
 giveCreditInHalves();
 
 /**
- * libp2p with TCP, noise and yamux and nothing else: no identify, ping, relay or DHT, so that what a stranger could speak to is
- * what we put there. The connection monitor is off because it aborts connections of a busy peer; the channels have their own liveness.
+ * libp2p with TCP, noise and yamux and nothing else: no identify, ping, relay or DHT of its own, so that what a stranger could speak to
+ * is what we put there. The connection monitor is off because it aborts connections of a busy peer; the channels have their own liveness.
  */
 export async function createNode({ seed, listen, gater }: Libp2pNodeOptions): Promise<Libp2pParts> {
   let components: Libp2pParts['components'] | undefined;
@@ -46,8 +65,8 @@ export async function createNode({ seed, listen, gater }: Libp2pNodeOptions): Pr
     streamMuxers: [
       yamux({
         enableKeepAlive: false,
-        maxInboundStreams: 64,
-        maxOutboundStreams: 64,
+        maxInboundStreams: STREAMS_LIMIT,
+        maxOutboundStreams: STREAMS_LIMIT,
         streamOptions: {
           initialStreamWindowSize: FIRST_WINDOW_BYTES,
           maxStreamWindowSize: MOST_WINDOW_BYTES,

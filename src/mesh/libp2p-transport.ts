@@ -1,6 +1,5 @@
 import type { Connection, ConnectionGater, PeerId as Libp2pPeerId, Stream } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
-import { multiaddr } from '@multiformats/multiaddr';
 import {
   AspenError,
   type Clock,
@@ -13,21 +12,30 @@ import {
   Tasks,
   withDeadline,
 } from '../base/index.ts';
+import { AddressRest } from './address-rest.ts';
+import { isCircuit, withoutTarget } from './circuit-address.ts';
 import type { Identity } from './identity.ts';
 import { IdentityConflicts } from './identity-conflicts.ts';
-import { INSTANCE_BYTES, Libp2pChannel, RunsElsewhere, withoutPeerId } from './libp2p-channel.ts';
+import { INSTANCE_BYTES, Libp2pChannel, RunsElsewhere } from './libp2p-channel.ts';
+import { Libp2pCircuits } from './libp2p-circuits.ts';
 import { ConnectionWatch } from './libp2p-connection-watch.ts';
+import { Libp2pDialer } from './libp2p-dialer.ts';
 import { Door } from './libp2p-door.ts';
 import { readExchange, writeExchange } from './libp2p-exchange.ts';
 import { Libp2pGossip } from './libp2p-gossip.ts';
+import { Libp2pHoles } from './libp2p-holes.ts';
 import { createNode, type Libp2pParts } from './libp2p-node.ts';
 import { announcedAddresses } from './listen-addresses.ts';
+import { doesHandOver, isWorsePath } from './path-rules.ts';
+import { isPublicAddress } from './public-address.ts';
 import {
   ADMISSION_ANSWER_MS,
   ADMISSION_REQUEST_MS,
   type Gate,
+  type Hole,
   type PeerLink,
   type Priority,
+  type Reaching,
   type StrangerCounts,
   type Transport,
 } from './transport.ts';
@@ -68,6 +76,7 @@ export interface ListenPorts {
 }
 
 type LinkEvent = { readonly peerId: PeerId; readonly type: 'opened' | 'closed' };
+type DirectTo = (peerId: string) => Connection | undefined;
 type Responder = (from: PeerId, request: Uint8Array) => Promise<Uint8Array>;
 
 const HELLO_TIMEOUT_MS = 3_000;
@@ -83,17 +92,22 @@ export class Libp2pTransport implements Transport {
   readonly self: PeerId;
   readonly admission: Transport['admission'];
   readonly gossip: Transport['gossip'];
+  readonly reach: Reaching;
   readonly #identity: Identity;
   readonly #gate: Gate;
   readonly #clock: Clock;
   readonly #crypto: Crypto;
+  readonly #random: Random;
   readonly #log: Logger;
   readonly #options: Libp2pTransportOptions;
   readonly #instance: Uint8Array;
   readonly #channelProtocol: string;
   readonly #admissionProtocol: string;
   readonly #channels = new Map<PeerId, Libp2pChannel>();
+  /** Channels whose place another one took; still heard until they end. */
+  readonly #retired = new Set<Libp2pChannel>();
   readonly #dials = new Map<PeerId, Promise<void>>();
+  readonly #rest: AddressRest;
   /** Peers to which a channel is being opened from here. */
   readonly #opening = new Set<PeerId>();
   readonly #frames = new Listeners<{ from: PeerId; frame: Uint8Array }>();
@@ -106,6 +120,11 @@ export class Libp2pTransport implements Transport {
   #parts: Libp2pParts | undefined;
   #gossip: Libp2pGossip | undefined;
   #watch: ConnectionWatch | undefined;
+  #circuits: Libp2pCircuits | undefined;
+  #dialer: Libp2pDialer | undefined;
+  #holes: Libp2pHoles | undefined;
+  #isRelay = false;
+  #wasReached = false;
   #gateSubscription: Disposable | undefined;
 
   constructor(components: Libp2pTransportComponents, options: Libp2pTransportOptions) {
@@ -114,6 +133,7 @@ export class Libp2pTransport implements Transport {
     this.#gate = components.gate;
     this.#clock = components.clock;
     this.#crypto = components.crypto;
+    this.#random = components.random;
     this.#log = components.log.child({ part: 'transport' });
     this.#options = options;
     this.#conflicts = new IdentityConflicts(components.identity.peerId, components.clock);
@@ -124,6 +144,14 @@ export class Libp2pTransport implements Transport {
     this.admission = {
       ask: (peerId, addresses, request, signal) => this.#ask(peerId, addresses, request, signal),
       answer: (responder) => this.#answer(responder),
+    };
+    this.#rest = new AddressRest(components.clock);
+    this.reach = {
+      offerCircuits: (isOffered) => this.#offerCircuits(isOffered),
+      carriedCount: () => this.#circuits?.carriedCount ?? 0,
+      upgrade: (peerId, addresses, signal) => this.#upgrade(peerId, addresses, signal),
+      wasReached: () => this.#wasReached,
+      openHole: (observer, signal) => this.#openHole(observer, signal),
     };
     this.gossip = {
       publish: (topic, message) => this.#gossip?.publish(topic, message),
@@ -142,7 +170,7 @@ export class Libp2pTransport implements Transport {
         node: parts.node,
         isMember: (peerId) => this.#isMember(peerId),
         carriesChannel: (connection) =>
-          [...this.#channels.values()].some((channel) => channel.connection === connection),
+          [...this.#channels.values(), ...this.#retired].some((channel) => channel.connection === connection),
       },
       { graceMs: ADMISSION_REQUEST_MS },
     );
@@ -157,6 +185,7 @@ export class Libp2pTransport implements Transport {
       (stream, connection) => this.#onAsk(stream, connection),
       limits,
     );
+    await this.#startDialing(parts);
     this.#gossip = new Libp2pGossip(
       {
         libp2p: parts.components,
@@ -180,21 +209,86 @@ export class Libp2pTransport implements Transport {
     this.#log.info({ addresses: this.addresses() }, 'transport listens');
   }
 
+  async #startDialing({ node, components }: Libp2pParts): Promise<void> {
+    const directTo: DirectTo = (peerId) => {
+      const channel = this.#channels.get(peerId as PeerId);
+      return channel?.path === 'direct' ? channel.connection : undefined;
+    };
+    const circuits = new Libp2pCircuits(
+      {
+        self: this.self,
+        node,
+        upgrader: components.upgrader,
+        clock: this.#clock,
+        log: this.#log,
+        standingOf: (peerId) => this.#gate.standingOf(peerId),
+        directTo,
+      },
+      { meshId: this.#options.meshId },
+    );
+    circuits.isOffered = this.#isRelay;
+    await circuits.start();
+    this.#circuits = circuits;
+    this.#dialer = new Libp2pDialer({
+      clock: this.#clock,
+      node,
+      transportManager: components.transportManager,
+      rest: this.#rest,
+      dialCircuit: (peerId, address, signal) => circuits.dial(peerId, address, signal),
+      isRelayLinked: (relay) => directTo(relay) !== undefined,
+    });
+    await this.#startHoles({ node, components }, directTo);
+  }
+
+  async #startHoles({ node, components }: Libp2pParts, directTo: DirectTo): Promise<void> {
+    this.#holes = new Libp2pHoles(
+      {
+        node,
+        transportManager: components.transportManager,
+        upgrader: components.upgrader,
+        clock: this.#clock,
+        random: this.#random,
+        isMember: (peerId) => this.#isMember(peerId),
+        directTo,
+        markBusy: (connection) => this.#watch?.markBusy(connection),
+        onInitiated: (peerId, connection, signal) => this.#openUpgraded(peerId, connection, signal),
+      },
+      { meshId: this.#options.meshId },
+    );
+    await this.#holes.start();
+  }
+
+  #openHole(observer: PeerId, signal: AbortSignal): Promise<Hole> {
+    if (this.#holes === undefined)
+      return Promise.reject(new AspenError('UNAVAILABLE', 'the transport is not running', NOT_APPLIED));
+    return this.#holes.open(observer, signal);
+  }
+
+  #offerCircuits(isOffered: boolean): void {
+    this.#isRelay = isOffered;
+    if (this.#circuits !== undefined) this.#circuits.isOffered = isOffered;
+  }
+
   async stop(): Promise<void> {
     this.#gateSubscription?.[Symbol.dispose]();
     this.#watch?.[Symbol.dispose]();
     for (const channel of [...this.#channels.values()]) channel.close('this node is stopping');
+    for (const channel of [...this.#retired]) channel.close('this node is stopping');
+    await this.#circuits?.stop();
     await this.#tasks.stop();
     await this.#gossip?.stop();
     await this.#parts?.node.stop();
     this.#gossip = undefined;
+    this.#circuits = undefined;
+    this.#dialer = undefined;
+    this.#holes = undefined;
     this.#parts = undefined;
   }
 
   addresses(): readonly string[] {
     if (this.#options.announce !== undefined) return this.#options.announce;
     const own = this.#parts?.components.transportManager.getAddrs() ?? [];
-    return announcedAddresses(own.map((address) => withoutPeerId(address.toString())));
+    return announcedAddresses(own.map((address) => withoutTarget(address.toString())));
   }
 
   dial(peerId: PeerId, addresses: readonly string[], signal?: AbortSignal): Promise<void> {
@@ -266,6 +360,7 @@ export class Libp2pTransport implements Transport {
   }
 
   #expel(peerId: PeerId): void {
+    this.#circuits?.endFor(peerId);
     this.hangUp(peerId, 'the gate refuses it');
   }
 
@@ -292,7 +387,8 @@ export class Libp2pTransport implements Transport {
         channel.close('another process with its identity is linked and alive');
         return;
       }
-      this.#install(channel);
+      if (await this.#isWorse(channel)) channel.close('the direct channel is kept');
+      else this.#install(channel);
     } finally {
       this.#opening.delete(peerId);
     }
@@ -317,18 +413,39 @@ export class Libp2pTransport implements Transport {
   }
 
   async #connect(peerId: PeerId, addresses: readonly string[], signal: AbortSignal): Promise<Connection> {
-    const node = this.#node();
-    const open = node.getConnections(peerIdFromString(peerId)).find(({ status }) => status === 'open');
-    if (open !== undefined) return open;
-    if (addresses.length === 0) throw unreachable(peerId, 'no address is known');
-    const targets = addresses.map((address) => multiaddr(`${withoutPeerId(address)}/p2p/${peerId}`));
+    const open = this.#node()
+      .getConnections(peerIdFromString(peerId))
+      .find(({ status }) => status === 'open');
+    return open ?? (await this.#dialNew(peerId, addresses, signal));
+  }
+
+  async #dialNew(peerId: PeerId, addresses: readonly string[], signal: AbortSignal): Promise<Connection> {
+    if (this.#dialer === undefined)
+      throw new AspenError('UNAVAILABLE', 'the transport is not running', NOT_APPLIED);
+    return await this.#dialer.dial(peerId, addresses.map(withoutTarget), signal);
+  }
+
+  /** A direct way in place of a circuit. The link stays: nothing that is on its way is lost. */
+  async #upgrade(peerId: PeerId, addresses: readonly string[], signal?: AbortSignal): Promise<void> {
+    if (this.#channels.get(peerId)?.path !== 'relay') return;
+    const direct = addresses.filter((address) => !isCircuit(address));
+    const timeoutMs = this.#options.dialTimeoutMs ?? 8_000;
+    await this.#withDeadline(`looking for a direct way to ${peerId}`, timeoutMs, signal, async (over) => {
+      const connection = await this.#dialNew(peerId, direct, over);
+      await this.#openUpgraded(peerId, connection, over);
+    });
+  }
+
+  async #openUpgraded(peerId: PeerId, connection: Connection, signal: AbortSignal): Promise<void> {
+    this.#opening.add(peerId);
     try {
-      return await node.dial(targets, { signal });
-    } catch (cause) {
-      throw new AspenError('UNAVAILABLE', `cannot reach ${peerId} at ${addresses.join(', ')}`, {
-        cause,
-        outcome: 'not-applied',
-      });
+      using _busy = this.#watch?.markBusy(connection);
+      const channel = await this.#openOn(connection, signal);
+      if (await this.#isSecond(channel))
+        channel.close('another process with its identity is linked and alive');
+      else this.#install(channel);
+    } finally {
+      this.#opening.delete(peerId);
     }
   }
 
@@ -380,7 +497,7 @@ export class Libp2pTransport implements Transport {
         this.#log.debug({ err, peerId: channel.peerId }, 'a channel was opened without a hello');
         return;
       }
-      if (this.#keepsOwnInstead(channel)) {
+      if (this.#keepsOwnInstead(channel) || (await this.#isWorse(channel))) {
         channel.close('the other channel is kept');
         return;
       }
@@ -407,11 +524,19 @@ export class Libp2pTransport implements Transport {
     return true;
   }
 
+  /** P2 */
+  async #isWorse(channel: Libp2pChannel): Promise<boolean> {
+    const current = this.#channels.get(channel.peerId);
+    if (current === undefined || !isWorsePath(current, channel)) return false;
+    return (await current.isAlive(ALIVE_MS)) && this.#channels.get(channel.peerId) === current;
+  }
+
   /** When both ends open a channel at once, both keep the one that the smaller peer id opened. */
   #keepsOwnInstead(channel: Libp2pChannel): boolean {
     if (this.self > channel.peerId) return false;
     if (this.#opening.has(channel.peerId)) return true;
     const current = this.#channels.get(channel.peerId);
+    if (current !== undefined && doesHandOver(current, channel)) return false;
     const isCrossing = current !== undefined && this.#clock.wallMs() - current.since < CROSSING_MS;
     return isCrossing && current.isOpenedBySelf && current.instance === channel.instance;
   }
@@ -425,7 +550,8 @@ export class Libp2pTransport implements Transport {
         clock: this.#clock,
         events: {
           onFrame: (frame) => {
-            if (this.#channels.get(peerId) === channel) this.#frames.emit({ from: peerId, frame });
+            if (this.#channels.get(peerId) === channel || this.#retired.has(channel))
+              this.#frames.emit({ from: peerId, frame });
           },
           onClosed: (reason) => this.#uninstall(channel, reason),
         },
@@ -447,7 +573,13 @@ export class Libp2pTransport implements Transport {
       channel.close('the gate refuses it');
       return;
     }
-    this.#channels.get(peerId)?.close('a newer channel took over');
+    this.#noteReached(channel);
+    const current = this.#channels.get(peerId);
+    if (current !== undefined && doesHandOver(current, channel)) {
+      this.#handOver(current, channel);
+      return;
+    }
+    current?.close('a newer channel took over');
     this.#channels.set(peerId, channel);
     this.#conflicts.linked(peerId);
     this.#gossip?.peerJoined(connection.remotePeer, connection);
@@ -455,8 +587,27 @@ export class Libp2pTransport implements Transport {
     this.#linkEvents.emit({ peerId, type: 'opened' });
   }
 
+  /** E1 */
+  #noteReached({ isOpenedBySelf, path, address, connection }: Libp2pChannel): void {
+    if (isOpenedBySelf || path !== 'direct' || !isPublicAddress(address)) return;
+    if (connection.direction === 'inbound' && this.#holes?.wasMadeHere(connection) !== true)
+      this.#wasReached = true;
+  }
+
+  /** P1: to those above it is the same link, now on another path. */
+  #handOver(current: Libp2pChannel, channel: Libp2pChannel): void {
+    const { peerId, connection } = channel;
+    this.#channels.set(peerId, channel);
+    this.#retired.add(current);
+    current.retire();
+    this.#gossip?.peerLeft(connection.remotePeer);
+    this.#gossip?.peerJoined(connection.remotePeer, connection);
+    this.#log.info({ peerId, before: current.address, address: channel.address }, 'a direct path was found');
+  }
+
   #uninstall(channel: Libp2pChannel, reason: string): void {
     const { peerId, connection } = channel;
+    this.#retired.delete(channel);
     this.#watch?.release(connection);
     if (this.#channels.get(peerId) !== channel) return;
     this.#channels.delete(peerId);
@@ -560,10 +711,6 @@ const NOT_APPLIED = { outcome: 'not-applied' } as const;
 
 function notAdmitted(gateOf: PeerId, stranger: PeerId): AspenError {
   return new AspenError('DENIED', `${gateOf} does not admit ${stranger}`);
-}
-
-function unreachable(peerId: PeerId, why: string): AspenError {
-  return new AspenError('UNAVAILABLE', `cannot reach ${peerId}: ${why}`, NOT_APPLIED);
 }
 
 /** Every member of a mesh serves admission under the name of that mesh. */

@@ -5,6 +5,8 @@ import type { AttemptBudgetOptions } from './attempt-budget.ts';
 import { Connector, type ConnectorOptions } from './connector.ts';
 import type { MembershipGate } from './gate.ts';
 import { PeerExchange } from './peer-exchange.ts';
+import { Puncher } from './puncher.ts';
+import { type KnownMember, Reach, type ReachOptions } from './reach.ts';
 import { RootExchange } from './root-exchange.ts';
 import type { Transport } from './transport.ts';
 import { type MessengerOptions, TransportMessenger } from './transport-messenger.ts';
@@ -15,6 +17,8 @@ export interface MeshComponents {
   readonly sources: readonly DiscoverySource[];
   readonly knownPeers: KnownPeers;
   readonly redeem: AdmissionComponents['redeem'];
+  /** What the registry says of the others. @default nothing is known */
+  readonly members?: () => readonly KnownMember[];
   readonly clock: Clock;
   readonly crypto: Crypto;
   readonly random: Random;
@@ -25,6 +29,7 @@ export interface MeshOptions {
   readonly messenger?: MessengerOptions;
   readonly admission?: AttemptBudgetOptions;
   readonly connector?: ConnectorOptions;
+  readonly reach?: ReachOptions;
 }
 
 /**
@@ -39,7 +44,9 @@ export class Mesh implements Startable {
   readonly admission: Admission;
   readonly connector: Connector;
   readonly roots: RootExchange;
+  readonly reach: Reach;
   readonly #exchange: PeerExchange;
+  readonly #puncher: Puncher;
 
   constructor(components: MeshComponents, options: MeshOptions = {}) {
     const { transport, gate, sources, knownPeers, redeem, clock, crypto, random, log } = components;
@@ -53,25 +60,45 @@ export class Mesh implements Startable {
       options.connector,
     );
     this.roots = new RootExchange({ messenger: this.messenger, roots: gate.roots, clock, log });
+    const { connector, messenger } = this;
+    this.#puncher = new Puncher({ transport, messenger, clock, log });
+    this.reach = new Reach(
+      {
+        transport,
+        connector,
+        puncher: this.#puncher,
+        members: components.members ?? (() => []),
+        clock,
+        random,
+        log,
+      },
+      options.reach,
+    );
     this.#exchange = new PeerExchange({
       transport,
-      messenger: this.messenger,
+      messenger,
+      addresses: () => this.reach.addresses(),
       log: log.child({ part: 'exchange' }),
       onCandidate: (candidate, isSelfReport) => {
         this.connector.consider(candidate);
         if (isSelfReport) knownPeers.remember(candidate.peerId, candidate.addresses);
       },
     });
+    this.reach.onAddresses(() => this.#exchange.announce());
   }
 
   async start(): Promise<void> {
     await this.transport.start();
     await this.connector.start();
+    await this.reach.start();
   }
 
   async stop(): Promise<void> {
+    await this.reach.stop();
+    await this.#puncher.stop();
     await this.connector.stop();
     this.#exchange[Symbol.dispose]();
+    this.#puncher[Symbol.dispose]();
     this.roots[Symbol.dispose]();
     this.admission[Symbol.dispose]();
     await this.transport.stop();

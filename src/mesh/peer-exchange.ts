@@ -8,6 +8,8 @@ export interface PeerExchangeComponents {
   readonly transport: Transport;
   readonly messenger: Messenger;
   readonly log: Logger;
+  /** Where this node can be reached. */
+  readonly addresses: () => readonly string[];
   /** Told of every candidate; `isSelfReport` when the linked peer speaks of itself. */
   readonly onCandidate: (candidate: Candidate, isSelfReport: boolean) => void;
 }
@@ -31,15 +33,17 @@ export class PeerExchange implements Disposable {
   readonly #transport: Transport;
   readonly #messenger: Messenger;
   readonly #log: Logger;
+  readonly #addresses: PeerExchangeComponents['addresses'];
   readonly #onCandidate: PeerExchangeComponents['onCandidate'];
   /** What linked peers said of themselves. */
   readonly #reports = new Map<PeerId, readonly string[]>();
   readonly #subscriptions: readonly Disposable[];
 
-  constructor({ transport, messenger, log, onCandidate }: PeerExchangeComponents) {
+  constructor({ transport, messenger, log, addresses, onCandidate }: PeerExchangeComponents) {
     this.#transport = transport;
     this.#messenger = messenger;
     this.#log = log;
+    this.#addresses = addresses;
     this.#onCandidate = onCandidate;
     this.#subscriptions = [
       messenger.handle(METHOD, ({ from, body }) => this.#hear(from, body)),
@@ -56,8 +60,16 @@ export class PeerExchange implements Disposable {
 
   #introduce(peerId: PeerId): void {
     const others = [...this.#reports].filter(([other]) => other !== peerId).slice(0, PEERS_LIMIT - 1);
-    const own: Told = { peerId: this.#transport.self, addresses: this.#transport.addresses() };
-    this.#tell(peerId, [own, ...others.map(([other, addresses]) => ({ peerId: other, addresses }))]);
+    this.#tell(peerId, [this.#own(), ...others.map(([other, addresses]) => ({ peerId: other, addresses }))]);
+  }
+
+  /** Tells those linked here that this node can be reached elsewhere now. */
+  announce(): void {
+    for (const { peerId } of this.#transport.links().slice(0, PEERS_LIMIT)) this.#tell(peerId, [this.#own()]);
+  }
+
+  #own(): Told {
+    return { peerId: this.#transport.self, addresses: this.#addresses() };
   }
 
   #tell(to: PeerId, peers: readonly Told[]): void {

@@ -59,9 +59,14 @@ export interface Transport extends Startable {
   readonly self: PeerId;
   /** Own addresses that others may try. */
   addresses(): readonly string[];
-  /** Connects unless connected; resolves when the channel is open (the gate has admitted both ways). */
+  /**
+   * Connects unless connected; resolves when the channel is open (the gate has admitted both ways). Addresses may be circuits over members:
+   * they are tried where the relay is linked, after the direct ones.
+   */
   dial(peerId: PeerId, addresses: readonly string[], signal?: AbortSignal): Promise<void>;
   hangUp(peerId: PeerId, reason: string): void;
+  /** Absent where every node reaches every other one, as in simulations. */
+  readonly reach?: Reaching;
   /** What people should know, one sentence each: identities that run twice. @default nothing */
   problems?(): readonly string[];
   /** How many strangers are at the door, and were turned away. @default nobody counts */
@@ -92,6 +97,41 @@ export interface Transport extends Startable {
     /** `relayedBy` is the neighbour, not the author: authors sign inside the message. Return false to stop a bad message from spreading. */
     subscribe(topic: string, callback: (message: Uint8Array, relayedBy: PeerId) => boolean): Disposable;
   };
+}
+
+/** Ways beyond direct links. */
+export interface Reaching {
+  /** Whether this node carries circuits between members that are linked to it. @default it does not */
+  offerCircuits(isOffered: boolean): void;
+  /** How many it carries now. */
+  carriedCount(): number;
+  /**
+   * Looks for a direct way to a peer that is linked over a circuit, and moves the link there; nothing is lost and no link event is told (P1).
+   * Resolves at once when the peer is not linked over a circuit. Rejects when no address leads to it directly.
+   */
+  upgrade(peerId: PeerId, addresses: readonly string[], signal?: AbortSignal): Promise<void>;
+  /** Whether somebody came from a public address, by itself. */
+  wasReached(): boolean;
+  /**
+   * Learns under which address a fresh local port is seen, from a member that is linked directly.
+   * Rejects with UNAVAILABLE when it does not say.
+   */
+  openHole(observer: PeerId, signal: AbortSignal): Promise<Hole>;
+}
+
+/** A local port whose address outside is known. */
+export interface Hole extends Disposable {
+  /** As the observer sees it: `/ip4/.../tcp/...`. */
+  readonly address: string;
+  /**
+   * Connects from that port to a peer that does the same at the same time, and moves the link to it there.
+   * @param isInitiator true at exactly one of the two; it moves the link. Rejects with UNAVAILABLE when it is not let through.
+   */
+  through(
+    peerId: PeerId,
+    address: string,
+    how: { readonly isInitiator: boolean; readonly signal: AbortSignal },
+  ): Promise<void>;
 }
 
 /** Who may speak; consulted by the transport at every new connection and stream. */

@@ -80,7 +80,7 @@ function statusOf(daemon: Daemon, disks: number | null): AgentStatus {
     members: node.gate.members().length,
     runningAttempts: node.worker.runningCount,
     connectivity: {
-      addresses: [...node.mesh.transport.addresses()],
+      addresses: [...node.mesh.reach.addresses()],
       direct: links.filter(({ path }) => path === 'direct').length,
       relay: links.filter(({ path }) => path === 'relay').length,
       problems: [

@@ -1,3 +1,4 @@
+import type { PeerId } from '../../base/index.ts';
 import {
   decodeTicket,
   encodeTicket,
@@ -70,15 +71,17 @@ async function createTicket(
   return { ticket, id: grant.id, expiresAt: grant.expiresAtMs };
 }
 
-/** This node first, then voters, then others that are linked. */
+/** This node first, then relays, since others may not be reached from where the newcomer is, then voters, then others that are linked. */
 function contactsOf(node: MeshNode): TicketMember[] {
   const voters = new Set<string>(node.group.status().voters);
+  const rank = ({ peerId }: { readonly peerId: PeerId }) =>
+    2 * Number(node.registry.node(peerId)?.profile.isRelay === true) + Number(voters.has(peerId));
   const others = node.mesh.transport
     .links()
-    .toSorted((left, right) => Number(voters.has(right.peerId)) - Number(voters.has(left.peerId)))
+    .toSorted((left, right) => rank(right) - rank(left))
     .map(({ peerId, address }) => ({ peerId, addresses: node.addressesOf(peerId, address) }))
     .filter(({ addresses }) => addresses.length > 0);
-  return [{ peerId: node.self, addresses: [...node.mesh.transport.addresses()] }, ...others].slice(
+  return [{ peerId: node.self, addresses: [...node.mesh.reach.addresses()] }, ...others].slice(
     0,
     TICKET_MEMBERS_LIMIT,
   );

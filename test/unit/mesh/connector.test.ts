@@ -98,6 +98,14 @@ describe('connector', () => {
     assert.ok(node.transport.isLinked(unlinked.self));
   });
 
+  it('L3 takes the relay of a circuit for a candidate too', async () => {
+    const relay = await village.node(eve);
+    const circuit = `${relay.transport.addresses()[0]}/p2p/${eve.peerId}/p2p-circuit`;
+    const node = await village.node(ada, { contacts: [{ peerId: bob.peerId, addresses: [circuit] }] });
+    await village.until(() => node.transport.isLinked(eve.peerId), 'the relay is linked');
+    assert.ok(!node.transport.isLinked(bob.peerId));
+  });
+
   it('believes no malformed list of peers', async () => {
     const left = await village.node(ada);
     const right = await village.node(bob, { contacts: [contactOf(left)] });

@@ -1,0 +1,96 @@
+import { hash32, type PeerId } from '../base/index.ts';
+import { circuitAddress, isCircuit } from './circuit-address.ts';
+import { isLoopback } from './listen-addresses.ts';
+import { isPublicAddress } from './public-address.ts';
+import type { PeerLink } from './transport.ts';
+
+/** What the owner says: carry circuits for members where others reach this node, always, or never. */
+export type RelaySetting = 'auto' | 'on' | 'off';
+
+/** Whether others reach this node from anywhere: it was seen, it has no address for it, or nobody has come yet. */
+export type Reachability = 'public' | 'private' | 'unknown';
+
+/** A member that says it carries circuits. */
+export interface RelayCandidate {
+  readonly peerId: PeerId;
+  readonly addresses: readonly string[];
+  readonly link: Pick<PeerLink, 'path' | 'rttMs'> | undefined;
+}
+
+/** To how many relays a node keeps a link, so that one may go away. */
+export const RELAYS_WANTED = 3;
+/** Most addresses of one relay in circuits that are told. */
+const ADDRESSES_OF_RELAY = 2;
+
+/**
+ * - E1 A node says of itself that it is reached from anywhere only after somebody came from a public address to one of its own: an
+ *   address alone says nothing, a firewall may be before it.
+ */
+export function judgeReachability(
+  ownAddresses: readonly string[],
+  { wasReached }: { readonly wasReached: boolean },
+): Reachability {
+  if (!ownAddresses.some(isPublicAddress)) return 'private';
+  return wasReached ? 'public' : 'unknown';
+}
+
+/** E2 What the owner says goes before what was seen. */
+export function offersCircuits(setting: RelaySetting, reachability: Reachability): boolean {
+  return setting === 'on' || (setting === 'auto' && reachability === 'public');
+}
+
+/**
+ * The relays to keep a link to: those that are linked directly stay, near ones first; the rest is drawn by a hash of both names, so
+ * that the nodes of a mesh spread over its relays and each finds the same ones again.
+ */
+export function chooseRelays(
+  self: PeerId,
+  candidates: readonly RelayCandidate[],
+  wanted = RELAYS_WANTED,
+): readonly RelayCandidate[] {
+  const rank = ({ peerId, link }: RelayCandidate): readonly [number, number, number] => [
+    link?.path === 'direct' ? 0 : 1,
+    link?.path === 'direct' ? Math.round(link.rttMs ?? Number.MAX_SAFE_INTEGER) : 0,
+    hash32(`${self} ${peerId}`),
+  ];
+  return candidates
+    .filter(({ peerId }) => peerId !== self)
+    .map((candidate) => ({ candidate, rank: rank(candidate) }))
+    .toSorted((left, right) => compare(left.rank, right.rank))
+    .slice(0, wanted)
+    .map(({ candidate }) => candidate);
+}
+
+/**
+ * Under which addresses this node is reached over its relays.
+ * @param relays only those to which the link is direct count: a circuit over a circuit is carried by nobody (Y1).
+ */
+export function circuitsOver(relays: readonly RelayCandidate[]): readonly string[] {
+  return relays
+    .filter(({ link }) => link?.path === 'direct')
+    .flatMap(({ peerId, addresses }) =>
+      usableOf(addresses).map((relayAddress) => circuitAddress({ relay: peerId, relayAddress })),
+    );
+}
+
+/** Public ones where there are any. */
+function usableOf(addresses: readonly string[]): readonly string[] {
+  const direct = addresses.filter((address) => !isCircuit(address));
+  const open = direct.filter(isPublicAddress);
+  const near = direct.filter((address) => !isLoopback(address));
+  const [best = []] = [open, near, direct].filter((some) => some.length > 0);
+  return best.slice(0, ADDRESSES_OF_RELAY);
+}
+
+function compare(left: readonly number[], right: readonly number[]): number {
+  const at = left.findIndex((value, index) => value !== right[index]);
+  return at < 0 ? 0 : (left[at] as number) - (right[at] as number);
+}
+
+const FIRST_RETRY_MS = 5_000;
+const LONGEST_RETRY_MS = 60_000;
+
+/** @param failures tries for a better path so far. @returns the bound of the pause before the next one, in ms. */
+export function upgradePauseMs(failures: number): number {
+  return Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures, 10));
+}
