@@ -9,11 +9,18 @@ import type { BlobStat } from './store.ts';
 /** Bytes of an open blob, closed when nobody uses them any more. */
 type OpenData = Pick<DataFile, 'read' | 'write' | 'sync'> & AsyncDisposable;
 
+export interface BlobEntryComponents {
+  readonly disk: BlobDisk;
+  /** Nobody uses its file any more, which is still open. */
+  idle(entry: BlobEntry): Promise<void>;
+}
+
 /** One blob on the disk. Its state is saved one write at a time, the latest last. */
 export class BlobEntry {
   readonly id: BlobId;
   manifest: Manifest | undefined;
   readonly #disk: BlobDisk;
+  readonly #idle: (entry: BlobEntry) => Promise<void>;
   #state: BlobState;
   #heldBytes: number;
   #file: Promise<DataFile> | undefined;
@@ -24,8 +31,14 @@ export class BlobEntry {
   readonly #synced: ChunkSet;
   #isDirty = false;
 
-  constructor(disk: BlobDisk, id: BlobId, state: BlobState, manifest: Manifest | undefined) {
+  constructor(
+    { disk, idle }: BlobEntryComponents,
+    id: BlobId,
+    state: BlobState,
+    manifest: Manifest | undefined,
+  ) {
     this.#disk = disk;
+    this.#idle = idle;
     this.id = id;
     this.#state = state;
     this.manifest = manifest;
@@ -141,12 +154,17 @@ export class BlobEntry {
     await saving;
   }
 
-  async #release(): Promise<void> {
-    this.#users -= 1;
+  /** Closes the file, unless somebody uses it. */
+  async close(): Promise<void> {
     if (this.#users > 0 || this.#file === undefined) return;
     const closing = this.#file;
     this.#file = undefined;
     await (await closing)[Symbol.asyncDispose]();
+  }
+
+  async #release(): Promise<void> {
+    this.#users -= 1;
+    if (this.#users === 0) await this.#idle(this);
   }
 }
 

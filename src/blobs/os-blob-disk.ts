@@ -133,7 +133,7 @@ class OsDataFile implements DataFile {
   }
 
   async read(offset: number, lengthBytes: number): Promise<Uint8Array> {
-    const bytes = new Uint8Array(lengthBytes);
+    const bytes = Buffer.allocUnsafeSlow(lengthBytes); // all of it is read, or cut off
     let read = 0;
     try {
       while (read < lengthBytes) {

@@ -124,12 +124,15 @@ export class ChunkSchedule<P> {
     if (holder !== undefined) holder.isPaused = true;
   }
 
-  /** It was silent for too long: it is asked again when it is offered again. @returns whether it is avoided from now on. */
+  /**
+   * It was silent for too long: it is asked again when it is offered again. All that it was asked for at once is one fault.
+   * @returns whether it is avoided from now on.
+   */
   failed({ peer, index }: Ask<P>): boolean {
     const holder = this.#end(peer, index);
     this.#next = Math.min(this.#next, index);
     if (holder === undefined) return false;
-    holder.faults += 1;
+    if (!holder.isPaused) holder.faults += 1;
     holder.isPaused = true;
     return holder.faults >= this.#options.faultsLimit;
   }

@@ -11,7 +11,7 @@ import {
 import { CHUNK_BYTES, ChunkSet, chunkBytesOf, chunkCountOf } from './chunks.ts';
 import { collectable, type KeptBlob } from './collection.ts';
 import type { BlobDisk } from './disk.ts';
-import { BlobEntry } from './entry.ts';
+import { BlobEntry, type BlobEntryComponents } from './entry.ts';
 import { encodeManifest, isChunk, type Manifest, readManifest } from './manifest.ts';
 import { Upload } from './upload.ts';
 
@@ -63,6 +63,8 @@ interface EndedUpload {
 
 /** Blobs on one disk. */
 export const BLOBS_LIMIT = 100_000;
+/** Files that stay open though nobody uses them now. */
+const IDLE_FILES_LIMIT = 16;
 export const DEFAULT_GRACE_MS = 3_600_000;
 
 /**
@@ -82,6 +84,9 @@ export class BlobStore {
   readonly #quotaBytes: number;
   readonly #graceMs: number;
   readonly #entries = new Map<BlobId, BlobEntry>();
+  /** Those whose files are open though nobody uses them now, the one that was used last at the end. */
+  readonly #idle = new Set<BlobEntry>();
+  readonly #parts: BlobEntryComponents;
   readonly #keeping = new Map<BlobId, Promise<void>>();
   /** Begun here, and neither kept nor given up. */
   readonly #uploads = new Set<Upload>();
@@ -91,6 +96,7 @@ export class BlobStore {
 
   constructor({ disk, crypto, clock, random, log }: BlobStoreComponents, options: BlobStoreOptions) {
     this.#disk = disk;
+    this.#parts = { disk, idle: (entry) => this.#idled(entry) };
     this.#crypto = crypto;
     this.#clock = clock;
     this.#random = random;
@@ -126,7 +132,10 @@ export class BlobStore {
   /** Ends what is open; uploads are given up. */
   async close(): Promise<void> {
     for (const upload of [...this.#uploads]) await upload.abort();
-    for (const entry of this.#entries.values()) await entry.flush();
+    for (const entry of this.#entries.values()) {
+      await entry.flush();
+      await entry.close();
+    }
   }
 
   get usedBytes(): number {
@@ -205,7 +214,7 @@ export class BlobStore {
       chunks: new ChunkSet(chunkCountOf(manifest.sizeBytes)),
       options,
     });
-    const entry = new BlobEntry(this.#disk, id, state, manifest);
+    const entry = new BlobEntry(this.#parts, id, state, manifest);
     this.#entries.set(id, entry); // K3: its room is taken from here on
     try {
       await this.#disk.writeAtomic(id, 'manifest', encodeManifest(manifest));
@@ -313,7 +322,9 @@ export class BlobStore {
     const entry = this.#entries.get(id);
     if (entry === undefined) return false;
     this.#entries.delete(id);
+    this.#idle.delete(entry);
     this.#newest = undefined;
+    await entry.close();
     await this.#disk.remove(id);
     return true;
   }
@@ -343,6 +354,17 @@ export class BlobStore {
     for (const id of gone) await this.remove(id);
     if (gone.length > 0) this.#log.info({ count: gone.length }, 'blobs collected');
     return gone;
+  }
+
+  /** A file that is read chunk by chunk stays open between them. */
+  async #idled(entry: BlobEntry): Promise<void> {
+    this.#idle.delete(entry);
+    if (this.#entries.get(entry.id) !== entry) return entry.close();
+    this.#idle.add(entry);
+    const [oldest] = this.#idle;
+    if (this.#idle.size <= IDLE_FILES_LIMIT || oldest === undefined) return;
+    this.#idle.delete(oldest);
+    await oldest.close();
   }
 
   /** K3 @throws AspenError RESOURCE_EXHAUSTED */
@@ -386,7 +408,7 @@ export class BlobStore {
     await this.#disk.writeAtomic(name, 'state', encodeState(state));
     if (known !== undefined) await this.remove(id);
     await this.#disk.rename(name, id); // K1: it is there from here on
-    const entry = new BlobEntry(this.#disk, id, state, manifest);
+    const entry = new BlobEntry(this.#parts, id, state, manifest);
     this.#entries.set(id, entry);
     this.#newest = undefined;
     return entry.stat();
@@ -438,7 +460,7 @@ export class BlobStore {
     const state = bytes === undefined ? undefined : decodeState(bytes);
     if (state === undefined) return undefined;
     if (state.chunks.isFull && (await this.#disk.dataBytes(id)) !== state.sizeBytes) return undefined;
-    return new BlobEntry(this.#disk, id, state, undefined);
+    return new BlobEntry(this.#parts, id, state, undefined);
   }
 
   async #readManifest(id: BlobId): Promise<Manifest> {

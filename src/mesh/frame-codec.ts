@@ -9,8 +9,11 @@ import { FRAME_BYTES_LIMIT, type Priority } from './transport.ts';
  * - N2 Nobody makes us hold more than one frame of {@link FRAME_BYTES_LIMIT} bytes per priority, in few parts: all segments of a frame but the
  *   last are full.
  */
-export const SEGMENT_BYTES_LIMIT = 64 * 2 ** 10;
 export const SEGMENT_HEADER_BYTES = 4;
+/** What an encrypted message has at most, but for its tag (16), the header of its stream (12), and its own: so it needs no second one. Unit: bytes. */
+export const SEGMENT_BYTES_LIMIT = 65_535 - 16 - 12 - SEGMENT_HEADER_BYTES;
+/** A segment that is longer leaves in the buffer where it was put together. Unit: bytes. */
+const LONG_SEGMENT_BYTES = SEGMENT_BYTES_LIMIT / 2;
 
 /** From the most to the least urgent. */
 export const PRIORITIES: readonly Priority[] = ['raft', 'control', 'bulk'];
@@ -63,7 +66,7 @@ interface Unfinished {
 export class FrameDecoder {
   readonly #sink: FrameSink;
   /** A segment that is not whole yet. */
-  readonly #partial = new Uint8Array(SEGMENT_HEADER_BYTES + SEGMENT_BYTES_LIMIT);
+  #partial = new Uint8Array(SEGMENT_HEADER_BYTES + SEGMENT_BYTES_LIMIT);
   #partialBytes = 0;
   readonly #unfinished: readonly Unfinished[] = PRIORITIES.map(() => ({ parts: [], bytes: 0 }));
 
@@ -92,7 +95,11 @@ export class FrameDecoder {
     at = this.#fill(chunk, at, end);
     if (this.#partialBytes < end) return at;
     this.#partialBytes = 0;
-    this.#accept(this.#partial[0] as number, this.#partial.slice(SEGMENT_HEADER_BYTES, end));
+    const payload = this.#partial.subarray(SEGMENT_HEADER_BYTES, end);
+    const isLong = payload.length > LONG_SEGMENT_BYTES;
+    const flags = this.#partial[0] as number;
+    if (isLong) this.#partial = new Uint8Array(this.#partial.length);
+    this.#accept(flags, isLong ? payload : payload.slice());
     return at;
   }
 

@@ -23,6 +23,8 @@ interface Lane {
 
 /** How many bytes leave at once; whatever is urgent waits for no more than this. */
 const BATCH_BYTES = SEGMENT_BYTES_LIMIT + SEGMENT_HEADER_BYTES;
+/** A fuller batch leaves in the buffer that it was written to. Unit: bytes. */
+const FULL_BYTES = BATCH_BYTES / 2;
 /** A lane gives back the memory of frames that left when so many have. */
 const COMPACT_AFTER_FRAMES = 1_024;
 
@@ -98,8 +100,11 @@ export class FrameQueue {
     }
   }
 
-  /** The buffer is used again for the next batch, so what leaves is a copy. */
+  /** What leaves is the receiver's: a copy, or the buffer itself where that is well used. */
   #finish(used: number): Uint8Array {
-    return this.#batch.slice(0, used);
+    if (used < FULL_BYTES) return this.#batch.slice(0, used);
+    const full = this.#batch.subarray(0, used);
+    this.#batch = new Uint8Array(BATCH_BYTES);
+    return full;
   }
 }

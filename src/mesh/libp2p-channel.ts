@@ -3,6 +3,7 @@ import { AspenError, type Clock, every, type PeerId } from '../base/index.ts';
 import { isCircuit, withoutTarget } from './circuit-address.ts';
 import { FrameDecoder, type Signal, signalSegment } from './frame-codec.ts';
 import { FrameQueue } from './frame-queue.ts';
+import { widenWindow } from './libp2p-wire.ts';
 import type { PeerLink, Priority } from './transport.ts';
 
 export interface ChannelEvents {
@@ -105,6 +106,7 @@ export class Libp2pChannel implements PeerLink {
     });
     this.#silentTicksLimit = Math.max(1, Math.round(options.deadAfterMs / options.keepaliveMs));
     this.#keepalive = every(clock, options.keepaliveMs, () => this.#tick());
+    widenWindow(stream);
     stream.addEventListener('message', (event) => this.#onMessage(event));
     stream.addEventListener('drain', () => {
       if (this.#owedPong !== undefined) this.#sendNow(signalSegment('pong', this.#owedPong));

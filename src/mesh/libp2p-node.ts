@@ -16,6 +16,7 @@ import { CIRCUITS_PER_PEER_LIMIT } from './circuit-rules.ts';
 import { giveCreditInHalves } from './libp2p-credit.ts';
 import { HANDSHAKES_LIMIT } from './libp2p-door.ts';
 import { leanNoise } from './libp2p-noise.ts';
+import { gathering } from './libp2p-wire.ts';
 
 /** What is used of libp2p's transport manager. */
 export interface TransportManager {
@@ -61,7 +62,7 @@ export async function createNode({ seed, listen, gater }: Libp2pNodeOptions): Pr
     transports: [
       tcp({ outboundSocketInactivityTimeout: undefined, inboundSocketInactivityTimeout: undefined }),
     ],
-    connectionEncrypters: [leanNoise()],
+    connectionEncrypters: [gathering(leanNoise())],
     streamMuxers: [
       yamux({
         enableKeepAlive: false,

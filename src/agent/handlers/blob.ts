@@ -49,8 +49,13 @@ export function blobHandlers(daemon: Daemon): BlobHandlers {
   };
 }
 
+/** @throws AspenError INVALID_PARAMS; what is no base64 is left out by the decoder, so that less comes out than has to. */
 function bytesOf(data: string): Uint8Array {
-  return new Uint8Array(Buffer.from(data, 'base64'));
+  const bytes = Buffer.from(data, 'base64');
+  const padding = data.endsWith('==') ? 2 : data.endsWith('=') ? 1 : 0;
+  if (data.length % 4 === 0 && bytes.length === (data.length / 4) * 3 - padding) return bytes;
+  const issues = [{ path: 'data', message: 'must be base64, with its padding' }];
+  throw new AspenError('INVALID_PARAMS', 'data is not base64', { details: { issues } });
 }
 
 function keepOf({ name, pin }: { readonly name: string | undefined; readonly pin: boolean }) {

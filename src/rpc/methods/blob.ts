@@ -22,8 +22,9 @@ const pinSchema = z
   .boolean()
   .optional()
   .describe('Keep it on this node until it is unpinned; true unless told.');
+/** Whether it is base64 is seen when it is decoded: to look before that takes longer than to do it. */
 const dataSchema = z
-  .base64()
+  .string()
   .max(
     PIECE_CHARACTERS_LIMIT,
     `longer than the limit of ${BLOB_PIECE_BYTES_LIMIT} bytes (BLOB_PIECE_BYTES_LIMIT)`,

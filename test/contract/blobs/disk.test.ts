@@ -54,6 +54,7 @@ for (const [name, make] of DISKS) {
         { isPinned, called, isComplete },
         { isPinned: true, called: 'a.bin', isComplete: true },
       );
+      await store.close();
     });
   });
 }

@@ -61,6 +61,19 @@ describe('the schedule of a fetch', () => {
     answers,
   });
 
+  it('counts one silence of a holder as one, however much it was asked for (S4)', () => {
+    const schedule = new ChunkSchedule<string>(new ChunkSet(40), { windowChunks: 8, faultsLimit: 3 });
+    for (let round = 0; round < 3; round += 1) {
+      schedule.offer('silent', ChunkSet.full(40));
+      assert.equal(schedule.isAvoided('silent'), false);
+      const asks = schedule.take();
+      assert.equal(asks.length, 8);
+      for (const ask of asks) schedule.failed(ask);
+      assert.deepEqual(schedule.take(), []);
+    }
+    assert.equal(schedule.isAvoided('silent'), true);
+  });
+
   it('comes to an end with one honest holder of everything, whatever the others do (S1 - S5)', () => {
     fc.assert(
       fc.property(ground, ({ count, held, windowChunks, order, answers: stream }) => {

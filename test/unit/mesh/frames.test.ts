@@ -86,7 +86,7 @@ describe('frames on a byte stream', () => {
   it('N2 end the channel when one is longer than the limit', () => {
     const { push } = decoder();
     const segment = Buffer.alloc(4 + SEGMENT_BYTES_LIMIT);
-    segment[1] = 1; // 65,536 bytes, of kind 0, not the last
+    segment.writeUInt16BE(SEGMENT_BYTES_LIMIT, 2); // of kind 0, not the last
     assert.throws(
       () => {
         for (let count = 0; count <= FRAME_BYTES_LIMIT / SEGMENT_BYTES_LIMIT; count += 1) push(segment);
