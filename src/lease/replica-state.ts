@@ -43,7 +43,7 @@ export function openReplicaState(components: OpenComponents): ReplicaState {
     commitIndex: readHardState(buffer).commitIndex,
   });
   const raft = new Raft(
-    { self, tickMs },
+    { self, tickMs, commitNotice: 'when-asked' },
     { random, log, monotonicMs: leaseMs, ...(commitRule !== undefined && { commitRule }) },
     {
       hardState: readHardState(buffer),

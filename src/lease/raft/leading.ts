@@ -44,6 +44,7 @@ export class Leading {
   #transferee: PeerId | null = null;
   #transferUntilTick = 0;
   #uncommittedBytes = 0;
+  #mayTell = false;
 
   constructor(term: Term, options: ResolvedRaftOptions, components: LeadingComponents) {
     this.#term = term;
@@ -214,9 +215,22 @@ export class Leading {
       this.#confirmReads();
     }
     const { lastIndex, commitIndex } = this.#log;
+    const mayTell = this.#mayTell || this.#options.commitNotice === 'at-once';
     for (const [peer, progress] of this.#progress) {
-      while (progress.canSend(lastIndex, commitIndex)) if (!this.#sendAppend(peer, progress)) break;
+      while (progress.canSend(lastIndex, commitIndex, mayTell)) if (!this.#sendAppend(peer, progress)) break;
     }
+    this.#mayTell = false;
+  }
+
+  /** Whether a peer holds entries that are committed up to `index` and was not told. */
+  owesCommit(index: LogIndex): boolean {
+    for (const progress of this.#progress.values()) if (progress.owesCommit(index)) return true;
+    return false;
+  }
+
+  /** The next appends may be empty ones that tell what is committed. */
+  tellCommit(): void {
+    this.#mayTell = true;
   }
 
   takeReads(): readonly ConfirmedRead[] {

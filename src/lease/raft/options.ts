@@ -20,7 +20,14 @@ export interface RaftOptions {
   readonly applyBytesLimit?: number;
   /** How long the driver lets a tick last, for a leader's lease. Unit: ms. @default 100 */
   readonly tickMs?: number;
+  /**
+   * How followers hear of a commit when no append is on its way: `at-once` by an append of its own, `when-asked` when the driver says so
+   * ({@link Raft.tellCommit}), at the latest with a heartbeat. What is proposed meanwhile carries it for nothing. @default at-once
+   */
+  readonly commitNotice?: CommitNotice;
 }
+
+export type CommitNotice = 'at-once' | 'when-asked';
 
 export type ResolvedRaftOptions = Required<RaftOptions>;
 
@@ -39,9 +46,10 @@ export function resolveRaftOptions(options: RaftOptions): ResolvedRaftOptions {
     uncommittedBytesLimit: options.uncommittedBytesLimit ?? 64 * MiB,
     applyBytesLimit: options.applyBytesLimit ?? 16 * MiB,
     tickMs: options.tickMs ?? 100,
+    commitNotice: options.commitNotice ?? 'at-once',
   };
   for (const [name, value] of Object.entries(resolved)) {
-    if (name !== 'self') requirePositive(name, value as number);
+    if (typeof value === 'number') requirePositive(name, value);
   }
   const { heartbeatTicks, electionTicks } = resolved;
   if (heartbeatTicks * 3 > electionTicks) {

@@ -35,13 +35,18 @@ export class Progress {
     return this.#window.isFull;
   }
 
-  /** @returns whether an append may leave now, be it empty. */
-  canSend(lastIndex: number, commitIndex: number): boolean {
+  /** @returns whether an append may leave now; an empty one only where a commit is to be told, or the peer to be asked. */
+  canSend(lastIndex: number, commitIndex: number, mayTell: boolean): boolean {
     if (this.mode === 'snapshot') return false;
     if (this.mode === 'probe') return !this.isPaused;
     if (this.isNudged) return true;
     if (this.nextIndex <= lastIndex) return !this.isWindowFull;
-    return this.#toldCommit < Math.min(commitIndex, this.nextIndex - 1);
+    return mayTell && this.owesCommit(commitIndex);
+  }
+
+  /** Whether it holds entries that are committed and does not know it. */
+  owesCommit(commitIndex: number): boolean {
+    return this.mode === 'replicate' && this.#toldCommit < Math.min(commitIndex, this.nextIndex - 1);
   }
 
   /** An append of entries up to `lastSent` is on its way; `bytes` 0 for one that only tells the commit index. */

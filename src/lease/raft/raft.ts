@@ -70,6 +70,10 @@ export class Raft {
     return this.#leadership.current;
   }
 
+  get commitIndex(): LogIndex {
+    return this.#log.commitIndex;
+  }
+
   get state(): RaftState {
     return {
       role: this.#standing.role,
@@ -136,6 +140,16 @@ export class Raft {
   /** @returns false when this node does not lead or `to` has no vote. Given up after an election timeout. */
   transferLeadership(to: PeerId): boolean {
     return this.#leading?.transfer(to) ?? false;
+  }
+
+  /** @returns whether followers hold entries that are committed up to `index` and were not told; only of a leader. */
+  owesCommit(index: LogIndex): boolean {
+    return this.#leading?.owesCommit(index) ?? false;
+  }
+
+  /** Followers hear of what is committed with the next Ready, also where nothing else is to be said. */
+  tellCommit(): void {
+    this.#leading?.tellCommit();
   }
 
   reportUnreachable(peer: PeerId): void {

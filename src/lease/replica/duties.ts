@@ -1,6 +1,7 @@
 import type { PeerId } from '../../base/index.ts';
 import type { Message, Ready } from '../raft/index.ts';
 import type { Applier } from './applier.ts';
+import type { CommitNotices } from './commit-notices.ts';
 import type { ReplicaCore } from './core.ts';
 import type { ReplicaDisk } from './disk.ts';
 import type { Leaderships } from './leaderships.ts';
@@ -13,6 +14,7 @@ export interface DutyParts {
   readonly reads: Reads;
   readonly applier: Applier;
   readonly disk: ReplicaDisk;
+  readonly notices: CommitNotices;
   /** @returns peers that could not be reached. */
   readonly transmit: (messages: readonly Message[]) => readonly PeerId[];
   readonly endLeadership: () => void;
@@ -40,6 +42,7 @@ export class Duties {
       proposals.proposeWaiting();
     }
     proposals.advance();
+    this.#parts.notices.look();
   }
 
   /** One Ready per batch, so that the limit of syncs under way counts batches. @returns whether this replica still runs. */

@@ -3,6 +3,7 @@ import type { LeadingReplica } from '../leader-term.ts';
 import type { Message } from '../raft/index.ts';
 import { notLeader } from '../submission.ts';
 import { Applier } from './applier.ts';
+import { CommitNotices } from './commit-notices.ts';
 import { type ReplicaComponents, ReplicaCore, type ReplicaOptions } from './core.ts';
 import { ReplicaDisk } from './disk.ts';
 import { Duties } from './duties.ts';
@@ -75,6 +76,7 @@ export function assembleReplica(
     reads,
     disk,
     applier,
+    notices: new CommitNotices(core),
     transmit,
     endLeadership: () => endLeadership({ leaderships, proposals }),
     sendSnapshot: (peer) => core.tasks.run((signal) => snapshotsOut.send(peer, signal)),

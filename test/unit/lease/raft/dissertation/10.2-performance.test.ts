@@ -100,3 +100,50 @@ describe('raft dissertation 10.2.2: batching and pipelining', () => {
     assert.ok('term' in bench.raft.propose([new Uint8Array(8)]));
   });
 });
+
+describe('a commit that is told when asked', () => {
+  const committed = (): Bench => {
+    const bench = leaderOf({ options: { commitNotice: 'when-asked' } });
+    bench.ticks(1); // the empty entry is told by the heartbeat
+    bench.raft.propose([new Uint8Array(1)]);
+    bench.settle();
+    return bench;
+  };
+
+  it('is not an append of its own', () => {
+    const bench = committed();
+    assert.deepEqual(ofType(bench.accept('b', 2), 'append'), []);
+    assert.equal(bench.raft.commitIndex, 2);
+    assert.equal(bench.raft.owesCommit(bench.raft.commitIndex), true);
+  });
+
+  it('goes with the next entry', () => {
+    const bench = committed();
+    bench.accept('b', 2);
+    bench.accept('c', 2);
+    bench.raft.propose([new Uint8Array(1)]);
+    assert.deepEqual(
+      ofType(bench.settle(), 'append').map(({ commitIndex }) => commitIndex),
+      [2, 2],
+    );
+    assert.equal(bench.raft.owesCommit(bench.raft.commitIndex), false);
+  });
+
+  it('goes alone once it is asked for', () => {
+    const bench = committed();
+    bench.accept('b', 2);
+    bench.raft.tellCommit();
+    const told = ofType(bench.settle(), 'append', 'b');
+    assert.deepEqual(
+      told.map(({ commitIndex, entries }) => [commitIndex, entries.length]),
+      [[2, 0]],
+    );
+    assert.deepEqual(ofType(bench.settle(), 'append'), [], 'once');
+  });
+
+  it('goes with the next heartbeat at the latest', () => {
+    const bench = committed();
+    bench.accept('b', 2);
+    assert.equal(ofType(bench.ticks(1), 'heartbeat', 'b')[0]?.commitIndex, 2);
+  });
+});
