@@ -25,6 +25,10 @@ const ACTS: Partial<Record<keyof Handlers, readonly string[]>> = {
   'hook.remove': ['id'],
   'hook.pause': ['id', 'reason'],
   'hook.resume': ['id'],
+  'secret.set': ['name', 'id', 'isSameValue', 'grants'],
+  'secret.grant': ['name', 'id', 'grant'],
+  'secret.revoke': ['name', 'peerId'],
+  'secret.delete': ['name'],
   'dlq.purge': ['ids', 'queue', 'type', 'all'],
 };
 
@@ -66,5 +70,14 @@ async function outcomeIn(log: AuditLog, method: string, acting: Promise<unknown>
 function factsOf(params: unknown, fields: readonly string[]): object {
   const given = (params ?? {}) as Record<string, unknown>;
   const told = fields.filter((field) => given[field] !== undefined);
-  return Object.fromEntries(told.map((field) => [field, given[field]]));
+  return Object.fromEntries(told.map((field) => [field, nodesIn(given[field])]));
+}
+
+/** Of grants only whom they are for. */
+function nodesIn(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(nodesIn);
+  const { peerId } = (typeof value === 'object' && value !== null ? value : {}) as {
+    readonly peerId?: unknown;
+  };
+  return peerId ?? value;
 }

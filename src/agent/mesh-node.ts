@@ -496,12 +496,18 @@ export class MeshNode implements Startable {
       ...(this.drain.isDraining && { isDraining: true }),
       ...(this.mesh.reach.isRelay && { isRelay: true }),
       ...this.#heldBlobs(),
+      ...this.#sealingKey(),
       ...(this.platform.machine !== undefined && { machine: this.platform.machine }),
     };
     const text = JSON.stringify(profile);
     if (text === this.#announced) return;
     this.#announced = text;
     this.registry.announce(profile);
+  }
+
+  #sealingKey(): { readonly sealingKey?: string } {
+    const { sealingKey } = this.platform;
+    return sealingKey === undefined ? {} : { sealingKey: Buffer.from(sealingKey).toString('base64') };
   }
 
   /** In the order of their names, so that nothing is told again because one was read. */

@@ -52,6 +52,8 @@ export interface Platform {
   quarantineStore(reason: string): Promise<string | null>;
   /** Removes the contents of the (closed) store for good, and the blobs. */
   eraseStore(): Promise<void>;
+  /** X25519, 32 bytes: what secrets are sealed to for this machine. @default it is given none */
+  readonly sealingKey?: Uint8Array;
   /** Where the audit log lies. @default none is kept */
   readonly auditFiles?: AuditFiles;
   /** Where blobs are kept. @default in memory, as long as the node runs */

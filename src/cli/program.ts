@@ -19,6 +19,7 @@ import { addNodeCommands } from './commands/node.ts';
 import { addPeersCommand } from './commands/peers.ts';
 import { addQueueCommands } from './commands/queue.ts';
 import { addRunCommand } from './commands/run.ts';
+import { addSecretCommands } from './commands/secret.ts';
 import { addServiceCommands } from './commands/service.ts';
 import { addTicketCommands } from './commands/ticket.ts';
 import { addUpCommands } from './commands/up.ts';
@@ -83,6 +84,7 @@ export function createProgram(io: CliIo, exit: ExitSlot, { version }: CliOptions
   addLockCommands(program, io, exit);
   addElectionCommands(program, io, exit);
   addCounterCommands(program, io, exit);
+  addSecretCommands(program, io, exit);
   addServiceCommands(program, io, exit);
   addNodeCommands(program, io, exit);
   addGroupCommands(program, io, exit);

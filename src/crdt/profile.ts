@@ -29,6 +29,8 @@ export interface NodeProfile {
   readonly blobs?: readonly string[] | undefined;
   /** It carries circuits between members that do not reach each other. */
   readonly isRelay?: boolean | undefined;
+  /** X25519, in base64: what secrets are sealed to for this node. */
+  readonly sealingKey?: string | undefined;
   /** What its machine is: `os`, `arch`, `cpus`, `memoryGiB`, `hostname`. */
   readonly machine?: Readonly<Record<string, string>> | undefined;
 }
@@ -51,6 +53,7 @@ const profileSchema = z.object({
   isDraining: z.boolean().optional(),
   blobs: z.array(z.string().max(16)).max(64).optional(),
   isRelay: z.boolean().optional(),
+  sealingKey: z.base64().length(44).optional(),
   machine: z
     .record(z.string().max(64), z.string().max(256))
     .refine((facts) => Object.keys(facts).length <= 16)

@@ -18,6 +18,7 @@ import { meshHandlers } from './mesh.ts';
 import { metricsHandlers } from './metrics.ts';
 import { nodeHandlers } from './node.ts';
 import { queueHandlers } from './queue.ts';
+import { secretHandlers } from './secret.ts';
 import { serviceHandlers } from './service.ts';
 import { workerHandlers } from './worker.ts';
 
@@ -50,6 +51,7 @@ export function createHandlers(daemon: Daemon, { pid, onStop, counts }: HandlerO
     ...lockHandlers(daemon),
     ...electionHandlers(daemon),
     ...counterHandlers(() => daemon.node.group.client),
+    ...secretHandlers(daemon),
     ...serviceHandlers(daemon),
     ...workerHandlers(daemon),
   };

@@ -17,6 +17,7 @@ import { metricsMethods } from './metrics.ts';
 import { nodeMethods } from './node.ts';
 import { queueMethods } from './queue.ts';
 import { exactObject, method } from './schema.ts';
+import { secretMethods } from './secret.ts';
 import { serviceMethods } from './service.ts';
 import { workerMethods } from './worker.ts';
 
@@ -37,6 +38,7 @@ export const METHODS = {
   ...lockMethods,
   ...electionMethods,
   ...counterMethods,
+  ...secretMethods,
   ...serviceMethods,
   ...nodeMethods,
   ...workerMethods,

@@ -37,6 +37,7 @@ const COMMANDS = [
   ),
   ...['get', 'add', 'cas', 'delete', 'list'].map((verb) => `counter ${verb}`),
   'sequence next',
+  ...['set', 'list', 'grant', 'revoke', 'rotate', 'delete'].map((verb) => `secret ${verb}`),
   'audit tail',
   'audit verify',
   'backup',

@@ -232,6 +232,14 @@ export function createFakeAgent(): FakeAgent {
       lastHash: 'f'.repeat(64),
       break: null,
     }),
+    'secret.recipients': async () => ({ self: PEER_ID, recipients: [] }),
+    'secret.set': async ({ name }) => fakeSecret(name),
+    'secret.list': async () => ({ secrets: [fakeSecret('db')] }),
+    'secret.get': async ({ name }) => fakeSecret(name),
+    'secret.opening': async ({ name }) => ({ name, id: '0'.repeat(32), box: 'AAAA', wrap: 'AAAA' }),
+    'secret.grant': async ({ name }) => fakeSecret(name),
+    'secret.revoke': async ({ name }) => fakeSecret(name),
+    'secret.delete': async () => ({ deleted: true }),
     'backup.begin': async () => ({ id: 'bak_1', header: FAKE_BACKUP }),
     'backup.read': async () => ({ data: null }),
     'backup.end': async () => ({ ended: true }),
@@ -447,4 +455,9 @@ function recorded(handlers: Handlers, calls: FakeAgent['calls']): Handlers {
       },
     ]),
   ) as unknown as Handlers;
+}
+
+function fakeSecret(name: string) {
+  const grants = [{ peerId: PEER_ID, sealingKey: `${'A'.repeat(43)}=` }];
+  return { name, id: '0'.repeat(32), version: 1, createdAt: 0, setAt: 0, grants, exposedTo: [] };
 }
