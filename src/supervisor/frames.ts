@@ -1,3 +1,4 @@
+import type { AttemptSecrets, SealedText } from '../secrets/index.ts';
 import type { ProcessExit } from './runner.ts';
 import type { EndedBy, SupervisedEnd, Survivor } from './supervised.ts';
 import type { Order } from './supervised-attempt.ts';
@@ -138,7 +139,7 @@ export function checkReport(value: unknown): Report {
 
 function checkOrder(value: unknown): Order {
   const order = object(value, 'order');
-  const { cwd, stdin } = order;
+  const { cwd, stdin, secrets } = order;
   return {
     name: string(order, 'name'),
     note: order['note'],
@@ -154,7 +155,26 @@ function checkOrder(value: unknown): Order {
     shell: order['shell'] === true,
     ...(cwd !== undefined && { cwd: string(order, 'cwd') }),
     ...(stdin !== undefined && { stdin: Buffer.from(string(order, 'stdin'), 'base64') }),
+    ...(secrets !== undefined && { secrets: checkSecrets(secrets) }),
   };
+}
+
+function checkSecrets(value: unknown): AttemptSecrets {
+  const secrets = object(value, 'secrets');
+  return {
+    peerId: string(secrets, 'peerId'),
+    env: checkSealed(secrets['env']),
+    files: checkSealed(secrets['files']),
+  };
+}
+
+function checkSealed(value: unknown): Readonly<Record<string, SealedText>> {
+  const entries = Object.entries(object(value, 'sealed')).map(([name, one]) => {
+    const text = object(one, 'secret');
+    const [secret, id, box, wrap] = ['name', 'id', 'box', 'wrap'].map((field) => string(text, field));
+    return [name, { name: secret, id, box, wrap } as SealedText] as const;
+  });
+  return Object.fromEntries(entries);
 }
 
 function checkHeld(value: unknown): HeldAttempt {

@@ -19,4 +19,5 @@ export {
   SupervisorGone,
   type Survivor,
 } from './supervised.ts';
+export { UNREADABLE_SECRET } from './supervised-attempt.ts';
 export { Supervision } from './supervision.ts';

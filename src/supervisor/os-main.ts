@@ -9,6 +9,7 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { createServer, type Socket } from 'node:net';
 import process, { argv, exit, pid, umask } from 'node:process';
+import { clearSecretFiles, OsSecretOpener } from '../secrets/os-secret-opener.ts';
 import { type Command, checkCommand, encodeFrame, FrameReader, PROTOCOL, type Report } from './frames.ts';
 import { OsAttemptJournal } from './os-attempt-journal.ts';
 import { OsBootClock, readBootId } from './os-boot-clock.ts';
@@ -38,7 +39,11 @@ const secret = randomBytes(16).toString('hex');
 const nonce = randomBytes(16).toString('hex');
 let markCount = 0;
 
+const owner = ownerNameOf(pid);
+clearSecretFiles(isOwnerAlive);
+
 const supervision = new Supervision({
+  secrets: new OsSecretOpener({ dataDirectory, owner }),
   runner: new OsRunner(),
   spool: new OsSpool(files.outputs),
   census: new OsCensus(),
@@ -200,6 +205,15 @@ function lookAround(): void {
 async function endAll(): Promise<void> {
   await supervision.stopAll(ENDING_GRACE_MS);
   leave();
+}
+
+/** Unlike that of any other process of this run of the machine. */
+function ownerNameOf(processId: number): string {
+  return `${processId}_${readProcessStat(processId)?.startTicks ?? 0}`;
+}
+
+function isOwnerAlive(name: string): boolean {
+  return ownerNameOf(Number.parseInt(name, 10)) === name;
 }
 
 function leave(): never {

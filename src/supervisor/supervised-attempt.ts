@@ -1,4 +1,11 @@
 import type { Timer } from '../base/index.ts';
+import {
+  type AttemptSecrets,
+  Masker,
+  type OpenedSecrets,
+  type SecretOpener,
+  SecretUnreadable,
+} from '../secrets/index.ts';
 import type { BootClock } from './boot-clock.ts';
 import { Capture } from './capture.ts';
 import { type Belonging, type Census, MARK_VARIABLE, nameOfProcess, processesOf } from './census.ts';
@@ -16,6 +23,8 @@ export interface AttemptComponents {
   readonly spool: Spool;
   readonly census: Census;
   readonly clock: BootClock;
+  /** Opens secrets of attempts. @default none can be opened */
+  readonly secrets?: SecretOpener;
 }
 
 export interface AttemptEvents {
@@ -24,6 +33,8 @@ export interface AttemptEvents {
   ended(attempt: SupervisedAttempt): void;
 }
 
+/** The code of an attempt whose secrets could not be opened. */
+export const UNREADABLE_SECRET = 'SECRET_UNREADABLE';
 /** The reader of a process is stopped while so much of its output is not on disk yet. Unit: bytes. */
 const PENDING_MOST_BYTES = 1024 * 1024;
 /** How long killed processes may take to go before they are named as survivors. Unit: ms. */
@@ -47,6 +58,8 @@ export class SupervisedAttempt {
   readonly #components: AttemptComponents;
   readonly #events: AttemptEvents;
   readonly #running: RunningProcess;
+  #secrets: OpenedSecrets | undefined;
+  #maskers: Readonly<Record<OutputStream, Masker>> | undefined;
   readonly #capture: Capture;
   readonly #startedMs: number;
   #writer: SpoolWriter | undefined;
@@ -84,15 +97,36 @@ export class SupervisedAttempt {
       this.#endedBy = 'hold';
       return NEVER_BEGUN;
     }
-    const { command, args, env, cwd, stdin, shell } = this.order;
+    const { command, args, env, cwd, stdin, shell, secrets } = this.order;
+    if (secrets !== undefined) {
+      const unreadable = this.#open(secrets);
+      if (unreadable !== undefined) return unreadable;
+    }
     return this.#components.runner.start({
       command,
       args,
-      env: { ...env, [MARK_VARIABLE]: this.mark },
+      env: { ...env, ...this.#secrets?.env, [MARK_VARIABLE]: this.mark },
       shell,
       ...(cwd !== undefined && { cwd }),
       ...(stdin !== undefined && { stdin }),
     });
+  }
+
+  /** V6 @returns an attempt that never began when they cannot be opened. */
+  #open(secrets: AttemptSecrets): RunningProcess | undefined {
+    try {
+      const { secrets: opener } = this.#components;
+      if (opener === undefined) throw new SecretUnreadable('secrets cannot be opened here');
+      this.#secrets = opener.open(secrets);
+      const { values } = this.#secrets;
+      this.#maskers = { stdout: new Masker(values), stderr: new Masker(values) };
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof SecretUnreadable) && (error as NodeJS.ErrnoException).code === undefined)
+        throw error;
+      const spawnError = { code: UNREADABLE_SECRET, message: (error as Error).message };
+      return { ...NEVER_BEGUN, exited: Promise.resolve({ exitCode: null, signal: null, spawnError }) };
+    }
   }
 
   get pid(): number | undefined {
@@ -108,6 +142,7 @@ export class SupervisedAttempt {
     this.#events.started(this);
     const exit = await this.#exit();
     const survivors = (await this.#ending) ?? [];
+    this.#endSecrets();
     await this.#writer?.end();
     this.end = {
       exit,
@@ -203,6 +238,18 @@ export class SupervisedAttempt {
   }
 
   #take(stream: OutputStream, bytes: Uint8Array): void {
+    this.#keep(stream, this.#maskers === undefined ? bytes : this.#maskers[stream].push(bytes));
+  }
+
+  /** V6 */
+  #endSecrets(): void {
+    if (this.#maskers !== undefined)
+      for (const stream of ['stdout', 'stderr'] as const) this.#keep(stream, this.#maskers[stream].end());
+    this.#secrets?.close();
+    this.#secrets = undefined;
+  }
+
+  #keep(stream: OutputStream, bytes: Uint8Array): void {
     const kept = this.#capture.add(stream, bytes);
     if (kept.length === 0) return;
     this.#writer ??= this.#components.spool.create(this.order.outputKey, () => this.#events.output(this));

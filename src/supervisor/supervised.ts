@@ -1,3 +1,4 @@
+import type { AttemptSecrets } from '../secrets/index.ts';
 import type { OutputFacts } from './capture.ts';
 import type { ProcessExit, ProcessRequest } from './runner.ts';
 import type { SpoolPage } from './spool.ts';
@@ -20,6 +21,8 @@ export interface SupervisedRequest extends ProcessRequest {
   readonly maxOutputBytes: number;
   /** When false, standard error is counted and dropped. */
   readonly captureStderr: boolean;
+  /** Sealed; the supervisor opens them, and masks them in the output. Absent where there are none. */
+  readonly secrets?: AttemptSecrets;
 }
 
 /** Who ended it: the process `itself`, a call of `stop`, its `timeout`, or the end of its `hold`. */
@@ -95,6 +98,7 @@ export interface Inherited {
  * - V3 An attempt is adopted only from the supervisor that began it, which is known to live; what a dead one left behind is ended before
  *   anything is said of it.
  * - V4 How an attempt ended is kept until it was told (`forget`), over restarts of the agent.
+ * - V6 Secrets are opened by the supervisor, for the processes of the attempt: the agent has them sealed, and the output has them masked.
  * - V5 Output is numbered by the supervisor in order of arrival; who reads on from an offset misses nothing and gets nothing twice.
  */
 export interface Supervisor {
