@@ -1,50 +1,22 @@
-import { z } from 'zod';
-import { AspenError, parseDurationMs } from '../base/index.ts';
-import { ALLOWED_NETWORKS_LIMIT, parseNetwork } from '../workers/index.ts';
-import { BUILT_IN_TYPES } from './built-ins.ts';
+import type { z } from 'zod';
+import { AspenError } from '../base/index.ts';
+import { nearestName } from '../rpc/index.ts';
+import { type AgentConfig, defaultsOf, SETTINGS, type Setting } from './config-settings.ts';
 
 /**
- * What the owner of a machine decides about its agent. Every setting may come from a flag, the environment, `aspen.yaml` in the
- * data directory, a flag of an earlier start, or the default, in that order.
+ * Takes every setting from the first origin that has it: a flag, the environment, `aspen.yaml` in the data directory, a flag of an earlier start,
+ * the default. Values are checked where they are taken, whatever their origin.
  */
-export interface AgentConfig {
-  /** Shown to people; the peer id is the name that counts. */
-  readonly name: string;
-  readonly labels: Readonly<Record<string, string>>;
-  /** Multiaddrs to listen on. */
-  readonly listen: readonly string[];
-  /** Multiaddrs told to others in place of those of the interfaces, e.g. behind a port that a router forwards; none for the latter. */
-  readonly announce: readonly string[];
-  /** Whether this node carries circuits between members that do not reach each other: `auto` where it is reached from anywhere. */
-  readonly relay: 'auto' | 'on' | 'off';
-  readonly isMdnsEnabled: boolean;
-  readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
-  /** Job types this machine is willing to run. */
-  readonly jobTypes: readonly string[];
-  /** How many attempts may run here at once. */
-  readonly slots: number;
-  /** How many voters the group should have once the mesh has as many eligible nodes: 1, 3, 5 or 7. */
-  readonly voters: 1 | 3 | 5 | 7;
-  /** A voter that is away this long gives its place to a standby. Counts where this node leads. Unit: ms. */
-  readonly voterGraceMs: number;
-  /** Most bytes of blobs on this machine. */
-  readonly blobQuotaBytes: number;
-  /** How long the whole output of a job is kept here; its record, with head and tail, stays as long as it says itself. Unit: ms. */
-  readonly outputRetentionMs: number;
-  /** Networks that jobs may reach over HTTP although they are not public, such as `10.1.0.0/16`; `private` for all of them. */
-  readonly httpAllow: readonly string[];
-  /** What goes into the audit log beside administrative acts. */
-  readonly audit: AuditMode;
-}
 
-/** Nothing at all; what this node runs itself and that touches the machine; or also `echo` jobs. Attached workers keep logs of their own. */
-export type AuditMode = 'off' | 'commands' | 'all';
+export type { AgentConfig, AuditMode } from './config-settings.ts';
 
 export type ConfigOrigin = 'flag' | 'environment' | 'file' | 'earlier flag' | 'default';
 
 export interface ConfigSetting {
-  readonly key: keyof AgentConfig;
-  readonly value: AgentConfig[keyof AgentConfig];
+  /** As it is written in `aspen.yaml`, dotted. */
+  readonly key: string;
+  /** As it could be written there: sizes in bytes, durations in ms. */
+  readonly value: unknown;
   readonly origin: ConfigOrigin;
 }
 
@@ -53,107 +25,8 @@ export interface ResolvedConfig {
   readonly settings: readonly ConfigSetting[];
 }
 
-const LABEL_KEY = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/;
-const labelsSchema = z
-  .record(
-    z.string().regex(LABEL_KEY, 'a label key is 1 to 63 letters, digits or . _ / -'),
-    z.string().max(256),
-  )
-  .refine((labels) => Object.keys(labels).length <= 64, 'at most 64 labels');
-
-/** Below the least a blink would cost a vote. Unit: ms. */
-const VOTER_GRACE_MS = { least: 1_000, most: 7 * 24 * 3_600_000, usual: 30_000 };
-
-/** Unit: ms. */
-const OUTPUT_RETENTION_MS = { most: 366 * 24 * 3_600_000, usual: 7 * 24 * 3_600_000 };
-
-/** `30s`, or a number of ms. */
-const durationSchema = z.union([z.string(), z.number()]).transform((value, context): number => {
-  if (typeof value === 'number') return value;
-  try {
-    return parseDurationMs(value);
-  } catch (error) {
-    if (!(error instanceof AspenError)) throw error;
-    context.addIssue({ code: 'custom', message: error.message });
-    return z.NEVER;
-  }
-});
-const graceSchema = durationSchema.pipe(z.number().min(VOTER_GRACE_MS.least).max(VOTER_GRACE_MS.most));
-const outputRetentionSchema = durationSchema.pipe(z.int().min(0).max(OUTPUT_RETENTION_MS.most));
-
-const SIZE = /^(\d{1,15})\s?(B|KiB|MiB|GiB|TiB)?$/;
-const SIZE_UNITS: Readonly<Record<string, number>> = {
-  B: 1,
-  KiB: 2 ** 10,
-  MiB: 2 ** 20,
-  GiB: 2 ** 30,
-  TiB: 2 ** 40,
-};
-
-/** `10GiB`, or a number of bytes. */
-const sizeSchema = z
-  .union([z.string().regex(SIZE, 'write a size, for example 10GiB or 500MiB'), z.number()])
-  .transform((value): number => {
-    if (typeof value === 'number') return value;
-    const [, digits = '', unit = 'B'] = SIZE.exec(value) ?? [];
-    return Number(digits) * (SIZE_UNITS[unit] as number);
-  })
-  .pipe(z.int().min(0).max(Number.MAX_SAFE_INTEGER));
-
-const networkSchema = z.string().superRefine((text, context) => {
-  if (text === 'private') return;
-  try {
-    parseNetwork(text);
-  } catch (error) {
-    if (!(error instanceof AspenError)) throw error;
-    context.addIssue({ code: 'custom', message: error.message });
-  }
-});
-
-/** Each setting's shape, wherever it came from. */
-const settingSchemas = {
-  name: z.string().min(1).max(64),
-  labels: labelsSchema,
-  listen: z.array(z.string().startsWith('/', 'write a multiaddr, for example /ip4/0.0.0.0/tcp/4100')).max(16),
-  announce: z
-    .array(z.string().startsWith('/', 'write a multiaddr, for example /ip4/203.0.113.7/tcp/4100').max(256))
-    .max(16),
-  relay: z.enum(['auto', 'on', 'off']),
-  isMdnsEnabled: z.boolean(),
-  logLevel: z.enum(['debug', 'info', 'warn', 'error']),
-  jobTypes: z.array(z.string().min(1).max(128)).max(64),
-  slots: z.int().min(0).max(10_000),
-  voters: z.union([z.literal(1), z.literal(3), z.literal(5), z.literal(7)]),
-  voterGraceMs: graceSchema,
-  blobQuotaBytes: sizeSchema,
-  outputRetentionMs: outputRetentionSchema,
-  httpAllow: z.array(networkSchema).max(ALLOWED_NETWORKS_LIMIT),
-  audit: z.enum(['off', 'commands', 'all']),
-} satisfies { readonly [K in keyof AgentConfig]: z.ZodType<AgentConfig[K]> };
-
-export const CONFIG_KEYS = Object.keys(settingSchemas) as (keyof AgentConfig)[];
-
-/** Settings of one origin, unchecked; absent keys are left to the next origin. */
-export type ConfigLayer = { readonly [K in keyof AgentConfig]?: unknown };
-
-/** The keys of `aspen.yaml`, and the environment variable of each (`ASPEN_` and the key in capitals). */
-export const FILE_KEYS: Readonly<Record<string, keyof AgentConfig>> = {
-  name: 'name',
-  labels: 'labels',
-  listen: 'listen',
-  announce: 'announce',
-  relay: 'relay',
-  mdns: 'isMdnsEnabled',
-  logLevel: 'logLevel',
-  jobTypes: 'jobTypes',
-  slots: 'slots',
-  voters: 'voters',
-  voterGrace: 'voterGraceMs',
-  blobQuota: 'blobQuotaBytes',
-  outputRetention: 'outputRetentionMs',
-  httpAllow: 'httpAllow',
-  audit: 'audit',
-};
+/** Settings of one origin, unchecked, by their names in {@link AgentConfig}, dotted; absent ones are left to the next origin. */
+export type ConfigLayer = Readonly<Record<string, unknown>>;
 
 export interface ConfigLayers {
   readonly flag: ConfigLayer;
@@ -163,117 +36,152 @@ export interface ConfigLayers {
   readonly remembered?: ConfigLayer;
 }
 
-/**
- * Takes each setting from the first origin that has it.
- * @throws AspenError INVALID_PARAMS naming the setting and where it came from.
- */
+interface NamedSetting extends Setting {
+  /** In {@link AgentConfig}, dotted. */
+  readonly name: string;
+}
+
+const ROWS: readonly NamedSetting[] = Object.entries(SETTINGS).flatMap(([name, setting]) =>
+  isSetting(setting)
+    ? [{ ...setting, name }]
+    : Object.entries(setting).map(([inner, row]) => ({ ...row, name: `${name}.${inner}` })),
+);
+const PATHS = ROWS.map(({ path }) => path);
+
+/** @throws AspenError INVALID_PARAMS naming the setting and where it came from. */
 export function resolveConfig(
   layers: ConfigLayers,
   machine: { readonly cpuCount: number; readonly hostName: string },
 ): ResolvedConfig {
-  const defaults: AgentConfig = {
-    name: machine.hostName,
-    labels: {},
-    listen: ['/ip4/0.0.0.0/tcp/0', '/ip6/::/tcp/0'],
-    announce: [],
-    relay: 'auto',
-    isMdnsEnabled: true,
-    logLevel: 'info',
-    jobTypes: [...BUILT_IN_TYPES],
-    slots: Math.max(16, machine.cpuCount * 4),
-    voters: 3,
-    voterGraceMs: VOTER_GRACE_MS.usual,
-    blobQuotaBytes: 10 * 2 ** 30,
-    outputRetentionMs: OUTPUT_RETENTION_MS.usual,
-    httpAllow: [],
-    audit: 'commands',
-  };
   const origins: readonly (readonly [ConfigOrigin, ConfigLayer])[] = [
     ['flag', layers.flag],
     ['environment', layers.environment],
     ['file', layers.file],
     ['earlier flag', layers.remembered ?? {}],
-    ['default', defaults],
+    ['default', flat(defaultsOf(machine))],
   ];
-  const settings = CONFIG_KEYS.map((key) => {
-    const [origin, layer] = origins.find(
-      ([, candidate]) => candidate[key] !== undefined,
-    ) as (typeof origins)[number];
-    return { key, value: checkSetting(key, layer[key], origin), origin };
+  const config: Record<string, unknown> = {};
+  const settings = ROWS.map((row) => {
+    const from = origins.find(([, layer]) => layer[row.name] !== undefined) as (typeof origins)[number];
+    const value = checkSetting(row, from[1][row.name], from[0]);
+    put(config, row.name.split('.'), value);
+    return { key: row.path, value, origin: from[0] };
   });
-  const config = Object.freeze(
-    Object.fromEntries(settings.map(({ key, value }) => [key, value])),
-  ) as unknown as AgentConfig;
-  return { config, settings };
-}
-
-function checkSetting(
-  key: keyof AgentConfig,
-  value: unknown,
-  origin: ConfigOrigin,
-): AgentConfig[keyof AgentConfig] {
-  const checked = settingSchemas[key].safeParse(value);
-  if (checked.success) return checked.data;
-  const why = checked.error.issues
-    .map((issue) => [...issue.path.map(String), issue.message].join(': '))
-    .join('; ');
-  throw new AspenError('INVALID_PARAMS', `setting ${key} from the ${origin}: ${why}`, {
-    details: { issues: [{ path: key, message: why }] },
-  });
+  return { config: Object.freeze(config) as unknown as AgentConfig, settings };
 }
 
 /**
- * @param document the parsed `aspen.yaml`. @returns its settings under their own names.
- * @throws AspenError INVALID_PARAMS naming an unknown key.
+ * @param document the parsed file. @param path of the file, for people. @returns its settings by name.
+ * @throws AspenError INVALID_PARAMS naming what is not known, and what was probably meant.
  */
-export function fileLayer(document: unknown): ConfigLayer {
+export function fileLayer(document: unknown, path = 'aspen.yaml'): ConfigLayer {
   if (document === null || document === undefined) return {};
-  if (typeof document !== 'object' || Array.isArray(document)) {
-    throw new AspenError('INVALID_PARAMS', 'aspen.yaml must be a map of settings');
-  }
+  if (!isMap(document)) throw refused(path, 'must be a map of settings');
   const layer: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries(document)) {
-    const setting = FILE_KEYS[key];
-    if (setting === undefined) {
-      throw new AspenError(
-        'INVALID_PARAMS',
-        `aspen.yaml: unknown key "${key}"; known are ${Object.keys(FILE_KEYS).join(', ')}`,
-      );
-    }
-    layer[setting] = value;
-  }
+  collect(document, { prefix: '', path, layer });
   return layer;
 }
 
-/** @param environment e.g. `process.env`: `ASPEN_NAME`, `ASPEN_LABELS=zone=eu,disk=ssd`, `ASPEN_LISTEN`, `ASPEN_MDNS`, `ASPEN_LOG_LEVEL`, ... */
+/** @param environment e.g. `process.env`: `ASPEN_NAME`, `ASPEN_LABELS=zone=eu,disk=ssd`, `ASPEN_SHELL_COMMANDS=git,make`, ... */
 export function environmentLayer(environment: Readonly<Record<string, string | undefined>>): ConfigLayer {
-  const list = (name: string) => environment[name]?.split(',').filter((item) => item !== '');
-  const count = (name: string) => (environment[name] === undefined ? undefined : Number(environment[name]));
-  return {
-    name: environment['ASPEN_NAME'],
-    labels: list('ASPEN_LABELS') && Object.fromEntries(list('ASPEN_LABELS')?.map(splitLabel) ?? []),
-    listen: list('ASPEN_LISTEN'),
-    announce: list('ASPEN_ANNOUNCE'),
-    relay: environment['ASPEN_RELAY'],
-    isMdnsEnabled:
-      environment['ASPEN_MDNS'] === undefined
-        ? undefined
-        : !['0', 'false', 'off', 'no'].includes(environment['ASPEN_MDNS']),
-    logLevel: environment['ASPEN_LOG_LEVEL'],
-    jobTypes: list('ASPEN_JOB_TYPES'),
-    slots: count('ASPEN_SLOTS'),
-    voters: count('ASPEN_VOTERS'),
-    voterGraceMs: environment['ASPEN_VOTER_GRACE'],
-    blobQuotaBytes: environment['ASPEN_BLOB_QUOTA'],
-    outputRetentionMs: environment['ASPEN_OUTPUT_RETENTION'],
-    httpAllow: list('ASPEN_HTTP_ALLOW'),
-    audit: environment['ASPEN_AUDIT'],
-  };
+  const given = ROWS.flatMap(({ path, name, fromText }) => {
+    const variable = variableOf(path);
+    const text = environment[variable];
+    return text === undefined ? [] : [[name, read(variable, () => fromText(text))]];
+  });
+  return Object.fromEntries(given);
 }
 
-/** @param text `key=value`. @throws AspenError INVALID_PARAMS naming the text. */
-export function splitLabel(text: string): readonly [string, string] {
-  const at = text.indexOf('=');
-  if (at <= 0) throw new AspenError('INVALID_PARAMS', `"${text}" is not a label; write key=value`);
-  return [text.slice(0, at), text.slice(at + 1)];
+function read(variable: string, parse: () => unknown): unknown {
+  try {
+    return parse();
+  } catch (error) {
+    throw error instanceof AspenError ? refused(variable, error.message) : error;
+  }
+}
+
+/** @param path e.g. `shell.commands`. @returns `ASPEN_SHELL_COMMANDS`. */
+function variableOf(path: string): string {
+  return `ASPEN_${path.replaceAll('.', '_').replaceAll(/[A-Z]/g, '_$&').toUpperCase()}`;
+}
+
+interface Collecting {
+  /** Dotted, of what holds it, with a dot behind; empty for the file as a whole. */
+  readonly prefix: string;
+  readonly path: string;
+  readonly layer: Record<string, unknown>;
+}
+
+function collect(map: Readonly<Record<string, unknown>>, { prefix, path, layer }: Collecting): void {
+  for (const [key, value] of Object.entries(map)) {
+    const at = `${prefix}${key}`;
+    const row = ROWS.find((candidate) => candidate.path === at);
+    if (row !== undefined) {
+      if (value === null)
+        throw refused(path, `${at}: nothing is written there; give it a value, or leave it out`);
+      layer[row.name] = value;
+      continue;
+    }
+    if (!PATHS.some((known) => known.startsWith(`${at}.`))) throw unknownKey(path, at);
+    if (!isMap(value)) throw refused(path, `${at}: must be a map of settings`);
+    collect(value, { prefix: `${at}.`, path, layer });
+  }
+}
+
+function unknownKey(path: string, at: string): AspenError {
+  const nearest = nearestName(at, PATHS);
+  const hint = nearest === undefined ? `known are ${PATHS.join(', ')}` : `did you mean ${nearest}?`;
+  return refused(path, `unknown key ${at}; ${hint}`);
+}
+
+function refused(path: string, message: string): AspenError {
+  return new AspenError('INVALID_PARAMS', `${path}: ${message}`, {
+    details: { issues: [{ path, message }] },
+  });
+}
+
+function checkSetting({ path, schema }: Setting, value: unknown, origin: ConfigOrigin): unknown {
+  const checked = schema.safeParse(value);
+  if (checked.success) return checked.data;
+  const why = checked.error.issues.flatMap(wordsOf).join('; ');
+  throw new AspenError('INVALID_PARAMS', `setting ${path} from the ${origin}: ${why}`, {
+    details: { issues: [{ path, message: why }] },
+  });
+}
+
+/** Of a union, what helps is what is wrong with the alternative that was meant: the one of the right type, or the last. */
+function wordsOf(issue: z.core.$ZodIssue): string[] {
+  if (issue.code === 'invalid_union' && issue.errors.length > 0) {
+    const isMeant = (issues: readonly z.core.$ZodIssue[]) =>
+      issues.every(({ code }) => code !== 'invalid_type' && code !== 'invalid_value');
+    const meant = issue.errors.find(isMeant) ?? issue.errors.at(-1) ?? [];
+    return meant.flatMap((inner) => wordsOf({ ...inner, path: [...issue.path, ...inner.path] }));
+  }
+  return [[...issue.path.map(String), issue.message].join(': ')];
+}
+
+function flat(config: AgentConfig): ConfigLayer {
+  return Object.fromEntries(ROWS.map(({ name }) => [name, get(config, name.split('.'))]));
+}
+
+function get(value: unknown, path: readonly string[]): unknown {
+  return path.reduce((inner, key) => (inner as Readonly<Record<string, unknown>>)[key], value);
+}
+
+function put(target: Record<string, unknown>, [first, ...rest]: readonly string[], value: unknown): void {
+  const key = first as string;
+  if (rest.length === 0) {
+    target[key] = value;
+    return;
+  }
+  target[key] ??= {};
+  put(target[key] as Record<string, unknown>, rest, value);
+}
+
+function isSetting(value: object): value is Setting {
+  return 'schema' in value;
+}
+
+function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

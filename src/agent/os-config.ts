@@ -20,7 +20,7 @@ export async function loadConfig(dataDir: string, flags: ConfigLayer): Promise<R
     {
       flag: flags,
       environment: environmentLayer(process.env),
-      file: fileLayer(await readConfigFile(dataDir)),
+      file: fileLayer(await readConfigFile(dataDir), join(dataDir, CONFIG_FILE)),
       remembered: await readRemembered(dataDir),
     },
     { cpuCount: availableParallelism(), hostName: hostname() },

@@ -18,8 +18,99 @@ describe('the grace of a voter that is away', () => {
     it(`is refused as ${JSON.stringify(wrong)}, by the name of the setting`, () => {
       assert.throws(
         () => graceOf({ voterGrace: wrong }),
-        (error) => error instanceof AspenError && /voterGraceMs from the file/.test(error.message),
+        (error) => error instanceof AspenError && /voterGrace from the file/.test(error.message),
       );
     });
   }
+});
+
+describe('the settings of a node', () => {
+  const resolve = (file: unknown, environment = {}, flag = {}) =>
+    resolveConfig(
+      { flag, environment: environmentLayer(environment), file: fileLayer(file, '/d/aspen.yaml') },
+      MACHINE,
+    );
+  const refusal = (run: () => unknown): string => {
+    try {
+      run();
+    } catch (error) {
+      assert.ok(error instanceof AspenError && error.code === 'INVALID_PARAMS', String(error));
+      return error.message;
+    }
+    return assert.fail('was taken');
+  };
+
+  it('are what they should be where nothing is said: any command, nothing limited but output, no sandbox', () => {
+    const { config } = resolve(undefined);
+    assert.deepEqual(
+      [config.shellCommands, config.sandboxLayer, config.limits.pids],
+      ['any', 'none', 'none'],
+    );
+    assert.equal(config.limits.outputBytes, 64 * 2 ** 20);
+  });
+
+  it('come from the flag before the environment, from that before the file, and say so', () => {
+    const { config, settings } = resolve(
+      { name: 'file', slots: 3, shell: { commands: ['git'] }, limits: { memory: '1GiB' } },
+      { ASPEN_SLOTS: '4', ASPEN_LIMITS_MEMORY: '64MiB', ASPEN_SHELL_DIRECTORIES: '/srv,/data' },
+      { name: 'flag' },
+    );
+    const originOf = (key: string) => settings.find((setting) => setting.key === key)?.origin;
+    assert.deepEqual([config.name, originOf('name')], ['flag', 'flag']);
+    assert.deepEqual([config.slots, originOf('slots')], [4, 'environment']);
+    assert.deepEqual([config.limits.memoryBytes, originOf('limits.memory')], [64 * 2 ** 20, 'environment']);
+    assert.deepEqual([config.shellCommands, originOf('shell.commands')], [['git'], 'file']);
+    assert.deepEqual(
+      [config.shellDirectories, originOf('shell.directories')],
+      [['/srv', '/data'], 'environment'],
+    );
+    assert.equal(originOf('limits.cpuSeconds'), 'default');
+  });
+
+  const wrongs: readonly (readonly [string, unknown, RegExp])[] = [
+    ['a key that is nearly one', { shel: { commands: [] } }, /^\/d\/aspen\.yaml: unknown key shel; /],
+    [
+      'a key inside that is nearly one',
+      { shell: { comands: [] } },
+      /unknown key shell\.comands; did you mean shell\.commands\?/,
+    ],
+    [
+      'a key with nothing behind it',
+      { shell: { commands: null } },
+      /shell\.commands: nothing is written there/,
+    ],
+    ['a value where a map belongs', { limits: 'none' }, /limits: must be a map/],
+    ['a list as a whole', [], /must be a map of settings/],
+    [
+      'a size that is none',
+      { limits: { memory: 'much' } },
+      /setting limits\.memory from the file: write a size/,
+    ],
+    ['a memory no program starts in', { limits: { memory: 1 } }, /limits\.memory from the file/],
+    [
+      'a relative directory',
+      { shell: { directories: ['work'] } },
+      /shell\.directories from the file: 0: write an absolute path/,
+    ],
+    ['a rate that is none', { rates: { shell: 'often' } }, /rates from the file: shell: write a rate/],
+    ['a layer that nobody knows', { sandbox: { layer: 'jail' } }, /sandbox\.layer from the file/],
+  ];
+  for (const [what, file, says] of wrongs) {
+    it(`refuse ${what}, by its path`, () =>
+      assert.match(
+        refusal(() => resolve(file)),
+        says,
+      ));
+  }
+
+  it('refuse what the environment says wrong, by the variable', () => {
+    assert.match(
+      refusal(() => resolve({}, { ASPEN_LABELS: 'eu' })),
+      /ASPEN_LABELS: "eu" is no pair/,
+    );
+    assert.match(
+      refusal(() => resolve({}, { ASPEN_LIMITS_PROCESSES: 'few' })),
+      /limits\.processes from the environment/,
+    );
+  });
 });
