@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict';
+import { type Agent, Cluster, Internet, type Ticket, type Translation, until } from './harness/index.ts';
+import { reportFailures, STORY_CAP_MS } from './harness/mocha.ts';
+
+interface Peer {
+  readonly peerId: string;
+  readonly path: 'direct' | 'relay' | null;
+  readonly address: string | null;
+}
+
+interface Town {
+  readonly internet: Internet;
+  readonly cluster: Cluster;
+  /** Two public members, then one behind each router. */
+  readonly agents: readonly [Agent, Agent, Agent, Agent];
+}
+
+/** Found by one public member, joined by another one and by the homes, all through the ticket of the first. */
+async function settle(homes: readonly [Translation, Translation]): Promise<Town> {
+  const internet = new Internet();
+  const cluster = new Cluster();
+  const places = [
+    internet.addPublic().netns,
+    internet.addPublic().netns,
+    internet.addHome(homes[0]).netns,
+    internet.addHome(homes[1]).netns,
+  ];
+  const env = { ASPEN_LISTEN: '/ip4/0.0.0.0/tcp/0', ASPEN_MDNS: 'off' };
+  const agents = ['p', 'q', 'a', 'b'].map((name, at) =>
+    cluster.add(name, { netns: places[at] as string, env }),
+  ) as [Agent, Agent, Agent, Agent];
+  const [p, ...others] = agents;
+  await p.up();
+  const { ticket } = await p.call<Ticket>('mesh.ticket', { uses: others.length });
+  for (const agent of others) await agent.join(ticket);
+  return { internet, cluster, agents };
+}
+
+async function leave(town: Town | undefined): Promise<void> {
+  try {
+    await town?.cluster[Symbol.asyncDispose]();
+  } finally {
+    town?.internet[Symbol.dispose]();
+  }
+}
+
+async function peerOf(from: Agent, to: Agent): Promise<Peer | undefined> {
+  const { peers } = await from.call<{ readonly peers: readonly Peer[] }>('mesh.peers');
+  return peers.find(({ peerId }) => peerId === to.peerId);
+}
+
+async function linked(from: Agent, to: Agent): Promise<Peer> {
+  return await until(
+    async () => {
+      const peer = await peerOf(from, to);
+      return peer?.path === null ? undefined : peer;
+    },
+    { what: `${from.name} to be linked to ${to.name}`, everyMs: 50 },
+  );
+}
+
+async function runsOn(from: Agent, to: Agent): Promise<void> {
+  const ran = await from.cli(['run', '--node', to.peerId, '--', 'sh', '-c', 'echo $ASPEN_NODE']);
+  assert.deepEqual([ran.code, ran.stdout.trim()], [0, to.peerId], ran.stderr);
+}
+
+describe('two members behind two routers that let nobody in, and public members', function () {
+  this.timeout(STORY_CAP_MS);
+  let town: Town;
+  reportFailures(() => town?.cluster);
+
+  before(async () => {
+    town = await settle(['cone', 'cone']);
+  });
+  after(() => leave(town));
+
+  it('are linked, first over a public member or at once directly, and say which', async () => {
+    const [, , a, b] = town.agents;
+    for (const [from, to] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      const { path, address } = await linked(from, to);
+      assert.equal(path, address?.includes('/p2p-circuit') ? 'relay' : 'direct');
+    }
+  });
+
+  it('run jobs on each other', async () => {
+    const [, , a, b] = town.agents;
+    await runsOn(a, b);
+    await runsOn(b, a);
+  });
+
+  it('find a direct path through both routers, and go on without the public member that helped', async () => {
+    const [p, , a, b] = town.agents;
+    for (const [from, to] of [
+      [a, b],
+      [b, a],
+    ] as const)
+      await until(async () => (await peerOf(from, to))?.path === 'direct', {
+        what: `${from.name} to reach ${to.name} directly`,
+      });
+    await p.kill9();
+    await until(async () => (await a.status()).group.hasQuorum, { what: 'the others to go on' });
+    await runsOn(a, b);
+    assert.equal((await peerOf(a, b))?.path, 'direct');
+  });
+});
+
+describe('two members behind two routers that use another port for everybody they speak to', function () {
+  this.timeout(STORY_CAP_MS);
+  let town: Town;
+  reportFailures(() => town?.cluster);
+
+  before(async () => {
+    town = await settle(['symmetric', 'symmetric']);
+  });
+  after(() => leave(town));
+
+  it('are linked over a public member, say so, and run jobs on each other', async () => {
+    const [, , a, b] = town.agents;
+    for (const [from, to] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      const peer = await linked(from, to);
+      assert.equal(peer.path, 'relay');
+      assert.match(peer.address ?? '', /\/p2p-circuit$/);
+      await runsOn(from, to);
+    }
+  });
+
+  it('move to the other public member when the one that carries them dies', async () => {
+    const [p, q, a, b] = town.agents;
+    const { address } = await linked(a, b);
+    const [carrier, other] = address?.includes(`/p2p/${p.peerId}/`) ? [p, q] : [q, p];
+    await until(
+      async () => {
+        const { connectivity } = (await a.status()) as unknown as {
+          readonly connectivity: { readonly addresses: readonly string[] };
+        };
+        return connectivity.addresses.some((own) => own.includes(`/p2p/${other.peerId}/p2p-circuit`));
+      },
+      { what: 'a second relay to be kept' },
+    );
+    await carrier.kill9();
+    for (const [from, to] of [
+      [a, b],
+      [b, a],
+    ] as const)
+      await until(async () => (await peerOf(from, to))?.address?.includes(`/p2p/${other.peerId}/`), {
+        what: `${from.name} to reach ${to.name} over the other one`,
+      });
+    await until(async () => (await a.status()).group.hasQuorum, { what: 'the others to go on' });
+    await runsOn(a, b);
+    await runsOn(b, a);
+  });
+});
