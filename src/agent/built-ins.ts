@@ -1,40 +1,80 @@
+import type { PeerId } from '../base/index.ts';
 import type { Blobs } from '../blobs/index.ts';
 import { DELIVERY_TYPE, EchoExecutor, type Executor, ShellExecutor } from '../jobs/index.ts';
 import type { GroupClient } from '../lease/index.ts';
-import { addressPolicy, HookExecutor, HttpExecutor } from '../workers/index.ts';
+import type { Store } from '../storage/index.ts';
+import {
+  addressPolicy,
+  type BackupTaker,
+  BlobExecutor,
+  HookExecutor,
+  HttpExecutor,
+  MaintenanceExecutor,
+  ReplicationExecutor,
+} from '../workers/index.ts';
+import { Backups } from './backups.ts';
 import type { AgentConfig } from './config.ts';
 import { OutputBlobs } from './output-blobs.ts';
 import type { Platform } from './platform.ts';
 
 /** Types of jobs that an agent runs by itself, unless its owner names fewer. */
-export const BUILT_IN_TYPES = ['shell', 'echo', 'http', DELIVERY_TYPE] as const;
+export const BUILT_IN_TYPES = [
+  'shell',
+  'echo',
+  'http',
+  'blob',
+  'replication',
+  'maintenance',
+  DELIVERY_TYPE,
+] as const;
 
 export interface BuiltInComponents {
   readonly platform: Platform;
   readonly blobs: Blobs;
   readonly group: GroupClient;
+  readonly store: Store;
+  readonly meshId: string;
+  readonly self: PeerId;
+  /** Linked nodes that may be asked for copies of blobs. */
+  readonly candidates: () => readonly PeerId[];
 }
 
 /** @returns the workers of this node that its owner wants, and for which the platform has what they need. */
-export function builtIns(
-  { platform, blobs, group }: BuiltInComponents,
-  { jobTypes, httpAllow, outputRetentionMs }: AgentConfig,
-): readonly Executor[] {
-  const { clock, crypto, supervisor, environment, http, logger } = platform;
+export function builtIns(components: BuiltInComponents, config: AgentConfig): readonly Executor[] {
+  const { platform, blobs, group, store } = components;
+  const { clock, supervisor, environment, logger } = platform;
   const outputs = new OutputBlobs(
     { blobs, log: logger.child({ part: 'outputs' }) },
-    { retentionMs: outputRetentionMs },
+    { retentionMs: config.outputRetentionMs },
   );
-  const policy = addressPolicy(httpAllow);
   const known: readonly Executor[] = [
     new EchoExecutor({ clock }),
     new ShellExecutor({ supervisor, clock, agentEnv: environment, outputs }),
-    ...(http === undefined
-      ? []
-      : [
-          new HttpExecutor({ client: http, policy, blobs, clock }),
-          new HookExecutor({ client: http, policy, group, clock, crypto }),
-        ]),
+    new MaintenanceExecutor({ blobs, store, group, clock }),
+    new ReplicationExecutor({ ...components, backups: backupsOf(components) }),
+    ...webWorkers(components, config),
+    ...(platform.codecs === undefined ? [] : [new BlobExecutor({ ...components, codecs: platform.codecs })]),
   ];
-  return known.filter(({ type }) => jobTypes.includes(type));
+  return known.filter(({ type }) => config.jobTypes.includes(type));
+}
+
+function webWorkers(
+  { platform: { http: client, clock, crypto }, blobs, group }: BuiltInComponents,
+  { httpAllow }: AgentConfig,
+): readonly Executor[] {
+  if (client === undefined) return [];
+  const policy = addressPolicy(httpAllow);
+  return [
+    new HttpExecutor({ client, policy, blobs, clock }),
+    new HookExecutor({ client, policy, group, clock, crypto }),
+  ];
+}
+
+function backupsOf({ platform, store, group, meshId, self }: BuiltInComponents): BackupTaker {
+  const backups = new Backups(platform);
+  return {
+    begin: () => backups.begin({ store, client: group, meshId, peerId: self, allowStale: false }),
+    read: (id) => backups.read(id),
+    end: (id) => backups.end(id),
+  };
 }

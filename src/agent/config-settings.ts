@@ -152,7 +152,10 @@ export const SETTINGS = {
     durationSchema.pipe(z.number().min(VOTER_GRACE_MS.least).max(VOTER_GRACE_MS.most)),
   ),
   blobQuotaBytes: row('blobQuota', sizeSchema),
-  outputRetentionMs: row('outputRetention', durationSchema.pipe(z.int().min(0).max(OUTPUT_RETENTION_MOST_MS))),
+  outputRetentionMs: row(
+    'outputRetention',
+    durationSchema.pipe(z.int().min(0).max(OUTPUT_RETENTION_MOST_MS)),
+  ),
   httpAllow: row('httpAllow', z.array(network).max(ALLOWED_NETWORKS_LIMIT), fromText.list),
   audit: row('audit', z.enum(['off', 'commands', 'all'])),
   shellCommands: row('shell.commands', orAny(command), fromText.listOrAny),

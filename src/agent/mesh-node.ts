@@ -257,10 +257,7 @@ export class MeshNode implements Startable {
       self: this.self,
       blobs: this.blobs,
       clock,
-      workers: () =>
-        messenger
-          .connected()
-          .filter((peerId) => roleAllows(this.gate.certificateOf(peerId)?.role ?? 'observer', 'worker')),
+      workers: () => this.#linkedWorkers(),
     });
     this.outputs = new OutputStore({
       clock,
@@ -269,7 +266,7 @@ export class MeshNode implements Startable {
     this.worker = new WorkerHost(
       {
         self: this.self,
-        executors: this.#mayWork ? this.#executors(audit) : [],
+        executors: this.#mayWork ? this.#executors(store, audit) : [],
         session: this.group.session,
         group: this.group.client,
         messenger,
@@ -444,17 +441,26 @@ export class MeshNode implements Startable {
     });
   }
 
+  #linkedWorkers(): readonly PeerId[] {
+    const isWorker = (peerId: PeerId) =>
+      roleAllows(this.gate.certificateOf(peerId)?.role ?? 'observer', 'worker');
+    return this.mesh.messenger.connected().filter(isWorker);
+  }
+
   get #mayWork(): boolean {
     return roleAllows(this.role, 'worker');
   }
 
-  #executors(audit: AuditLog | undefined): readonly Executor[] {
-    const { platform, blobs } = this;
-    const group = this.group.client;
+  #executors(store: Store, audit: AuditLog | undefined): readonly Executor[] {
+    const { platform, blobs, self } = this;
+    const components = {
+      ...{ platform, blobs, self, store },
+      group: this.group.client,
+      meshId: this.#membership.meshId,
+      candidates: () => this.#linkedWorkers(),
+    };
     const options = { audit, crypto: platform.crypto, mode: this.#config.audit };
-    return builtIns({ platform, blobs, group }, this.#config).map((executor) =>
-      auditedExecutor(executor, options),
-    );
+    return builtIns(components, this.#config).map((executor) => auditedExecutor(executor, options));
   }
 
   #isRevocation(key: string, bytes: Uint8Array): boolean {

@@ -20,6 +20,7 @@ import { OsFileBox } from '../storage/os-files.ts';
 import { osMigrations } from '../storage/os-migrations.ts';
 import { moveAside } from '../storage/os-quarantine.ts';
 import { OsSupervisor } from '../supervisor/os-supervisor.ts';
+import { OsCodecs } from '../workers/os-codecs.ts';
 import { OsHttpClient } from '../workers/os-http-client.ts';
 import { OsListenPorts } from './os-listen-ports.ts';
 import { readMachineLabels } from './os-machine-labels.ts';
@@ -89,6 +90,7 @@ export async function createOsPlatform({
     auditFiles: new OsAuditFiles(join(directory.path, DIRECTORY_FILES.audit)),
     blobDisk: new OsBlobDisk(join(directory.path, DIRECTORY_FILES.blobs)),
     http: new OsHttpClient(),
+    codecs: new OsCodecs(),
     createTransport: ({ identity, gate, meshId, listen, announce }) =>
       new Libp2pTransport(
         { identity, gate, clock, crypto, random, log: logger },

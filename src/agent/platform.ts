@@ -6,7 +6,7 @@ import type { GroupComponents, GroupOptions } from '../lease/index.ts';
 import type { Gate, Identity, Transport } from '../mesh/index.ts';
 import type { DataDirectory, Store } from '../storage/index.ts';
 import type { OutputArchive, Supervisor } from '../supervisor/index.ts';
-import type { HttpClient } from '../workers/index.ts';
+import type { Codecs, HttpClient } from '../workers/index.ts';
 import type { Check } from './doctor.ts';
 import type { Power } from './power.ts';
 import type { ProcessFacts } from './process-facts.ts';
@@ -60,6 +60,8 @@ export interface Platform {
   readonly blobDisk?: BlobDisk;
   /** Asks the world over HTTP. @default nobody does, and no job that needs it is run here */
   readonly http?: HttpClient;
+  /** Compresses and sums up bytes. @default no job that needs it is run here */
+  readonly codecs?: Codecs;
   createTransport(request: TransportRequest): Transport;
   /** Ways to find members of this mesh, beside tickets and remembered peers. */
   createDiscovery(request: {

@@ -16,6 +16,7 @@ export {
   isLongerThan,
   type PayloadSource,
 } from './blob-payload.ts';
+export type { TablesPage } from './check-tables.ts';
 export { Dispatcher, type DispatcherComponents } from './dispatcher.ts';
 export { EchoExecutor } from './execution/echo-executor.ts';
 export {
@@ -56,6 +57,7 @@ export { serveWaiters, WAIT_LIMIT_MS } from './job-waiters.ts';
 export type { Progress } from './local-context.ts';
 export { jobsModule } from './module.ts';
 export { isFinal, type JobState } from './record.ts';
+export { Slots } from './slots.ts';
 export { type JobSpec, type JobSpecInput, resolveJobSpec } from './spec.ts';
 export { type SubmitResult, submitBody } from './submit.ts';
 export {

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { parseWith } from '../lease/machine/index.ts';
 import { applyAssign } from './assign.ts';
 import { applyCancel } from './cancel.ts';
+import { checkTablesSchema, runCheckTables } from './check-tables.ts';
 import {
   applyPurgeDead,
   applyRedrive,
@@ -148,6 +149,7 @@ export const jobsModule: MachineModule = {
     queues: { parse: parseWith(listQueuesSchema), run: runQueues },
     hooks: { parse: () => null, run: (_body, context) => runHooks(context) },
     hook: { parse: parseWith(hookNameSchema), run: runHook },
+    checkTables: { parse: parseWith(checkTablesSchema), run: runCheckTables },
     limits: { parse: () => null, run: (_body, context) => runLimits(context) },
     nextDue: { parse: () => null, run: (_body, context) => nextDueMs(context) },
     nextExpiry: {

@@ -13,7 +13,7 @@ export { keyNumber, keyText, numberKey, prefixEnd, textKey } from './keys.ts';
 export { MemoryDirectoryDisk, openMemoryDataDirectory } from './memory-data-directory.ts';
 export { copied, MemoryStore, tableSnapshot } from './memory-store.ts';
 export { type MigrationComponents, type MigrationStep, migrateDirectory } from './migration.ts';
-export { Scrubber } from './scrubber.ts';
+export { type ReadStep, readStep, Scrubber } from './scrubber.ts';
 export { SortedKeys } from './sorted-keys.ts';
 export {
   type Key,

@@ -43,7 +43,7 @@ export class Scrubber implements Disposable {
   readonly #step = (): void => {
     let next: Key | undefined;
     try {
-      next = this.#read();
+      next = readStep(this.#store, this.#from).next;
     } catch (error) {
       if (error instanceof StorageFault && error.kind === 'damaged') return; // the store has told of it
       throw error;
@@ -52,16 +52,23 @@ export class Scrubber implements Disposable {
     this.#from = next ?? '';
     this.#timer = this.#clock.setTimer(next === undefined ? REST_MS : STEP_EVERY_MS, this.#step);
   };
+}
 
-  /** @returns where the next step begins; undefined at the end. */
-  #read(): Key | undefined {
-    let bytes = 0;
-    let records = 0;
-    for (const [key, value] of this.#store.range({ from: this.#from, to: BEYOND_ALL_KEYS })) {
-      bytes += key.length + value.length;
-      records += 1;
-      if (bytes >= STEP_BYTES || records >= STEP_RECORDS) return `${key}\u0000`;
-    }
-    return undefined;
+export interface ReadStep {
+  readonly records: number;
+  readonly bytes: number;
+  /** Where the next step begins; undefined at the end. */
+  readonly next: Key | undefined;
+}
+
+/** Reads a bounded part of a store, in key order, so that a checked one looks at each value. @throws StorageFault `damaged` */
+export function readStep(store: StoreView, from: Key): ReadStep {
+  let bytes = 0;
+  let records = 0;
+  for (const [key, value] of store.range({ from, to: BEYOND_ALL_KEYS })) {
+    bytes += key.length + value.length;
+    records += 1;
+    if (bytes >= STEP_BYTES || records >= STEP_RECORDS) return { records, bytes, next: `${key}\u0000` };
   }
+  return { records, bytes, next: undefined };
 }

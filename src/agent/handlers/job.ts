@@ -13,7 +13,12 @@ import {
   WAIT_LIMIT_MS,
 } from '../../jobs/index.ts';
 import { type Connection, checkJobSpec, type Handlers, type Result, toRpcError } from '../../rpc/index.ts';
-import { parseHttpPayload } from '../../workers/index.ts';
+import {
+  parseBlobJob,
+  parseHttpPayload,
+  parseMaintenanceJob,
+  parseReplicationJob,
+} from '../../workers/index.ts';
 import type { Daemon } from '../daemon.ts';
 import { LogSubscriptions } from './log-subscriptions.ts';
 
@@ -106,6 +111,9 @@ const PAYLOAD_CHECKS: ReadonlyMap<string, (payload: unknown) => unknown> = new M
 >([
   ['shell', parseShellPayload],
   ['http', parseHttpPayload],
+  ['blob', parseBlobJob],
+  ['replication', parseReplicationJob],
+  ['maintenance', parseMaintenanceJob],
 ]);
 
 /** @throws AspenError INVALID_PARAMS with the path of each issue, also inside the payload of a built-in type. */

@@ -61,7 +61,7 @@ export function attemptOf(payload: unknown, signal = new AbortController().signa
 
 /** Blobs of a node without neighbours, in memory. */
 export async function loneBlobs() {
-  const { store } = await openStore();
+  const { store, clock } = await openStore();
   const ensure: Blobs['ensure'] = async (id) => {
     const stat = store.stat(id);
     if (stat === undefined) throw new Error(`no blob ${id}`);
@@ -74,5 +74,5 @@ export async function loneBlobs() {
     const start = offset - index * 2 ** 18;
     return { bytes: chunk.subarray(start, start + lengthBytes), sizeBytes };
   };
-  return { store, ensure, read };
+  return { store, clock, ensure, read };
 }

@@ -1,0 +1,124 @@
+import { z } from 'zod';
+import { type Clock, sleep } from '../base/index.ts';
+import type { Blobs } from '../blobs/index.ts';
+import {
+  type AttemptContext,
+  type ExecutionResult,
+  type Executor,
+  Slots,
+  stoppedResult,
+  stopReasonOf,
+  type TablesPage,
+} from '../jobs/index.ts';
+import type { GroupClient } from '../lease/index.ts';
+import { type Key, readStep, type StoreView } from '../storage/index.ts';
+import { attempted } from './failures.ts';
+import { payloadCheck } from './payload-check.ts';
+
+const schema = z.discriminatedUnion('task', [
+  z.strictObject({ task: z.literal('collect') }),
+  z.strictObject({ task: z.literal('check') }),
+]);
+
+export type MaintenanceJob = z.output<typeof schema>;
+
+/** @throws AspenError INVALID_PARAMS whose `issues` name each path. */
+export const parseMaintenanceJob = payloadCheck('maintenance', schema);
+
+export interface MaintenanceComponents {
+  readonly blobs: Pick<Blobs, 'store' | 'collect'>;
+  /** Of this node, checked as it is read. */
+  readonly store: StoreView;
+  readonly group: Pick<GroupClient, 'query'>;
+  readonly clock: Clock;
+}
+
+/** Tasks of one node at a time: they read much. */
+const AT_ONCE = 1;
+/** Pause after each step, in which others work. Unit: ms. */
+const STEP_PAUSE_MS = 5;
+/** Faults that a report names; beyond they are counted. */
+const FAULTS_SHOWN = 100;
+
+/** Looks after the node it runs on. */
+export class MaintenanceExecutor implements Executor {
+  readonly type = 'maintenance';
+  readonly #components: MaintenanceComponents;
+  readonly #slots = new Slots(AT_ONCE);
+
+  constructor(components: MaintenanceComponents) {
+    this.#components = components;
+  }
+
+  execute(attempt: AttemptContext): Promise<ExecutionResult> {
+    return attempted(attempt, parseMaintenanceJob, async ({ task }) => {
+      if (!(await this.#slots.take(attempt.signal)))
+        return stoppedResult(stopReasonOf(attempt.signal) ?? 'shutdown', null);
+      try {
+        return await (task === 'collect' ? this.#collect() : this.#check(attempt.signal));
+      } finally {
+        this.#slots.give();
+      }
+    });
+  }
+
+  async #collect(): Promise<ExecutionResult> {
+    const { blobs } = this.#components;
+    const before = factsOf(blobs);
+    await blobs.collect();
+    const after = factsOf(blobs);
+    const removed = { blobCount: before.blobCount - after.blobCount, bytes: before.bytes - after.bytes };
+    return { ok: true, result: { task: 'collect', before, after, removed } };
+  }
+
+  /** A damaged value is told of by the store itself: the agent ends, and begins anew without what was damaged. */
+  async #check(signal: AbortSignal): Promise<ExecutionResult> {
+    const values = await this.#readValues(signal);
+    const tables = await this.#compareTables(signal);
+    const result = { task: 'check', values, tables };
+    if (tables.faultCount === 0) return { ok: true, result };
+    const message = `${tables.faultCount} faults in the tables of jobs; the first: ${tables.faults[0]}`;
+    return { ok: false, error: { code: 'INCONSISTENT', message, retryable: false }, result };
+  }
+
+  async #readValues(signal: AbortSignal): Promise<{ readonly count: number; readonly bytes: number }> {
+    const { store, clock } = this.#components;
+    let count = 0;
+    let bytes = 0;
+    for (let from: Key | undefined = ''; from !== undefined; ) {
+      const step = readStep(store, from);
+      count += step.records;
+      bytes += step.bytes;
+      from = step.next;
+      await sleep(clock, STEP_PAUSE_MS, signal);
+    }
+    return { count, bytes };
+  }
+
+  /** On this node's own replica, where it has one. */
+  async #compareTables(signal: AbortSignal) {
+    const { group, clock } = this.#components;
+    const faults: string[] = [];
+    let rowCount = 0;
+    let faultCount = 0;
+    for (let cursor: TablesPage['cursor'] | null = null; cursor !== undefined; ) {
+      const body = cursor === null ? {} : { cursor };
+      const page: TablesPage = await group.query<TablesPage>({
+        module: 'jobs',
+        kind: 'checkTables',
+        body,
+        consistency: 'stale',
+      });
+      rowCount += page.rowCount;
+      faultCount += page.faults.length;
+      faults.push(...page.faults.slice(0, FAULTS_SHOWN - faults.length));
+      cursor = page.cursor;
+      await sleep(clock, STEP_PAUSE_MS, signal);
+    }
+    return { rowCount, faultCount, faults };
+  }
+}
+
+function factsOf({ store }: MaintenanceComponents['blobs']) {
+  return { blobCount: store.list().length, bytes: store.usedBytes };
+}
