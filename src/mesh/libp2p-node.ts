@@ -80,7 +80,7 @@ export async function createNode({ seed, listen, gater }: Libp2pNodeOptions): Pr
     connectionManager: {
       maxConnections: 2_048,
       maxParallelDials: 32,
-      maxIncomingPendingConnections: HANDSHAKES_LIMIT,
+      maxIncomingPendingConnections: 2 * HANDSHAKES_LIMIT, // the door decides before
       inboundConnectionThreshold: 128,
       inboundUpgradeTimeout: 5_000,
       dialTimeout: 8_000,

@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { Flood, type FloodKind, loopbackAddresses } from './harness/flood.ts';
+import { type Agent, type AgentStatus, Cluster, type Ticket, until } from './harness/index.ts';
+import { reportFailures, STORY_CAP_MS } from './harness/mocha.ts';
+
+const CONNECTIONS = 2_000;
+const JOBS = 40;
+/** What an agent may take more than before, of memory that is its own. */
+const MEMORY_ROOM_BYTES = 150 * 2 ** 20;
+
+interface Peer {
+  readonly peerId: string;
+  readonly path: string | null;
+}
+
+describe('strangers in numbers', function () {
+  this.timeout(STORY_CAP_MS);
+  let cluster: Cluster;
+  let agents: Agent[];
+  reportFailures(() => cluster);
+
+  before(async () => {
+    cluster = new Cluster();
+    agents = await cluster.mesh(['a', 'b', 'c']);
+  });
+  after(() => cluster[Symbol.asyncDispose]());
+
+  const target = async (agent: Agent): Promise<{ host: string; port: number }> => {
+    const status = await agent.call<AgentStatus & { connectivity: { addresses: string[] } }>('agent.status');
+    const [, , host = '', , port = ''] = (status.connectivity.addresses[0] ?? '').split('/');
+    return { host, port: Number(port) };
+  };
+  const linked = async (agent: Agent) => {
+    const { peers } = await agent.call<{ peers: Peer[] }>('mesh.peers');
+    return peers.filter(({ path }) => path !== null).map(({ peerId }) => peerId);
+  };
+  const runJobs = async (agent: Agent) => {
+    for (let at = 0; at < JOBS; at += 1) {
+      const { id } = await agent.submit({ type: 'echo', payload: { at } });
+      const job = await agent.call<{ state: string }>('job.wait', { id, timeoutMs: 30_000 });
+      assert.equal(job.state, 'succeeded');
+    }
+  };
+
+  const kinds: readonly FloodKind[] = ['half-open', 'slow', 'babble', 'false-handshake'];
+  for (const kind of kinds) {
+    it(`stop no job, cost little memory, and come in nowhere: ${kind}`, async () => {
+      const [a, b, c] = agents as [Agent, Agent, Agent];
+      const everybody = (await linked(a)).sort();
+      assert.deepEqual(everybody, [b.peerId, c.peerId].sort());
+      const before = privateBytes(a.pid);
+      {
+        const connections = kind === 'babble' || kind === 'false-handshake' ? CONNECTIONS / 10 : CONNECTIONS;
+        await using flood = new Flood({
+          ...(await target(a)),
+          kind,
+          connections,
+          from: loopbackAddresses(250),
+        });
+        await until(() => flood.begunCount >= CONNECTIONS, { what: 'the flood to have come' });
+        await runJobs(a);
+        await runJobs(b);
+        const grown = privateBytes(a.pid) - before;
+        assert.ok(grown < MEMORY_ROOM_BYTES, `${grown} bytes more`);
+      }
+      assert.deepEqual((await linked(a)).sort(), everybody);
+      const { members } = await a.call<{ members: number }>('agent.status');
+      assert.equal(members, 3);
+    });
+  }
+
+  it('do not keep a newcomer from another address out', async () => {
+    const [a] = agents as [Agent];
+    await using flood = new Flood({
+      ...(await target(a)),
+      kind: 'half-open',
+      connections: 300,
+      from: ['127.77.9.9'],
+    });
+    await until(() => flood.begunCount >= 600, { what: 'places to be taken and taken again' });
+    const { ticket } = await a.call<Ticket>('mesh.ticket', { uses: 1, role: 'worker' });
+    const newcomer = cluster.add('d');
+    await newcomer.join(ticket);
+    await until(async () => (await linked(newcomer)).includes(a.peerId), {
+      what: 'the newcomer to be linked',
+    });
+  });
+});
+
+/** Memory that nobody shares: mapped pages of the store do not count. */
+function privateBytes(pid: number): number {
+  const anonymous = /^RssAnon:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  return Number(anonymous) * 1_024;
+}
