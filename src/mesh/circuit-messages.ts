@@ -1,4 +1,4 @@
-import { AspenError, decode, encode, type PeerId } from '../base/index.ts';
+import { AspenError, decodeForeign, encode, type PeerId } from '../base/index.ts';
 import { isPeerId } from './identity.ts';
 
 /** The first message on a stream: whom the source wants, said to the relay, or who it is, said by the relay to the target. */
@@ -39,7 +39,7 @@ export function decodeAnswer(bytes: Uint8Array): CircuitAnswer {
 
 function listOf(bytes: Uint8Array): readonly unknown[] {
   if (bytes.length > CIRCUIT_MESSAGE_LIMIT) throw malformed();
-  const value = decode(bytes);
+  const value = decodeForeign(bytes);
   if (!Array.isArray(value)) throw malformed();
   return value;
 }

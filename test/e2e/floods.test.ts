@@ -6,8 +6,11 @@ import { reportFailures, STORY_CAP_MS } from './harness/mocha.ts';
 
 const CONNECTIONS = 2_000;
 const JOBS = 40;
-/** What an agent may take more than before, of memory that is its own. */
-const MEMORY_ROOM_BYTES = 150 * 2 ** 20;
+/**
+ * What an agent may take more than before, of memory that is its own: thousands of sockets a second are garbage that the engine collects when it
+ * sees fit. What is alive after a flood is what was alive before it.
+ */
+const MEMORY_ROOM_BYTES = 400 * 2 ** 20;
 
 interface Peer {
   readonly peerId: string;

@@ -25,6 +25,12 @@ import {
   encodeAdmissionAnswer,
   encodeAdmissionRequest,
 } from '../../../src/mesh/admission-messages.ts';
+import {
+  decodeAnswer,
+  decodeOpening,
+  encodeAnswer,
+  encodeOpening,
+} from '../../../src/mesh/circuit-messages.ts';
 import { FrameDecoder, signalSegment } from '../../../src/mesh/frame-codec.ts';
 import {
   decodeTicket,
@@ -155,6 +161,14 @@ const BYTES: Readonly<Record<string, BytesBorder>> = {
     of: ['decodeRootList'],
     valid: [Buffer.alloc(128, 1)],
     take: decodeRootList,
+  },
+  'the opening of a circuit': {
+    of: ['decodeOpening', 'decodeAnswer'],
+    valid: [
+      encodeOpening({ kind: 'to', peerId: self.peerId }),
+      encodeAnswer({ isOk: false, reason: 'full' }),
+    ],
+    take: (bytes) => [refusalOf(() => decodeOpening(bytes)), refusalOf(() => decodeAnswer(bytes))],
   },
   gossip: { of: ['decodeGossip'], valid: encodeGossip([['node', entry]]), take: decodeGossip },
   'a profile': { of: ['decodeProfile'], valid: [encode(profile)], take: decodeProfile },
@@ -288,6 +302,7 @@ const DECODERS =
 const BORDER_FILES: readonly string[] = [
   'src/mesh/admission-messages.ts',
   'src/mesh/certificate.ts',
+  'src/mesh/circuit-messages.ts',
   'src/mesh/frame-codec.ts',
   'src/mesh/libp2p-exchange.ts',
   'src/mesh/message.ts',
