@@ -27,7 +27,7 @@ import { Libp2pHoles } from './libp2p-holes.ts';
 import { createNode, type Libp2pParts } from './libp2p-node.ts';
 import { announcedAddresses } from './listen-addresses.ts';
 import { doesHandOver, isWorsePath } from './path-rules.ts';
-import { isPublicAddress } from './public-address.ts';
+import { isFromElsewhere } from './reach-rules.ts';
 import {
   ADMISSION_ANSWER_MS,
   ADMISSION_REQUEST_MS,
@@ -589,7 +589,7 @@ export class Libp2pTransport implements Transport {
 
   /** E1 */
   #noteReached({ isOpenedBySelf, path, address, connection }: Libp2pChannel): void {
-    if (isOpenedBySelf || path !== 'direct' || !isPublicAddress(address)) return;
+    if (isOpenedBySelf || path !== 'direct' || !isFromElsewhere(address, this.addresses())) return;
     if (connection.direction === 'inbound' && this.#holes?.wasMadeHere(connection) !== true)
       this.#wasReached = true;
   }

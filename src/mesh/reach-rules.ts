@@ -15,6 +15,8 @@ export interface RelayCandidate {
   readonly peerId: PeerId;
   readonly addresses: readonly string[];
   readonly link: Pick<PeerLink, 'path' | 'rttMs'> | undefined;
+  /** How often in a row it was not reached. */
+  readonly failures: number;
 }
 
 /** To how many relays a node keeps a link, so that one may go away. */
@@ -34,6 +36,31 @@ export function judgeReachability(
   return wasReached ? 'public' : 'unknown';
 }
 
+/**
+ * E1 Neighbours prove nothing: in one IPv6 network everybody has public addresses, whatever the firewall between it and the world lets in.
+ * @param remote the address that somebody came from.
+ */
+export function isFromElsewhere(remote: string, ownAddresses: readonly string[]): boolean {
+  if (!isPublicAddress(remote)) return false;
+  const network = networkOf(remote);
+  return network === undefined || !ownAddresses.some((own) => networkOf(own) === network);
+}
+
+/** @returns the first 64 bits of an IPv6 address; undefined for anything else. */
+function networkOf(address: string): string | undefined {
+  const [, kind, host = ''] = address.split('/');
+  if (kind !== 'ip6') return undefined;
+  const [head = '', tail] = host.toLowerCase().split('::');
+  const before = head === '' ? [] : head.split(':');
+  const after = tail === undefined || tail === '' ? [] : tail.split(':');
+  const middle =
+    tail === undefined ? [] : Array.from({ length: 8 - before.length - after.length }, () => '0');
+  return [...before, ...middle, ...after]
+    .slice(0, 4)
+    .map((group) => group.replace(/^0+(?=.)/, ''))
+    .join(':');
+}
+
 /** E2 What the owner says goes before what was seen. */
 export function offersCircuits(setting: RelaySetting, reachability: Reachability): boolean {
   return setting === 'on' || (setting === 'auto' && reachability === 'public');
@@ -41,16 +68,16 @@ export function offersCircuits(setting: RelaySetting, reachability: Reachability
 
 /**
  * The relays to keep a link to: those that are linked directly stay, near ones first; the rest is drawn by a hash of both names, so
- * that the nodes of a mesh spread over its relays and each finds the same ones again.
+ * that the nodes of a mesh spread over its relays and each finds the same ones again. Whoever was not reached comes after the others (E3).
  */
 export function chooseRelays(
   self: PeerId,
   candidates: readonly RelayCandidate[],
   wanted = RELAYS_WANTED,
 ): readonly RelayCandidate[] {
-  const rank = ({ peerId, link }: RelayCandidate): readonly [number, number, number] => [
+  const rank = ({ peerId, link, failures }: RelayCandidate): readonly number[] => [
     link?.path === 'direct' ? 0 : 1,
-    link?.path === 'direct' ? Math.round(link.rttMs ?? Number.MAX_SAFE_INTEGER) : 0,
+    link?.path === 'direct' ? Math.round(link.rttMs ?? Number.MAX_SAFE_INTEGER) : failures,
     hash32(`${self} ${peerId}`),
   ];
   return candidates

@@ -53,6 +53,12 @@ interface Upgrade {
   isRunning: boolean;
 }
 
+/** What came of trying to link a relay. */
+interface RelayTry {
+  failures: number;
+  nextMs: number;
+}
+
 const LOOK_EVERY_MS = 1_000;
 /** Everybody the registry knows is told to the connector this often. Unit: ms. */
 const TELL_EVERY_MS = 10_000;
@@ -71,7 +77,7 @@ export class Reach implements Startable {
   readonly #setting: RelaySetting;
   readonly #log: Logger;
   readonly #upgrades = new Map<PeerId, Upgrade>();
-  readonly #relayTries = new Map<PeerId, number>();
+  readonly #relayTries = new Map<PeerId, RelayTry>();
   readonly #changes = new Listeners<void>();
   readonly #tasks: Tasks;
   #looking: Disposable | undefined;
@@ -138,7 +144,12 @@ export class Reach implements Startable {
     const links = new Map(transport.links().map((link) => [link.peerId, link]));
     const candidates: RelayCandidate[] = known
       .filter(({ isRelay }) => isRelay)
-      .map(({ peerId, addresses }) => ({ peerId, addresses, link: links.get(peerId) }));
+      .map(({ peerId, addresses }) => ({
+        peerId,
+        addresses,
+        link: links.get(peerId),
+        failures: this.#relayTries.get(peerId)?.failures ?? 0,
+      }));
     const needsRelays = this.reachability !== 'public';
     const chosen = needsRelays ? chooseRelays(transport.self, candidates) : [];
     this.#circuits = circuitsOver(chosen);
@@ -150,11 +161,15 @@ export class Reach implements Startable {
   #linkRelay(peerId: PeerId, addresses: readonly string[]): void {
     const { connector, clock } = this.#components;
     const nowMs = clock.monotonicMs();
-    if (nowMs < (this.#relayTries.get(peerId) ?? 0)) return;
-    this.#relayTries.set(peerId, nowMs + RELAY_PAUSE_MS);
+    const tried = this.#relayTries.get(peerId) ?? { failures: 0, nextMs: 0 };
+    if (nowMs < tried.nextMs) return;
+    this.#relayTries.set(peerId, tried);
+    tried.nextMs = nowMs + RELAY_PAUSE_MS;
     connector.consider({ peerId, addresses, source: 'registry' });
     this.#tasks.run(async (signal) => {
-      await this.#unlessInVain(connector.connect(peerId, signal), { peerId }, 'a relay was not linked');
+      const linking = connector.connect(peerId, signal);
+      const isLinked = await this.#unlessInVain(linking, { peerId }, 'a relay was not linked');
+      tried.failures = isLinked ? 0 : tried.failures + 1; // E3
     });
   }
 

@@ -81,6 +81,9 @@ function statusOf(daemon: Daemon, disks: number | null): AgentStatus {
     runningAttempts: node.worker.runningCount,
     connectivity: {
       addresses: [...node.mesh.reach.addresses()],
+      reachability: node.mesh.reach.reachability,
+      isRelay: node.mesh.reach.isRelay,
+      circuitsCarried: node.mesh.transport.reach?.carriedCount() ?? 0,
       direct: links.filter(({ path }) => path === 'direct').length,
       relay: links.filter(({ path }) => path === 'relay').length,
       problems: [

@@ -66,9 +66,20 @@ function statusOutput(status: AgentStatus): Output {
         ['way out', lost && `${lost.mend}`],
         ['root key', rootText(status.root)],
         ['peers', `${status.peers}`],
+        ['reached', reachText(status.connectivity)],
         ...(status.connectivity.problems ?? []).map((problem) => ['problem', problem] as const),
       ]),
   };
+}
+
+/** How others come to this node; on a network of its own that is not worth a line. */
+function reachText({
+  reachability,
+  isRelay,
+  circuitsCarried = 0,
+}: AgentStatus['connectivity']): string | undefined {
+  if (isRelay === true) return `${reachability}; carries ${circuitsCarried} circuits between members`;
+  return reachability === 'public' ? 'public; carries no circuits' : undefined;
 }
 
 /** Said once the first key was replaced, or is about to be. */

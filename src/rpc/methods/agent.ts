@@ -40,6 +40,17 @@ export const agentStatusSchema = z.looseObject({
     .optional(),
   peers: z.number().int().describe('Members this node is connected to.'),
   connectivity: z.looseObject({
+    reachability: z
+      .enum(['public', 'private', 'unknown'])
+      .optional()
+      .describe(
+        'Whether others reach this node from anywhere: seen, impossible by its addresses, or not seen yet.',
+      ),
+    isRelay: z
+      .boolean()
+      .optional()
+      .describe('It carries circuits between members that do not reach each other.'),
+    circuitsCarried: z.int().min(0).optional().describe('How many it carries now.'),
     problems: z.array(z.string()).optional().describe('What people should know, one sentence each.'),
   }),
 });

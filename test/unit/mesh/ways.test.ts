@@ -19,6 +19,7 @@ import { doesHandOver, isWorsePath } from '../../../src/mesh/path-rules.ts';
 import {
   chooseRelays,
   circuitsOver,
+  isFromElsewhere,
   judgeReachability,
   offersCircuits,
   type RelayCandidate,
@@ -307,10 +308,32 @@ describe('how a node is reached', () => {
     );
   });
 
-  const candidate = (peerId: typeof ada, link?: RelayCandidate['link']): RelayCandidate => ({
+  it('E1 is not told by a neighbour, only by somebody from elsewhere', () => {
+    const own = ['/ip6/2a00:1:2:3::7/tcp/4100', '/ip4/203.0.113.1/tcp/4100'];
+    assert.ok(!isFromElsewhere('/ip6/2a00:1:2:0003:9:8:7:6/tcp/50000', own));
+    assert.ok(!isFromElsewhere('/ip4/192.168.1.2/tcp/50000', own));
+    assert.ok(isFromElsewhere('/ip6/2a00:1:2:4::7/tcp/50000', own));
+    assert.ok(isFromElsewhere('/ip6/2a00::3:7/tcp/50000', own));
+    assert.ok(isFromElsewhere('/ip4/198.51.100.1/tcp/50000', own));
+  });
+
+  const candidate = (peerId: typeof ada, link?: RelayCandidate['link'], failures = 0): RelayCandidate => ({
     peerId,
     addresses: [...open, '/ip4/10.0.0.1/tcp/4100', viaRon],
     link,
+    failures,
+  });
+
+  it('E3 comes to every relay in turn while the first ones are not reached', () => {
+    const relays = Array.from({ length: 12 }, (_, at) => identityOf(100 + at).peerId);
+    const failures = new Map(relays.map((peerId) => [peerId, 0]));
+    for (let round = 0; round < 4; round += 1)
+      for (const { peerId } of chooseRelays(
+        ada,
+        relays.map((relay) => candidate(relay, undefined, failures.get(relay))),
+      ))
+        failures.set(peerId, (failures.get(peerId) ?? 0) + 1);
+    assert.deepEqual([...new Set(failures.values())], [1]);
   });
 
   it('keeps the relays it is linked to, near ones first, and fills up with others', () => {
