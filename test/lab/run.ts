@@ -105,9 +105,11 @@ async function oneRound(
     const round = await runRound(laboratory, { name, nemesis, workloads, faultMs, random });
     const outage = round.outageMs === null ? '' : `, next write after ${round.outageMs.toFixed(0)} ms`;
     const lost = round.checked.reduce((sum, { lostAttempts = 0 }) => sum + lostAttempts, 0);
+    const gaps = round.checked.flatMap(({ leastGapMs }) => leastGapMs ?? []);
+    const gap = gaps.length === 0 ? '' : `, ${Math.min(...gaps)} ms or more after they ended`;
     const verdict = round.violations.length === 0 ? 'ok' : `${round.violations.length} VIOLATIONS`;
     say(
-      `${name}: ${verdict}, ${(round.tookMs / 1_000).toFixed(1)} s, ${round.elections} elections, ${lost} attempts given to others${outage}`,
+      `${name}: ${verdict}, ${(round.tookMs / 1_000).toFixed(1)} s, ${round.elections} elections, ${lost} attempts given to others${gap}${outage}`,
     );
     for (const violation of round.violations) say(`  ${violation}`);
     if (round.violations.length > 0) say(shortened(laboratory.ground.cluster.report()));

@@ -19,6 +19,8 @@ export interface Checked {
   readonly stale: number;
   /** Attempts that were taken from a node and given to another; only where jobs run. */
   readonly lostAttempts?: number;
+  /** Shortest time from the last sign of such an attempt to the beginning of the next one of its job; null where there was none. Unit: ms. */
+  readonly leastGapMs?: number | null;
   readonly violations: readonly string[];
 }
 

@@ -1,9 +1,9 @@
-import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Agent, type Job, type Submitted, until } from '../../e2e/harness/index.ts';
-import { brokenJobs, type Execution, type FinalJob } from '../checks.ts';
+import { brokenJobs, type FinalJob } from '../checks.ts';
 import { LabClient } from '../client.ts';
+import { gapsMs, ledgerScript, overlaps, readLedger } from '../ledger.ts';
 import type { Workload, WorkloadContext } from '../workload.ts';
 
 const CALL_CAP_MS = 8_000;
@@ -16,7 +16,7 @@ const ATTEMPTS = 50;
 const LONG_ONE_IN = 6;
 const WORK_S = { short: 0.2, long: 6 };
 
-/** One client an agent submits shell jobs; each run writes a line of its own into a ledger before anything else. */
+/** One client an agent submits shell jobs; each run writes into a ledger before anything else, and then again and again while it lives. */
 export function startJobs({ agents, prefix, directory }: WorkloadContext): Workload {
   const ledger = join(directory, `ledger-${prefix.replaceAll('/', '-')}`);
   const accepted = new Set<string>();
@@ -48,19 +48,19 @@ export function startJobs({ agents, prefix, directory }: WorkloadContext): Workl
       await allEnded(first, accepted);
       for (const agent of [first, ...others]) seen.set(agent.name, await jobsAt(agent, accepted));
       const surprises = clients.flatMap((client) => client.surprises);
-      const violations = [...brokenJobs(accepted, seen, executionsIn(ledger)), ...surprises];
+      const { executions, stamps } = readLedger(ledger);
+      const violations = [...brokenJobs(accepted, seen, executions), ...overlaps(stamps), ...surprises];
       const lostAttempts = attemptsLost(seen.get(first.name) as ReadonlyMap<string, FinalJob>);
       const counts = { acknowledged: accepted.size, unknown, lost: 0, stale: 0, lostAttempts };
-      return { workload: 'jobs', ...counts, violations };
+      return { workload: 'jobs', ...counts, leastGapMs: least(gapsMs(stamps)), violations };
     },
   };
 }
 
 function specOf(ledger: string, workS: number): object {
-  const script = `echo "$ASPEN_JOB_ID $ASPEN_ATTEMPT $ASPEN_FENCING_TOKEN" >> '${ledger}'; sleep ${workS}`;
   return {
     type: 'shell',
-    payload: { command: 'sh', args: ['-c', script] },
+    payload: { command: 'sh', args: ['-c', ledgerScript(ledger, workS)] },
     requireMesh: true,
     retry: { maxAttempts: ATTEMPTS, backoff: 'none' },
   };
@@ -93,13 +93,6 @@ function attemptsLost(jobs: ReadonlyMap<string, FinalJob>): number {
   return pasts.filter(({ outcome }) => outcome === 'lost').length;
 }
 
-export function executionsIn(ledger: string): Execution[] {
-  if (!existsSync(ledger)) return [];
-  return readFileSync(ledger, 'utf8')
-    .trimEnd()
-    .split('\n')
-    .map((line) => {
-      const [job = '', attempt, token] = line.split(' ');
-      return { job, attempt: Number(attempt), token: Number(token) };
-    });
+function least(gaps: readonly number[]): number | null {
+  return gaps.length === 0 ? null : Math.min(...gaps);
 }
