@@ -16,6 +16,7 @@ import { Backups } from './backups.ts';
 import type { AgentConfig } from './config.ts';
 import { OutputBlobs } from './output-blobs.ts';
 import type { Platform } from './platform.ts';
+import { shellBoundsOf } from './work-policy.ts';
 
 /** Types of jobs that an agent runs by itself, unless its owner names fewer. */
 export const BUILT_IN_TYPES = [
@@ -49,13 +50,14 @@ export function builtIns(components: BuiltInComponents, config: AgentConfig): re
   );
   const known: readonly Executor[] = [
     new EchoExecutor({ clock }),
-    new ShellExecutor({ supervisor, clock, agentEnv: environment, outputs }),
+    new ShellExecutor({ supervisor, clock, agentEnv: environment, outputs, bounds: shellBoundsOf(config) }),
     new MaintenanceExecutor({ blobs, store, group, clock }),
     new ReplicationExecutor({ ...components, backups: backupsOf(components) }),
     ...webWorkers(components, config),
     ...(platform.codecs === undefined ? [] : [new BlobExecutor({ ...components, codecs: platform.codecs })]),
   ];
-  return known.filter(({ type }) => config.jobTypes.includes(type));
+  const { refusedTypes = [] } = platform;
+  return known.filter(({ type }) => config.jobTypes.includes(type) && !refusedTypes.includes(type));
 }
 
 function webWorkers(

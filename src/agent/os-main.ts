@@ -43,8 +43,7 @@ const RESTART_SIGNAL = 'SIGUSR2';
 export async function runAgent({ dataDir, ticket, abandon, onReady, ...flags }: AgentRun): Promise<number> {
   const config = await loadConfig(dataDir, flags);
   const logger = createOsLogger({ level: config.config.logLevel });
-  const { isMdnsEnabled, outputRetentionMs } = config.config;
-  const platform = await createOsPlatform({ dataDir, isMdnsEnabled, outputRetentionMs, logger });
+  const platform = await createOsPlatform({ dataDir, config: config.config, logger });
   const flagsFile = remember(await readRemembered(dataDir), flags);
   if (flagsFile !== undefined) await platform.directory.writeFileAtomic(REMEMBERED_FILE, flagsFile);
   const stopped = Promise.withResolvers<{ readonly leaveRunning: boolean }>();

@@ -19,19 +19,23 @@ import { openOsDataDirectory } from '../storage/os-data-directory.ts';
 import { OsFileBox } from '../storage/os-files.ts';
 import { osMigrations } from '../storage/os-migrations.ts';
 import { moveAside } from '../storage/os-quarantine.ts';
+import { type Layers, layerLabels, type WorkPolicy } from '../supervisor/index.ts';
+import { probeLayers } from '../supervisor/os-layers.ts';
 import { OsSupervisor } from '../supervisor/os-supervisor.ts';
 import { OsCodecs } from '../workers/os-codecs.ts';
 import { OsHttpClient } from '../workers/os-http-client.ts';
+import { sandboxCheck } from './checks/sandbox-check.ts';
+import type { AgentConfig } from './config.ts';
 import { OsListenPorts } from './os-listen-ports.ts';
 import { readMachineLabels } from './os-machine-labels.ts';
 import { readPower } from './os-power.ts';
 import { OsProcessFacts } from './os-process-facts.ts';
 import type { Platform } from './platform.ts';
+import { workPolicyOf } from './work-policy.ts';
 
 export interface OsPlatformOptions {
   readonly dataDir: string;
-  readonly isMdnsEnabled: boolean;
-  readonly outputRetentionMs: number;
+  readonly config: AgentConfig;
   readonly logger: Logger;
 }
 
@@ -39,21 +43,19 @@ export interface OsPlatformOptions {
  * The real world: this machine's clocks, disk and network.
  * @throws AspenError CONFLICT when another agent uses the directory; as `openOsDataDirectory` otherwise.
  */
-export async function createOsPlatform({
-  dataDir,
-  isMdnsEnabled,
-  outputRetentionMs,
-  logger,
-}: OsPlatformOptions): Promise<Platform> {
+export async function createOsPlatform({ dataDir, config, logger }: OsPlatformOptions): Promise<Platform> {
   const clock = new OsClock();
   const random = new OsRandom();
   const crypto = new OsCrypto();
   const directory = await openOsDataDirectory(dataDir, { random });
   await migrateOs(directory, logger);
   const ports = new OsListenPorts(directory);
+  const { isMdnsEnabled, outputRetentionMs } = config;
+  const policy = workPolicyOf(config);
+  const { layers, why } = await probeLayers();
   const supervisor = new OsSupervisor(
     { clock, log: logger },
-    { dataDirectory: directory.path, outputRetentionMs },
+    { dataDirectory: directory.path, outputRetentionMs, confinement: { policy, layers } },
   );
   const processFacts = new OsProcessFacts();
   return {
@@ -68,7 +70,9 @@ export async function createOsPlatform({
     environment: env,
     power: () => readPower(),
     process: () => processFacts.read(),
-    machine: readMachineLabels(),
+    machine: { ...readMachineLabels(), ...layerLabels(layers, policy) },
+    refusedTypes: isSandboxMissing(policy, layers) ? ['shell'] : [],
+    checks: () => [sandboxCheck({ layers, why, policy })],
     openStore: async () => {
       const checked = checkStoreFile(directory.storePath, { isGenuine: isSealed });
       logger.debug({ ...checked }, 'store checked');
@@ -125,4 +129,9 @@ function readVersion(): string {
     readonly version: string;
   };
   return manifest.version;
+}
+
+/** What the owner requires of every job is not there: the node offers none. */
+function isSandboxMissing({ sandbox }: WorkPolicy, { bwrap }: Layers): boolean {
+  return sandbox.isRequired && sandbox.layer === 'bwrap' && bwrap === null;
 }

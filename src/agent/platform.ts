@@ -45,6 +45,8 @@ export interface Platform {
   readonly machine?: Readonly<Record<string, string>>;
   /** What the system tells of this process. @default nothing */
   process?(): ProcessFacts;
+  /** Job types that the owner wants held by what this machine does not have. @default none */
+  readonly refusedTypes?: readonly string[];
   /** What only the system itself can tell `doctor`. @default nothing */
   checks?(): readonly Check[];
   openStore(): Promise<Store>;

@@ -38,8 +38,9 @@ export {
 } from './execution/output-keeper.ts';
 export { serveOutput } from './execution/output-server.ts';
 export { OutputStore } from './execution/output-store.ts';
-export { endInherited, ShellExecutor } from './execution/shell-executor.ts';
-export { parseShellPayload } from './execution/shell-payload.ts';
+export { endInherited, type ShellBounds, ShellExecutor } from './execution/shell-executor.ts';
+export { requiredLayers } from './execution/shell-layers.ts';
+export { parseShellPayload, type ShellPayload } from './execution/shell-payload.ts';
 export type { HookView } from './hooks/commands.ts';
 export { DELIVERY_TYPE, type DeliveryPayload, type HookEventBody } from './hooks/deliveries.ts';
 export { HOOK_EVENTS, type HookEvent } from './hooks/hook.ts';

@@ -31,19 +31,22 @@ export interface Belonging {
   readonly isLeaderAlive: boolean;
   /** Seen before as its own: `pid/startTicks`. */
   readonly known: ReadonlySet<string>;
+  /** Numbers of those that a layer keeps together. */
+  readonly members?: ReadonlySet<number> | undefined;
 }
 
 /**
  * V2. The processes of an attempt: those that carry its mark, those of its leader's group and session while the leader lives, those known
- * from an earlier look, and the descendants of all these. A child that left the group is found by its mark; one that cleaned its environment as
+ * from an earlier look, those that a layer keeps together, and the descendants of all these. A child that left the group is found by its mark; one that cleaned its environment as
  * well, by its ancestors while they live.
  */
 export function processesOf(
-  { mark, leaderPid, isLeaderAlive, known }: Belonging,
+  { mark, leaderPid, isLeaderAlive, known, members }: Belonging,
   census: readonly SeenProcess[],
 ): readonly SeenProcess[] {
   const isOwn = (seen: SeenProcess) =>
     seen.mark === mark ||
+    members?.has(seen.pid) === true ||
     known.has(nameOfProcess(seen)) ||
     (isLeaderAlive && [seen.pid, seen.groupId, seen.sessionId].includes(leaderPid ?? Number.NaN));
   const own = new Map(census.filter(isOwn).map((seen) => [seen.pid, seen]));

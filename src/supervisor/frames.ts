@@ -1,4 +1,7 @@
 import type { AttemptSecrets, SealedText } from '../secrets/index.ts';
+import type { Layers, WorkPolicy } from './confinement.ts';
+import { checkAsk, checkConfinement, checkStoppedBy } from './confinement-frames.ts';
+import { list, number, object, optionalNumber, string } from './frame-fields.ts';
 import type { ProcessExit } from './runner.ts';
 import type { EndedBy, SupervisedEnd, Survivor } from './supervised.ts';
 import type { Order } from './supervised-attempt.ts';
@@ -7,7 +10,7 @@ import type { Order } from './supervised-attempt.ts';
  * What an agent and its supervisor say to each other: JSON values, each behind its length in four bytes, most significant first. Whatever does
  * not fit closes the connection. Nothing here imports a library: a supervisor starts as fast as Node does.
  */
-export const PROTOCOL = 1;
+export const PROTOCOL = 2;
 
 /** All that a supervisor holds is shown in one frame: the notes and the ends of as many attempts as a node has slots. Unit: bytes. */
 const FRAME_LIMIT_BYTES = 256 * 1024 * 1024;
@@ -17,6 +20,8 @@ const HEADER_BYTES = 4;
 export type Command =
   | { readonly type: 'hello'; readonly protocol: number; readonly secret: string }
   | { readonly type: 'begin'; readonly order: Order }
+  /** For all that is begun from now on. */
+  | { readonly type: 'confine'; readonly policy: WorkPolicy; readonly layers: Layers }
   | { readonly type: 'renew'; readonly holds: readonly (readonly [name: string, untilBootMs: number])[] }
   | { readonly type: 'stop'; readonly name: string; readonly graceMs: number }
   | { readonly type: 'forget'; readonly names: readonly string[] }
@@ -100,6 +105,8 @@ export function checkCommand(value: unknown): Command {
       return { type: 'hello', protocol: number(frame, 'protocol'), secret: string(frame, 'secret') };
     case 'begin':
       return { type: 'begin', order: checkOrder(frame['order']) };
+    case 'confine':
+      return { type: 'confine', ...checkConfinement(frame) };
     case 'renew':
       return { type: 'renew', holds: list(frame['holds'], 'holds').map(pair) };
     case 'stop':
@@ -139,7 +146,7 @@ export function checkReport(value: unknown): Report {
 
 function checkOrder(value: unknown): Order {
   const order = object(value, 'order');
-  const { cwd, stdin, secrets } = order;
+  const { cwd, stdin, secrets, ask } = order;
   return {
     name: string(order, 'name'),
     note: order['note'],
@@ -156,6 +163,7 @@ function checkOrder(value: unknown): Order {
     ...(cwd !== undefined && { cwd: string(order, 'cwd') }),
     ...(stdin !== undefined && { stdin: Buffer.from(string(order, 'stdin'), 'base64') }),
     ...(secrets !== undefined && { secrets: checkSecrets(secrets) }),
+    ...(ask !== undefined && { ask: checkAsk(ask) }),
   };
 }
 
@@ -214,7 +222,7 @@ function checkEnd(value: unknown): SupervisedEnd {
 
 function checkExit(value: unknown): ProcessExit {
   const exit = object(value, 'exit');
-  const { signal, spawnError } = exit;
+  const { signal, spawnError, stoppedBy } = exit;
   const error = spawnError === undefined ? undefined : object(spawnError, 'spawnError');
   return {
     exitCode: optionalNumber(exit, 'exitCode'),
@@ -222,6 +230,7 @@ function checkExit(value: unknown): ProcessExit {
     ...(error !== undefined && {
       spawnError: { code: string(error, 'code'), message: string(error, 'message') },
     }),
+    ...(stoppedBy !== undefined && { stoppedBy: checkStoppedBy(stoppedBy) }),
   };
 }
 
@@ -230,41 +239,12 @@ function checkSurvivor(value: unknown): Survivor {
   return { pid: number(survivor, 'pid'), command: string(survivor, 'command') };
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
 function parse(bytes: Buffer): unknown {
   try {
     return JSON.parse(bytes.toString('utf8'));
   } catch (cause) {
     throw new TypeError('a frame that is not JSON', { cause });
   }
-}
-
-function object(value: unknown, name: string): Fields {
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new TypeError(`${name} is no object`);
-  return value as Fields;
-}
-
-function list(value: unknown, name: string): readonly unknown[] {
-  if (!Array.isArray(value)) throw new TypeError(`${name} is no list`);
-  return value;
-}
-
-function string(fields: Fields, name: string): string {
-  const value = fields[name];
-  if (typeof value !== 'string') throw new TypeError(`${name} is no text`);
-  return value;
-}
-
-function number(fields: Fields, name: string): number {
-  const value = fields[name];
-  if (typeof value !== 'number' || !Number.isFinite(value)) throw new TypeError(`${name} is no number`);
-  return value;
-}
-
-function optionalNumber(fields: Fields, name: string): number | null {
-  return fields[name] === null ? null : number(fields, name);
 }
 
 function strings(value: unknown): Readonly<Record<string, string>> {

@@ -66,3 +66,14 @@ function readOf(path: string): string {
     return '';
   }
 }
+
+/**
+ * Asks the processes inside a sandbox to end. The leader of their group is the sandbox itself: asked to end, it would at once, and kill them all
+ * before they have cleaned up. It ends with its program.
+ */
+export function signalInsiders(leaderPid: number): void {
+  const census = new OsCensus();
+  for (const seen of census.take() ?? []) {
+    if (seen.groupId === leaderPid && seen.pid !== leaderPid) census.signal(seen, 'SIGTERM');
+  }
+}

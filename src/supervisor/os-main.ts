@@ -14,7 +14,7 @@ import { type Command, checkCommand, encodeFrame, FrameReader, PROTOCOL, type Re
 import { OsAttemptJournal } from './os-attempt-journal.ts';
 import { OsBootClock, readBootId } from './os-boot-clock.ts';
 import { OsCensus, readProcessStat } from './os-census.ts';
-import { OsRunner } from './os-runner.ts';
+import { ConfinedRunner } from './os-confined-runner.ts';
 import { OsSpool } from './os-spool.ts';
 import { SupervisorFiles } from './os-supervisor-files.ts';
 import { Supervision } from './supervision.ts';
@@ -42,9 +42,10 @@ let markCount = 0;
 const owner = ownerNameOf(pid);
 clearSecretFiles(isOwnerAlive);
 
+const runner = new ConfinedRunner(dataDirectory);
 const supervision = new Supervision({
   secrets: new OsSecretOpener({ dataDirectory, owner }),
-  runner: new OsRunner(),
+  runner,
   spool: new OsSpool(files.outputs),
   census: new OsCensus(),
   clock: new OsBootClock(),
@@ -150,6 +151,9 @@ function obey(command: Command): void {
   switch (command.type) {
     case 'begin':
       supervision.begin(command.order);
+      break;
+    case 'confine':
+      runner.confine(command.policy, command.layers);
       break;
     case 'renew':
       for (const [name, untilBootMs] of command.holds) supervision.renew(name, untilBootMs);

@@ -9,16 +9,20 @@ const DRAIN_MOST_MS = 2_000;
 /** How often a group whose leader is gone is asked whether anybody is left. Unit: ms. */
 const GROUP_POLL_MS = 20;
 
+/** @param pid of the leader. */
+export type AskToEnd = (pid: number) => void;
+
 /** Starts processes of this machine. POSIX: each child is spawned detached, which makes it the leader of its own group. */
 export class OsRunner implements Runner {
-  start(request: ProcessRequest): RunningProcess {
+  /** @param askToEnd tells the processes of a group to end. @default SIGTERM to all of it */
+  start(request: ProcessRequest, askToEnd: AskToEnd = terminateGroup): RunningProcess {
     let child: ChildProcess;
     try {
       child = launch(request);
     } catch (error) {
       return neverStarted(spawnErrorOf(error, request));
     }
-    return new OsProcess(child, request);
+    return new OsProcess(child, request, askToEnd);
   }
 }
 
@@ -37,6 +41,7 @@ class OsProcess implements RunningProcess {
   readonly pid?: number;
   readonly exited: Promise<ProcessExit>;
   readonly #child: ChildProcess;
+  readonly #askToEnd: AskToEnd;
   #listener: ((stream: OutputStream, bytes: Uint8Array) => void) | null = null;
   #kept: [OutputStream, Uint8Array][] = [];
   #chunkCount = 0;
@@ -44,8 +49,9 @@ class OsProcess implements RunningProcess {
   /** Instant until which the group may end by itself; null while nobody asked it to end. */
   #graceUntilMs: number | null = null;
 
-  constructor(child: ChildProcess, request: ProcessRequest) {
+  constructor(child: ChildProcess, request: ProcessRequest, askToEnd: AskToEnd) {
     this.#child = child;
+    this.#askToEnd = askToEnd;
     if (child.pid !== undefined) this.pid = child.pid;
     child.stdout?.on('data', (bytes: Uint8Array) => this.#deliver('stdout', bytes));
     child.stderr?.on('data', (bytes: Uint8Array) => this.#deliver('stderr', bytes));
@@ -62,7 +68,7 @@ class OsProcess implements RunningProcess {
   async stop(graceMs: number): Promise<void> {
     const untilMs = performance.now() + graceMs;
     if (!this.#isGone && this.pid !== undefined) {
-      if (this.#graceUntilMs === null) signalGroup(this.pid, 'SIGTERM');
+      if (this.#graceUntilMs === null) this.#askToEnd(this.pid);
       this.#graceUntilMs = Math.min(this.#graceUntilMs ?? untilMs, untilMs);
       const timer = setTimeout(() => this.#kill(), graceMs);
       await this.exited;
@@ -162,8 +168,13 @@ function isDirectory(path: string): boolean {
   }
 }
 
-function neverStarted(exit: ProcessExit): RunningProcess {
+/** @returns a process that has never been. */
+export function neverStarted(exit: ProcessExit): RunningProcess {
   return { onOutput: () => undefined, exited: Promise.resolve(exit), stop: async () => undefined };
+}
+
+function terminateGroup(pid: number): void {
+  signalGroup(pid, 'SIGTERM');
 }
 
 /** @returns false when nobody is left in the group, or nobody whom this user may signal. */

@@ -3,9 +3,11 @@ import { closeSync, openSync } from 'node:fs';
 import { execPath } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { type Clock, every, type Logger } from '../base/index.ts';
+import { type Layers, NO_LAYERS, OPEN_POLICY, type WorkPolicy } from './confinement.ts';
 import { PROTOCOL } from './frames.ts';
 import { unfinishedIn } from './os-attempt-journal.ts';
 import { OsBootClock, readBootId } from './os-boot-clock.ts';
+import { clearCgroups } from './os-cgroups.ts';
 import { endLeftovers, isSupervisorAlive } from './os-leftovers.ts';
 import { OsSpool } from './os-spool.ts';
 import { SupervisorFiles, type SupervisorRecord } from './os-supervisor-files.ts';
@@ -27,12 +29,20 @@ export interface OsSupervisorComponents {
   readonly log: Logger;
 }
 
+/** How what is begun is to be held. */
+export interface Confinement {
+  readonly policy: WorkPolicy;
+  readonly layers: Layers;
+}
+
 export interface OsSupervisorOptions {
   readonly dataDirectory: string;
   /** How long kept output may stay after it was last written, where its limits leave it. Unit: ms. @default 7 days */
   readonly outputRetentionMs?: number;
   /** The command that a supervisor is; the directory and its id follow. @default this Node with the source beside this file */
   readonly command?: readonly [string, ...string[]];
+  /** @default nothing is refused but what changes programs, nothing is held */
+  readonly confinement?: Confinement;
 }
 
 const OWN_COMMAND: readonly [string, ...string[]] = [
@@ -59,6 +69,7 @@ export class OsSupervisor implements Supervisor {
   readonly #files: SupervisorFiles;
   readonly #spool: OsSpool;
   readonly #command: readonly [string, ...string[]];
+  readonly #confinement: Confinement;
   readonly #boot = new OsBootClock();
   readonly #bootId = readBootId();
   /** All that are known to live, by id; the last one takes what is new. */
@@ -70,7 +81,7 @@ export class OsSupervisor implements Supervisor {
 
   constructor(
     components: OsSupervisorComponents,
-    { dataDirectory, command, outputRetentionMs }: OsSupervisorOptions,
+    { dataDirectory, command, outputRetentionMs, confinement }: OsSupervisorOptions,
   ) {
     this.#components = components;
     this.#files = new SupervisorFiles(dataDirectory);
@@ -80,6 +91,7 @@ export class OsSupervisor implements Supervisor {
     );
     this.archive = this.#spool;
     this.#command = command ?? OWN_COMMAND;
+    this.#confinement = confinement ?? { policy: OPEN_POLICY, layers: NO_LAYERS };
   }
 
   start(request: SupervisedRequest): SupervisedProcess {
@@ -179,6 +191,7 @@ export class OsSupervisor implements Supervisor {
         },
       },
     );
+    link.send({ type: 'confine', ...this.#confinement });
     this.#links.set(record.id, link);
     return link;
   }
@@ -231,6 +244,7 @@ export class OsSupervisor implements Supervisor {
 
   async #endAll(record: SupervisorRecord): Promise<void> {
     const left = await endLeftovers(record, this.#bootId);
+    clearCgroups(this.#confinement.layers, record.nonce);
     if (left.length > 0) {
       const processes = left.map(({ pid, command }) => ({ pid, command }));
       this.#components.log.warn(

@@ -1,3 +1,6 @@
+import type { Ask } from './confinement.ts';
+import type { StoppedBy } from './limit-verdict.ts';
+
 /** What to start. With `shell`, `command` and `args` joined by spaces are one line for `/bin/sh -c`. */
 export interface ProcessRequest {
   readonly command: string;
@@ -8,6 +11,10 @@ export interface ProcessRequest {
   /** Written to standard input, which is then closed; without it standard input is empty. */
   readonly stdin?: Uint8Array;
   readonly shell: boolean;
+  /** What it wants to be held by; absent where that is nobody's concern. */
+  readonly ask?: Ask;
+  /** A directory of the attempt's own, which it may read wherever it runs. */
+  readonly ownDirectory?: string;
 }
 
 export type OutputStream = 'stdout' | 'stderr';
@@ -19,6 +26,8 @@ export interface ProcessExit {
   readonly signal: string | null;
   /** Set when the process could not be started; code is the system's, e.g. `ENOENT`, `EACCES`. */
   readonly spawnError?: { readonly code: string; readonly message: string };
+  /** Set when a limit ended it. */
+  readonly stoppedBy?: StoppedBy;
 }
 
 export interface RunningProcess {
@@ -33,6 +42,8 @@ export interface RunningProcess {
   /** Stops reading the output, so that a fast writer blocks. */
   pause?(): void;
   resume?(): void;
+  /** Numbers of all its processes, wherever they went, where a layer keeps them together. */
+  members?(): ReadonlySet<number>;
 }
 
 /**

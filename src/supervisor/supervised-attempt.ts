@@ -1,6 +1,7 @@
 import type { Timer } from '../base/index.ts';
 import {
   type AttemptSecrets,
+  DIRECTORY_VARIABLE,
   Masker,
   type OpenedSecrets,
   type SecretOpener,
@@ -9,7 +10,8 @@ import {
 import type { BootClock } from './boot-clock.ts';
 import { Capture } from './capture.ts';
 import { type Belonging, type Census, MARK_VARIABLE, nameOfProcess, processesOf } from './census.ts';
-import type { OutputStream, ProcessExit, Runner, RunningProcess } from './runner.ts';
+import type { Ask } from './confinement.ts';
+import type { OutputStream, ProcessExit, ProcessRequest, Runner, RunningProcess } from './runner.ts';
 import type { Spool, SpoolWriter } from './spool.ts';
 import type { EndedBy, SupervisedEnd, SupervisedRequest, Survivor } from './supervised.ts';
 
@@ -97,7 +99,7 @@ export class SupervisedAttempt {
       this.#endedBy = 'hold';
       return NEVER_BEGUN;
     }
-    const { command, args, env, cwd, stdin, shell, secrets } = this.order;
+    const { command, args, env, cwd, stdin, shell, secrets, ask } = this.order;
     if (secrets !== undefined) {
       const unreadable = this.#open(secrets);
       if (unreadable !== undefined) return unreadable;
@@ -109,7 +111,18 @@ export class SupervisedAttempt {
       shell,
       ...(cwd !== undefined && { cwd }),
       ...(stdin !== undefined && { stdin }),
+      ...this.#askWith(ask),
     });
+  }
+
+  /** Variables that hold secrets are the job's as well as others. */
+  #askWith(ask: Ask | undefined): Pick<ProcessRequest, 'ask' | 'ownDirectory'> {
+    if (this.#secrets === undefined) return ask === undefined ? {} : { ask };
+    const { [DIRECTORY_VARIABLE]: ownDirectory, ...env } = this.#secrets.env;
+    return {
+      ask: { ...ask, variables: [...(ask?.variables ?? []), ...Object.keys(env)] },
+      ...(ownDirectory !== undefined && { ownDirectory }),
+    };
   }
 
   /** V6 @returns an attempt that never began when they cannot be opened. */
@@ -221,6 +234,7 @@ export class SupervisedAttempt {
       leaderPid: this.pid,
       isLeaderAlive: !this.#isExited,
       known: this.#known,
+      members: this.#running.members?.(),
     };
     const found = processesOf(belonging, this.#components.census.take() ?? []);
     for (const seen of found) this.#known.add(nameOfProcess(seen));

@@ -7,7 +7,9 @@ import {
   type JobSpec,
   type JobView,
   parseShellPayload,
+  requiredLayers,
   resolveJobSpec,
+  type ShellPayload,
   type SubmitResult,
   submitBody,
   WAIT_LIMIT_MS,
@@ -119,9 +121,21 @@ const PAYLOAD_CHECKS: ReadonlyMap<string, (payload: unknown) => unknown> = new M
 /** @throws AspenError INVALID_PARAMS with the path of each issue, also inside the payload of a built-in type. */
 function prepare({ platform }: Daemon, input: { readonly id?: string | undefined }): PreparedJob {
   const spec = resolveJobSpec(input);
-  const check = PAYLOAD_CHECKS.get(spec.type);
-  if (check !== undefined && !isBlobPayload(spec.payload)) check(spec.payload);
-  return { id: input.id ?? newId('job', platform), spec };
+  if (isBlobPayload(spec.payload)) return { id: input.id ?? newId('job', platform), spec };
+  PAYLOAD_CHECKS.get(spec.type)?.(spec.payload);
+  return { id: input.id ?? newId('job', platform), spec: withLayers(spec) };
+}
+
+/** C6. A node without the layers that the payload requires does not fit. */
+function withLayers(spec: JobSpec): JobSpec {
+  const required = layersOf(spec);
+  if (Object.keys(required).length === 0) return spec;
+  return { ...spec, affinity: { ...spec.affinity, require: { ...spec.affinity.require, ...required } } };
+}
+
+/** @param payload that was checked. */
+function layersOf({ type, payload }: { readonly type: string; readonly payload?: unknown }) {
+  return type === 'shell' ? requiredLayers(payload as Partial<ShellPayload>) : {};
 }
 
 function hasLongPayload({ payload }: { readonly payload?: unknown }): boolean {
@@ -130,12 +144,20 @@ function hasLongPayload({ payload }: { readonly payload?: unknown }): boolean {
 
 /** What is too long for a record becomes a blob; what is wrong with the job is told before anything is kept. */
 async function keepPayload<
-  I extends { readonly id?: string | undefined; readonly type: string; readonly payload?: unknown },
+  I extends {
+    readonly id?: string | undefined;
+    readonly type: string;
+    readonly payload?: unknown;
+    readonly affinity?: { readonly require?: Readonly<Record<string, string>> | undefined } | undefined;
+  },
 >({ platform, node }: Daemon, input: I): Promise<I> {
   resolveJobSpec({ ...input, payload: null });
   PAYLOAD_CHECKS.get(input.type)?.(input.payload);
+  const layers = layersOf(input);
+  const affinity = { ...input.affinity, require: { ...input.affinity?.require, ...layers } };
   const id = input.id ?? newId('job', platform);
-  return { ...input, id, payload: await node.payloads.keep(id, input.payload) };
+  const payload = await node.payloads.keep(id, input.payload);
+  return { ...input, ...(Object.keys(layers).length > 0 && { affinity }), id, payload };
 }
 
 async function submit(

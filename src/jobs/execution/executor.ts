@@ -93,6 +93,9 @@ export interface ExecutionError {
 /** The code of an attempt of which processes are left that could not be ended. */
 export const PROCESSES_LEFT = 'PROCESSES_LEFT';
 
+/** The code of an attempt that a limit ended. */
+export const LIMIT_EXCEEDED = 'LIMIT_EXCEEDED';
+
 /** A result is kept on failure too: a command's output says why it failed. */
 export type ExecutionResult =
   | { readonly ok: true; readonly result: unknown }

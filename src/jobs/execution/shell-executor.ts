@@ -4,6 +4,7 @@ import {
   type InterruptedAttempt,
   type OutputFacts,
   type ProcessExit,
+  type StoppedBy,
   type SupervisedEnd,
   type SupervisedProcess,
   type Supervisor,
@@ -17,6 +18,7 @@ import {
   type ExecutionError,
   type ExecutionResult,
   type Executor,
+  LIMIT_EXCEEDED,
   PROCESSES_LEFT,
   type RecoveredAttempt,
   stoppedResult,
@@ -25,7 +27,8 @@ import {
 import { cutStreams, type OutputKeeper, type WholeOutput } from './output-keeper.ts';
 import { outputKeyOf } from './output-store.ts';
 import { shellEnvironment } from './shell-environment.ts';
-import { parseShellPayload, type ShellPayload } from './shell-payload.ts';
+import { askOf, limitText } from './shell-layers.ts';
+import { DEFAULT_MAX_OUTPUT_BYTES, parseShellPayload, type ShellPayload } from './shell-payload.ts';
 
 /** The result of a shell job, kept on failure, timeout and cancel too. */
 export interface ShellResult extends OutputFacts, WholeOutput {
@@ -36,6 +39,25 @@ export interface ShellResult extends OutputFacts, WholeOutput {
   readonly survivors?: readonly Survivor[];
 }
 
+/** What the owner of the machine bounds, beside what the supervisor holds. */
+export interface ShellBounds {
+  /** Of a job that names none; for both streams together. Unit: bytes. */
+  readonly outputBytes: number;
+  /** Of any job. */
+  readonly mostOutputBytes: number;
+  /** Of a job without a time limit; null for no limit. */
+  readonly wallMs: number | null;
+  /** Of any job; null for no limit. */
+  readonly mostWallMs: number | null;
+}
+
+const USUAL_BOUNDS: ShellBounds = {
+  outputBytes: DEFAULT_MAX_OUTPUT_BYTES,
+  mostOutputBytes: Number.MAX_SAFE_INTEGER,
+  wallMs: null,
+  mostWallMs: null,
+};
+
 interface ShellComponents {
   readonly supervisor: Supervisor;
   readonly clock: Clock;
@@ -43,6 +65,8 @@ interface ShellComponents {
   readonly agentEnv: Readonly<Record<string, string | undefined>>;
   /** Where output goes that a record has no room for. @default only the record's head and tail are kept */
   readonly outputs?: OutputKeeper;
+  /** @default 64 MiB of output, and nothing else */
+  readonly bounds?: ShellBounds;
 }
 
 /** What shells answer when a program was found and may not be run, or was not found. */
@@ -82,20 +106,21 @@ export class ShellExecutor implements Executor {
   }
 
   #start(attempt: AttemptContext, payload: ShellPayload): SupervisedProcess {
-    const { supervisor, agentEnv } = this.#components;
+    const { supervisor, agentEnv, bounds = USUAL_BOUNDS } = this.#components;
     return supervisor.start({
       name: nameOf(refOf(attempt)),
       note: attempt.assignment ?? null,
       outputKey: outputKeyOf(attempt),
       holdUntilMs: attempt.hold?.untilMs ?? Number.MAX_SAFE_INTEGER,
-      timeoutMs: attempt.timeoutMs ?? null,
+      timeoutMs: timeLimitOf(attempt.timeoutMs ?? null, bounds),
       graceMs: payload.graceMs,
-      maxOutputBytes: payload.maxOutputBytes,
+      maxOutputBytes: Math.min(payload.maxOutputBytes ?? bounds.outputBytes, bounds.mostOutputBytes),
       captureStderr: payload.captureStderr,
       command: payload.command,
       args: payload.args,
       env: shellEnvironment(agentEnv, payload.env, attempt),
       shell: payload.shell,
+      ask: askOf(payload),
       ...(payload.cwd === undefined ? {} : { cwd: payload.cwd }),
       ...(payload.stdin === undefined ? {} : { stdin: new TextEncoder().encode(payload.stdin) }),
     });
@@ -154,6 +179,15 @@ export async function endInherited(supervisor: Supervisor): Promise<void> {
   for (const { process } of adopted) process.forget();
 }
 
+/** @returns the shortest that anybody says; the usual one only where the job says nothing. */
+function timeLimitOf(askedMs: number | null, { wallMs, mostWallMs }: ShellBounds): number | null {
+  const leastMs = Math.min(
+    askedMs ?? wallMs ?? Number.POSITIVE_INFINITY,
+    mostWallMs ?? Number.POSITIVE_INFINITY,
+  );
+  return Number.isFinite(leastMs) ? leastMs : null;
+}
+
 /** The job is about to run elsewhere when the hold was lost: there is no time to be polite. */
 function graceMs(payload: ShellPayload, signal: AbortSignal): number {
   return stopReasonOf(signal) === 'lost' ? 0 : payload.graceMs;
@@ -163,7 +197,7 @@ function graceMs(payload: ShellPayload, signal: AbortSignal): number {
 function verdict(
   { command }: ShellPayload,
   {
-    exit: { exitCode, signal, spawnError },
+    exit: { exitCode, signal, spawnError, stoppedBy },
     endedBy,
     output,
     whole,
@@ -190,6 +224,7 @@ function verdict(
     const error = spawnFailure(spawnError);
     return { ok: false, error, result: { ...result, exitCode: error.exitCode ?? null } };
   }
+  if (stoppedBy !== undefined) return { ok: false, error: limitError(command, exitCode, stoppedBy), result };
   if (exitCode === 0) return { ok: true, result };
   return { ok: false, error: exitError(command, { exitCode, signal }), result };
 }
@@ -198,6 +233,12 @@ function exitError(command: string, { exitCode, signal }: ProcessExit): Executio
   return exitCode === null
     ? { code: 'SIGNAL', message: `${command} was ended by ${signal}`, retryable: true }
     : { code: 'EXIT_CODE', message: `${command} exited with ${exitCode}`, retryable: true, exitCode };
+}
+
+/** What the machine does not give once it does not give the next time. */
+function limitError(command: string, exitCode: number | null, stoppedBy: StoppedBy): ExecutionError {
+  const message = `${command} met its limit, ${limitText(stoppedBy)}`;
+  return { code: LIMIT_EXCEEDED, message, retryable: false, ...(exitCode !== null && { exitCode }) };
 }
 
 /** V2: what still runs must not run a second time beside itself. */
@@ -243,7 +284,7 @@ function interruptedAttempt(
 function spawnFailure({ code, message }: { code: string; message: string }): ExecutionError {
   const isTransient = ['EAGAIN', 'EMFILE', 'ENFILE', 'ENOMEM'].includes(code);
   const exitCode = code === 'ENOENT' || code === 'ENOTDIR' ? NOT_FOUND_EXIT : NOT_EXECUTABLE_EXIT;
-  return { code: 'SPAWN_FAILED', message, retryable: isTransient, exitCode };
+  return { code: code === 'DENIED' ? code : 'SPAWN_FAILED', message, retryable: isTransient, exitCode };
 }
 
 function parsed(payload: unknown): ShellPayload | AspenError {

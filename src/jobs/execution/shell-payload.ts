@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { AspenError } from '../../base/index.ts';
+import { LIMIT_NAMES, type Limits } from '../../supervisor/index.ts';
 
-/** Longest output of one attempt that is passed on when the payload does not say. Unit: bytes. */
+/** Longest output of one attempt that is passed on when neither the payload nor the owner says. Unit: bytes. */
 export const DEFAULT_MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
 /** From SIGTERM to SIGKILL when the payload does not say. Unit: ms. */
 export const DEFAULT_GRACE_MS = 5_000;
@@ -12,6 +13,17 @@ const variableName = z
   .string()
   .regex(/^[^=\0]+$/, 'must be the name of an environment variable: not empty, without "=" and NUL');
 
+const bound = (least: number) => z.int().min(least).max(Number.MAX_SAFE_INTEGER).optional();
+/** A memory smaller than this starts no program. Unit: bytes. */
+const LEAST_MEMORY_BYTES = 2 ** 20;
+const limits = z.strictObject({
+  memoryBytes: bound(LEAST_MEMORY_BYTES),
+  cpuSeconds: bound(1),
+  pids: bound(1),
+  fileBytes: bound(0),
+  required: z.boolean().default(false),
+});
+
 const schema = z.strictObject({
   command: text.min(1, 'must name a program'),
   args: z.array(text).default([]),
@@ -20,9 +32,11 @@ const schema = z.strictObject({
   stdin: z.string().optional(),
   shell: z.boolean().default(false),
   captureStderr: z.boolean().default(true),
-  maxOutputBytes: z.int().nonnegative().default(DEFAULT_MAX_OUTPUT_BYTES),
+  maxOutputBytes: z.int().nonnegative().optional(),
   graceMs: z.int().nonnegative().max(LONGEST_GRACE_MS).default(DEFAULT_GRACE_MS),
-  limits: z.undefined('is not supported by this version').optional(),
+  sandbox: z.enum(['none', 'bwrap']).optional(),
+  network: z.boolean().optional(),
+  limits: limits.optional(),
 });
 
 /** The payload of a job of type `shell`, with its defaults filled in. */
@@ -36,23 +50,47 @@ export interface ShellPayload {
   readonly shell: boolean;
   /** Whether standard error is passed on and kept; it is read and counted either way. */
   readonly captureStderr: boolean;
-  /** For both streams together. */
-  readonly maxOutputBytes: number;
+  /** For both streams together; absent where the owner of the node decides. */
+  readonly maxOutputBytes?: number;
   readonly graceMs: number;
+  /** What holds it; absent where the owner of the node decides. */
+  readonly sandbox?: 'none' | 'bwrap';
+  /** Whether it needs the network where it runs in a sandbox. */
+  readonly network?: boolean;
+  readonly limits?: ShellLimits;
+}
+
+/** What the job wants to be bound to. */
+export interface ShellLimits extends Limits {
+  /** Only a node that can hold all of them will do. */
+  readonly required: boolean;
 }
 
 /** @throws AspenError INVALID_PARAMS whose `issues` name each path. */
 export function parseShellPayload(payload: unknown): ShellPayload {
   const parsed = schema.safeParse(payload);
   if (parsed.success) {
-    const { cwd, stdin, limits: _, ...rest } = parsed.data;
-    return { ...rest, ...(cwd === undefined ? {} : { cwd }), ...(stdin === undefined ? {} : { stdin }) };
+    const { cwd, stdin, maxOutputBytes, sandbox, network, limits: given, ...rest } = parsed.data;
+    return {
+      ...rest,
+      ...(cwd !== undefined && { cwd }),
+      ...(stdin !== undefined && { stdin }),
+      ...(maxOutputBytes !== undefined && { maxOutputBytes }),
+      ...(sandbox !== undefined && { sandbox }),
+      ...(network !== undefined && { network }),
+      ...(given !== undefined && { limits: limitsOf(given) }),
+    };
   }
   const issues = parsed.error.issues.flatMap(issuesOf);
   const summary = issues.map(({ path, message }) => `${path} ${message}`).join('; ');
   throw new AspenError('INVALID_PARAMS', `the shell payload does not fit: ${summary}`, {
     details: { issues },
   });
+}
+
+function limitsOf({ required, ...given }: z.output<typeof limits>): ShellLimits {
+  const stated = LIMIT_NAMES.flatMap((name) => (given[name] === undefined ? [] : [[name, given[name]]]));
+  return { ...Object.fromEntries(stated), required };
 }
 
 function issuesOf(issue: z.core.$ZodIssue): { path: string; message: string }[] {

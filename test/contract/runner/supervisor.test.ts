@@ -195,7 +195,7 @@ describe('supervisor: os alone', function () {
   it('leaves nothing running of what a killed supervisor held, before anything is said of it', async () => {
     const agent = await machine.agent();
     await agent.inherit();
-    const lost = agent.start(requestOf('lost', 'setsid sleep 1000'));
+    const lost = agent.start(requestOf('lost', 'setsid --wait sleep 1000'));
     await agent.start(requestOf('after', 'true')).ended;
     const [record] = machine.records();
     assert.ok(record !== undefined && marked(record.nonce).length > 0);

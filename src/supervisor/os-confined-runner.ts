@@ -1,0 +1,207 @@
+import { chownSync, readdirSync, realpathSync } from 'node:fs';
+import { join } from 'node:path';
+import { MARK_VARIABLE } from './census.ts';
+import {
+  type Ask,
+  type Layers,
+  NO_LAYERS,
+  OPEN_POLICY,
+  type Plan,
+  planOf,
+  Refusal,
+  type WorkPolicy,
+} from './confinement.ts';
+import { isWithin, type Launch, launchLine } from './launch-line.ts';
+import { stoppedByOf } from './limit-verdict.ts';
+import { signalInsiders } from './os-census.ts';
+import { AttemptCgroup, cgroupNameOf } from './os-cgroups.ts';
+import {
+  checkCommand,
+  checkDirectory,
+  findProgram,
+  realDirectory,
+  type SystemUser,
+  userOf,
+} from './os-real-paths.ts';
+import { neverStarted, OsRunner } from './os-runner.ts';
+import type { OutputStream, ProcessExit, ProcessRequest, Runner, RunningProcess } from './runner.ts';
+
+const ASKS_NOTHING: Ask = { variables: [] };
+/** How long the killed members of a group may take to go. Unit: ms. */
+const DYING_MOST_MS = 2_000;
+const LOOK_MS = 10;
+/** Of a process that the owner or a layer does not let start. */
+export const DENIED = 'DENIED';
+
+/**
+ * Starts processes as the owner of the machine wants them: refused, or held by the layers that the plan names. One that nobody holds is started as
+ * {@link OsRunner} does.
+ */
+export class ConfinedRunner implements Runner {
+  readonly #runner = new OsRunner();
+  readonly #hidden: string;
+  #policy: WorkPolicy = OPEN_POLICY;
+  #layers: Layers = NO_LAYERS;
+
+  /** @param hidden the agent's own directory. */
+  constructor(hidden: string) {
+    this.#hidden = realpathSync(hidden);
+  }
+
+  /** For all that is started from now on. */
+  confine(policy: WorkPolicy, layers: Layers): void {
+    this.#policy = policy;
+    this.#layers = layers;
+  }
+
+  start(request: ProcessRequest): RunningProcess {
+    try {
+      const plan = planOf(request.ask ?? ASKS_NOTHING, this.#policy, this.#layers);
+      if (this.#isPlain(plan)) return this.#runner.start(request);
+      return this.#startHeld(request, plan);
+    } catch (error) {
+      if (error instanceof Refusal) return refused(DENIED, error.message);
+      if (error instanceof Error && 'code' in error) return refused(String(error.code), error.message);
+      throw error;
+    }
+  }
+
+  #isPlain({ isSandboxed, limits }: Plan): boolean {
+    const { commands, directories, user } = this.#policy;
+    return (
+      !isSandboxed &&
+      commands === null &&
+      directories === null &&
+      user === null &&
+      Object.keys(limits).length === 0
+    );
+  }
+
+  #startHeld(request: ProcessRequest, plan: Plan): RunningProcess {
+    const { user: userName, sandbox } = this.#policy;
+    const layers = this.#layers;
+    const launch = this.#launchOf(request);
+    if (launch === undefined)
+      return refused('ENOENT', `${request.command} cannot be started: no such program`);
+    const user = userName === null ? null : userOf(userName);
+    if (user !== null && layers.setpriv === null)
+      throw new Refusal(
+        'shell.user: needs an agent that is root, and the program setpriv; see aspen-agent doctor',
+      );
+    const { ownDirectory } = request;
+    if (user !== null && ownDirectory !== undefined) giveTo(user, ownDirectory);
+    const cgroup = new AttemptCgroup(cgroupNameOf(request.env[MARK_VARIABLE] ?? ''), layers, plan);
+    const [file = '', ...args] = launchLine(launch, plan, {
+      layers,
+      user,
+      writable: sandbox.writable.flatMap((path) => realDirectory(path) ?? []),
+      readable: ownDirectory === undefined ? [] : [ownDirectory],
+      hidden: this.#hidden,
+      cgroups: cgroup.paths,
+    });
+    const inner = this.#runner.start(
+      {
+        ...{
+          command: file,
+          args,
+          shell: false,
+          env: user === null ? request.env : variablesOf(user, request),
+        },
+        ...(launch.cwd !== undefined && !plan.isSandboxed && { cwd: launch.cwd }),
+        ...(request.stdin !== undefined && { stdin: request.stdin }),
+      },
+      plan.isSandboxed ? signalInsiders : undefined,
+    );
+    return new HeldProcess(inner, { cgroup, plan });
+  }
+
+  /** C3. @returns undefined when there is no such program. @throws Refusal */
+  #launchOf({ command, args, cwd: asked, env, shell }: ProcessRequest): Launch | undefined {
+    const { commands, directories } = this.#policy;
+    const cwd = directories === null ? asked : checkDirectory(asked, directories);
+    const real = cwd === undefined ? undefined : realDirectory(cwd);
+    if (cwd !== undefined && real === undefined)
+      throw new Refusal(`the working directory ${cwd} does not exist or is not a directory`);
+    if (real !== undefined && isWithin(real, this.#hidden))
+      throw new Refusal(`cwd: ${real} belongs to the agent itself`);
+    const [name, argv] = shell ? ['/bin/sh', ['-c', [command, ...args].join(' ')]] : [command, args];
+    const file = findProgram(name, { path: env['PATH'], cwd: real });
+    if (file === undefined) return undefined;
+    if (commands !== null) checkCommand(file, commands);
+    return { file, args: argv, ...(real !== undefined && { cwd: real }) };
+  }
+}
+
+/** A process that a layer holds: nothing of it is left when it has exited. */
+class HeldProcess implements RunningProcess {
+  readonly pid?: number;
+  readonly exited: Promise<ProcessExit>;
+  readonly #inner: RunningProcess;
+  readonly #cgroup: AttemptCgroup;
+
+  constructor(
+    inner: RunningProcess,
+    { cgroup, plan }: { readonly cgroup: AttemptCgroup; readonly plan: Plan },
+  ) {
+    this.#inner = inner;
+    this.#cgroup = cgroup;
+    if (inner.pid !== undefined) this.pid = inner.pid;
+    this.exited = this.#follow(plan);
+  }
+
+  onOutput(callback: (stream: OutputStream, bytes: Uint8Array) => void): void {
+    this.#inner.onOutput(callback);
+  }
+
+  stop(graceMs: number): Promise<void> {
+    return this.#inner.stop(graceMs);
+  }
+
+  pause(): void {
+    this.#inner.pause?.();
+  }
+
+  resume(): void {
+    this.#inner.resume?.();
+  }
+
+  members(): ReadonlySet<number> {
+    return this.#cgroup.members();
+  }
+
+  async #follow(plan: Plan): Promise<ProcessExit> {
+    const exit = await this.#inner.exited;
+    this.#cgroup.kill();
+    const events = this.#cgroup.events();
+    await this.#clear();
+    const stoppedBy = stoppedByOf(exit, { plan, events });
+    return stoppedBy === undefined ? exit : { ...exit, stoppedBy };
+  }
+
+  /** C4 */
+  async #clear(): Promise<void> {
+    const untilMs = performance.now() + DYING_MOST_MS;
+    while (!this.#cgroup.remove() && performance.now() < untilMs) {
+      this.#cgroup.kill();
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
+  }
+}
+
+/** The agent's own home is not that of the user; what the job says itself stays. */
+function variablesOf(
+  { name, home }: SystemUser,
+  { env, ask }: ProcessRequest,
+): Readonly<Record<string, string>> {
+  const own = Object.entries({ HOME: home, USER: name, LOGNAME: name });
+  return { ...env, ...Object.fromEntries(own.filter(([key]) => ask?.variables.includes(key) !== true)) };
+}
+
+function giveTo({ uid, gid }: SystemUser, directory: string): void {
+  for (const name of readdirSync(directory)) chownSync(join(directory, name), uid, gid);
+  chownSync(directory, uid, gid);
+}
+
+function refused(code: string, message: string): RunningProcess {
+  return neverStarted({ exitCode: null, signal: null, spawnError: { code, message } });
+}
