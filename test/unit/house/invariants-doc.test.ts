@@ -16,6 +16,7 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
   blobs: ['src/blobs', 'src/agent'],
   crdt: ['src/crdt'],
   storage: ['src/storage', 'src/lease', 'src/agent'],
+  workers: ['src/workers'],
   rpc: ['src/rpc', 'src/sdk'],
 };
 

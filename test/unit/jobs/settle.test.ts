@@ -65,6 +65,17 @@ describe('the pause before a job runs again', () => {
     assert.equal(bench.code('complete', { ...second, result: 1 }), 'ok');
     assert.equal(bench.get(ID).error, null);
   });
+
+  it('is at least what the failure asks for, as far as its own policy does not say longer', () => {
+    for (const [retryAfterMs, waitedMs] of [
+      [5_000, 5_000],
+      [50, 100],
+    ] as const) {
+      const bench = withJob({ retry: { backoff: 'fixed', delayMs: 100, jitter: 'none' } });
+      bench.do('fail', { ...bench.assign(ID), error: { ...SOME_ERROR, retryAfterMs }, result: null });
+      assert.equal(bench.record(ID)?.dueGroupMs, bench.groupMs + waitedMs);
+    }
+  });
 });
 
 describe('a failure', () => {
