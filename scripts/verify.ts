@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 const SIM_SEEDS = process.env['ASPEN_SIM_SEEDS'] ?? '300';
 /** A step that takes longer hangs. Unit: ms. */
-const STEP_LIMIT_MS = 20 * 60_000;
+const STEP_LIMIT_MS = 30 * 60_000;
 const KILL_GRACE_MS = 5_000;
 
 interface Step {
