@@ -9,6 +9,7 @@ export function lastingReasons(placement: Placement, node: NodeView): string[] {
     ...nodeReasons(placement, node),
     ...requireReasons(placement, node),
     ...avoidReasons(placement, node),
+    ...secretReasons(placement, node),
   ];
 }
 
@@ -50,6 +51,11 @@ function requireReasons({ require = {} }: Placement, { labels }: NodeView): stri
     const isNoNumber = demand.isNumeric && numberOf(value) === undefined;
     return [`label ${label} is ${value}${isNoNumber ? ', which is no number' : ''}, needs ${text}`];
   });
+}
+
+function secretReasons({ secrets }: Placement, node: NodeView): string[] {
+  const lacking = secrets?.filter((name) => node.secrets?.has(name) !== true) ?? [];
+  return lacking.map((name) => `may not read secret ${name}`);
 }
 
 function avoidReasons({ avoid = {} }: Placement, { peerId, labels }: NodeView): string[] {

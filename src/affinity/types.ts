@@ -27,6 +27,8 @@ export interface NodeView {
   readonly coordinate?: Coordinate | undefined;
   /** Blobs that it is known to hold, each by {@link blobMark}. */
   readonly blobs?: ReadonlySet<string> | undefined;
+  /** Secrets that it may read, of those that were asked about. */
+  readonly secrets?: ReadonlySet<string> | undefined;
   /** How busy the machine is, 0 (idle) to 1; slots decide where it is not known. */
   readonly load?: number | undefined;
 }
@@ -50,6 +52,8 @@ export interface Placement {
   readonly near?: PeerId | undefined;
   /** Blobs the job reads: where more of them are, it should run rather. */
   readonly data?: readonly string[] | undefined;
+  /** Secrets the job is given: only nodes that may read all of them fit. */
+  readonly secrets?: readonly string[] | undefined;
   /** Jobs of one key meet on one node as long as it fits. */
   readonly key?: string | undefined;
   /** @default 'least-loaded' */

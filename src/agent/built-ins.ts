@@ -16,6 +16,7 @@ import { Backups } from './backups.ts';
 import type { AgentConfig } from './config.ts';
 import { OutputBlobs } from './output-blobs.ts';
 import type { Platform } from './platform.ts';
+import { secretSource } from './secret-source.ts';
 import { shellBoundsOf } from './work-policy.ts';
 
 /** Types of jobs that an agent runs by itself, unless its owner names fewer. */
@@ -50,7 +51,11 @@ export function builtIns(components: BuiltInComponents, config: AgentConfig): re
   );
   const known: readonly Executor[] = [
     new EchoExecutor({ clock }),
-    new ShellExecutor({ supervisor, clock, agentEnv: environment, outputs, bounds: shellBoundsOf(config) }),
+    new ShellExecutor({
+      ...{ supervisor, clock, agentEnv: environment, outputs },
+      bounds: shellBoundsOf(config),
+      secrets: secretSource(group, components.self),
+    }),
     new MaintenanceExecutor({ blobs, store, group, clock }),
     new ReplicationExecutor({ ...components, backups: backupsOf(components) }),
     ...webWorkers(components, config),

@@ -18,6 +18,7 @@ import { explainJob, type JobExplanation } from './explain.ts';
 import { Lines } from './lines.ts';
 import { type LiveIndex, readyKey } from './live-index.ts';
 import type { Fact, Key, QueryContext } from './machine-port.ts';
+import { secretReaders } from './named-secrets.ts';
 import {
   type Line,
   type PlannedAssignment,
@@ -52,6 +53,12 @@ export interface DispatcherComponents {
   readonly coordinateOf?: ((peerId: PeerId) => Coordinate | undefined) | undefined;
   /** Which blobs a node told that it holds, each by its mark. @default nobody knows */
   readonly blobsOf?: ((peerId: PeerId) => ReadonlySet<string> | undefined) | undefined;
+}
+
+/** What jobs name of which it has to be known where it is. */
+interface NamedByJobs {
+  readonly isDataNamed: boolean;
+  readonly secrets: ReadonlySet<string> | undefined;
 }
 
 const SWEEP_MS = 250;
@@ -248,7 +255,7 @@ export class Dispatcher implements Disposable {
 
   #plan(budget: StartBudget | undefined): PlannedAssignment[] {
     const { clock, random } = this.#components;
-    const planned = planAssignments(this.#lines.all(), this.#nodeViews(this.#isDataNamed()), {
+    const planned = planAssignments(this.#lines.all(), this.#nodeViews(this.#named()), {
       limit: PLAN_LIMIT,
       nowMs: clock.monotonicMs(),
       seed: random.uint32(),
@@ -294,16 +301,30 @@ export class Dispatcher implements Disposable {
     this.#refill = this.#components.clock.setTimer(waitMs, () => this.#wantPlan());
   }
 
-  /** Only then it is looked up who holds what. */
-  #isDataNamed(): boolean {
-    for (const { placement } of this.#lines.all()) if (placement.data !== undefined) return true;
-    return false;
+  /** Only what waiting jobs name is looked up: who holds what, and who may read what. */
+  #named(): NamedByJobs {
+    let isDataNamed = false;
+    let secrets: Set<string> | undefined;
+    for (const { placement } of this.#lines.all()) {
+      isDataNamed ||= placement.data !== undefined;
+      if (placement.secrets === undefined) continue;
+      secrets ??= new Set();
+      for (const name of placement.secrets) secrets.add(name);
+    }
+    return { isDataNamed, secrets };
+  }
+
+  /** N1 */
+  #secretsOf({ secrets }: NamedByJobs): ((peerId: PeerId) => ReadonlySet<string>) | undefined {
+    if (secrets === undefined) return undefined;
+    return this.#components.leadership.read(({ module }) => secretReaders(secrets, module('jobs')));
   }
 
   /** P2, P7: the pools of a node stand together, what it runs itself first. */
-  #nodeViews(isDataNamed: boolean): NodeView[] {
+  #nodeViews(named: NamedByJobs): NodeView[] {
     const { sessions, clock, roleOf, coordinateOf } = this.#components;
-    const blobsOf = isDataNamed ? this.#components.blobsOf : undefined;
+    const blobsOf = named.isDataNamed ? this.#components.blobsOf : undefined;
+    const secretsOf = this.#secretsOf(named);
     const views: NodeView[] = [];
     for (const [peerId, report] of [...this.#reports].sort(byPeerId)) {
       const session = sessions.find(peerId);
@@ -313,9 +334,10 @@ export class Dispatcher implements Disposable {
       const silentForMs = clock.monotonicMs() - session.lastRenewalMs;
       const coordinate = coordinateOf?.(peerId);
       const blobs = blobsOf?.(peerId);
+      const secrets = secretsOf?.(peerId);
       for (const pool of poolsOf(report)) {
         const freeSlots = Math.max(0, pool.totalSlots - this.#keeper.countOf(peerId, pool.pool));
-        views.push({ ...pool, peerId, role, freeSlots, isSuspect, silentForMs, coordinate, blobs });
+        views.push({ ...pool, peerId, role, freeSlots, isSuspect, silentForMs, coordinate, blobs, secrets });
       }
     }
     return views;
@@ -365,14 +387,21 @@ export class Dispatcher implements Disposable {
       const found = resolveRecord(jobs, id);
       return [found, found.state === 'queued' ? heldOf(found, jobs, leadership.groupMs()) : undefined];
     });
-    const views = this.#nodeViews(record.spec.affinity.data !== undefined);
+    const { data, secrets } = record.spec.affinity;
+    const named = { isDataNamed: data !== undefined, secrets: secrets && new Set(secrets) };
+    const views = this.#nodeViews(named);
+    const secretsOf = this.#secretsOf(named);
     const seen = new Set(views.map(({ peerId }) => peerId));
     const absent = (this.#components.knownNodes?.() ?? []).filter(({ peerId }) => !seen.has(peerId));
-    return explainJob(record, [...views, ...absent], {
-      held,
-      stateOf: (name) => this.#record(name)?.state,
-      coordinateOf: this.#components.coordinateOf,
-    });
+    return explainJob(
+      record,
+      [...views, ...absent.map((view) => ({ ...view, secrets: secretsOf?.(view.peerId) }))],
+      {
+        held,
+        stateOf: (name) => this.#record(name)?.state,
+        coordinateOf: this.#components.coordinateOf,
+      },
+    );
   }
 }
 

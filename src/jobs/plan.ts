@@ -156,7 +156,7 @@ export function placementOf({
 }
 
 function makePlacement(type: string, affinity: Affinity): Placement {
-  const { node, require, prefer, avoid, key, near, data, strategy, waitMs } = affinity;
+  const { node, require, prefer, avoid, key, near, data, secrets, strategy, waitMs } = affinity;
   return {
     type,
     ...(node !== null && { node: { peerId: node.peerId as PeerId, mode: node.mode } }),
@@ -166,6 +166,7 @@ function makePlacement(type: string, affinity: Affinity): Placement {
     ...(key !== null && { key }),
     ...(near !== undefined && { near: near as PeerId }),
     ...(data !== undefined && { data }),
+    ...(secrets !== undefined && { secrets }),
     strategy,
     waitMs,
   };

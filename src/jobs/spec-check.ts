@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { invalid, parseWith } from '../lease/machine/index.ts';
+import { isSecretName, REFERENCES_LIMIT } from '../secrets/index.ts';
 import { type PackedSpec, unpackSpec } from './packing.ts';
 import { isShallow } from './shallow.ts';
 import {
@@ -42,6 +43,7 @@ const specSchema: z.ZodType<JobSpec> = z.object({
     key: z.string().max(512).nullable(),
     near: z.string().max(128).optional(),
     data: blobIds.optional(),
+    secrets: z.array(z.string().refine(isSecretName)).max(REFERENCES_LIMIT).optional(),
     strategy: z.enum(['least-loaded', 'round-robin', 'spread']),
     waitMs,
   }),

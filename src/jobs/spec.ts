@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { demandFault } from '../affinity/index.ts';
 import { AspenError } from '../base/index.ts';
+import { withNamedSecrets } from './named-secrets.ts';
 import { isPlainInput, type PlainInput } from './plain-input.ts';
 import { isShallow, PAYLOAD_DEPTH_LIMIT } from './shallow.ts';
 
@@ -27,6 +28,8 @@ export interface Affinity {
   readonly near?: string | undefined;
   /** Blobs that the job reads; absent where it names none. */
   readonly data?: readonly string[] | undefined;
+  /** Secrets that its payload names; absent where it names none. */
+  readonly secrets?: readonly string[] | undefined;
   readonly strategy: 'least-loaded' | 'round-robin' | 'spread';
   /** How long a preferred node is waited for. */
   readonly waitMs: number;
@@ -292,6 +295,10 @@ export type JobSpecInput = z.input<typeof inputSchema>;
  * @throws AspenError INVALID_PARAMS with the path of each issue; RESOURCE_EXHAUSTED naming the limit a payload exceeds.
  */
 export function resolveJobSpec(input: unknown): JobSpec {
+  return withNamedSecrets(resolved(input));
+}
+
+function resolved(input: unknown): JobSpec {
   if (isPlainInput(input)) return plainSpec(input);
   const parsed = inputSchema.safeParse(input);
   if (!parsed.success)

@@ -6,6 +6,7 @@ import { admit } from './admission.ts';
 import { afterParents } from './dependencies.ts';
 import { DELIVERY_ID_PREFIX, DELIVERY_TYPE } from './hooks/deliveries.ts';
 import { type ApplyContext, textKey } from './machine-port.ts';
+import { checkNamedSecrets } from './named-secrets.ts';
 import { NOTHING_UNMET, type PackedSpec, packSpec } from './packing.ts';
 import type { JobRecord, JobState } from './record.ts';
 import { findRecord, putRecord } from './record-store.ts';
@@ -80,6 +81,7 @@ function submitOne({ id, spec }: SubmitItem, offset: number, context: ApplyConte
   if (known !== undefined) return sameJob(known, spec);
   checkDeadline(spec, context);
   checkRequiredNode(spec, context);
+  checkNamedSecrets(spec, context);
   admit(spec, context);
   const fresh: JobRecord = {
     id,

@@ -15,6 +15,7 @@ import {
   WAIT_LIMIT_MS,
 } from '../../jobs/index.ts';
 import { type Connection, checkJobSpec, type Handlers, type Result, toRpcError } from '../../rpc/index.ts';
+import { secretsInShellPayload } from '../../secrets/index.ts';
 import {
   parseBlobJob,
   parseHttpPayload,
@@ -153,11 +154,21 @@ async function keepPayload<
 >({ platform, node }: Daemon, input: I): Promise<I> {
   resolveJobSpec({ ...input, payload: null });
   PAYLOAD_CHECKS.get(input.type)?.(input.payload);
+  refuseSecretsIn(input);
   const layers = layersOf(input);
   const affinity = { ...input.affinity, require: { ...input.affinity?.require, ...layers } };
   const id = input.id ?? newId('job', platform);
   const payload = await node.payloads.keep(id, input.payload);
   return { ...input, ...(Object.keys(layers).length > 0 && { affinity }), id, payload };
+}
+
+/** Whoever places the job has to see what it names. */
+function refuseSecretsIn({ type, payload }: { readonly type: string; readonly payload?: unknown }): void {
+  if (type !== 'shell' || secretsInShellPayload(payload).length === 0) return;
+  const message = `is longer than ${INLINE_PAYLOAD_LIMIT} bytes and names secrets: make it shorter, for example by a blob that the command reads`;
+  throw new AspenError('INVALID_PARAMS', `job spec: payload: ${message}`, {
+    details: { issues: [{ path: 'payload', message }] },
+  });
 }
 
 async function submit(

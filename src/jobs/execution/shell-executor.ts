@@ -1,4 +1,5 @@
 import { AspenError, type Clock } from '../../base/index.ts';
+import type { AttemptSecrets } from '../../secrets/index.ts';
 import {
   type AdoptedAttempt,
   type InterruptedAttempt,
@@ -10,6 +11,7 @@ import {
   type Supervisor,
   SupervisorGone,
   type Survivor,
+  UNREADABLE_SECRET,
 } from '../../supervisor/index.ts';
 import { AttemptGone } from '../outcome.ts';
 import type { AttemptRef } from '../settle.ts';
@@ -29,6 +31,7 @@ import { outputKeyOf } from './output-store.ts';
 import { shellEnvironment } from './shell-environment.ts';
 import { askOf, limitText } from './shell-layers.ts';
 import { DEFAULT_MAX_OUTPUT_BYTES, parseShellPayload, type ShellPayload } from './shell-payload.ts';
+import { namesOfSecrets, plainVariables, type SecretSource, sealedFor } from './shell-secrets.ts';
 
 /** The result of a shell job, kept on failure, timeout and cancel too. */
 export interface ShellResult extends OutputFacts, WholeOutput {
@@ -67,6 +70,8 @@ interface ShellComponents {
   readonly outputs?: OutputKeeper;
   /** @default 64 MiB of output, and nothing else */
   readonly bounds?: ShellBounds;
+  /** Where secrets come from, sealed. @default jobs that name one fail here */
+  readonly secrets?: SecretSource;
 }
 
 /** What shells answer when a program was found and may not be run, or was not found. */
@@ -89,7 +94,25 @@ export class ShellExecutor implements Executor {
     if (payload instanceof AspenError) return malformed(payload);
     const early = stopReasonOf(attempt.signal);
     if (early !== null) return stoppedResult(early, null);
+    const names = namesOfSecrets(payload);
+    if (names.length > 0) return this.#executeWithSecrets(attempt, payload, names);
     return this.#follow(attempt, payload, this.#start(attempt, payload));
+  }
+
+  /** V6 of the supervisor: they pass through here sealed. */
+  async #executeWithSecrets(
+    attempt: AttemptContext,
+    payload: ShellPayload,
+    names: readonly string[],
+  ): Promise<ExecutionResult> {
+    const { secrets: source } = this.#components;
+    if (source === undefined)
+      return malformed(new AspenError('UNAVAILABLE', 'this node is given no secrets'));
+    const sealed = await sealedFor(payload, { names, node: attempt.node, source });
+    if ('ok' in sealed) return sealed;
+    const stop = stopReasonOf(attempt.signal);
+    if (stop !== null) return stoppedResult(stop, null);
+    return this.#follow(attempt, payload, this.#start(attempt, payload, sealed));
   }
 
   async recover(): Promise<readonly RecoveredAttempt[]> {
@@ -105,7 +128,7 @@ export class ShellExecutor implements Executor {
     this.#untold.delete(name);
   }
 
-  #start(attempt: AttemptContext, payload: ShellPayload): SupervisedProcess {
+  #start(attempt: AttemptContext, payload: ShellPayload, secrets?: AttemptSecrets): SupervisedProcess {
     const { supervisor, agentEnv, bounds = USUAL_BOUNDS } = this.#components;
     return supervisor.start({
       name: nameOf(refOf(attempt)),
@@ -118,11 +141,12 @@ export class ShellExecutor implements Executor {
       captureStderr: payload.captureStderr,
       command: payload.command,
       args: payload.args,
-      env: shellEnvironment(agentEnv, payload.env, attempt),
+      env: shellEnvironment(agentEnv, plainVariables(payload.env), attempt),
       shell: payload.shell,
       ask: askOf(payload),
       ...(payload.cwd === undefined ? {} : { cwd: payload.cwd }),
       ...(payload.stdin === undefined ? {} : { stdin: new TextEncoder().encode(payload.stdin) }),
+      ...(secrets !== undefined && { secrets }),
     });
   }
 
@@ -282,6 +306,7 @@ function interruptedAttempt(
 
 /** What is missing or forbidden on a node stays so; what the system lacked for a moment (EAGAIN, EMFILE) may come back. */
 function spawnFailure({ code, message }: { code: string; message: string }): ExecutionError {
+  if (code === UNREADABLE_SECRET) return { code, message, retryable: false };
   const isTransient = ['EAGAIN', 'EMFILE', 'ENFILE', 'ENOMEM'].includes(code);
   const exitCode = code === 'ENOENT' || code === 'ENOTDIR' ? NOT_FOUND_EXIT : NOT_EXECUTABLE_EXIT;
   return { code: code === 'DENIED' ? code : 'SPAWN_FAILED', message, retryable: isTransient, exitCode };

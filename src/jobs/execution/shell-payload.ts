@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { AspenError } from '../../base/index.ts';
+import { isReference, isSecretFileName, secretNameOf } from '../../secrets/index.ts';
 import { LIMIT_NAMES, type Limits } from '../../supervisor/index.ts';
 
 /** Longest output of one attempt that is passed on when neither the payload nor the owner says. Unit: bytes. */
@@ -23,11 +24,23 @@ const limits = z.strictObject({
   fileBytes: bound(0),
   required: z.boolean().default(false),
 });
+const reference = z
+  .string()
+  .refine((value) => secretNameOf(value) !== undefined, 'must be secret:// and the name of a secret');
+/** A value that looks like a reference and is none would be given to the job as it is. */
+const value = text.refine(
+  (one) => !isReference(one) || secretNameOf(one) !== undefined,
+  'must be secret:// and the name of a secret, or another text',
+);
+const fileName = z
+  .string()
+  .refine(isSecretFileName, 'must be the name of a file: up to 64 letters, digits or . _ -, no path');
 
 const schema = z.strictObject({
   command: text.min(1, 'must name a program'),
   args: z.array(text).default([]),
-  env: z.record(variableName, text).default({}),
+  env: z.record(variableName, value).default({}),
+  secretFiles: z.record(fileName, reference).default({}),
   cwd: text.min(1).optional(),
   stdin: z.string().optional(),
   shell: z.boolean().default(false),
@@ -43,7 +56,10 @@ const schema = z.strictObject({
 export interface ShellPayload {
   readonly command: string;
   readonly args: readonly string[];
+  /** `secret://NAME` as a value stands for that secret. */
   readonly env: Readonly<Record<string, string>>;
+  /** Secrets as files, by the name each has in the directory `ASPEN_SECRETS_DIR`. */
+  readonly secretFiles: Readonly<Record<string, string>>;
   readonly cwd?: string;
   readonly stdin?: string;
   /** Run by `/bin/sh -c`: `command` and `args`, joined by spaces, are one line. */
