@@ -225,5 +225,21 @@ function blobFamilies(node: MeshNode): MetricFamily[] {
       'Chunks that were not what they had to be.',
       store.damagedCount,
     ),
+    metricBy(
+      'counter',
+      'aspen_blob_holder_answers_total',
+      'What other members gave as holders: chunks as they had to be, lies, and silences.',
+      { label: 'kind', values: Object.entries(holderTotals(node)) },
+    ),
   ];
+}
+
+function holderTotals(node: MeshNode): Readonly<Record<'chunk' | 'lie' | 'silence', number>> {
+  const totals = { chunk: 0, lie: 0, silence: 0 };
+  for (const { chunks, lies, stalls } of node.blobs.holderRecords()) {
+    totals.chunk += chunks;
+    totals.lie += lies;
+    totals.silence += stalls;
+  }
+  return totals;
 }

@@ -79,8 +79,9 @@ export class OutputBlobs implements OutputKeeper {
 }
 
 async function copy(source: Source, uploads: ReadonlyMap<OutputStream, Upload>): Promise<void> {
+  const page = new Uint8Array(PAGE_BYTES); // one for all, or what was read would stay until it is collected
   for (let offset = 0; ; ) {
-    const { chunks, nextOffset } = await source.readOutput(offset, PAGE_BYTES);
+    const { chunks, nextOffset } = await source.readOutput(offset, PAGE_BYTES, page);
     for (const { stream, data } of chunks) await uploads.get(stream)?.write(data);
     if (nextOffset === offset) return;
     offset = nextOffset;

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { close, constants, mkdirSync, open, openSync, read, unlinkSync, writev } from 'node:fs';
+import { close, constants, fstat, mkdirSync, open, openSync, read, unlinkSync, writev } from 'node:fs';
 import { readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -15,6 +15,7 @@ import {
 
 const openAsync = promisify(open);
 const closeAsync = promisify(close);
+const statAsync = promisify(fstat);
 
 const OWNER_ONLY_FILE = 0o600;
 const OWNER_ONLY_DIRECTORY = 0o700;
@@ -59,9 +60,14 @@ export class OsSpool implements Spool, OutputArchive {
     return new OsSpoolWriter(this.#pathOf(key), onWritten);
   }
 
-  async read(key: string, fromOffset: number, bytesLimit: number): Promise<SpoolPage | null> {
+  async read(
+    key: string,
+    fromOffset: number,
+    bytesLimit: number,
+    into?: Uint8Array,
+  ): Promise<SpoolPage | null> {
     const path = this.#pathOf(key);
-    const bytes = await readRange(`${path}.out`, fromOffset, bytesLimit);
+    const bytes = await readRange(`${path}.out`, { from: fromOffset, bytesLimit, into });
     if (bytes === null) return null;
     // Entries are written before their bytes: an index read after the bytes knows all of them.
     const segments = await this.#indexOf(key).segments();
@@ -132,7 +138,10 @@ class ReadIndex {
   }
 
   async segments(): Promise<readonly Segment[]> {
-    const added = await readRange(this.#path, this.#segments.length * ENTRY_BYTES, INDEX_READ_BYTES);
+    const added = await readRange(this.#path, {
+      from: this.#segments.length * ENTRY_BYTES,
+      bytesLimit: INDEX_READ_BYTES,
+    });
     const whole = Buffer.from(added ?? new Uint8Array(0));
     for (let at = 0; at + ENTRY_BYTES <= whole.length; at += ENTRY_BYTES) {
       const segment: Segment = {
@@ -277,7 +286,14 @@ function createNew(path: string): number {
 }
 
 /** @returns null when there is no such file. */
-async function readRange(path: string, from: number, bytesLimit: number): Promise<Uint8Array | null> {
+async function readRange(
+  path: string,
+  {
+    from,
+    bytesLimit,
+    into,
+  }: { readonly from: number; readonly bytesLimit: number; readonly into?: Uint8Array | undefined },
+): Promise<Uint8Array | null> {
   let fd: number;
   try {
     fd = await openAsync(path, constants.O_RDONLY);
@@ -286,12 +302,15 @@ async function readRange(path: string, from: number, bytesLimit: number): Promis
     return null;
   }
   try {
-    const buffer = Buffer.allocUnsafe(bytesLimit);
+    const wanted = Math.max(0, Math.min(bytesLimit, (await statAsync(fd)).size - from));
+    const buffer =
+      into !== undefined && wanted <= into.length ? into.subarray(0, wanted) : Buffer.alloc(wanted);
     let length = 0;
+    if (wanted === 0) return buffer;
     for (;;) {
       const count = await readAsync(fd, buffer, { at: length, from: from + length });
       length += count;
-      if (count === 0 || length === bytesLimit) return buffer.subarray(0, length);
+      if (count === 0 || length === wanted) return buffer.subarray(0, length);
     }
   } finally {
     await closeAsync(fd);
@@ -300,7 +319,7 @@ async function readRange(path: string, from: number, bytesLimit: number): Promis
 
 function readAsync(
   fd: number,
-  buffer: Buffer,
+  buffer: Uint8Array,
   { at, from }: { readonly at: number; readonly from: number },
 ): Promise<number> {
   return new Promise((resolve, reject) => {

@@ -8,7 +8,7 @@ import {
   PROTOCOL,
   type Report,
 } from './frames.ts';
-import type { SpoolPage } from './spool.ts';
+import type { OutputArchive, SpoolPage } from './spool.ts';
 import { type SupervisedEnd, type SupervisedProcess, SupervisorGone } from './supervised.ts';
 
 export interface LinkOptions {
@@ -17,7 +17,7 @@ export interface LinkOptions {
 }
 
 export interface LinkComponents {
-  readonly readOutput: (key: string, fromOffset: number, bytesLimit: number) => Promise<SpoolPage | null>;
+  readonly readOutput: (...asked: Parameters<OutputArchive['read']>) => Promise<SpoolPage | null>;
   /** By the machine's clock, from the caller's. */
   readonly toBootMs: (untilMs: number) => number;
   /** The connection is gone; what it held is told to be lost when the promise resolves. */
@@ -101,8 +101,8 @@ export class SupervisorLink {
     this.#flushSoon();
   }
 
-  readOutput(key: string, fromOffset: number, bytesLimit: number): Promise<SpoolPage | null> {
-    return this.#components.readOutput(key, fromOffset, bytesLimit);
+  readOutput(...asked: Parameters<OutputArchive['read']>): Promise<SpoolPage | null> {
+    return this.#components.readOutput(...asked);
   }
 
   /** Leaves the supervisor as it is. */
@@ -210,9 +210,9 @@ export class LinkedProcess implements SupervisedProcess {
     return { [Symbol.dispose]: () => this.#callbacks.delete(callback) };
   }
 
-  async readOutput(fromOffset: number, bytesLimit: number): Promise<SpoolPage> {
+  async readOutput(fromOffset: number, bytesLimit: number, into?: Uint8Array): Promise<SpoolPage> {
     const within = Math.min(bytesLimit, Math.max(0, this.outputBytes - fromOffset));
-    const page = within === 0 ? null : await this.#link.readOutput(this.key, fromOffset, within);
+    const page = within === 0 ? null : await this.#link.readOutput(this.key, fromOffset, within, into);
     return page ?? { chunks: [], nextOffset: fromOffset };
   }
 

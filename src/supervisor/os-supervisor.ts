@@ -182,7 +182,7 @@ export class OsSupervisor implements Supervisor {
     const link = await SupervisorLink.open(
       { socketPath: this.#files.socketPath(record.id), secret: record.secret },
       {
-        readOutput: (key, fromOffset, bytesLimit) => this.#spool.read(key, fromOffset, bytesLimit),
+        readOutput: (...asked) => this.#spool.read(...asked),
         toBootMs: (untilMs) => this.#toBootMs(untilMs),
         onGone: async () => {
           this.#components.log.warn({ supervisor: record.id }, 'a supervisor is gone, what it held is ended');

@@ -39,8 +39,8 @@ export interface Spool {
  * Whatever keeps it drops the oldest by limits of its own; a record's head and tail do not depend on it.
  */
 export interface OutputArchive {
-  /** @returns null when it has none under the key, or no longer. */
-  read(key: string, fromOffset: number, bytesLimit: number): Promise<SpoolPage | null>;
+  /** @param into where the bytes of the page may lie. @returns null when it has none under the key, or no longer. */
+  read(key: string, fromOffset: number, bytesLimit: number, into?: Uint8Array): Promise<SpoolPage | null>;
 }
 
 /** Where the output of a stream begins, as its writer notes it whenever the stream changes. */

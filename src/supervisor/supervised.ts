@@ -58,7 +58,7 @@ export interface SupervisedProcess {
   /** There is more output, or the attempt has ended. */
   onOutput(callback: () => void): Disposable;
   /** @returns what is kept from `fromOffset` on, as much as there is. */
-  readOutput(fromOffset: number, bytesLimit: number): Promise<SpoolPage>;
+  readOutput(fromOffset: number, bytesLimit: number, into?: Uint8Array): Promise<SpoolPage>;
   /** Asks it to end; a later call can only shorten the grace. */
   stop(graceMs: number): void;
   /** @param holdUntilMs by the caller's monotonic clock. */

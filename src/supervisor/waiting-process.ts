@@ -30,9 +30,12 @@ export class WaitingProcess implements SupervisedProcess {
     return { [Symbol.dispose]: () => this.#callbacks.delete(callback) };
   }
 
-  async readOutput(fromOffset: number, bytesLimit: number): Promise<SpoolPage> {
+  async readOutput(fromOffset: number, bytesLimit: number, into?: Uint8Array): Promise<SpoolPage> {
     return (
-      (await this.#process?.readOutput(fromOffset, bytesLimit)) ?? { chunks: [], nextOffset: fromOffset }
+      (await this.#process?.readOutput(fromOffset, bytesLimit, into)) ?? {
+        chunks: [],
+        nextOffset: fromOffset,
+      }
     );
   }
 

@@ -61,6 +61,8 @@ describe('holders of blobs that do not keep what they promise', function () {
       const { stdout } = await getter.cli(['blob', 'stat', id]);
       assert.match(stdout, new RegExp(`suspect +${liar.peerId} lied [1-9]`));
       assert.equal(await suspectOf(id, honest), undefined);
+      const { text } = await getter.call<{ text: string }>('metrics.get', { format: 'text' });
+      assert.match(text, /aspen_blob_holder_answers_total\{kind="lie"\} [1-9]/);
       assert.match(getter.logTail(), /a holder gives what is not the blob/);
     });
 

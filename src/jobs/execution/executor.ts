@@ -11,7 +11,8 @@ export interface OutputSource {
   readonly outputBytes: number;
   /** There is more, or it has ended. */
   onOutput(callback: () => void): Disposable;
-  readOutput(fromOffset: number, bytesLimit: number): Promise<SpoolPage>;
+  /** @param into where the bytes of the page may lie, for who reads much and is done with one page before the next. */
+  readOutput(fromOffset: number, bytesLimit: number, into?: Uint8Array): Promise<SpoolPage>;
 }
 
 /** How long the node may go on with an attempt. */
