@@ -40,6 +40,8 @@ export interface AgentConfig {
   readonly voterGraceMs: number;
   /** Most bytes of blobs on this machine. */
   readonly blobQuotaBytes: number;
+  /** Port of 127.0.0.1 on which Prometheus may read `/metrics`; 0 for none. */
+  readonly metricsPort: number;
   /** How long the whole output of a job is kept here; its record, with head and tail, stays as long as it says itself. Unit: ms. */
   readonly outputRetentionMs: number;
   /** Networks that jobs may reach over HTTP although they are not public, such as `10.1.0.0/16`; `private` for all of them. */
@@ -152,6 +154,7 @@ export const SETTINGS = {
     durationSchema.pipe(z.number().min(VOTER_GRACE_MS.least).max(VOTER_GRACE_MS.most)),
   ),
   blobQuotaBytes: row('blobQuota', sizeSchema),
+  metricsPort: row('metricsPort', z.int().min(0).max(65_535), fromText.number),
   outputRetentionMs: row(
     'outputRetention',
     durationSchema.pipe(z.int().min(0).max(OUTPUT_RETENTION_MOST_MS)),
@@ -186,6 +189,7 @@ export function defaultsOf(machine: { readonly cpuCount: number; readonly hostNa
     voters: 3,
     voterGraceMs: 30_000,
     blobQuotaBytes: 10 * 2 ** 30,
+    metricsPort: 0,
     outputRetentionMs: 7 * 24 * 3_600_000,
     httpAllow: [],
     audit: 'commands',

@@ -42,6 +42,7 @@ import { memberViews } from './member-views.ts';
 import type { Membership } from './membership.ts';
 import { MembershipClient } from './membership-client.ts';
 import { isRevocationOf, linkMembership, REVOCATIONS } from './membership-links.ts';
+import { Observer } from './net/observer.ts';
 import { PayloadBlobs } from './payload-blobs.ts';
 import type { Platform } from './platform.ts';
 import type { Power } from './power.ts';
@@ -339,6 +340,13 @@ export class MeshNode implements Startable {
         clock,
         log: this.platform.logger.child({ part: 'roots' }),
         onChange: this.#onRoots,
+      }),
+      new Observer({
+        messenger,
+        transport: this.mesh.transport,
+        clock,
+        random: this.platform.random,
+        udp: this.platform.udp,
       }),
       new WitnessWatch({
         messenger,

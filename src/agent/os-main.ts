@@ -1,13 +1,15 @@
 import process, { exit, pid } from 'node:process';
 import { setTimeout as setTimer } from 'node:timers';
-import { InvariantError } from '../base/index.ts';
+import { formatMetrics, InvariantError } from '../base/index.ts';
 import { createOsLogger } from '../base/os-logger.ts';
 import { CallCounts, createRpcServer } from '../rpc/index.ts';
 import { OsSocketListener } from '../rpc/os-socket.ts';
 import { auditedHandlers } from './audited-acts.ts';
 import { Daemon } from './daemon.ts';
 import { createHandlers } from './handlers/index.ts';
+import { collectMetrics } from './handlers/metrics.ts';
 import { loadConfig, readRemembered } from './os-config.ts';
+import { OsMetricsHttp } from './os-metrics-http.ts';
 import { createOsPlatform } from './os-platform.ts';
 import { REMEMBERED_FILE, remember } from './remembered-flags.ts';
 
@@ -67,6 +69,12 @@ export async function runAgent({ dataDir, ticket, abandon, onReady, ...flags }: 
   try {
     await daemon.start();
     await server.start();
+    const { metricsPort } = config.config;
+    await using metrics = new OsMetricsHttp({
+      text: async () => formatMetrics(await collectMetrics(daemon, counts)),
+      log: logger.child({ part: 'metrics' }),
+    });
+    if (metricsPort > 0) await metrics.listen(metricsPort);
     const { node } = daemon;
     onReady({
       peerId: node.self,

@@ -24,8 +24,11 @@ import { probeLayers } from '../supervisor/os-layers.ts';
 import { OsSupervisor } from '../supervisor/os-supervisor.ts';
 import { OsCodecs } from '../workers/os-codecs.ts';
 import { OsHttpClient } from '../workers/os-http-client.ts';
+import { machineChecks } from './checks/os-machine-checks.ts';
 import { sandboxCheck } from './checks/sandbox-check.ts';
 import type { AgentConfig } from './config.ts';
+import { readMachineNetwork } from './net/os-machine-network.ts';
+import { OsUdpPort } from './net/os-udp-port.ts';
 import { OsListenPorts } from './os-listen-ports.ts';
 import { readMachineLabels } from './os-machine-labels.ts';
 import { readPower } from './os-power.ts';
@@ -73,6 +76,10 @@ export async function createOsPlatform({ dataDir, config, logger }: OsPlatformOp
     machine: { ...readMachineLabels(), ...layerLabels(layers, policy) },
     refusedTypes: isSandboxMissing(policy, layers) ? ['shell'] : [],
     checks: () => [sandboxCheck({ layers, why, policy })],
+    network: readMachineNetwork,
+    udp: new OsUdpPort(),
+    checks: () => machineChecks(directory.path),
+    machine: readMachineLabels(),
     openStore: async () => {
       const checked = checkStoreFile(directory.storePath, { isGenuine: isSealed });
       logger.debug({ ...checked }, 'store checked');

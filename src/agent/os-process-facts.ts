@@ -30,7 +30,7 @@ export class OsProcessFacts {
       systemCpuS: cpu.system / US_PER_S,
       eventLoopDelayS: this.#readDelay(),
       eventLoopUtilization: utilization.utilization,
-      openFiles: countOf(FILES),
+      openFiles: countOpenFiles(),
       openFilesLimit: readFilesLimit(),
     };
   }
@@ -53,9 +53,10 @@ export class OsProcessFacts {
   }
 }
 
-function countOf(directory: string): number | null {
+/** @returns null where nobody can tell. */
+export function countOpenFiles(): number | null {
   try {
-    return readdirSync(directory).length;
+    return readdirSync(FILES).length;
   } catch {
     return null; // not Linux: nobody can tell
   }

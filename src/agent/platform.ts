@@ -8,6 +8,8 @@ import type { DataDirectory, Store } from '../storage/index.ts';
 import type { OutputArchive, Supervisor } from '../supervisor/index.ts';
 import type { Codecs, HttpClient } from '../workers/index.ts';
 import type { Check } from './doctor.ts';
+import type { MachineNetwork } from './net/network-facts.ts';
+import type { UdpPort } from './net/udp-port.ts';
 import type { Power } from './power.ts';
 import type { ProcessFacts } from './process-facts.ts';
 
@@ -43,6 +45,10 @@ export interface Platform {
   power?(): Power | null;
   /** What the machine is, as labels without a prefix: `os`, `arch`, `cpus`, `memoryGiB`, `hostname`. @default nothing is known */
   readonly machine?: Readonly<Record<string, string>>;
+  /** What the machine says about its network. @default nothing is known */
+  network?(): MachineNetwork;
+  /** @default there is no UDP */
+  readonly udp?: UdpPort;
   /** What the system tells of this process. @default nothing */
   process?(): ProcessFacts;
   /** Job types that the owner wants held by what this machine does not have. @default none */

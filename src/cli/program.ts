@@ -15,6 +15,7 @@ import { addJobCommands } from './commands/job.ts';
 import { addKvCommands } from './commands/kv.ts';
 import { addLockCommands } from './commands/lock.ts';
 import { addMetricsCommand } from './commands/metrics.ts';
+import { addNetcheckCommand } from './commands/netcheck.ts';
 import { addNodeCommands } from './commands/node.ts';
 import { addPeersCommand } from './commands/peers.ts';
 import { addQueueCommands } from './commands/queue.ts';
@@ -74,6 +75,7 @@ export function createProgram(io: CliIo, exit: ExitSlot, { version }: CliOptions
   addDoctorCommand(program, io, exit);
   addMetricsCommand(program, io, exit);
   addPeersCommand(program, io, exit);
+  addNetcheckCommand(program, io, exit);
   addTicketCommands(program, io, exit);
   addRunCommand(program, io, exit);
   addJobCommands(program, io, exit);

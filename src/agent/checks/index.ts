@@ -1,8 +1,14 @@
 import type { Daemon } from '../daemon.ts';
 import type { Check } from '../doctor.ts';
+import { judgePorts } from './check-rules.ts';
 import { groupCheck } from './group-check.ts';
+import { meshChecks } from './mesh-checks.ts';
 
 /** Every look that `doctor` takes, in the order in which it tells them. */
-export function agentChecks({ node, platform }: Daemon): readonly Check[] {
-  return [groupCheck(node), ...(platform.checks?.() ?? [])];
+export function agentChecks({ node, platform, config }: Daemon): readonly Check[] {
+  const ports: Check = {
+    name: 'network.ports',
+    run: async () => [judgePorts(config.config.listen, node.mesh.transport.addresses())],
+  };
+  return [groupCheck(node), ...meshChecks(node), ports, ...(platform.checks?.() ?? [])];
 }

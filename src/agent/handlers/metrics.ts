@@ -1,12 +1,13 @@
 import { formatMetrics, type MetricFamily } from '../../base/index.ts';
 import type { CallCounts, Handlers } from '../../rpc/index.ts';
 import type { Daemon } from '../daemon.ts';
+import { checkNet } from '../net/net-check.ts';
 import { nodeMetrics } from '../node-metrics.ts';
 import { processFamilies } from '../process-facts.ts';
 
-type MetricsHandlers = Pick<Handlers, 'metrics.get'>;
+type MetricsHandlers = Pick<Handlers, 'metrics.get' | 'net.check'>;
 
-/** Numbers of this node, for people and for Prometheus. */
+/** What this node sees of itself and its network, for people and for Prometheus. */
 export function metricsHandlers(daemon: Daemon, counts?: CallCounts): MetricsHandlers {
   return {
     'metrics.get': async ({ format, prefix = '' }) => {
@@ -14,6 +15,7 @@ export function metricsHandlers(daemon: Daemon, counts?: CallCounts): MetricsHan
       if (format === 'text') return { text: formatMetrics(families) };
       return { families };
     },
+    'net.check': async () => checkNet(daemon.node),
   };
 }
 

@@ -14,6 +14,7 @@ import { leaseMethods } from './lease.ts';
 import { lockMethods } from './lock.ts';
 import { meshMethods } from './mesh.ts';
 import { metricsMethods } from './metrics.ts';
+import { netMethods } from './net.ts';
 import { nodeMethods } from './node.ts';
 import { queueMethods } from './queue.ts';
 import { exactObject, method } from './schema.ts';
@@ -29,6 +30,7 @@ export const METHODS = {
   ...blobMethods,
   ...meshMethods,
   ...metricsMethods,
+  ...netMethods,
   ...jobMethods,
   ...queueMethods,
   ...dlqMethods,

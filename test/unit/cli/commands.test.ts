@@ -145,6 +145,14 @@ describe('the command line', () => {
     assert.match(matrix.stdout, /^FROM +1 +2\n1 fake +- +r2ms!\n2 other +\? +-\n/);
   });
 
+  it('shows what netcheck knows, and says plainly what nobody can tell', async () => {
+    const ran = await run('netcheck');
+    assert.match(ran.stdout, /UDP +yes, datagrams arrived/);
+    assert.match(ran.stdout, /mapping varies +unknown: that takes two members/);
+    assert.match(ran.stdout, /seen as +198\.51\.100\.7 \(public\), by 1 members/);
+    assert.match(ran.stdout, /proxy +HTTPS_PROXY=http:\/\/\*\*\*@proxy:3128/);
+  });
+
   it('shows metrics as Prometheus reads them, when asked to', async () => {
     const ran = await run('metrics', '--text');
     assert.match(
@@ -159,6 +167,7 @@ describe('the command line', () => {
     ['aspen.metrics.get/v1', ['metrics', 'aspen_raft']],
     ['aspen.mesh.peers/v1', ['peers']],
     ['aspen.mesh.matrix/v1', ['peers', '--matrix']],
+    ['aspen.net.check/v1', ['netcheck']],
     ['aspen.config.show/v1', ['config', 'show', '--origin']],
     ['aspen.ticket.create/v1', ['ticket', 'create', '--uses', '2']],
     ['aspen.ticket.list/v1', ['ticket', 'list']],

@@ -13,6 +13,7 @@ const COMMANDS = [
     'status',
     'doctor',
     'metrics',
+    'netcheck',
     'peers',
     'run',
     'dev',

@@ -255,6 +255,23 @@ export function createFakeAgent(): FakeAgent {
       const families = [metric('gauge', 'aspen_raft_term', 'Term this node is in.', 7)];
       return format === 'text' ? { text: formatMetrics(families) } : { families };
     },
+    'net.check': async () => ({
+      listens: ['/ip4/10.0.0.1/tcp/4100'],
+      ipv4: { hosts: ['10.0.0.1'], links: 1 },
+      ipv6: { hosts: [], links: 0 },
+      udp: { isSo: true, detail: 'datagrams arrived at 1 of 1 members' },
+      mappingVaries: { isSo: null, detail: 'unknown: that takes two members' },
+      portMapping: { isSo: null, detail: 'unknown: no router is asked for a port' },
+      seenAs: [{ host: '198.51.100.7', isPublic: true, members: 1 }],
+      reachability: 'unknown',
+      isRelay: false,
+      relays: [{ peerId: OTHER_ID, name: 'other', path: 'direct', rttMs: 3 }],
+      proxies: [{ variable: 'HTTPS_PROXY', value: 'http://***@proxy:3128' }],
+      multicastProblem: null,
+      observers: [
+        { peerId: OTHER_ID, name: 'other', path: 'direct', rttMs: 3, saw: '/ip4/198.51.100.7/tcp/9' },
+      ],
+    }),
     'config.show': async () => ({
       config: [
         { key: 'name', value: 'fake', origin: 'flag' },

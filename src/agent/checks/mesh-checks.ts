@@ -1,0 +1,55 @@
+import type { Check, Finding } from '../doctor.ts';
+import type { MeshNode } from '../mesh-node.ts';
+import { observeSelf } from '../net/observations.ts';
+import { judgeClocks, judgeVersions } from './check-rules.ts';
+
+/** What only the other members can tell: whether clocks agree, what they run, whether they are there. */
+export function meshChecks(node: MeshNode): readonly Check[] {
+  return [
+    { name: 'clock', run: async () => [await clockFinding(node)] },
+    { name: 'versions', run: async () => [versionFinding(node)] },
+    { name: 'mesh', run: async () => [linksFinding(node)] },
+  ];
+}
+
+async function clockFinding(node: MeshNode): Promise<Finding> {
+  const { messenger, transport } = node.mesh;
+  const observations = await observeSelf({ messenger, transport, clock: node.platform.clock });
+  return judgeClocks(
+    observations.map(({ peerId, clockAheadMs, rttMs }) => ({
+      name: node.registry.node(peerId)?.profile.name ?? peerId,
+      aheadMs: clockAheadMs,
+      rttMs,
+    })),
+  );
+}
+
+function versionFinding(node: MeshNode): Finding {
+  const others = node.registry
+    .nodes()
+    .filter(({ isAlive }) => isAlive)
+    .map(({ profile }) => ({ name: profile.name, version: profile.version }));
+  return judgeVersions(node.platform.version, others);
+}
+
+function linksFinding(node: MeshNode): Finding {
+  const name = 'mesh.links';
+  const others = node.gate.members().filter(({ peerId }) => peerId !== node.self);
+  const linked = others.filter(({ peerId }) => node.mesh.transport.isLinked(peerId)).length;
+  if (others.length === 0)
+    return { name, status: 'ok', detail: 'this node is a mesh of its own', mend: null };
+  if (linked > 0) {
+    return {
+      name,
+      status: 'ok',
+      detail: `linked with ${linked} of ${others.length} other members`,
+      mend: null,
+    };
+  }
+  return {
+    name,
+    status: 'fail',
+    detail: `none of ${others.length} other members is linked`,
+    mend: 'aspen-agent netcheck; with a ticket of a member that runs: aspen-agent join <ticket>',
+  };
+}

@@ -1,0 +1,103 @@
+import { isPublicAddress } from '../../mesh/index.ts';
+import type { MeshNode } from '../mesh-node.ts';
+import { hostOf, type Judged, judgeMapping, judgeUdp, proxiesOf } from './net-rules.ts';
+import type { InterfaceAddress } from './network-facts.ts';
+import { observeSelf, probeUdp } from './observations.ts';
+
+export interface FamilyReport {
+  readonly hosts: readonly string[];
+  /** Links over it now. */
+  readonly links: number;
+}
+
+export interface NetReport {
+  readonly listens: readonly string[];
+  readonly ipv4: FamilyReport;
+  readonly ipv6: FamilyReport;
+  readonly udp: Judged;
+  readonly mappingVaries: Judged;
+  readonly portMapping: Judged;
+  /** As members see it, with how many of them. */
+  readonly seenAs: readonly { readonly host: string; readonly isPublic: boolean; readonly members: number }[];
+  readonly reachability: string;
+  readonly isRelay: boolean;
+  readonly relays: readonly {
+    readonly peerId: string;
+    readonly name: string | null;
+    readonly path: 'direct' | 'relay' | null;
+    readonly rttMs: number | null;
+  }[];
+  readonly proxies: readonly { readonly variable: string; readonly value: string }[];
+  readonly multicastProblem: string | null;
+  readonly observers: readonly {
+    readonly peerId: string;
+    readonly name: string | null;
+    readonly path: 'direct' | 'relay';
+    readonly rttMs: number;
+    readonly saw: string | null;
+  }[];
+}
+
+/** Looks at the network from this node, and at this node from the members it is linked with. Takes a few seconds at most. */
+export async function checkNet(node: MeshNode): Promise<NetReport> {
+  const { platform, mesh } = node;
+  const { messenger, transport } = mesh;
+  const parts = { messenger, transport, clock: platform.clock, udp: platform.udp };
+  const [observations, probe] = await Promise.all([observeSelf(parts), probeUdp(parts)]);
+  const nameOf = (peerId: Parameters<typeof node.registry.node>[0]) =>
+    node.registry.node(peerId)?.profile.name ?? null;
+  const machine = platform.network?.();
+  return {
+    listens: mesh.transport.addresses(),
+    ipv4: familyOf(4, node, machine?.addresses ?? []),
+    ipv6: familyOf(6, node, machine?.addresses ?? []),
+    udp: judgeUdp(probe.observations),
+    mappingVaries: judgeMapping(probe.observations, probe.localPort ?? 0),
+    portMapping: { isSo: null, detail: 'unknown: no router is asked for a port' },
+    seenAs: seenAs(observations.map(({ address }) => address)),
+    reachability: mesh.reach?.reachability ?? 'unknown',
+    isRelay: mesh.reach?.isRelay ?? false,
+    relays: relaysOf(node),
+    proxies: proxiesOf(platform.environment),
+    multicastProblem: machine?.multicastProblem ?? null,
+    observers: observations.map(({ peerId, path, rttMs, address }) => ({
+      peerId,
+      name: nameOf(peerId),
+      path,
+      rttMs,
+      saw: address,
+    })),
+  };
+}
+
+function familyOf(family: 4 | 6, node: MeshNode, addresses: readonly InterfaceAddress[]): FamilyReport {
+  const links = node.mesh.transport.links().filter(({ address }) => hostOf(address)?.family === family);
+  return {
+    hosts: addresses.filter((each) => each.family === family).map(({ host }) => host),
+    links: links.length,
+  };
+}
+
+function seenAs(addresses: readonly (string | null)[]): NetReport['seenAs'] {
+  const counts = new Map<string, { isPublic: boolean; members: number }>();
+  for (const address of addresses) {
+    const host = address === null ? undefined : hostOf(address)?.host;
+    if (address === null || host === undefined) continue;
+    const known = counts.get(host) ?? { isPublic: isPublicAddress(address), members: 0 };
+    counts.set(host, { ...known, members: known.members + 1 });
+  }
+  return [...counts].map(([host, { isPublic, members }]) => ({ host, isPublic, members }));
+}
+
+function relaysOf(node: MeshNode): NetReport['relays'] {
+  const links = new Map(node.mesh.transport.links().map((link) => [link.peerId, link]));
+  return node.registry
+    .nodes()
+    .filter(({ peerId, profile, isAlive }) => peerId !== node.self && profile.isRelay === true && isAlive)
+    .map(({ peerId, profile }) => ({
+      peerId,
+      name: profile.name,
+      path: links.get(peerId)?.path ?? null,
+      rttMs: links.get(peerId)?.rttMs ?? node.registry.rttTo(peerId) ?? null,
+    }));
+}

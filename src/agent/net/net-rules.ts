@@ -1,0 +1,87 @@
+import type { PeerId } from '../../base/index.ts';
+
+/** From where a member saw datagrams of one local port come. */
+export interface UdpObservation {
+  readonly peerId: PeerId;
+  /** Where the member itself was sent to. */
+  readonly observerHost: string;
+  /** Null when nothing arrived. */
+  readonly seen: { readonly host: string; readonly port: number } | null;
+}
+
+/** Null: nobody can tell. */
+export interface Judged {
+  readonly isSo: boolean | null;
+  /** For people: why, or what is missing to tell. */
+  readonly detail: string;
+}
+
+/** Whether datagrams leave this node and arrive. */
+export function judgeUdp(observations: readonly UdpObservation[]): Judged {
+  if (observations.length === 0) {
+    return { isSo: null, detail: 'unknown: no member is linked directly and able to listen for a datagram' };
+  }
+  const arrived = observations.filter(({ seen }) => seen !== null).length;
+  if (arrived > 0)
+    return { isSo: true, detail: `datagrams arrived at ${arrived} of ${observations.length} members` };
+  return {
+    isSo: false,
+    detail: `no datagram arrived at any of ${observations.length} members: UDP is blocked here, or before all of them`,
+  };
+}
+
+/** Whether the address outside depends on whom one speaks to, as behind a symmetric NAT: then no direct way can be made by hole punching. */
+export function judgeMapping(observations: readonly UdpObservation[], localPort: number): Judged {
+  const seen = observations.flatMap((each) =>
+    each.seen === null ? [] : [{ ...each.seen, from: each.observerHost }],
+  );
+  const [first] = seen;
+  if (first === undefined || new Set(seen.map(({ from }) => from)).size < 2) {
+    return {
+      isSo: null,
+      detail: 'unknown: that takes two members at different addresses that datagrams arrive at',
+    };
+  }
+  const places = new Set(seen.map(({ host, port }) => `${host} ${port}`));
+  if (places.size > 1)
+    return { isSo: true, detail: `seen as ${[...places].join(', ').replaceAll(' ', ' port ')}` };
+  const kept = first.port === localPort ? ', the port is kept' : '';
+  return {
+    isSo: false,
+    detail: `every one of ${seen.length} members saw ${first.host} port ${first.port}${kept}`,
+  };
+}
+
+const PROXY_VARIABLES = ['HTTPS_PROXY', 'HTTP_PROXY', 'ALL_PROXY', 'NO_PROXY'] as const;
+
+/** @returns what the environment says of proxies, either case, with secrets taken out. */
+export function proxiesOf(
+  environment: Readonly<Record<string, string | undefined>>,
+): readonly { readonly variable: string; readonly value: string }[] {
+  return PROXY_VARIABLES.flatMap((name) => {
+    const variable = environment[name] === undefined ? name.toLowerCase() : name;
+    const value = environment[variable];
+    return value === undefined || value === '' ? [] : [{ variable, value: withoutSecrets(value) }];
+  });
+}
+
+function withoutSecrets(value: string): string {
+  return value.replace(/\/\/[^/@]*@/, '//***@');
+}
+
+/** @returns the host of a multiaddr; undefined when it names none. */
+export function hostOf(address: string): { readonly host: string; readonly family: 4 | 6 } | undefined {
+  const [, kind, host] = address.split('/');
+  if (host === undefined || host === '') return undefined;
+  if (kind === 'ip4') return { host, family: 4 };
+  return kind === 'ip6' ? { host, family: 6 } : undefined;
+}
+
+/** How far ahead of ours a clock is that showed `theirWallMs` in an answer. Half of the round trip is what it may be off. Unit: ms. */
+export function clockAheadMs(answer: {
+  readonly askedWallMs: number;
+  readonly rttMs: number;
+  readonly theirWallMs: number;
+}): number {
+  return Math.round(answer.theirWallMs - (answer.askedWallMs + answer.rttMs / 2));
+}

@@ -1,0 +1,203 @@
+import assert from 'node:assert/strict';
+import {
+  clockAheadMs,
+  hostOf,
+  judgeMapping,
+  judgeUdp,
+  proxiesOf,
+  type UdpObservation,
+} from '../../../src/agent/net/net-rules.ts';
+import { observeSelf, probeUdp } from '../../../src/agent/net/observations.ts';
+import { EAR_MS, EARS_LIMIT, OBSERVE_METHODS, Observer } from '../../../src/agent/net/observer.ts';
+import type { Datagram, UdpPort, UdpSocket } from '../../../src/agent/net/udp-port.ts';
+import { AspenError, type PeerId, SeededRandom } from '../../../src/base/index.ts';
+import type { Messenger } from '../../../src/mesh/index.ts';
+import { ManualClock } from '../mesh/support.ts';
+
+const seen = (observerHost: string, host?: string, port = 5_000): UdpObservation => ({
+  peerId: observerHost as PeerId,
+  observerHost,
+  seen: host === undefined ? null : { host, port },
+});
+
+describe('what netcheck concludes', () => {
+  it('knows of UDP only what members have told', () => {
+    assert.equal(judgeUdp([]).isSo, null);
+    assert.equal(judgeUdp([seen('a'), seen('b')]).isSo, false);
+    assert.equal(judgeUdp([seen('a'), seen('b', '1.2.3.4')]).isSo, true);
+  });
+
+  const mappings: readonly (readonly [string, readonly UdpObservation[], boolean | null])[] = [
+    ['nobody saw anything', [seen('a')], null],
+    ['one member is no proof', [seen('a', '1.2.3.4')], null],
+    ['two members at one address are none either', [seen('a', '1.2.3.4'), seen('a', '1.2.3.4', 5_001)], null],
+    ['two at different ones saw the same', [seen('a', '1.2.3.4'), seen('b', '1.2.3.4')], false],
+    ['another port for each', [seen('a', '1.2.3.4'), seen('b', '1.2.3.4', 5_001)], true],
+    ['another address for each', [seen('a', '1.2.3.4'), seen('b', '1.2.3.5')], true],
+  ];
+  for (const [why, observations, isSo] of mappings) {
+    it(`says whether the mapping varies: ${why}`, () => {
+      assert.equal(judgeMapping(observations, 5_000).isSo, isSo);
+    });
+  }
+
+  it('shows proxies without their secrets', () => {
+    const environment = { https_proxy: 'http://user:pass@proxy:3128', NO_PROXY: '.local', HTTP_PROXY: '' };
+    assert.deepEqual(proxiesOf(environment), [
+      { variable: 'https_proxy', value: 'http://***@proxy:3128' },
+      { variable: 'NO_PROXY', value: '.local' },
+    ]);
+  });
+
+  it('takes half of the way off when it compares clocks', () => {
+    assert.equal(clockAheadMs({ askedWallMs: 1_000, rttMs: 40, theirWallMs: 1_020 }), 0);
+    assert.equal(clockAheadMs({ askedWallMs: 1_000, rttMs: 40, theirWallMs: 3_020 }), 2_000);
+  });
+
+  it('reads hosts from multiaddrs', () => {
+    assert.deepEqual(hostOf('/ip4/10.0.0.1/tcp/1'), { host: '10.0.0.1', family: 4 });
+    assert.deepEqual(hostOf('/ip6/::1/tcp/1'), { host: '::1', family: 6 });
+    assert.equal(hostOf('/memory/a'), undefined);
+  });
+});
+
+/** A network of datagrams behind a NAT that gives each destination a port of its own, or not. */
+class Nat implements UdpPort {
+  readonly #sockets = new Map<number, (datagram: Datagram) => void>();
+  readonly varies: boolean;
+  opened = 0;
+  #nextPort = 40_000;
+
+  constructor(varies: boolean) {
+    this.varies = varies;
+  }
+
+  async open(_family: 4 | 6, onDatagram: (datagram: Datagram) => void): Promise<UdpSocket> {
+    const port = this.#nextPort++;
+    this.opened += 1;
+    this.#sockets.set(port, onDatagram);
+    return {
+      port,
+      send: ({ host, port: to, bytes }) => {
+        const mapped = this.varies ? 50_000 + Number(host.at(-1)) : 50_000;
+        this.#sockets.get(to)?.({ host: '198.51.100.7', port: mapped, bytes });
+      },
+      [Symbol.dispose]: () => {
+        this.opened -= 1;
+        this.#sockets.delete(port);
+      },
+    };
+  }
+}
+
+/** Members that answer, by handlers that each registers on its own messenger. */
+class Members {
+  readonly handlers = new Map<string, Map<string, (message: { from: PeerId; body: unknown }) => unknown>>();
+
+  messengerOf(self: string): Messenger {
+    const own = new Map<string, (message: { from: PeerId; body: unknown }) => unknown>();
+    this.handlers.set(self, own);
+    return {
+      handle: (method: string, handler: (message: { from: PeerId; body: unknown }) => unknown) => {
+        own.set(method, handler);
+        return { [Symbol.dispose]: () => own.delete(method) };
+      },
+      request: async (to: PeerId, method: string, body: unknown) => {
+        const handler = this.handlers.get(to)?.get(method);
+        if (handler === undefined) throw new AspenError('METHOD_NOT_FOUND', method);
+        return handler({ from: self as PeerId, body });
+      },
+    } as unknown as Messenger;
+  }
+}
+
+describe('how members look to each other', () => {
+  const linkTo = (peerId: string, host: string) => ({
+    peerId: peerId as PeerId,
+    address: `/ip4/${host}/tcp/4100`,
+    path: 'direct' as const,
+    rttMs: 1,
+    since: 0,
+  });
+  const world = (varies: boolean) => {
+    const clock = new ManualClock();
+    const members = new Members();
+    const nat = new Nat(varies);
+    const observers = ['b', 'c'].map(
+      (name) =>
+        new Observer({
+          messenger: members.messengerOf(name),
+          transport: { links: () => [linkTo('a', '198.51.100.7')] },
+          clock,
+          random: new SeededRandom(1),
+          udp: nat,
+        }),
+    );
+    const transport = { links: () => [linkTo('b', '203.0.113.1'), linkTo('c', '203.0.113.2')] };
+    return {
+      clock,
+      members,
+      nat,
+      observers,
+      asker: { messenger: members.messengerOf('a'), transport, clock, udp: nat },
+    };
+  };
+  const probed = async (varies: boolean) => {
+    const { clock, asker, nat, observers } = world(varies);
+    const probing = probeUdp(asker);
+    await clock.advance(1_000);
+    const probe = await probing;
+    for (const observer of observers) observer[Symbol.dispose]();
+    assert.equal(nat.opened, 0, 'no socket is left');
+    return judgeMapping(probe.observations, probe.localPort ?? 0).isSo;
+  };
+
+  it('finds a NAT that gives each destination a port of its own', async () =>
+    assert.equal(await probed(true), true));
+  it('finds one that keeps the port', async () => assert.equal(await probed(false), false));
+
+  it('tells where a link comes from, and what its clock says', async () => {
+    const { asker } = world(false);
+    const observations = await observeSelf(asker);
+    assert.deepEqual(
+      observations.map(({ peerId, address, clockAheadMs: ahead }) => [peerId, address, ahead]),
+      [
+        ['b', '/ip4/198.51.100.7/tcp/4100', 0],
+        ['c', '/ip4/198.51.100.7/tcp/4100', 0],
+      ],
+    );
+  });
+
+  it('O2 listens for few at once, one for each, and not for long', async () => {
+    const { clock, members, nat } = world(false);
+    const listen = members.handlers.get('b')?.get(OBSERVE_METHODS.listen);
+    assert.ok(listen !== undefined);
+    for (let at = 0; at < EARS_LIMIT; at += 1) await listen({ from: `peer-${at}` as PeerId, body: 4 });
+    await listen({ from: 'peer-0' as PeerId, body: 4 });
+    assert.equal(nat.opened, EARS_LIMIT);
+    await assert.rejects(async () => listen({ from: 'one more' as PeerId, body: 4 }), {
+      code: 'RESOURCE_EXHAUSTED',
+    });
+    await assert.rejects(async () => listen({ from: 'peer-1' as PeerId, body: 'x' }), {
+      code: 'INVALID_PARAMS',
+    });
+    await clock.advance(EAR_MS + 1);
+    assert.equal(nat.opened, 0);
+  });
+
+  it('O2 believes no datagram without its token, and tells nobody else of it', async () => {
+    const { members, nat } = world(false);
+    const own = members.handlers.get('b');
+    const ear = await own?.get(OBSERVE_METHODS.listen)?.({ from: 'a' as PeerId, body: 4 });
+    const [port, token] = ear as [number, Uint8Array];
+    const seenBy = (from: string, body: unknown) =>
+      own?.get(OBSERVE_METHODS.seen)?.({ from: from as PeerId, body });
+    using socket = await nat.open(4, () => undefined);
+    socket.send({ host: '203.0.113.1', port, bytes: Buffer.alloc(16) });
+    assert.equal(seenBy('a', token), null);
+    socket.send({ host: '203.0.113.1', port, bytes: token });
+    assert.deepEqual(seenBy('a', token), ['198.51.100.7', 50_000]);
+    assert.equal(seenBy('z', token), null);
+    assert.equal(seenBy('a', 'not a token'), null);
+  });
+});
