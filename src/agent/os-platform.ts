@@ -75,11 +75,9 @@ export async function createOsPlatform({ dataDir, config, logger }: OsPlatformOp
     process: () => processFacts.read(),
     machine: { ...readMachineLabels(), ...layerLabels(layers, policy) },
     refusedTypes: isSandboxMissing(policy, layers) ? ['shell'] : [],
-    checks: () => [sandboxCheck({ layers, why, policy })],
+    checks: () => [sandboxCheck({ layers, why, policy }), ...machineChecks(directory.path)],
     network: readMachineNetwork,
     udp: new OsUdpPort(),
-    checks: () => machineChecks(directory.path),
-    machine: readMachineLabels(),
     openStore: async () => {
       const checked = checkStoreFile(directory.storePath, { isGenuine: isSealed });
       logger.debug({ ...checked }, 'store checked');
