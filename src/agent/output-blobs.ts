@@ -13,7 +13,7 @@ export interface OutputBlobsOptions {
   readonly retentionMs: number;
 }
 
-/** Attempts whose output is copied at a time; each has a page and a chunk of each stream in memory. */
+/** Attempts whose output is copied at a time; each has a page and a chunk of each stream in memory. Further ones, no more than slots, wait. */
 const AT_ONCE_LIMIT = 4;
 const PAGE_BYTES = 256 * 1024;
 

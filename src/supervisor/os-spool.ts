@@ -39,6 +39,8 @@ export interface ArchiveLimits {
 /**
  * Output as files of one directory: `NAME.out` has the bytes of both streams as they came, so that an offset is a place in it; `NAME.idx` has
  * an entry wherever the stream changes, written before the bytes that it speaks of.
+ *
+ * - A1 Kept output goes when it is too old, or the oldest of too much, and never while its attempt runs.
  */
 export class OsSpool implements Spool, OutputArchive {
   readonly #directory: string;
