@@ -1,5 +1,5 @@
 import type { Connection, Stream, StreamMessageEvent } from '@libp2p/interface';
-import { AspenError, type Clock, every, type PeerId } from '../base/index.ts';
+import { AspenError, type Clock, every, type PeerId, type Timer } from '../base/index.ts';
 import { isCircuit, withoutTarget } from './circuit-address.ts';
 import { FrameDecoder, type Signal, signalSegment } from './frame-codec.ts';
 import { FrameQueue } from './frame-queue.ts';
@@ -85,6 +85,7 @@ export class Libp2pChannel implements PeerLink {
   #isFlushing = false;
   #isClosed = false;
   #isRetired = false;
+  #retirement: readonly Timer[] = [];
 
   constructor({ stream, connection, clock, events }: ChannelComponents, options: ChannelOptions) {
     this.peerId = options.peerId;
@@ -160,8 +161,10 @@ export class Libp2pChannel implements PeerLink {
    */
   retire(): void {
     this.#isRetired = true;
-    this.#clock.setTimer(RETIRED_WRITES_MS, () => this.#closeWhenSent());
-    this.#clock.setTimer(RETIRED_ENDS_MS, () => this.close('its place was taken'));
+    this.#retirement = [
+      this.#clock.setTimer(RETIRED_WRITES_MS, () => this.#closeWhenSent()),
+      this.#clock.setTimer(RETIRED_ENDS_MS, () => this.close('its place was taken')),
+    ];
   }
 
   #closeWhenSent(): void {
@@ -273,6 +276,7 @@ export class Libp2pChannel implements PeerLink {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#keepalive[Symbol.dispose]();
+    for (const timer of this.#retirement) timer.cancel();
     this.#hello.reject(new Error(reason));
     for (const heard of [...this.#onHeard]) heard();
     this.#events.onClosed(reason);

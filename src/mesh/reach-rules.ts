@@ -23,6 +23,10 @@ export interface RelayCandidate {
 export const RELAYS_WANTED = 3;
 /** Most addresses of one relay in circuits that are told. */
 const ADDRESSES_OF_RELAY = 2;
+/** What others take for an address at most. Unit: characters. */
+const ADDRESS_CHARACTERS_LIMIT = 256;
+/** So many of a node's own addresses are told before its circuits, and the rest after them. */
+const OWN_FIRST = 8;
 
 /**
  * - E1 A node says of itself that it is reached from anywhere only after somebody came from a public address to one of its own: an
@@ -97,7 +101,13 @@ export function circuitsOver(relays: readonly RelayCandidate[]): readonly string
     .filter(({ link }) => link?.path === 'direct')
     .flatMap(({ peerId, addresses }) =>
       usableOf(addresses).map((relayAddress) => circuitAddress({ relay: peerId, relayAddress })),
-    );
+    )
+    .filter(({ length }) => length <= ADDRESS_CHARACTERS_LIMIT);
+}
+
+/** In the order in which they are told: others look at the first sixteen, and a machine may have more interfaces than that. */
+export function toldAddresses(own: readonly string[], circuits: readonly string[]): readonly string[] {
+  return [...own.slice(0, OWN_FIRST), ...circuits, ...own.slice(OWN_FIRST)];
 }
 
 /** Public ones where there are any. */

@@ -20,6 +20,7 @@ import {
   type Reachability,
   type RelayCandidate,
   type RelaySetting,
+  toldAddresses,
   upgradePauseMs,
 } from './reach-rules.ts';
 import type { PeerLink, Transport } from './transport.ts';
@@ -117,7 +118,7 @@ export class Reach implements Startable {
 
   /** Where others may try to reach this node: its own addresses, and circuits unless it is reached without. */
   addresses(): readonly string[] {
-    return [...this.#components.transport.addresses(), ...this.#circuits];
+    return toldAddresses(this.#components.transport.addresses(), this.#circuits);
   }
 
   /** Told when {@link addresses} have changed. */

@@ -15,6 +15,8 @@ interface Town {
   readonly agents: readonly [Agent, Agent, Agent, Agent];
 }
 
+const ENVIRONMENT = { ASPEN_LISTEN: '/ip4/0.0.0.0/tcp/0', ASPEN_MDNS: 'off' };
+
 /** Found by one public member, joined by another one and by the homes, all through the ticket of the first. */
 async function settle(homes: readonly [Translation, Translation]): Promise<Town> {
   const internet = new Internet();
@@ -25,9 +27,8 @@ async function settle(homes: readonly [Translation, Translation]): Promise<Town>
     internet.addHome(homes[0]).netns,
     internet.addHome(homes[1]).netns,
   ];
-  const env = { ASPEN_LISTEN: '/ip4/0.0.0.0/tcp/0', ASPEN_MDNS: 'off' };
   const agents = ['p', 'q', 'a', 'b'].map((name, at) =>
-    cluster.add(name, { netns: places[at] as string, env }),
+    cluster.add(name, { netns: places[at] as string, env: ENVIRONMENT }),
   ) as [Agent, Agent, Agent, Agent];
   const [p, ...others] = agents;
   await p.up();
@@ -128,6 +129,18 @@ describe('two members behind two routers that use another port for everybody the
       assert.match(peer.address ?? '', /\/p2p-circuit$/);
       await runsOn(from, to);
     }
+  });
+
+  it('invite another one behind such a router, who joins through a public member and reaches them', async () => {
+    const [p, , a, b] = town.agents;
+    const place = town.internet.addHome('symmetric').netns;
+    const newcomer = town.cluster.add('c', { netns: place, env: ENVIRONMENT });
+    const { ticket } = await a.call<Ticket>('mesh.ticket', {});
+    await newcomer.join(ticket);
+    assert.equal((await newcomer.status()).meshId, (await p.status()).meshId);
+    for (const other of [a, b]) assert.equal((await linked(newcomer, other)).path, 'relay');
+    await runsOn(newcomer, b);
+    await newcomer.stop();
   });
 
   it('move to the other public member when the one that carries them dies', async () => {

@@ -54,9 +54,16 @@ describe('a stranger at a libp2p transport', () => {
     await world[Symbol.asyncDispose]();
   });
 
-  it('T2 gets nothing on the channel or on gossip', async () => {
+  it('T2 gets nothing on the channel, on circuits or on gossip', async () => {
     const connection = await outsider.dial(addressesOf(member));
-    for (const protocol of [`/aspen/${meshId}/channel/1`, '/meshsub/1.2.0', '/meshsub/1.1.0']) {
+    member.transport.reach?.offerCircuits(true);
+    for (const protocol of [
+      `/aspen/${meshId}/channel/1`,
+      `/aspen/${meshId}/circuit/1`,
+      `/aspen/${meshId}/observe/1`,
+      '/meshsub/1.2.0',
+      '/meshsub/1.1.0',
+    ]) {
       const stream = await connection.newStream(protocol).catch(() => undefined);
       if (stream === undefined) continue; // it was reset before it was there
       const end = drained(stream);

@@ -23,6 +23,7 @@ import {
   judgeReachability,
   offersCircuits,
   type RelayCandidate,
+  toldAddresses,
   upgradePauseMs,
 } from '../../../src/mesh/reach-rules.ts';
 import { RelayShares } from '../../../src/mesh/relay-shares.ts';
@@ -372,6 +373,17 @@ describe('how a node is reached', () => {
       ]),
       [viaRon],
     );
+  });
+
+  it('tells no circuit that others would not take for an address, and all of them among the first sixteen', () => {
+    const long = {
+      ...candidate(ron, { path: 'direct', rttMs: 1 }),
+      addresses: [`/dns4/${'a'.repeat(200)}.org/tcp/1`],
+    };
+    assert.deepEqual(circuitsOver([long]), []);
+    const own = Array.from({ length: 20 }, (_, at) => `/ip4/10.0.0.${at}/tcp/1`);
+    const told = toldAddresses(own, [viaRon, `${viaRon}2`]);
+    assert.deepEqual([told.indexOf(viaRon) < 16, told.length], [true, 22]);
   });
 
   it('looks for a better path ever more rarely, but always again', () => {
