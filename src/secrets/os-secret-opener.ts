@@ -30,12 +30,14 @@ export interface OsSecretOpenerOptions {
 export class OsSecretOpener implements SecretOpener {
   readonly #crypto = new OsCrypto();
   readonly #options: OsSecretOpenerOptions;
+  #isOutOfCoreDumps = false;
 
   constructor(options: OsSecretOpenerOptions) {
     this.#options = options;
   }
 
   open({ peerId, env, files }: AttemptSecrets): OpenedSecrets {
+    this.#keepOutOfCoreDumps();
     const privateKey = readPrivateKey(this.#options.dataDirectory);
     if (privateKey === undefined) throw new SecretUnreadable('this machine has no key to open secrets with');
     const opened = (sealed: SealedText): Uint8Array => {
@@ -60,6 +62,13 @@ export class OsSecretOpener implements SecretOpener {
     } finally {
       privateKey.fill(0);
     }
+  }
+
+  /** What is opened is in the memory of this process and of those it begins, which inherit this. Other systems have no such switch. */
+  #keepOutOfCoreDumps(): void {
+    if (this.#isOutOfCoreDumps || process.platform !== 'linux') return;
+    writeFileSync('/proc/self/coredump_filter', '0');
+    this.#isOutOfCoreDumps = true;
   }
 
   #write(contents: readonly (readonly [name: string, value: Uint8Array])[]): string {

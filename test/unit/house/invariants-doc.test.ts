@@ -12,6 +12,7 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
   jobs: ['src/jobs'],
   supervisor: ['src/supervisor'],
   audit: ['src/audit', 'src/agent'],
+  secrets: ['src/secrets', 'src/lease/machine', 'src/jobs', 'src/supervisor'],
   mesh: ['src/mesh', 'src/discovery'],
   blobs: ['src/blobs', 'src/agent'],
   crdt: ['src/crdt'],
