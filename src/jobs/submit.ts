@@ -4,10 +4,11 @@ import { AspenError, toWireError, type WireError } from '../base/index.ts';
 import { invalid, parseWith } from '../lease/machine/index.ts';
 import { admit } from './admission.ts';
 import { afterParents } from './dependencies.ts';
+import { freshRecord } from './fresh-record.ts';
 import { DELIVERY_ID_PREFIX, DELIVERY_TYPE } from './hooks/deliveries.ts';
 import { type ApplyContext, textKey } from './machine-port.ts';
 import { checkNamedSecrets } from './named-secrets.ts';
-import { NOTHING_UNMET, type PackedSpec, packSpec } from './packing.ts';
+import { type PackedSpec, packSpec } from './packing.ts';
 import type { JobRecord, JobState } from './record.ts';
 import { findRecord, putRecord } from './record-store.ts';
 import { checkRequiredNode } from './required-node.ts';
@@ -83,29 +84,7 @@ function submitOne({ id, spec }: SubmitItem, offset: number, context: ApplyConte
   checkRequiredNode(spec, context);
   checkNamedSecrets(spec, context);
   admit(spec, context);
-  const fresh: JobRecord = {
-    id,
-    spec,
-    state: 'blocked',
-    position: context.position,
-    offset,
-    submittedAt: context.wallMs,
-    attempt: 0,
-    running: null,
-    dueGroupMs: null,
-    readyGroupMs: null,
-    specBytes: 0,
-    failureCount: 0,
-    lossCount: 0,
-    finishedAt: null,
-    expiresGroupMs: null,
-    result: null,
-    error: null,
-    cancelReason: null,
-    history: [],
-    unmet: spec.dependsOn.length === 0 ? NOTHING_UNMET : spec.dependsOn.map((_, at) => at),
-    ending: null,
-  };
+  const fresh = freshRecord({ id, spec, offset }, context);
   const states = parentStates(spec, context);
   const record = afterParents(fresh, (parent) => states.get(parent), context);
   putRecord(context, record, undefined);

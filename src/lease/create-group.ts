@@ -16,6 +16,7 @@ import { StorageFault, type Store } from '../storage/index.ts';
 import { ClaimKeeper } from './claim-keeper.ts';
 import { LeaderClient } from './client.ts';
 import { readEpoch, type Superseded } from './epoch.ts';
+import { expire, KEYS, LEASES } from './expirer.ts';
 import type { GroupClient, GroupCounts, GroupStatus, Leadership } from './group.ts';
 import { MAIN_GROUP } from './group.ts';
 import { serveGroupCare } from './group-care.ts';
@@ -23,13 +24,11 @@ import { GroupRecovery, type RecoverOptions } from './group-recovery.ts';
 import { type GroupReport, reportGroup, reportWithoutLeader } from './group-report.ts';
 import { serveGroup } from './group-server.ts';
 import { Introducer } from './introduction.ts';
-import { expireKeys } from './kv-expirer.ts';
 import { KvFeed } from './kv-feed.ts';
 import { KvWatcher } from './kv-watcher.ts';
 import { LabelledReads } from './labelled-reads.ts';
 import { LeaderFinder } from './leader-finder.ts';
 import type { LeaderTerm } from './leader-term.ts';
-import { expireLeases } from './lease-expirer.ts';
 import {
   countersModule,
   type Fact,
@@ -597,8 +596,8 @@ class ComposedGroup implements Group {
       this.#options.sessions,
     );
     leading.hold(this.#sessions);
-    leading.hold(expireKeys(leading, { clock, log }));
-    leading.hold(expireLeases(leading, { clock, log }));
+    leading.hold(expire(KEYS, leading, { clock, log }));
+    leading.hold(expire(LEASES, leading, { clock, log }));
     leading.hold(new ClaimKeeper(leading, { clock, log: log.child({ part: 'claims' }) }));
     const readmissions = serveReadmissions(leading, () => replica.raftState);
     const rootKeeper = new RootKeeper(leading, {

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import { AspenError } from '../../base/index.ts';
-import type { Job, JobState, Result } from '../../rpc/index.ts';
+import { type Job, jobStateSchema, type Result } from '../../rpc/index.ts';
 import { type CommandContext, define, type ExitSlot } from '../command.ts';
 import { copyLogs } from '../copy-logs.ts';
 import { wrongUsage } from '../failure.ts';
@@ -14,19 +14,7 @@ import type { Output } from '../output.ts';
 import { addSpecFlags, readTextFrom, specFromFlags } from '../spec-flags.ts';
 import { formatFields, formatTable, printable } from '../table.ts';
 
-const STATES: readonly JobState[] = [
-  'blocked',
-  'scheduled',
-  'queued',
-  'running',
-  'cancelling',
-  'succeeded',
-  'failed',
-  'dead',
-  'cancelled',
-  'skipped',
-  'paused',
-];
+const STATES = jobStateSchema.options;
 
 /** Without `--timeout`, `job wait` waits as long as it takes. Unit: ms. */
 const WAIT_ROUND_MS = 600_000;

@@ -1,6 +1,6 @@
+import { freshRecord } from '../fresh-record.ts';
 import type { ApplyContext, Derived } from '../machine-port.ts';
 import { starting } from '../moves.ts';
-import { NOTHING_UNMET } from '../packing.ts';
 import { isFinal, type JobRecord, type JobState } from '../record.ts';
 import { type JobSpec, PLAIN_SPEC } from '../spec.ts';
 import type { Tallies } from '../tallies.ts';
@@ -176,29 +176,9 @@ function eventOf(record: JobRecord, context: ApplyContext, made: number): MadeEv
 
 function deliveryOf(hook: Hook, { body, made }: MadeEvent, context: ApplyContext): JobRecord {
   const payload: DeliveryPayload = { hook: hook.id, event: body };
-  const fresh: JobRecord = {
-    id: DELIVERY_ID_PREFIX + nameOf(context, made),
-    spec: { ...DELIVERY_SPEC, payload, queue: hook.id },
-    state: 'blocked',
-    position: context.position,
-    offset: FIRST_OFFSET + made,
-    submittedAt: context.wallMs,
-    attempt: 0,
-    running: null,
-    dueGroupMs: null,
-    readyGroupMs: null,
-    specBytes: 0,
-    failureCount: 0,
-    lossCount: 0,
-    finishedAt: null,
-    expiresGroupMs: null,
-    result: null,
-    error: null,
-    cancelReason: null,
-    history: [],
-    unmet: NOTHING_UNMET,
-    ending: null,
-  };
+  const id = DELIVERY_ID_PREFIX + nameOf(context, made);
+  const spec = { ...DELIVERY_SPEC, payload, queue: hook.id };
+  const fresh = freshRecord({ id, spec, offset: FIRST_OFFSET + made }, context);
   return starting(fresh, context);
 }
 

@@ -11,6 +11,7 @@ import { OsClock } from '../../../src/base/os-clock.ts';
 import { OsCrypto } from '../../../src/base/os-crypto.ts';
 import { BlobStore, Blobs, MemoryBlobDisk } from '../../../src/blobs/index.ts';
 import { ClaimKeeper } from '../../../src/lease/claim-keeper.ts';
+import { expire, LEASES } from '../../../src/lease/expirer.ts';
 import {
   type GroupClient,
   type GroupStatus,
@@ -20,7 +21,6 @@ import {
   type LeaderRequest,
   type Leadership,
 } from '../../../src/lease/index.ts';
-import { expireLeases } from '../../../src/lease/lease-expirer.ts';
 import { encodeBatch, type Fact, Machine, type MachineModule } from '../../../src/lease/machine/index.ts';
 import type { Messenger } from '../../../src/mesh/index.ts';
 import { MemoryStore, WriteBuffer } from '../../../src/storage/index.ts';
@@ -135,7 +135,7 @@ export function createFakeDaemon(
     self,
     blobs: fakeBlobs(self, clock),
     get group() {
-      leading ??= [new ClaimKeeper(leadership, parts), expireLeases(leadership, parts)];
+      leading ??= [new ClaimKeeper(leadership, parts), expire(LEASES, leadership, parts)];
       return { client, kvWatcher, reads };
     },
   };
