@@ -18,6 +18,8 @@ export type Labels = Readonly<Record<string, string>>;
 export const RESERVED_PREFIX = 'aspen/';
 /** Those that stand under their own name as well, where the owner says nothing else. */
 const PLAIN_FACTS = ['cpus', 'memoryGiB'] as const;
+/** How the workers of a node do stands under its own name too, whatever the owner says. */
+const WORKER_PREFIX = 'worker.';
 
 /**
  * What jobs may ask a node for: what its machine is under the reserved prefix, which nobody can claim otherwise; `cpus` and `memoryGiB`
@@ -25,9 +27,10 @@ const PLAIN_FACTS = ['cpus', 'memoryGiB'] as const;
  */
 export function placementLabels(owned: Labels, machine: Labels): Labels {
   const plain = PLAIN_FACTS.flatMap((name) => (machine[name] === undefined ? [] : [[name, machine[name]]]));
+  const workers = Object.entries(machine).filter(([name]) => name.startsWith(WORKER_PREFIX));
   const reserved = Object.entries(machine).map(([name, value]) => [`${RESERVED_PREFIX}${name}`, value]);
   const free = Object.entries(owned).filter(([name]) => !name.startsWith(RESERVED_PREFIX));
-  return Object.fromEntries([...plain, ...free, ...reserved]);
+  return Object.fromEntries([...plain, ...free, ...workers, ...reserved]);
 }
 
 /** A node's labels: those of its configuration, then what was set and removed at run time, which outlives the process. */

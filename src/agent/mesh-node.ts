@@ -30,6 +30,7 @@ import {
   WitnessWatch,
 } from '../mesh/index.ts';
 import { StorageFault, type Store } from '../storage/index.ts';
+import { WorkerHealth } from '../workers/index.ts';
 import { auditedExecutor } from './audit-trail.ts';
 import { builtIns } from './built-ins.ts';
 import type { AgentConfig } from './config.ts';
@@ -118,6 +119,7 @@ export class MeshNode implements Startable {
   readonly #onCopies: NonNullable<MeshNodeComponents['onCopies']>;
   readonly #onFatal: (error: unknown) => void;
   #announced = '';
+  readonly #health: WorkerHealth;
   #power: Power | null;
   readonly #startedAtMs: number;
   #copies = '';
@@ -140,6 +142,7 @@ export class MeshNode implements Startable {
     const { meshId } = membership;
     this.platform = platform;
     this.#power = platform.power?.() ?? null;
+    this.#health = new WorkerHealth(clock);
     this.#startedAtMs = clock.wallMs();
     this.#onCopies = onCopies ?? (async () => undefined);
     this.#onFatal = onFatal;
@@ -276,7 +279,7 @@ export class MeshNode implements Startable {
         random,
         log: logger.child({ part: 'worker' }),
         leader: () => this.group.status().leader,
-        labels: () => placementLabels(this.labels.all(), platform.machine ?? {}),
+        labels: () => placementLabels(this.labels.all(), this.#machine()),
         isDrained: () => this.drain.isDraining,
         payloads: this.payloads,
         onProgress: (jobId, fencingToken, progress) =>
@@ -455,6 +458,11 @@ export class MeshNode implements Startable {
     return this.mesh.messenger.connected().filter(isWorker);
   }
 
+  /** What this machine is, and how its workers do. */
+  #machine(): Readonly<Record<string, string>> {
+    return { ...this.platform.machine, ...this.#health.labels() };
+  }
+
   get #mayWork(): boolean {
     return roleAllows(this.role, 'worker');
   }
@@ -468,7 +476,9 @@ export class MeshNode implements Startable {
       candidates: () => this.#linkedWorkers(),
     };
     const options = { audit, crypto: platform.crypto, mode: this.#config.audit };
-    return builtIns(components, this.#config).map((executor) => auditedExecutor(executor, options));
+    return builtIns(components, this.#config).map((executor) =>
+      auditedExecutor(executor.type === 'echo' ? executor : this.#health.watch(executor), options),
+    );
   }
 
   #isRevocation(key: string, bytes: Uint8Array): boolean {
@@ -511,7 +521,7 @@ export class MeshNode implements Startable {
       ...(this.mesh.reach.isRelay && { isRelay: true }),
       ...this.#heldBlobs(),
       ...this.#sealingKey(),
-      ...(this.platform.machine !== undefined && { machine: this.platform.machine }),
+      machine: this.#machine(),
     };
     const text = JSON.stringify(profile);
     if (text === this.#announced) return;

@@ -31,7 +31,7 @@ export interface NodeProfile {
   readonly isRelay?: boolean | undefined;
   /** X25519, in base64: what secrets are sealed to for this node. */
   readonly sealingKey?: string | undefined;
-  /** What its machine is: `os`, `arch`, `cpus`, `memoryGiB`, `hostname`. */
+  /** What its machine is: `os`, `arch`, `cpus`, `memoryGiB`, `hostname`; and how its workers do, as `worker.http`. */
   readonly machine?: Readonly<Record<string, string>> | undefined;
 }
 
@@ -56,7 +56,7 @@ const profileSchema = z.object({
   sealingKey: z.base64().length(44).optional(),
   machine: z
     .record(z.string().max(64), z.string().max(256))
-    .refine((facts) => Object.keys(facts).length <= 16)
+    .refine((facts) => Object.keys(facts).length <= 64)
     .optional(),
 });
 

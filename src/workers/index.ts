@@ -29,3 +29,4 @@ export {
   ReplicationExecutor,
 } from './replication-executor.ts';
 export { hmacSha256, signatureOf } from './signing.ts';
+export { WorkerHealth } from './worker-health.ts';
