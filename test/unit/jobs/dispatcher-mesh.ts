@@ -3,6 +3,7 @@ import type { JobExplanation } from '../../../src/jobs/explain.ts';
 import { Dispatcher } from '../../../src/jobs/index.ts';
 import type { AttemptRef } from '../../../src/jobs/settle.ts';
 import { type Assignment, METHODS, type Orders } from '../../../src/jobs/wire.ts';
+import type { MachineModule } from '../../../src/lease/machine/index.ts';
 import { ManualClock } from '../lease/manual-clock.ts';
 import { FakeLeadership, FakeSessions, ToldBench } from './fake-leadership.ts';
 
@@ -15,12 +16,18 @@ interface Sent {
 /** One dispatcher that leads, and nodes that the test speaks for. */
 export class Mesh {
   readonly clock = new ManualClock();
-  readonly bench = new ToldBench();
+  readonly bench: ToldBench;
   readonly sent: Sent[] = [];
-  leadership = new FakeLeadership(this.bench, this.clock);
+  leadership: FakeLeadership;
   sessions = new FakeSessions(this.clock);
   dispatcher: Dispatcher | undefined;
   readonly reports = new Map<string, object>();
+
+  /** @param others modules that jobs look at. */
+  constructor(others: readonly MachineModule[] = []) {
+    this.bench = new ToldBench(others);
+    this.leadership = new FakeLeadership(this.bench, this.clock);
+  }
 
   lead(): this {
     this.dispatcher = new Dispatcher({

@@ -19,15 +19,15 @@ import {
   type TableName,
 } from '../../../src/jobs/record-store.ts';
 import type { AttemptRef } from '../../../src/jobs/settle.ts';
-import { type CommandOutcome, sessionsModule } from '../../../src/lease/machine/index.ts';
+import { type CommandOutcome, type MachineModule, sessionsModule } from '../../../src/lease/machine/index.ts';
 import { Bench, codeOf, resultOf } from '../lease/machine/support.ts';
 
 const REPORTS: ReadonlySet<string> = new Set(['complete', 'fail', 'lose', 'cancelled']);
 
 /** The jobs module in a real machine on a store in memory. */
 export class JobsBench extends Bench {
-  constructor() {
-    super([sessionsModule, jobsModule]);
+  constructor(others: readonly MachineModule[] = []) {
+    super([sessionsModule, ...others, jobsModule]);
   }
 
   do(kind: string, body: object | null = null): CommandOutcome {
