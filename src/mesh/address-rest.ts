@@ -52,11 +52,6 @@ export class AddressRest {
   worked(peerId: string, address: string): void {
     this.#failed.delete(keyOf(peerId, address));
   }
-
-  /** The network is another one: everything may be tried again. */
-  clear(): void {
-    this.#failed.clear();
-  }
 }
 
 function keyOf(peerId: string, address: string): string {
