@@ -15,6 +15,7 @@ const CAUGHT: Readonly<Record<string, { readonly seeds: readonly number[]; reado
   },
   'forget-rates': { seeds: [1, 2, 3, 4, 5, 8, 9], law: /jobs of (queue|type) \S+ start within/ },
   'free-keys-at-the-end': { seeds: [1, 2, 3, 4, 5], law: /key \S+ names/ },
+  'forget-who-asked': { seeds: [3, 4, 5, 6, 1], law: /no delivery tells of the end/ },
   'limit-one-too-many': { seeds: [5, 6, 10, 11, 17, 18, 21, 23], law: /runs: \S+ has \d+, not/ },
   'ignore-fence': {
     seeds: [3, 8, 24, 14, 17, 23, 18, 21, 30],

@@ -3,6 +3,7 @@ import { ForgetfulDisk } from './forgetful-disk.ts';
 import {
   countingTooFew,
   countingTwice,
+  forgettingHooks,
   forgettingRates,
   freeingKeys,
   releasingOnFailure,
@@ -50,6 +51,7 @@ export const BUGS: Readonly<Record<string, WorldBug>> = {
   'release-on-failure': { jobs: releasingOnFailure },
   'forget-rates': { jobs: forgettingRates, jobFeatures: LIMITED },
   'free-keys-at-the-end': { jobs: freeingKeys, jobFeatures: new Set(['keys']) },
+  'forget-who-asked': { jobs: forgettingHooks, hasHooks: true },
   'limit-one-too-many': { jobs: countingTooFew, jobFeatures: LIMITED },
   /** A snapshot does not carry which requests were answered. */
   'snapshot-without-memory': {

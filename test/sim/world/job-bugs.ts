@@ -46,6 +46,18 @@ interface Named {
   readonly jobId: string;
 }
 
+/** Of what ends by a report, no hook hears. */
+export function forgettingHooks(module: MachineModule): MachineModule {
+  return withAfter(module, 'settle', (_, context) => {
+    const { hooks } = context.derived<LiveIndex>();
+    const known = hooks.all();
+    for (const { id } of known) hooks.set(id, undefined);
+    return () => {
+      for (const hook of known) hooks.set(hook.id, hook);
+    };
+  });
+}
+
 /** A failure that is tried again counts twice. */
 export function countingTwice(module: MachineModule): MachineModule {
   return withAfter(module, 'settle', (body, context) => () => {

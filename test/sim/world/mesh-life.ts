@@ -1,7 +1,8 @@
-import { AspenError, randomInt, type SeededRandom } from '../../../src/base/index.ts';
+import { AspenError, randomChance, randomInt, type SeededRandom } from '../../../src/base/index.ts';
 import { checkKv } from '../check/index.ts';
 import { type FaultPlan, scheduleNemesis } from '../ground/index.ts';
 import { AttachedClients } from './attached-clients.ts';
+import { HookKeeper } from './hook-keeper.ts';
 import { JobClients } from './job-clients.ts';
 import { drawJobFeatures, JobDraws, type JobFeature } from './job-draws.ts';
 import { KvClients } from './kv-clients.ts';
@@ -19,6 +20,7 @@ const JOB_CLIENTS = 3;
 const LOCK_CLIENTS = 3;
 const WATCH_CLIENTS = 2;
 const MOST_WORKERS = 3;
+const HOOKS_SHARE = 0.4;
 
 export interface MeshLifeComponents {
   readonly world: World;
@@ -26,6 +28,8 @@ export interface MeshLifeComponents {
   readonly random: SeededRandom;
   /** What jobs ask for. @default as the seed says */
   readonly jobFeatures?: ReadonlySet<JobFeature> | undefined;
+  /** Whether a receiver is told of jobs that end. @default as the seed says */
+  readonly hasHooks?: boolean | undefined;
   /** Of a job; unit: ms. @default as in any run */
   readonly longestWorkMs?: number | undefined;
 }
@@ -42,9 +46,10 @@ export class MeshLife {
   readonly #operator: Operator;
   readonly #locks: LockClients;
   readonly #watches: WatchClients;
+  readonly #hooks: HookKeeper | undefined;
   #runningClients = 0;
 
-  constructor({ world, plan, random, jobFeatures, longestWorkMs }: MeshLifeComponents) {
+  constructor({ world, plan, random, jobFeatures, hasHooks, longestWorkMs }: MeshLifeComponents) {
     this.#world = world;
     this.#plan = plan;
     this.#kv = new KvClients({ world, random: random.fork() });
@@ -60,6 +65,11 @@ export class MeshLife {
     this.#operator = new Operator({ world, random: random.fork() }, { canSpareAny });
     this.#locks = new LockClients({ world, random: random.fork() });
     this.#watches = new WatchClients({ world, random: random.fork() });
+    const ofHooks = random.fork();
+    if (hasHooks ?? randomChance(ofHooks, HOOKS_SHARE)) {
+      world.note('a receiver is told of jobs that end');
+      this.#hooks = new HookKeeper({ world, random: ofHooks });
+    }
   }
 
   async form(): Promise<void> {
@@ -77,6 +87,7 @@ export class MeshLife {
     for (let at = 1; at <= KV_CLIENTS; at += 1) this.#begin(this.#kv.run(`kv${at}`, startMs + forMs));
     for (let at = 1; at <= JOB_CLIENTS; at += 1) this.#begin(this.#jobs.run(`c${at}`, startMs + forMs));
     this.#begin(this.#queues.run(startMs + forMs));
+    if (this.#hooks !== undefined) this.#begin(this.#hooks.run(startMs + forMs));
     for (let at = 1; at <= LOCK_CLIENTS; at += 1) this.#begin(this.#locks.run(`lk${at}`, startMs + forMs));
     for (let at = 1; at <= WATCH_CLIENTS; at += 1) this.#begin(this.#watches.run(`wt${at}`, startMs + forMs));
     for (let at = 1; at <= this.#workerCount; at += 1) this.#attach(startMs + forMs);

@@ -17,6 +17,7 @@ import {
 import { LifeNetwork } from './life-network.ts';
 import { addressOf, NeighboursSource } from './neighbours-source.ts';
 import { SimCrypto } from './sim-crypto.ts';
+import type { SimReceiver } from './sim-receiver.ts';
 import { SimSupervisor } from './sim-supervisor.ts';
 import type { RunWitness } from './watched-runner.ts';
 
@@ -28,6 +29,8 @@ export interface SimMachineComponents {
   readonly neighbours: () => readonly PeerId[];
   readonly logger: (process: SimProcess) => Logger;
   readonly trial: Platform['trial'];
+  /** Whom hooks tell. */
+  readonly receiver: SimReceiver;
   /** Hears which programs run on the machine of this name. */
   readonly runs: (name: string) => RunWitness;
   /** A planted fault: agents do not ask what their supervisors hold. */
@@ -89,7 +92,7 @@ export class SimMachine {
   }
 
   async boot(): Promise<Boot> {
-    const { scheduler, wire, random, neighbours, logger, trial } = this.#components;
+    const { scheduler, wire, random, neighbours, logger, trial, receiver } = this.#components;
     const process = new SimProcess({ name: this.name, scheduler });
     const clock = new SimClock(process, { wallOffsetMs: this.#wallOffsetMs, drift: this.#drift });
     const chance = random.fork();
@@ -108,6 +111,7 @@ export class SimMachine {
       version: '0.0.0',
       supervisor: this.#supervisor.open(clock, process),
       environment: {},
+      http: receiver.clientOf(clock),
       openStore: async () => this.disk.open(process),
       quarantineStore: async () => {
         this.disk.persist([{ type: 'deleteRange', from: '', to: '\uffff' }]);

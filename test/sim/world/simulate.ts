@@ -77,7 +77,8 @@ export async function simulate(
     using _ambient = forbidAmbient();
     try {
       const { jobFeatures, longestWorkMs } = bug;
-      const life = new MeshLife({ world, plan, random, jobFeatures, longestWorkMs });
+      const hasHooks = bugName === undefined ? undefined : bug.hasHooks === true;
+      const life = new MeshLife({ world, plan, random, jobFeatures, hasHooks, longestWorkMs });
       await life.form();
       await life.endureFaults(plan.calmAtMs);
       await life.finishWork();

@@ -1,5 +1,6 @@
 import type { JobRecord } from '../../../src/jobs/record.ts';
 import type { ApplyContext, MachineModule } from '../../../src/lease/machine/index.ts';
+import { toldWrongly } from './hook-laws.ts';
 import { brokenBy, indexDiffers } from './job-laws.ts';
 import { RateLaw } from './rate-law.ts';
 import { type TouchedJob, TouchedJobs } from './touched-jobs.ts';
@@ -36,6 +37,7 @@ export function watchJobs(module: MachineModule, moves: JobMoves): MachineModule
           const broken = [
             ...indexDiffers(module, context),
             ...all.flatMap((job) => brokenBy(kind, job, context)),
+            ...toldWrongly(all, context),
             ...rates.started(all.flatMap(startedIn), context),
           ];
           for (const what of broken) moves.breach(what);

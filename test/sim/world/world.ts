@@ -30,6 +30,7 @@ import { Laws } from './laws.ts';
 import { Stuck } from './outcome.ts';
 import { SimMachine } from './sim-machine.ts';
 import { type Method, SimNode } from './sim-node.ts';
+import { SimReceiver } from './sim-receiver.ts';
 import { isOfTheStory } from './story-line.ts';
 import { watchJobs } from './watched-jobs.ts';
 import { WorldWire } from './world-wire.ts';
@@ -62,6 +63,8 @@ export interface WorldBug {
   readonly makeDisk?: (random: SeededRandom, options: SimDiskOptions) => SimDisk;
   /** Does something to an agent that has just started. */
   readonly tamper?: (daemon: Daemon) => void;
+  /** Whether a receiver is told of jobs that end. @default never where a fault is planted */
+  readonly hasHooks?: boolean;
   /** Agents do not ask what their supervisors hold. */
   readonly forgetsHeld?: boolean;
   readonly keptEntries?: number;
@@ -91,6 +94,7 @@ export class World {
   readonly log: CollectedLog;
   readonly nodes: readonly SimNode[];
   readonly laws = new Laws();
+  readonly receiver = new SimReceiver();
   readonly #names = new Map<PeerId, string>();
   readonly #members: Set<SimNode>;
   readonly #printing: Printing | undefined;
@@ -131,6 +135,7 @@ export class World {
       wire: this.#wire(),
       random: this.random.fork(),
       neighbours: () => [...this.#names.keys()],
+      receiver: this.receiver,
       logger: this.log.of,
       trial,
       runs: (node: string) => ({
