@@ -132,7 +132,7 @@ export class ConfinedRunner implements Runner {
   }
 }
 
-/** A process that a layer holds: nothing of it is left when it has exited. */
+/** C4. A process that a layer holds: nothing of it is left when it has exited. */
 class HeldProcess implements RunningProcess {
   readonly pid?: number;
   readonly exited: Promise<ProcessExit>;
