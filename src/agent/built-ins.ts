@@ -16,6 +16,7 @@ import { Backups } from './backups.ts';
 import type { AgentConfig } from './config.ts';
 import { OutputBlobs } from './output-blobs.ts';
 import type { Platform } from './platform.ts';
+import { rateLimited } from './rate-limited-executor.ts';
 import { secretSource } from './secret-source.ts';
 import { shellBoundsOf } from './work-policy.ts';
 
@@ -62,7 +63,9 @@ export function builtIns(components: BuiltInComponents, config: AgentConfig): re
     ...(platform.codecs === undefined ? [] : [new BlobExecutor({ ...components, codecs: platform.codecs })]),
   ];
   const { refusedTypes = [] } = platform;
-  return known.filter(({ type }) => config.jobTypes.includes(type) && !refusedTypes.includes(type));
+  return known
+    .filter(({ type }) => config.jobTypes.includes(type) && !refusedTypes.includes(type))
+    .map((executor) => rateLimited(executor, { clock, rates: config.rates }));
 }
 
 function webWorkers(

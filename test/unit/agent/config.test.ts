@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { parse } from 'yaml';
 import { environmentLayer, fileLayer, resolveConfig } from '../../../src/agent/config.ts';
 import { AspenError } from '../../../src/base/index.ts';
 
@@ -111,6 +113,18 @@ describe('the settings of a node', () => {
     assert.match(
       refusal(() => resolve({}, { ASPEN_LIMITS_PROCESSES: 'few' })),
       /limits\.processes from the environment/,
+    );
+  });
+});
+
+describe('the example of docs/SANDBOX.md', () => {
+  it('is a file that an agent takes', () => {
+    const page = readFileSync(new URL('../../../docs/SANDBOX.md', import.meta.url), 'utf8');
+    const [, example = ''] = /```yaml\n(.*?)```/s.exec(page) ?? [];
+    const { config } = resolveConfig({ flag: {}, environment: {}, file: fileLayer(parse(example)) }, MACHINE);
+    assert.deepEqual(
+      [config.sandboxLayer, config.limits.pids, config.maximums.memoryBytes],
+      ['bwrap', 200, 4 * 2 ** 30],
     );
   });
 });
