@@ -65,13 +65,47 @@ async function runsOn(from: Agent, to: Agent): Promise<void> {
   assert.deepEqual([ran.code, ran.stdout.trim()], [0, to.peerId], ran.stderr);
 }
 
+/** Gives `to` one job after the other, each with one attempt. */
+class Work {
+  readonly #ids: string[] = [];
+  readonly #from: Agent;
+  readonly #working: Promise<void>;
+  #isOver = false;
+
+  constructor(from: Agent, to: Agent) {
+    this.#from = from;
+    this.#working = this.#work(to);
+    this.#working.catch(() => undefined); // told by the end of it
+  }
+
+  /** @returns how they ended, as `state attempt`, each once. */
+  async end(): Promise<string[]> {
+    this.#isOver = true;
+    await this.#working;
+    const ends = await Promise.all(this.#ids.map((id) => this.#from.waitForJob(id)));
+    return [...new Set(ends.map(({ state, attempt }) => `${state} ${attempt}`))];
+  }
+
+  async #work(to: Agent): Promise<void> {
+    const affinity = { node: { peerId: to.peerId, mode: 'require' } };
+    while (!this.#isOver) {
+      const { id } = await this.#from.submit({ type: 'echo', affinity, retry: { maxAttempts: 1 } });
+      this.#ids.push(id);
+      await this.#from.waitForJob(id);
+    }
+  }
+}
+
 describe('two members behind two routers that let nobody in, and public members', function () {
   this.timeout(STORY_CAP_MS);
   let town: Town;
+  let work: Work;
   reportFailures(() => town?.cluster);
 
   before(async () => {
     town = await settle(['cone', 'cone']);
+    const [, , a, b] = town.agents;
+    work = new Work(a, b);
   });
   after(() => leave(town));
 
@@ -101,6 +135,7 @@ describe('two members behind two routers that let nobody in, and public members'
       await until(async () => (await peerOf(from, to))?.path === 'direct', {
         what: `${from.name} to reach ${to.name} directly`,
       });
+    assert.deepEqual(await work.end(), ['succeeded 1']);
     await p.kill9();
     await until(async () => (await a.status()).group.hasQuorum, { what: 'the others to go on' });
     await runsOn(a, b);
