@@ -14,7 +14,7 @@ import type { Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import { CIRCUITS_PER_PEER_LIMIT } from './circuit-rules.ts';
 import { giveCreditInHalves } from './libp2p-credit.ts';
-import { HANDSHAKES_LIMIT } from './libp2p-door.ts';
+import { type Door, HANDSHAKE_MS, HANDSHAKES_LIMIT } from './libp2p-door.ts';
 import { leanNoise } from './libp2p-noise.ts';
 import { gathering } from './libp2p-wire.ts';
 
@@ -39,6 +39,7 @@ export interface Libp2pNodeOptions {
   readonly seed: Uint8Array;
   readonly listen: readonly string[];
   readonly gater: ConnectionGater;
+  readonly door: Door;
 }
 
 /** Per stream; the sum over a peer's streams bounds what it can make us buffer. */
@@ -53,14 +54,16 @@ giveCreditInHalves();
  * libp2p with TCP, noise and yamux and nothing else: no identify, ping, relay or DHT of its own, so that what a stranger could speak to
  * is what we put there. The connection monitor is off because it aborts connections of a busy peer; the channels have their own liveness.
  */
-export async function createNode({ seed, listen, gater }: Libp2pNodeOptions): Promise<Libp2pParts> {
+export async function createNode({ seed, listen, gater, door }: Libp2pNodeOptions): Promise<Libp2pParts> {
   let components: Libp2pParts['components'] | undefined;
   const node = await createLibp2p({
     start: false,
     privateKey: await generateKeyPairFromSeed('Ed25519', seed),
     addresses: { listen: [...listen] },
     transports: [
-      tcp({ outboundSocketInactivityTimeout: undefined, inboundSocketInactivityTimeout: undefined }),
+      door.before(
+        tcp({ outboundSocketInactivityTimeout: undefined, inboundSocketInactivityTimeout: undefined }),
+      ),
     ],
     connectionEncrypters: [gathering(leanNoise())],
     streamMuxers: [
@@ -82,7 +85,7 @@ export async function createNode({ seed, listen, gater }: Libp2pNodeOptions): Pr
       maxParallelDials: 32,
       maxIncomingPendingConnections: 2 * HANDSHAKES_LIMIT, // the door decides before
       inboundConnectionThreshold: 128,
-      inboundUpgradeTimeout: 5_000,
+      inboundUpgradeTimeout: HANDSHAKE_MS,
       dialTimeout: 8_000,
       addressDialTimeout: 2_000,
       connectionCloseTimeout: 500,

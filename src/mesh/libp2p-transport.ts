@@ -162,7 +162,12 @@ export class Libp2pTransport implements Transport {
   async start(): Promise<void> {
     const { listen: wanted = ['/ip4/0.0.0.0/tcp/0', '/ip6/::/tcp/0'], ports } = this.#options;
     const listen = (await ports?.recall(wanted)) ?? wanted;
-    const parts = await createNode({ seed: this.#identity.seed, listen, gater: this.#gater() });
+    const parts = await createNode({
+      seed: this.#identity.seed,
+      listen,
+      gater: this.#gater(),
+      door: this.#door,
+    });
     this.#parts = parts;
     this.#watch = new ConnectionWatch(
       {

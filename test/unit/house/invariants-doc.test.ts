@@ -13,6 +13,7 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
   supervisor: ['src/supervisor'],
   audit: ['src/audit', 'src/agent'],
   secrets: ['src/secrets', 'src/lease/machine', 'src/jobs', 'src/supervisor'],
+  observability: ['src/agent', 'src/jobs', 'src/rpc'],
   mesh: ['src/mesh', 'src/discovery'],
   blobs: ['src/blobs', 'src/agent'],
   crdt: ['src/crdt'],
