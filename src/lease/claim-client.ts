@@ -10,6 +10,7 @@ import {
 import { ASK_LIMIT_MS } from './claim-keeper.ts';
 import type { GroupClient } from './group.ts';
 import type { Claim, ClaimKind, ClaimView, ResourceView, ServiceView } from './machine/index.ts';
+import { askedNow, validMs } from './validity.ts';
 
 export interface ClaimClientComponents {
   readonly self: PeerId;
@@ -48,7 +49,7 @@ const PAUSE_MS = 250;
  *
  * - Q1 `not-applied` is said only when the group has confirmed that the claim is gone, or refused it.
  * - Q2 Whoever stops waiting, for whatever reason, has its place given up, and a claim that it never heard of ended.
- * - Q3 What is told as valid counts from when the group was asked, never from when its answer came.
+ * - Q3 What is told as valid counts from when the group was asked: `validity.ts`.
  */
 export class ClaimClient {
   readonly #components: ClaimClientComponents;
@@ -63,15 +64,18 @@ export class ClaimClient {
    */
   async claim(request: ClaimRequest, signal: AbortSignal): Promise<HeldClaim> {
     const { clock, random } = this.#components;
-    const askedAtMs = clock.monotonicMs();
+    const asked = askedNow(clock);
     const leaseId = newId('lse', { clock, random });
     const claim = await this.#ask(leaseId, request);
     if (claim.leaseId === leaseId && claim.fencingToken !== null && !signal.aborted) {
       const { fencingToken } = claim;
-      return { leaseId, fencingToken, validMs: this.#validMs(request.ttlMs, askedAtMs) };
+      return { leaseId, fencingToken, validMs: validMs(request.ttlMs, asked, clock) };
     }
     try {
-      await this.#untilLetIn(claim.leaseId, request, { deadlineMs: askedAtMs + request.waitMs, signal });
+      await this.#untilLetIn(claim.leaseId, request, {
+        deadlineMs: asked.monotonicMs + request.waitMs,
+        signal,
+      });
       return await this.#takeUp(claim.leaseId, request);
     } catch (error) {
       if (signal.aborted) void this.#leaveQuietly(claim.leaseId);
@@ -151,13 +155,13 @@ export class ClaimClient {
   /** A claim that was let in while it waited gets its own time from here on. Q3 */
   async #takeUp(leaseId: string, { kind, name, ttlMs }: ClaimRequest): Promise<HeldClaim> {
     const { client, clock } = this.#components;
-    const sentAtMs = clock.monotonicMs();
+    const asked = askedNow(clock);
     const { fencingToken } = await client.propose<{ readonly fencingToken: number }>({
       module: 'leases',
       kind: 'renew',
       body: { kind, name, leaseId },
     });
-    return { leaseId, fencingToken, validMs: this.#validMs(ttlMs, sentAtMs) };
+    return { leaseId, fencingToken, validMs: validMs(ttlMs, asked, clock) };
   }
 
   /** @returns what the leader says; undefined when nobody could answer in this round. */
@@ -194,10 +198,6 @@ export class ClaimClient {
       log.debug({ err, leaseId }, 'claim not given up, it will end by itself');
       return false;
     }
-  }
-
-  #validMs(ttlMs: number, sinceMs: number): number {
-    return Math.max(0, Math.floor(ttlMs - (this.#components.clock.monotonicMs() - sinceMs)));
   }
 }
 

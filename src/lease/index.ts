@@ -60,3 +60,4 @@ export {
   type SessionReporter,
 } from './session-keeper.ts';
 export { markObjection, readMark, type StoreMark } from './store-mark.ts';
+export { type Asked, askedNow, validMs } from './validity.ts';

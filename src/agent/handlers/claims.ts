@@ -1,5 +1,5 @@
 import type { PeerId } from '../../base/index.ts';
-import { ClaimClient, type ClaimRequest } from '../../lease/index.ts';
+import { askedNow, ClaimClient, type ClaimRequest, validMs } from '../../lease/index.ts';
 import type { Connection } from '../../rpc/index.ts';
 import type { Daemon } from '../daemon.ts';
 
@@ -69,9 +69,9 @@ export function claimHandlers(daemon: Daemon, kind: ClaimKind, { capacity = 1 } 
       { signal }: Connection,
     ) => claimClient(daemon).claim({ capacity, units: 1, value: null, ...request, kind, waitMs }, signal),
     renew: async (ref: HeldRef) => {
-      const sentAtMs = daemon.clock.monotonicMs();
+      const asked = askedNow(daemon.clock);
       const renewed = await propose<{ fencingToken: number; ttlMs: number }>('renew', ref);
-      return { ...renewed, validMs: validMs(daemon, renewed.ttlMs, sentAtMs) };
+      return { ...renewed, validMs: validMs(renewed.ttlMs, asked, daemon.clock) };
     },
     release: (ref: HeldRef) => propose<{ released: true }>('release', ref),
     get: async ({ name }: { readonly name: string }): Promise<MutableView> => {
@@ -92,11 +92,6 @@ export function claimHandlers(daemon: Daemon, kind: ClaimKind, { capacity = 1 } 
       return { ...page, items: page.items.map(plain) };
     },
   };
-}
-
-/** Counts from when the group was asked, never from when its answer came. */
-export function validMs({ clock }: Daemon, ttlMs: number, sentAtMs: number): number {
-  return Math.max(0, Math.floor(ttlMs - (clock.monotonicMs() - sentAtMs)));
 }
 
 type MutableView = Omit<ResourceView, 'holders' | 'waiters'> & {

@@ -1,7 +1,7 @@
 import { AspenError, newId } from '../../base/index.ts';
+import { askedNow, validMs } from '../../lease/index.ts';
 import type { Handlers, Result } from '../../rpc/index.ts';
 import type { Daemon } from '../daemon.ts';
-import { validMs } from './claims.ts';
 
 type LeaseHandlers = Pick<Handlers, `lease.${'grant' | 'keepAlive' | 'revoke' | 'get' | 'list'}`>;
 
@@ -28,9 +28,9 @@ export function leaseHandlers(daemon: Daemon): LeaseHandlers {
       ...(requestId !== undefined && { requestId }),
     });
   const prolong = async (kind: string, body: object) => {
-    const sentAtMs = daemon.clock.monotonicMs();
+    const asked = askedNow(daemon.clock);
     const { leaseId, ttlMs } = await propose<{ leaseId: string; ttlMs: number }>(kind, body);
-    return { leaseId, ttlMs, validMs: validMs(daemon, ttlMs, sentAtMs) };
+    return { leaseId, ttlMs, validMs: validMs(ttlMs, asked, daemon.clock) };
   };
   return {
     'lease.grant': (params) => {

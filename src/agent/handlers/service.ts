@@ -1,7 +1,8 @@
 import { newId } from '../../base/index.ts';
+import { askedNow, validMs } from '../../lease/index.ts';
 import type { Handlers, Result } from '../../rpc/index.ts';
 import type { Daemon } from '../daemon.ts';
-import { claimClient, validMs } from './claims.ts';
+import { claimClient } from './claims.ts';
 import { Subscriptions } from './subscriptions.ts';
 
 type ServiceHandlers = Pick<
@@ -26,7 +27,7 @@ export function serviceHandlers(daemon: Daemon): ServiceHandlers {
   const watchers = new Subscriptions(daemon, 'service.watchEnd');
   return {
     'service.register': async ({ requestId, leaseId, ttlMs = null, labels = {}, ...rest }) => {
-      const sentAtMs = daemon.clock.monotonicMs();
+      const asked = askedNow(daemon.clock);
       const id = leaseId ?? newId('lse', daemon.platform);
       const body = { ...rest, labels, ttlMs, leaseId: id, owner: daemon.node.self };
       const registered = await group().propose<{ leaseId: string; ttlMs: number }>({
@@ -36,7 +37,7 @@ export function serviceHandlers(daemon: Daemon): ServiceHandlers {
         ...(requestId !== undefined && { requestId }),
       });
       if (leaseId !== undefined) return registered;
-      return { ...registered, validMs: validMs(daemon, registered.ttlMs, sentAtMs) };
+      return { ...registered, validMs: validMs(registered.ttlMs, asked, daemon.clock) };
     },
     'service.deregister': ({ requestId, ...body }) =>
       group().propose<Result<'service.deregister'>>({
