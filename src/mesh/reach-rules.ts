@@ -131,3 +131,14 @@ const LONGEST_RETRY_MS = 60_000;
 export function upgradePauseMs(failures: number): number {
   return Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures, 10));
 }
+
+const PUNCHES_AT_FIRST = 4;
+const PUNCH_EVERY = 8;
+
+/**
+ * U2 A hole costs a third member a handshake on either side: where the routers did not let it through a few times they hardly will, and it is
+ * tried only now and then.
+ */
+export function isWorthPunching(failures: number): boolean {
+  return failures < PUNCHES_AT_FIRST || failures % PUNCH_EVERY === 0;
+}

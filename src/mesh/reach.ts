@@ -15,6 +15,7 @@ import type { Puncher } from './puncher.ts';
 import {
   chooseRelays,
   circuitsOver,
+  isWorthPunching,
   judgeReachability,
   offersCircuits,
   type Reachability,
@@ -85,6 +86,7 @@ export class Reach implements Startable {
   #circuits: readonly string[] = [];
   #isRelay = false;
   #told = '';
+  #own = '';
   #toldMembersMs = Number.NEGATIVE_INFINITY;
 
   constructor(components: ReachComponents, { relay = 'auto' }: ReachOptions = {}) {
@@ -133,6 +135,7 @@ export class Reach implements Startable {
     transport.reach?.offerCircuits(this.#isRelay);
     this.#keepRelays(known);
     if (clock.monotonicMs() - this.#toldMembersMs >= TELL_EVERY_MS) this.#tellConnector(known);
+    this.#noteNetwork();
     this.#improvePaths(known);
     const now = this.addresses().join();
     if (now === this.#told) return;
@@ -200,6 +203,18 @@ export class Reach implements Startable {
     }
   }
 
+  /** In another network everything may be different. */
+  #noteNetwork(): void {
+    const { transport, clock } = this.#components;
+    const own = transport.addresses().join();
+    if (own === this.#own) return;
+    this.#own = own;
+    for (const upgrade of this.#upgrades.values()) {
+      upgrade.failures = 0;
+      upgrade.nextMs = clock.monotonicMs() + FIRST_UPGRADE_MS;
+    }
+  }
+
   #upgradeOf(peerId: PeerId): Upgrade {
     let upgrade = this.#upgrades.get(peerId);
     if (upgrade === undefined) {
@@ -216,7 +231,7 @@ export class Reach implements Startable {
     this.#tasks.run(async (signal) => {
       const upgraded = transport.reach?.upgrade(peerId, addresses, signal) ?? Promise.resolve();
       const isDirect = await this.#unlessInVain(upgraded, { peerId }, 'no direct address leads to it');
-      if (!isDirect && puncher.begins(peerId))
+      if (!isDirect && puncher.begins(peerId) && isWorthPunching(upgrade.failures))
         await this.#unlessInVain(puncher.punch(peerId, signal), { peerId }, 'no hole was punched');
       const pauseMs = upgradePauseMs(upgrade.failures);
       upgrade.failures += 1;

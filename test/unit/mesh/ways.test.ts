@@ -20,6 +20,7 @@ import {
   chooseRelays,
   circuitsOver,
   isFromElsewhere,
+  isWorthPunching,
   judgeReachability,
   offersCircuits,
   type RelayCandidate,
@@ -373,6 +374,11 @@ describe('how a node is reached', () => {
       ]),
       [viaRon],
     );
+  });
+
+  it('U2 punches at first, then only now and then, but always again', () => {
+    const worth = Array.from({ length: 33 }, (_, failures) => failures).filter(isWorthPunching);
+    assert.deepEqual(worth, [0, 1, 2, 3, 8, 16, 24, 32]);
   });
 
   it('tells no circuit that others would not take for an address, and all of them among the first sixteen', () => {
