@@ -36,7 +36,14 @@ describe('the audit log of a node', function () {
     await agent.waitForJob(id);
     const lines = await tail();
     const kinds = lines.map(({ kind }) => kind);
-    assert.deepEqual(kinds, ['agent.start', 'act', 'act.done', 'execution.start', 'execution.end']);
+    assert.deepEqual(kinds, [
+      'agent.start',
+      'act',
+      'act.done',
+      'submission',
+      'execution.start',
+      'execution.end',
+    ]);
     const [start, end] = lines.slice(-2);
     assert.deepEqual([start?.['jobId'], start?.['program'], start?.['variables']], [id, 'sh', ['TOKEN']]);
     assert.deepEqual([end?.['ok'], end?.['code'], end?.['exitCode']], [false, 'EXIT_CODE', 3]);

@@ -22,6 +22,7 @@ import {
   parseMaintenanceJob,
   parseReplicationJob,
 } from '../../workers/index.ts';
+import { commandFacts } from '../audit-trail.ts';
 import type { Daemon } from '../daemon.ts';
 import { LogSubscriptions } from './log-subscriptions.ts';
 
@@ -120,11 +121,21 @@ const PAYLOAD_CHECKS: ReadonlyMap<string, (payload: unknown) => unknown> = new M
 ]);
 
 /** @throws AspenError INVALID_PARAMS with the path of each issue, also inside the payload of a built-in type. */
-function prepare({ platform }: Daemon, input: { readonly id?: string | undefined }): PreparedJob {
+function prepare(daemon: Daemon, input: { readonly id?: string | undefined }): PreparedJob {
   const spec = resolveJobSpec(input);
-  if (isBlobPayload(spec.payload)) return { id: input.id ?? newId('job', platform), spec };
-  PAYLOAD_CHECKS.get(spec.type)?.(spec.payload);
-  return { id: input.id ?? newId('job', platform), spec: withLayers(spec) };
+  const id = input.id ?? newId('job', daemon.platform);
+  const check = PAYLOAD_CHECKS.get(spec.type);
+  if (check === undefined) return { id, spec };
+  if (isBlobPayload(spec.payload)) return noted(daemon, { id, spec });
+  check(spec.payload);
+  return noted(daemon, { id, spec: withLayers(spec) });
+}
+
+/** Who asked for what a node is to do is in the audit log of the node that was asked. */
+function noted({ audit, platform: { crypto } }: Daemon, job: PreparedJob): PreparedJob {
+  const { type, payload } = job.spec;
+  audit?.record({ kind: 'submission', jobId: job.id, type, ...commandFacts(crypto, type, payload) });
+  return job;
 }
 
 /** C6. A node without the layers that the payload requires does not fit. */
