@@ -224,7 +224,7 @@ export class Admission implements Disposable {
       if (!(cause instanceof AspenError)) throw cause;
       // It may be about to hear of that key; an impostor is asked in vain until the time is up, and told nothing.
       const text = `${member.peerId} does not know the root key of the ticket (yet): ${cause.message}`;
-      throw new AspenError('UNAVAILABLE', text, { outcome: 'not-applied', cause });
+      throw new AspenError('UNAVAILABLE', text, { outcome: 'not-applied', details: NOT_YET, cause });
     }
   }
 
@@ -390,20 +390,29 @@ function isFinal(error: unknown): boolean {
   return error instanceof AspenError && error.retry === 'never' && !(error instanceof ImpostorError);
 }
 
-/** Of several failures, the one that says more about the mesh than about the way to it. */
+/**
+ * Of several failures, the one that says more about the mesh than about the way to it. A member that asks for a little patience outweighs one
+ * that seems to be none: while the mesh learns of another root key, whoever was revoked and whoever has just joined look alike.
+ */
 function moreTelling(left: unknown, right: unknown): unknown {
-  return left instanceof AspenError && left.code === 'NO_QUORUM' ? left : right;
+  return weightOf(left) > weightOf(right) ? left : right;
 }
+
+function weightOf(error: unknown): number {
+  if (!(error instanceof AspenError)) return 0;
+  if (error.code === 'NO_QUORUM') return 2;
+  return error.details['reason'] === NOT_YET.reason ? 1 : 0;
+}
+
+/** What a member says that will know more in a moment. */
+const NOT_YET = { reason: 'not-yet' } as const;
 
 /** Between the news of another root key and the list that goes with it: a moment. */
 function notSettled(cause?: unknown): AspenError {
   return new AspenError(
     'UNAVAILABLE',
     'this member is just learning of another root key of the mesh, try again',
-    {
-      outcome: 'not-applied',
-      cause,
-    },
+    { outcome: 'not-applied', details: NOT_YET, cause },
   );
 }
 
