@@ -3,6 +3,9 @@ import { isUtf8 } from 'node:buffer';
 /** A line longer than this is refused, and framing is lost. Unit: bytes, the line feed not counted. */
 export const LINE_BYTES_LIMIT = 16 * 2 ** 20;
 
+/** What a part of an unfinished line costs beside its bytes. */
+const PART_BYTES = 128;
+
 const LINE_FEED = 0x0a;
 const OVERSIZE: LineEvent = { type: 'oversize' };
 
@@ -27,6 +30,11 @@ export class LineSplitter {
 
   constructor(lineBytesLimit = LINE_BYTES_LIMIT) {
     this.#lineBytesLimit = lineBytesLimit;
+  }
+
+  /** What the unfinished line takes, crumbs at what they cost. Unit: bytes. */
+  get heldBytes(): number {
+    return this.#partsBytes + this.#parts.length * PART_BYTES;
   }
 
   /** @returns the lines that `chunk` completes, in order; empty lines are left out. */

@@ -1,6 +1,7 @@
 import { AspenError, type Logger } from '../base/index.ts';
 import { LINE_BYTES_LIMIT, LineSplitter } from './framing.ts';
 import type { LineDuplex } from './line-duplex.ts';
+import type { LineRoom } from './line-room.ts';
 import {
   classifyMessage,
   formatError,
@@ -28,6 +29,8 @@ export interface RpcPeerOptions {
   readonly outgoingBytesLimit?: number;
   /** Longest line taken. Unit: bytes. @default 16 MiB */
   readonly lineBytesLimit?: number;
+  /** Shared with other connections. @default bounded by `lineBytesLimit` alone */
+  readonly lineRoom?: LineRoom;
 }
 
 /** Messages in one batch. */
@@ -58,6 +61,8 @@ export class RpcPeer {
   readonly #outgoingBytesLimit: number;
   readonly #splitter: LineSplitter;
   readonly #lineBytesLimit: number;
+  readonly #lineRoom: LineRoom | undefined;
+  #heldBytes = 0;
   readonly #pending = new Map<number, (answer: RpcAnswer) => void>();
   readonly #closed = new AbortController();
   #waitsForDrain: (() => void)[] = [];
@@ -74,6 +79,7 @@ export class RpcPeer {
     this.#inFlightLimit = options.inFlightLimit ?? 16_384;
     this.#outgoingBytesLimit = options.outgoingBytesLimit ?? 64 * 2 ** 20;
     this.#lineBytesLimit = options.lineBytesLimit ?? LINE_BYTES_LIMIT;
+    this.#lineRoom = options.lineRoom;
     this.#splitter = new LineSplitter(this.#lineBytesLimit);
     duplex.onData((chunk) => this.#receive(chunk));
     duplex.onDrain(() => this.#goOn());
@@ -137,6 +143,17 @@ export class RpcPeer {
       if (event.type === 'line') this.#receiveLine(event.text);
       else this.#refuseLine(event.type);
     }
+    if (this.#splitter.heldBytes !== this.#heldBytes) this.#hold(this.#splitter.heldBytes);
+  }
+
+  /** R14 */
+  #hold(heldBytes: number): void {
+    if (this.signal.aborted) return;
+    const hasRoom = this.#lineRoom?.change(heldBytes - this.#heldBytes) ?? true;
+    this.#heldBytes = heldBytes;
+    if (hasRoom) return;
+    this.#logger.warn({ heldBytes }, 'too much waits for the ends of lines, connection closed');
+    this.#duplex.destroy();
   }
 
   #refuseLine(reason: 'not-utf8' | 'oversize'): void {
@@ -288,6 +305,8 @@ export class RpcPeer {
 
   #fail(): void {
     if (this.signal.aborted) return;
+    this.#lineRoom?.change(-this.#heldBytes);
+    this.#heldBytes = 0;
     const pending = [...this.#pending.values()];
     this.#pending.clear();
     this.#closed.abort(closedError('unknown'));

@@ -2,6 +2,7 @@ import { AspenError, type Logger, type Startable, whenAborted } from '../base/in
 import type { CallCounts } from './call-counts.ts';
 import { checkParams } from './check-params.ts';
 import type { LineDuplex, LineListener } from './line-duplex.ts';
+import { LineRoom } from './line-room.ts';
 import { isMethodName, METHODS, type MethodName, type Params, type Result } from './methods/table.ts';
 import { nearestName } from './nearest-name.ts';
 import { describeMethods } from './openrpc.ts';
@@ -56,6 +57,7 @@ export function createRpcServer(components: RpcServerComponents, options: RpcSer
   const { listener, logger, counts } = components;
   const { connectionLimit = 4_096 } = options;
   const peers = new Set<RpcPeer>();
+  const peerOptions = { lineRoom: new LineRoom(), ...options };
   const dispatch = createDispatch(components, options);
   let lastId = 0;
 
@@ -68,7 +70,7 @@ export function createRpcServer(components: RpcServerComponents, options: RpcSer
     lastId += 1;
     const peer: RpcPeer = new RpcPeer(
       { duplex, logger, handle: (method, params) => dispatch(method, params, connection) },
-      options,
+      peerOptions,
     );
     const connection = connectionOf(lastId, peer);
     peers.add(peer);
