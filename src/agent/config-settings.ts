@@ -34,6 +34,8 @@ export interface AgentConfig {
   readonly jobTypes: readonly string[];
   /** How many attempts may run here at once. */
   readonly slots: number;
+  /** How many they may become while work waits; 0 for no more than `slots`. */
+  readonly slotsMost: number;
   /** How many voters the group should have once the mesh has as many eligible nodes: 1, 3, 5 or 7. */
   readonly voters: 1 | 3 | 5 | 7;
   /** A voter that is away this long gives its place to a standby. Counts where this node leads. Unit: ms. */
@@ -148,6 +150,7 @@ export const SETTINGS = {
   logLevel: row('logLevel', z.enum(['debug', 'info', 'warn', 'error'])),
   jobTypes: row('jobTypes', z.array(z.string().min(1).max(128)).max(64), fromText.list),
   slots: row('slots', z.int().min(0).max(10_000), fromText.number),
+  slotsMost: row('slotsMost', z.int().min(0).max(10_000), fromText.number),
   voters: row('voters', z.union([z.literal(1), z.literal(3), z.literal(5), z.literal(7)]), fromText.number),
   voterGraceMs: row(
     'voterGrace',
@@ -186,6 +189,7 @@ export function defaultsOf(machine: { readonly cpuCount: number; readonly hostNa
     logLevel: 'info',
     jobTypes: [...BUILT_IN_TYPES],
     slots: Math.max(16, machine.cpuCount * 4),
+    slotsMost: 0,
     voters: 3,
     voterGraceMs: 30_000,
     blobQuotaBytes: 10 * 2 ** 30,

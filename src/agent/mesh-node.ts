@@ -286,7 +286,7 @@ export class MeshNode implements Startable {
           this.registry.publishProgress(jobId, fencingToken, progress),
         onFailure: onFatal,
       },
-      { slots: this.#mayWork ? config.slots : 0 },
+      this.#mayWork ? { slots: config.slots, slotsMost: config.slotsMost } : { slots: 0 },
     );
     this.group.onLeadership((leadership, { sessions }) => {
       serveWaiters(leadership, clock);

@@ -28,6 +28,7 @@ import { LocalAttempt } from './local-attempt.ts';
 import { LocalContext, type Progress } from './local-context.ts';
 import { AttemptGone, failedResult, handedOver, lost, type Outcome, outcomeOf } from './outcome.ts';
 import { notAccepted, OutcomeTeller, type Settled } from './outcome-teller.ts';
+import { LOOKS_TO_DECIDE, nextSlotCount, type SlotBounds } from './pool-size.ts';
 import { OwnPool, type Pool, Pools } from './pools.ts';
 import { isPlainAssignMessage, quickly } from './quick-checks.ts';
 import type { AttemptRef } from './settle.ts';
@@ -69,6 +70,8 @@ export interface WorkerHostComponents {
 
 export interface WorkerHostOptions {
   readonly slots: number;
+  /** As many as the node may offer while all are taken. @default `slots` */
+  readonly slotsMost?: number;
   /** How long `stop` lets attempts finish before it hands them over. Unit: ms. @default 10_000 */
   readonly drainMs?: number;
 }
@@ -106,11 +109,13 @@ export class WorkerHost implements Startable {
   readonly #outcomes: OutcomeTeller;
   #wallAheadMs: number;
   #isDraining = false;
+  /** Slots that were taken at the latest looks. */
+  #taken: number[] = [];
   #parts: readonly Disposable[] = [];
 
   constructor(components: WorkerHostComponents, options: WorkerHostOptions) {
     this.#components = components;
-    this.#options = { drainMs: 10_000, ...options };
+    this.#options = { drainMs: 10_000, slotsMost: options.slots, ...options };
     this.#pools = new Pools(new OwnPool(components.executors, options.slots));
     this.#tasks = new Tasks(components.onFailure);
     this.#outcomes = new OutcomeTeller(components);
@@ -133,7 +138,7 @@ export class WorkerHost implements Startable {
   offer(): { readonly types: readonly string[]; readonly slots: number } {
     const attached = this.#pools.attached();
     const types = new Set([...this.#pools.own.types, ...attached.flatMap((worker) => worker.types)]);
-    const slots = attached.reduce((sum, { concurrency }) => sum + concurrency, this.#options.slots);
+    const slots = attached.reduce((sum, { concurrency }) => sum + concurrency, this.#pools.own.slots.count);
     return { types: [...types], slots };
   }
 
@@ -171,6 +176,7 @@ export class WorkerHost implements Startable {
       }),
       this.#pools.onChange(() => session.poke()),
       every(clock, WATCH_MS, () => this.#watch()),
+      ...(this.#bounds.most > this.#bounds.least ? [every(clock, WATCH_MS, () => this.#resize())] : []),
     ];
   }
 
@@ -202,7 +208,7 @@ export class WorkerHost implements Startable {
     return {
       labels: { ...this.#components.labels() },
       types: this.#pools.own.types,
-      slots: this.#options.slots,
+      slots: this.#pools.own.slots.count,
       isDraining: this.#isDraining || this.#components.isDrained?.() === true,
       pools: this.#pools.attached().map((worker) => worker.report()),
       attempts: this.#attempts.all().map(({ ref }) => ref),
@@ -391,6 +397,24 @@ export class WorkerHost implements Startable {
       watch?.[Symbol.dispose]();
       output.end();
     }
+  }
+
+  get #bounds(): SlotBounds {
+    const { slots, slotsMost } = this.#options;
+    return { least: slots, most: Math.max(slots, slotsMost) };
+  }
+
+  /** A7 */
+  #resize(): void {
+    const { slots } = this.#pools.own;
+    this.#taken.push(slots.takenCount);
+    if (this.#taken.length < LOOKS_TO_DECIDE) return;
+    const next = nextSlotCount({ slotCount: slots.count, taken: this.#taken }, this.#bounds);
+    this.#taken = [];
+    if (next === slots.count) return;
+    this.#components.log.info({ from: slots.count, to: next }, 'slots changed');
+    slots.resize(next);
+    this.#pools.changed();
   }
 
   /** X2 */

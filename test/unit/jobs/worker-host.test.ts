@@ -15,7 +15,7 @@ const BLOB_PAYLOAD = {
 };
 const REF = { jobId: 'job_1', attempt: 1, fencingToken: 7 };
 
-async function started(options: { slots?: number; drainMs?: number } = {}) {
+async function started(options: { slots?: number; slotsMost?: number; drainMs?: number } = {}) {
   const clock = new ManualClock();
   const world = new WorkerWorld(clock, options);
   await world.host.start();
@@ -39,6 +39,27 @@ describe('a worker', () => {
     assert.deepEqual(world.told, [{ kind: 'complete', body: { ...REF, result: 'done' } }]);
     assert.deepEqual(world.report().attempts, []);
     assert.deepEqual(world.failures, []);
+  });
+
+  it('offers more slots while all are taken, and fewer while half are free, within the bounds of its owner (A7)', async () => {
+    const { clock, world } = await started({ slots: 2, slotsMost: 4 });
+    for (const at of [1, 2]) world.assign({ jobId: `job_${at}`, holdMs: 600_000 });
+    await clock.advance(2_100);
+    assert.equal(world.report().slots, 3);
+    for (const at of [3, 4]) world.assign({ jobId: `job_${at}`, holdMs: 600_000 });
+    await clock.advance(4_100);
+    assert.equal(world.report().slots, 4);
+    for (const at of [0, 1, 2, 3]) end(world, DONE, at);
+    await clock.advance(4_100);
+    assert.equal(world.report().slots, 2);
+    assert.deepEqual(world.failures, []);
+  });
+
+  it('offers as many slots as it began with where its owner says no more', async () => {
+    const { clock, world } = await started({ slots: 1 });
+    world.assign({});
+    await clock.advance(10_000);
+    assert.equal(world.report().slots, 1);
   });
 
   it('begins with a payload that is a blob when that is here, and says meanwhile what it waits for', async () => {

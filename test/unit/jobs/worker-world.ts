@@ -98,7 +98,7 @@ export class WorkerWorld {
   };
   readonly host: WorkerHost;
 
-  constructor(clock: Clock, { slots = 10, drainMs = 1_000 } = {}) {
+  constructor(clock: Clock, { slots = 10, slotsMost = 0, drainMs = 1_000 } = {}) {
     this.clock = clock;
     const world = this;
     this.host = new WorkerHost(
@@ -142,7 +142,7 @@ export class WorkerWorld {
           void this.progressed.push({ jobId, fencingToken, progress }),
         onFailure: (error) => void this.failures.push(error),
       },
-      { slots, drainMs },
+      { slots, slotsMost, drainMs },
     );
   }
 
