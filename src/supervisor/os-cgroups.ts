@@ -166,7 +166,8 @@ function killOne(pid: number): void {
   try {
     kill(pid, 'SIGKILL');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    // Gone already, or a program of another user that the attempt began: the look for what is left names it.
+    if (!['ESRCH', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
   }
 }
 

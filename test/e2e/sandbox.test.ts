@@ -116,11 +116,6 @@ describe('what the owner of a node says about jobs', function () {
       () => ({ command: 'echo', limits: { pids: 501 } }),
       /^limits\.pids: .*500/,
     ],
-    [
-      'a network for a sandbox',
-      () => ({ command: 'echo', sandbox: 'bwrap', network: true }),
-      /^(network|sandbox): /,
-    ],
   ];
   for (const [what, payload, says] of refusals)
     it(`refuses ${what}, and tells in the record`, async () => {
@@ -128,6 +123,13 @@ describe('what the owner of a node says about jobs', function () {
       assert.deepEqual([job.state, job.error?.code], ['dead', 'DENIED'], JSON.stringify(job.error));
       assert.match(job.error?.message ?? '', says);
     });
+
+  it('refuses a network for a sandbox, and tells in the record', async () => {
+    if (!hasSandbox()) return; // no node fits such a job then, see below
+    const job = await ended({ command: 'echo', sandbox: 'bwrap', network: true });
+    assert.equal(job.error?.code, 'DENIED', JSON.stringify(job.error));
+    assert.match(job.error?.message ?? '', /^network: .*sandbox\.network/);
+  });
 
   it('stops a file of 1 TB, a hog of memory and a bomb of forks by the layer that doctor names, beside a job that goes on', async () => {
     const beside = await submit({ command: 'sleep', args: ['8'] });
@@ -151,6 +153,7 @@ describe('what the owner of a node says about jobs', function () {
   });
 
   it("gives a job in a sandbox nothing of the agent's own files", async () => {
+    if (!hasSandbox()) return; // no node fits such a job then, see below
     const before = readdirSync(agent.dataDir).sort();
     const job = await ended(
       script(
@@ -158,7 +161,6 @@ describe('what the owner of a node says about jobs', function () {
         { sandbox: 'bwrap' },
       ),
     );
-    if (!hasSandbox()) return assert.equal(job.state === 'succeeded', false);
     assert.deepEqual(
       [(job.result as ShellResult).stdout, job.state],
       ['', 'succeeded'],
