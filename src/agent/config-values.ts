@@ -1,43 +1,33 @@
 import { z } from 'zod';
-import { AspenError, parseDurationMs } from '../base/index.ts';
+import { AspenError, parseDurationMs, parseSizeBytes } from '../base/index.ts';
 
 /**
  * How values of settings are written, and what they become. Each schema takes what a file holds and what the environment says, as text, in the
  * same notation.
  */
 
-const SIZE = /^(\d{1,15})\s?(B|KiB|MiB|GiB|TiB)?$/;
-const SIZE_UNITS: Readonly<Record<string, number>> = {
-  B: 1,
-  KiB: 2 ** 10,
-  MiB: 2 ** 20,
-  GiB: 2 ** 30,
-  TiB: 2 ** 40,
-};
 const PER = /^(\d{1,7})\s?\/\s?(s|m|h)$/;
 const PER_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000 };
 
 /** `10GiB`, or a number of bytes. */
-export const sizeSchema = z
-  .union([z.string().regex(SIZE, 'write a size, for example 10GiB or 500MiB'), z.number()])
-  .transform((value): number => {
-    if (typeof value === 'number') return value;
-    const [, digits = '', unit = 'B'] = SIZE.exec(value) ?? [];
-    return Number(digits) * (SIZE_UNITS[unit] as number);
-  })
-  .pipe(z.int().min(0).max(Number.MAX_SAFE_INTEGER));
+export const sizeSchema = written(parseSizeBytes).pipe(z.int().min(0).max(Number.MAX_SAFE_INTEGER));
 
 /** `30s`, or a number of ms. */
-export const durationSchema = z.union([z.string(), z.number()]).transform((value, context): number => {
-  if (typeof value === 'number') return value;
-  try {
-    return parseDurationMs(value);
-  } catch (error) {
-    if (!(error instanceof AspenError)) throw error;
-    context.addIssue({ code: 'custom', message: error.message });
-    return z.NEVER;
-  }
-});
+export const durationSchema = written(parseDurationMs);
+
+/** A number as it is, or a text that `parse` understands. */
+function written(parse: (text: string) => number) {
+  return z.union([z.string(), z.number()]).transform((value, context): number => {
+    if (typeof value === 'number') return value;
+    try {
+      return parse(value);
+    } catch (error) {
+      if (!(error instanceof AspenError)) throw error;
+      context.addIssue({ code: 'custom', message: error.message });
+      return z.NEVER;
+    }
+  });
+}
 
 /** `count` in any `perMs`. */
 export interface Rate {

@@ -50,4 +50,5 @@ export {
   SeededRandom,
 } from './random.ts';
 export { roughBytes } from './rough-bytes.ts';
+export { parseSizeBytes } from './size.ts';
 export { isWebUrl } from './web-url.ts';

@@ -1,7 +1,7 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { AspenError, parseDurationMs } from '../base/index.ts';
+import { AspenError, parseDurationMs, parseSizeBytes } from '../base/index.ts';
 
 export const OUTPUT_FORMATS = ['table', 'wide', 'json', 'jsonl', 'yaml', 'id'] as const;
 export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
@@ -74,8 +74,17 @@ function someText(text: string): string {
 
 /** For commander: `30s` becomes ms. */
 export function duration(text: string): number {
+  return parsed(parseDurationMs, text);
+}
+
+/** For commander: `64MiB` becomes bytes. */
+export function size(text: string): number {
+  return parsed(parseSizeBytes, text);
+}
+
+function parsed<T>(parse: (text: string) => T, text: string): T {
   try {
-    return parseDurationMs(text);
+    return parse(text);
   } catch (error) {
     if (error instanceof AspenError) throw new InvalidArgumentError(error.message);
     throw error;

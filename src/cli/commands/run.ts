@@ -1,9 +1,9 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { AspenError } from '../../base/index.ts';
 import type { Job } from '../../rpc/index.ts';
 import { type CommandContext, define, type ExitSlot } from '../command.ts';
 import { type Copied, copyLogs } from '../copy-logs.ts';
-import { keyValues } from '../flags.ts';
+import { duration, keyValues, size, wholeNumber } from '../flags.ts';
 import type { CliIo } from '../io.ts';
 import { specsOfArray, submitMany, submittedManyOutput } from '../job-array.ts';
 import { exitCodeOfJob } from '../job-exit.ts';
@@ -14,6 +14,7 @@ import { submittedOutput, waitUntilFinal } from './job.ts';
 
 const EXIT_INTERRUPTED = 130;
 const EXPLAIN_AFTER_MS = 2_000;
+const SANDBOXES = ['none', 'bwrap'];
 
 /** `run -- PROGRAM ARG...`: a shell job that feels like a local program. */
 export function addRunCommand(program: Command, io: CliIo, exit: ExitSlot): void {
@@ -22,6 +23,7 @@ export function addRunCommand(program: Command, io: CliIo, exit: ExitSlot): void
     summary: 'run a program somewhere in the mesh, with its output and exit code here',
     examples: [
       'aspen-agent run -- hostname',
+      'aspen-agent run --sandbox bwrap --memory 512MiB --pids 50 -- make test',
       `aspen-agent run --require zone=eu --timeout 5m --env COLOR=green -- sh -c 'echo $COLOR; exit 3'`,
     ],
     ownTimeout: true,
@@ -32,6 +34,17 @@ export function addRunCommand(program: Command, io: CliIo, exit: ExitSlot): void
         .option('--env <K=V>', 'environment variable of the program (repeatable)', keyValues)
         .option('--cwd <dir>', 'directory it runs in')
         .option('--stdin <file>', 'what it reads; "-" is the standard input of this command')
+        .addOption(
+          new Option('--sandbox <layer>', 'what it runs in; only nodes that have it are asked').choices(
+            SANDBOXES,
+          ),
+        )
+        .option('--network', 'it may use the network from within its sandbox')
+        .option('--memory <size>', 'most memory of it, such as 512MiB', size)
+        .option('--cpu <duration>', 'most processor time of it, in whole seconds', duration)
+        .option('--pids <n>', 'most processes of it', wholeNumber(1))
+        .option('--file-size <size>', 'largest file that it may write', size)
+        .option('--limits-required', 'only on nodes that can hold it to these limits')
         .option('--detach', 'print the id of the job and end');
     },
     run: runProgram,
@@ -86,7 +99,23 @@ async function shellPayload(context: CommandContext) {
     ...(options['env'] === undefined ? {} : { env: options['env'] as Record<string, string> }),
     ...(options['cwd'] === undefined ? {} : { cwd: options['cwd'] as string }),
     ...(stdin === undefined ? {} : { stdin: await readTextFrom(context, stdin) }),
+    ...(options['sandbox'] === undefined ? {} : { sandbox: options['sandbox'] as string }),
+    ...(options['network'] === true ? { network: true } : {}),
+    ...limitsOf(options),
   };
+}
+
+function limitsOf(options: CommandContext['options']): { limits?: Record<string, number | boolean> } {
+  const cpuMs = options['cpu'] as number | undefined;
+  const limits = {
+    memoryBytes: options['memory'] as number | undefined,
+    cpuSeconds: cpuMs === undefined ? undefined : Math.ceil(cpuMs / 1_000),
+    pids: options['pids'] as number | undefined,
+    fileBytes: options['fileSize'] as number | undefined,
+    required: options['limitsRequired'] === true ? true : undefined,
+  };
+  const given = Object.entries(limits).filter(([, value]) => value !== undefined);
+  return given.length === 0 ? {} : { limits: Object.fromEntries(given) as Record<string, number | boolean> };
 }
 
 /** Who sees nothing happen wants to know why. Said once. */

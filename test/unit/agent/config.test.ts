@@ -86,7 +86,7 @@ describe('the settings of a node', () => {
     [
       'a size that is none',
       { limits: { memory: 'much' } },
-      /setting limits\.memory from the file: write a size/,
+      /setting limits\.memory from the file: "much" is not a size/,
     ],
     ['a memory no program starts in', { limits: { memory: 1 } }, /limits\.memory from the file/],
     [

@@ -1,0 +1,23 @@
+import { AspenError } from './errors.ts';
+
+const SIZE = /^(\d{1,15})\s?(B|KiB|MiB|GiB|TiB)?$/;
+const UNIT_BYTES: Readonly<Record<string, number>> = {
+  B: 1,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+  TiB: 2 ** 40,
+};
+
+/**
+ * @param text `10GiB`, `500MiB`, or a number of bytes. @returns bytes.
+ * @throws AspenError INVALID_PARAMS naming the text.
+ */
+export function parseSizeBytes(text: string): number {
+  const [, digits = '', unit = 'B'] = SIZE.exec(text) ?? [];
+  const bytes = Number(digits) * (UNIT_BYTES[unit] as number);
+  if (digits === '' || !Number.isSafeInteger(bytes)) {
+    throw new AspenError('INVALID_PARAMS', `"${text}" is not a size; write for example 10GiB or 500MiB`);
+  }
+  return bytes;
+}
