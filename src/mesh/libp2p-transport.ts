@@ -385,15 +385,13 @@ export class Libp2pTransport implements Transport {
   async #open(peerId: PeerId, addresses: readonly string[], signal: AbortSignal): Promise<void> {
     this.#opening.add(peerId);
     try {
-      const connection = await this.#connect(peerId, addresses, signal);
-      using _busy = this.#watch?.markBusy(connection);
-      const channel = await this.#openOn(connection, signal);
-      if (await this.#isSecond(channel)) {
-        channel.close('another process with its identity is linked and alive');
-        return;
-      }
-      if (await this.#isWorse(channel)) channel.close('the direct channel is kept');
-      else this.#install(channel);
+      await this.#onConnection(peerId, addresses, signal, async (connection) => {
+        const channel = await this.#openOn(connection, signal);
+        if (await this.#isSecond(channel))
+          channel.close('another process with its identity is linked and alive');
+        else if (await this.#isWorse(channel)) channel.close('the direct channel is kept');
+        else this.#install(channel);
+      });
     } finally {
       this.#opening.delete(peerId);
     }
@@ -417,11 +415,28 @@ export class Libp2pTransport implements Transport {
     }
   }
 
-  async #connect(peerId: PeerId, addresses: readonly string[], signal: AbortSignal): Promise<Connection> {
+  /** Uses the connection there is, or a new one: also where the old one turns out to be over, which this end may hear a moment late. */
+  async #onConnection<T>(
+    peerId: PeerId,
+    addresses: readonly string[],
+    signal: AbortSignal,
+    use: (connection: Connection) => Promise<T>,
+  ): Promise<T> {
+    const busily = async (connection: Connection): Promise<T> => {
+      using _busy = this.#watch?.markBusy(connection);
+      return await use(connection);
+    };
     const open = this.#node()
       .getConnections(peerIdFromString(peerId))
       .find(({ status }) => status === 'open');
-    return open ?? (await this.#dialNew(peerId, addresses, signal));
+    if (open === undefined) return await busily(await this.#dialNew(peerId, addresses, signal));
+    try {
+      return await busily(open);
+    } catch (error) {
+      if (!isOver(error) || signal.aborted) throw error;
+      open.abort(new Error('the connection is over'));
+      return await busily(await this.#dialNew(peerId, addresses, signal));
+    }
   }
 
   async #dialNew(peerId: PeerId, addresses: readonly string[], signal: AbortSignal): Promise<Connection> {
@@ -629,14 +644,14 @@ export class Libp2pTransport implements Transport {
   ): Promise<Uint8Array> {
     if (this.#gate.standingOf(peerId) === 'refused') return Promise.reject(notAdmitted(this.self, peerId)); // T2
     return this.#withDeadline(`admission at ${peerId}`, ADMISSION_ANSWER_MS, signal, async (over) => {
-      const connection = await this.#connect(peerId, addresses, over);
-      using _busy = this.#watch?.markBusy(connection);
       try {
-        const stream = await connection.newStream(this.#admissionProtocol, { signal: over });
-        writeExchange(stream, request);
-        const answer = await readExchange(stream, over);
-        await stream.close({ signal: over });
-        return answer;
+        return await this.#onConnection(peerId, addresses, over, async (connection) => {
+          const stream = await connection.newStream(this.#admissionProtocol, { signal: over });
+          writeExchange(stream, request);
+          const answer = await readExchange(stream, over);
+          await stream.close({ signal: over });
+          return answer;
+        });
       } catch (error) {
         throw speaksOtherMesh(error)
           ? new AspenError('DENIED', `${peerId} answers, but not for mesh ${this.#options.meshId}`, {
@@ -716,6 +731,11 @@ const NOT_APPLIED = { outcome: 'not-applied' } as const;
 
 function notAdmitted(gateOf: PeerId, stranger: PeerId): AspenError {
   return new AspenError('DENIED', `${gateOf} does not admit ${stranger}`);
+}
+
+/** Nothing was begun on it: its end was under way. */
+function isOver(error: unknown): boolean {
+  return error instanceof Error && error.name === 'ConnectionClosedError';
 }
 
 /** Every member of a mesh serves admission under the name of that mesh. */
