@@ -72,5 +72,10 @@ MUTATING_METHODS = frozenset(
         "node.undrain",
         "group.transfer",
         "group.recover",
+        "hook.add",
+        "hook.pause",
+        "hook.remove",
+        "hook.resume",
+        "hook.test",
     ]
 )
