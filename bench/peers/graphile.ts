@@ -22,11 +22,18 @@ interface Utils {
   release(): Promise<void>;
 }
 
+interface Pool {
+  on(event: 'error', listener: (error: Error) => void): void;
+  end(): Promise<void>;
+}
+
 /** graphile-worker on a PostgreSQL of its own on loopback, with its local queue on: the fastest way it can be run. @throws NoPeer */
 export async function withGraphile<T>(use: (peer: QueuePeer) => Promise<T>): Promise<T> {
-  const { makeWorkerUtils } = npmPackages(GRAPHILE_VERSIONS)('graphile-worker') as {
+  const packages = npmPackages(GRAPHILE_VERSIONS);
+  const { makeWorkerUtils } = packages('graphile-worker') as {
     makeWorkerUtils(options: object): Promise<Utils>;
   };
+  const { Pool } = packages('pg') as { Pool: new (options: object) => Pool };
   using folder = new PeerFolder();
   const [port = 0] = await freePorts(1);
   const bin = postgresFolder();
@@ -45,7 +52,9 @@ export async function withGraphile<T>(use: (peer: QueuePeer) => Promise<T>): Pro
   );
   await server.answersOn(port);
   const url = `postgres://bench@127.0.0.1:${port}/postgres`;
-  const utils = await makeWorkerUtils({ connectionString: url, maxPoolSize: 20 });
+  const pool = new Pool({ connectionString: url, max: 20 });
+  pool.on('error', (error) => console.error(`idle connection to PostgreSQL: ${error.message}`)); // it ends while some are idle
+  const utils = await makeWorkerUtils({ pgPool: pool });
   try {
     await whenStarted(utils);
     await using worker = await startWorker(url);
@@ -53,6 +62,7 @@ export async function withGraphile<T>(use: (peer: QueuePeer) => Promise<T>): Pro
     return await use(peerOf(utils));
   } finally {
     await utils.release();
+    await pool.end();
   }
 }
 
