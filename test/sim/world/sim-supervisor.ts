@@ -5,7 +5,7 @@ import {
   MemorySupervisor,
   type Supervisor,
 } from '../../../src/supervisor/index.ts';
-import { type Scheduler, SimClock, type SimClockOptions, SimProcess } from '../ground/index.ts';
+import { ProcessGone, type Scheduler, SimClock, type SimClockOptions, SimProcess } from '../ground/index.ts';
 import { type RunWitness, WatchedRunner } from './watched-runner.ts';
 
 export interface SimSupervisorComponents {
@@ -50,7 +50,14 @@ export class SimSupervisor {
       if (randomChance(this.#components.random, OUTLIVES)) return;
       this.#die('the machine was started again');
     });
-    const door = this.#life.supervisor.open(clock, (run) => agent.enter(run));
+    const opened = this.#life.supervisor.open(clock, (run) => agent.enter(run));
+    const door: Supervisor = {
+      ...opened,
+      start: (request) => {
+        if (!agent.isAlive) throw new ProcessGone(agent.name); // it died in the middle of the turn that goes on here
+        return opened.start(request);
+      },
+    };
     if (!this.#options.forgetsHeld) return door;
     return { ...door, inherit: async () => ({ adopted: [], interrupted: [] }) };
   }
