@@ -70,7 +70,8 @@ export class JobClients {
     if (id === undefined) return;
     this.#remember([id]);
     const { spec, isRepeatable } = draft;
-    if (spec.deadlineAt !== undefined && randomChance(this.#random, 0.5)) await this.#pauseJob(id);
+    const isOwn = id === spec.id; // a key may have led to a job without a deadline
+    if (spec.deadlineAt !== undefined && randomChance(this.#random, 0.5) && isOwn) await this.#pauseJob(id);
     if (spec.idempotencyKey !== undefined && isRepeatable)
       await this.#submitOnce({ ...draft, spec: { ...spec, id: `${spec.id}-again` } });
     if (randomChance(this.#random, 0.2)) await this.#cancel(id);

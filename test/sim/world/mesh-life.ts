@@ -153,7 +153,8 @@ export class MeshLife {
     const world = this.#world;
     for (const id of world.laws.openJobs()) {
       try {
-        await world.call(world.pickMember().name, 'job.get', { id });
+        const job = await world.call(world.pickMember().name, 'job.get', { id });
+        world.note(`${id} has not ended: ${JSON.stringify(job)}`);
       } catch (error) {
         if (error instanceof AspenError && error.code === 'NOT_FOUND')
           world.breach(`${id} was accepted and is not known any more`);
