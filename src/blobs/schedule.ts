@@ -86,7 +86,7 @@ export class ChunkSchedule<P> {
     }
   }
 
-  /** What to ask for now; each counts as asked from here on. */
+  /** What to ask for next; each counts as asked from here on. */
   take(): Ask<P>[] {
     const asks: Ask<P>[] = [];
     for (let round = 0; round < this.#options.windowChunks; round += 1)
