@@ -1,6 +1,7 @@
 import { isCircuit, parseCircuit } from './circuit-address.ts';
 import { isLoopback } from './listen-addresses.ts';
 import { isPublicAddress } from './public-address.ts';
+import { isWebSocket } from './ws-address.ts';
 
 /** When an attempt begins, counted from the begin of the dial. Unit: ms. */
 export interface PlannedDial {
@@ -21,8 +22,12 @@ export interface DialPlanFacts {
 export const STAGGER_MS = 150;
 /** Head start of direct ways over circuits; none when no direct way is left. Unit: ms. */
 export const DIRECT_HEAD_START_MS = 1_000;
+/** Head start of plain connections over WebSockets, which cost more for as long as they live; none when no plain way is left. Unit: ms. */
+export const PLAIN_HEAD_START_MS = 500;
 /** Most attempts of one dial. */
 export const ATTEMPTS_LIMIT = 12;
+/** So many of them are kept for WebSockets, where there are any: behind some firewalls nothing else works. */
+const WEB_SOCKETS_KEPT = 3;
 
 /**
  * In which order, and when, the addresses of a peer are tried: all of them soon, none waits for another to time out.
@@ -30,6 +35,7 @@ export const ATTEMPTS_LIMIT = 12;
  * - D1 Every address that could lead anywhere is tried within one dial, up to {@link ATTEMPTS_LIMIT}; those that rest only when nothing else is left.
  * - D2 Direct before relayed: a circuit begins after the head start, or at once when there is no direct way to try.
  * - D3 A circuit is tried only over a relay that is linked, and never over a circuit.
+ * - D5 A WebSocket begins after its own head start, or at once when there is no plain way to try; before circuits in either case.
  */
 export function planDials({ addresses, isResting, isRelayLinked }: DialPlanFacts): readonly PlannedDial[] {
   const all = [...new Set(addresses)];
@@ -46,14 +52,25 @@ export function planDials({ addresses, isResting, isRelayLinked }: DialPlanFacts
 
 function timed(ways: { readonly direct: readonly string[]; readonly circuits: readonly string[] }) {
   const circuits = oneForEachRelayFirst(ways.circuits);
-  const direct = ways.direct.slice(0, ATTEMPTS_LIMIT - Math.min(circuits.length, ATTEMPTS_LIMIT / 2));
-  const headStartMs = direct.length === 0 ? 0 : DIRECT_HEAD_START_MS;
+  const directLimit = ATTEMPTS_LIMIT - Math.min(circuits.length, ATTEMPTS_LIMIT / 2);
+  const webSockets = ways.direct.filter(isWebSocket);
+  const plain = ways.direct
+    .filter((address) => !isWebSocket(address))
+    .slice(0, directLimit - Math.min(webSockets.length, WEB_SOCKETS_KEPT));
+  const direct = [...plain, ...webSockets].slice(0, directLimit);
+  const headStartMs = (count: number, ms: number) => (count === 0 ? 0 : ms);
   return [
-    ...direct.map((address, at) => ({ address, afterMs: at * STAGGER_MS })),
-    ...circuits
-      .slice(0, ATTEMPTS_LIMIT - direct.length)
-      .map((address, at) => ({ address, afterMs: headStartMs + at * STAGGER_MS })), // D2
+    ...staggered(plain, 0),
+    ...staggered(direct.slice(plain.length), headStartMs(plain.length, PLAIN_HEAD_START_MS)), // D5
+    ...staggered(
+      circuits.slice(0, ATTEMPTS_LIMIT - direct.length),
+      headStartMs(direct.length, DIRECT_HEAD_START_MS), // D2
+    ),
   ];
+}
+
+function staggered(addresses: readonly string[], beginMs: number): readonly PlannedDial[] {
+  return addresses.map((address, at) => ({ address, afterMs: beginMs + at * STAGGER_MS }));
 }
 
 /** IPv4 and IPv6 take turns, so that a family that leads nowhere costs one pause; what is near goes first, loopback last but one's own. */

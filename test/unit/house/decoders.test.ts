@@ -32,6 +32,7 @@ import {
   encodeOpening,
 } from '../../../src/mesh/circuit-messages.ts';
 import { FrameDecoder, signalSegment } from '../../../src/mesh/frame-codec.ts';
+import { HttpHeadReader } from '../../../src/mesh/http-head.ts';
 import {
   decodeTicket,
   encodeRevocation,
@@ -49,6 +50,7 @@ import {
 import { decodeRootEntry } from '../../../src/mesh/root-book.ts';
 import { decodeRootList, readProof } from '../../../src/mesh/root-list.ts';
 import { decodeSuccession, readVouches } from '../../../src/mesh/succession.ts';
+import { encodeWsFrame, WsFrameReader } from '../../../src/mesh/ws-frames.ts';
 import { fromRpcError, LineSplitter } from '../../../src/rpc/index.ts';
 import { classifyMessage } from '../../../src/rpc/message.ts';
 import { checkCommand, checkReport, encodeFrame, FrameReader } from '../../../src/supervisor/frames.ts';
@@ -105,6 +107,32 @@ const BYTES: Readonly<Record<string, BytesBorder>> = {
       Buffer.concat([signalSegment('hello', Buffer.alloc(9, 1)), signalSegment('ping', Buffer.alloc(8))]),
     ],
     take: (bytes) => new FrameDecoder({ frame: () => undefined, signal: () => undefined }).push(bytes),
+  },
+  'frames of a WebSocket': {
+    of: ['WsFrameReader'],
+    valid: [
+      encodeWsFrame('binary', [Buffer.from('some bytes')]),
+      encodeWsFrame('ping', [Buffer.from('p')], Buffer.alloc(4, 7)),
+      encodeWsFrame('close', []),
+    ],
+    take: (bytes) =>
+      [true, false].map((isMasked) =>
+        refusalOf(() =>
+          new WsFrameReader(isMasked, {
+            data: () => undefined,
+            ping: () => undefined,
+            close: () => undefined,
+          }).push(Uint8Array.from(bytes)),
+        ),
+      ),
+  },
+  'the answer of a proxy': {
+    of: ['HttpHeadReader'],
+    valid: [
+      Buffer.from('HTTP/1.1 200 Connection established\r\n\r\n'),
+      Buffer.from('HTTP/1.1 407 Proxy Authentication Required\r\nA: b\r\n\r\nx'),
+    ],
+    take: (bytes) => new HttpHeadReader().push(bytes),
   },
   'messages of the messenger': {
     of: ['decodeMessage'],
@@ -297,19 +325,21 @@ const NOT_AT_A_BORDER: Readonly<Record<string, string>> = {
 };
 
 const DECODERS =
-  /^export (?:const|function|class) ((?:decode|parse|check|verify|read)[A-Z]\w*|fromWire\w*|\w+FromWire|FrameDecoder|FrameReader|LineSplitter|classifyMessage)/gm;
+  /^export (?:const|function|class) ((?:decode|parse|check|verify|read)[A-Z]\w*|fromWire\w*|\w+FromWire|FrameDecoder|FrameReader|WsFrameReader|HttpHeadReader|LineSplitter|classifyMessage)/gm;
 /** Where everything that comes in comes from somebody else. */
 const BORDER_FILES: readonly string[] = [
   'src/mesh/admission-messages.ts',
   'src/mesh/certificate.ts',
   'src/mesh/circuit-messages.ts',
   'src/mesh/frame-codec.ts',
+  'src/mesh/http-head.ts',
   'src/mesh/libp2p-exchange.ts',
   'src/mesh/message.ts',
   'src/mesh/revocation.ts',
   'src/mesh/root-list.ts',
   'src/mesh/succession.ts',
   'src/mesh/ticket.ts',
+  'src/mesh/ws-frames.ts',
   'src/crdt/entry.ts',
   'src/crdt/link-row.ts',
   'src/crdt/profile.ts',

@@ -14,7 +14,13 @@ import {
   type CircuitRequest,
   refusalOf,
 } from '../../../src/mesh/circuit-rules.ts';
-import { ATTEMPTS_LIMIT, DIRECT_HEAD_START_MS, planDials, STAGGER_MS } from '../../../src/mesh/dial-plan.ts';
+import {
+  ATTEMPTS_LIMIT,
+  DIRECT_HEAD_START_MS,
+  PLAIN_HEAD_START_MS,
+  planDials,
+  STAGGER_MS,
+} from '../../../src/mesh/dial-plan.ts';
 import { doesHandOver, isWorsePath } from '../../../src/mesh/path-rules.ts';
 import {
   chooseRelays,
@@ -217,6 +223,27 @@ describe('the plan of a dial', () => {
   it('D3 no circuit over a relay that is not linked, and none that is malformed', () => {
     assert.deepEqual(plan([viaRon], [], []), []);
     assert.deepEqual(plan([`${viaRon}/p2p/${eve}/p2p-circuit`]), []);
+  });
+
+  const web = '/dns4/relay.example.org/tcp/443/tls/ws';
+
+  it('D5 WebSockets after plain ways and before circuits, at once where there is no plain way', () => {
+    assert.deepEqual(plan([web, viaRon, near]), [
+      { address: near, afterMs: 0 },
+      { address: web, afterMs: PLAIN_HEAD_START_MS },
+      { address: viaRon, afterMs: DIRECT_HEAD_START_MS },
+    ]);
+    assert.deepEqual(plan([near, viaRon, web], [near]), [
+      { address: web, afterMs: 0 },
+      { address: viaRon, afterMs: DIRECT_HEAD_START_MS },
+    ]);
+  });
+
+  it('D5 keeps room for a WebSocket, however many plain addresses there are', () => {
+    const many = Array.from({ length: 20 }, (_, at) => `/ip4/10.0.0.${at}/tcp/1`);
+    const planned = plan([...many, viaRon, web]).map(({ address }) => address);
+    assert.equal(planned.length, ATTEMPTS_LIMIT);
+    assert.deepEqual(planned.slice(-2), [web, viaRon]);
   });
 
   it('D1 never tries more than its limit, no address twice, and always keeps room for a circuit', () => {
