@@ -1,6 +1,6 @@
 import { blobMark } from '../affinity/index.ts';
 import type { AuditLog } from '../audit/index.ts';
-import { AspenError, every, type PeerId, type Startable } from '../base/index.ts';
+import { AspenError, estimateRttMs, every, type PeerId, type Startable } from '../base/index.ts';
 import { BlobStore, Blobs, MemoryBlobDisk } from '../blobs/index.ts';
 import { createRegistry, type Registry } from '../crdt/index.ts';
 import { KnownPeers, TicketSource } from '../discovery/index.ts';
@@ -22,8 +22,10 @@ import {
   createIdentity,
   type Identity,
   type KnownMember,
+  type LinkableMember,
   MembershipGate,
   Mesh,
+  OnDemand,
   publicKeyOf,
   type Role,
   roleAllows,
@@ -99,6 +101,8 @@ export class MeshNode implements Startable {
   readonly platform: Platform;
   readonly gate: MembershipGate;
   readonly mesh: Mesh;
+  /** Asks any member, linked or not. */
+  readonly requests: OnDemand;
   readonly group: Group;
   readonly registry: Registry;
   readonly members: MembershipClient;
@@ -182,6 +186,8 @@ export class MeshNode implements Startable {
         knownPeers,
         redeem: (redemption) => this.members.redeem(redemption),
         members: () => this.#knownMembers(),
+        linkable: () => this.#linkableMembers(),
+        pinned: () => this.#deciders(),
         clock,
         crypto,
         random,
@@ -210,6 +216,14 @@ export class MeshNode implements Startable {
       },
       { scope: meshId },
     );
+
+    this.requests = new OnDemand({
+      transport,
+      messenger,
+      connector: this.mesh.connector,
+      clock,
+      mayLive: (peerId) => this.registry.node(peerId)?.isAlive ?? false,
+    });
 
     this.group = createGroup(
       {
@@ -452,6 +466,23 @@ export class MeshNode implements Startable {
     });
   }
 
+  /** In no order; asked when it matters to whom this node is linked. */
+  #linkableMembers(): readonly LinkableMember[] {
+    return this.gate.members().flatMap(({ peerId }) => {
+      const known = peerId === this.self ? undefined : this.registry.node(peerId);
+      if (known === undefined) return [];
+      const { isAlive, coordinate } = known;
+      const rttMs = coordinate && estimateRttMs(this.registry.coordinate, coordinate);
+      return [{ peerId, isAlive, rttMs }];
+    });
+  }
+
+  /** Who votes and who leads: everybody has something to say to them. */
+  #deciders(): ReadonlySet<PeerId> {
+    const { voters, leader } = this.group.status();
+    return new Set([...voters, ...(leader === null ? [] : [leader])]);
+  }
+
   #linkedWorkers(): readonly PeerId[] {
     const isWorker = (peerId: PeerId) =>
       roleAllows(this.gate.certificateOf(peerId)?.role ?? 'observer', 'worker');
@@ -542,8 +573,7 @@ export class MeshNode implements Startable {
 
   /** In a mesh with more members than links, whoever decides must still be linked. */
   #linkVoters(): void {
-    const { voters, leader } = this.group.status();
-    for (const peerId of new Set([...voters, ...(leader === null ? [] : [leader])])) {
+    for (const peerId of this.#deciders()) {
       if (peerId === this.self || this.mesh.transport.isLinked(peerId)) continue;
       this.mesh.connector
         .connect(peerId)

@@ -13,6 +13,7 @@ import {
 import { type Candidate, CandidateBook, type DiscoverySource, type KnownPeers } from '../discovery/index.ts';
 import type { Admission } from './admission.ts';
 import { parseCircuit } from './circuit-address.ts';
+import { LEAST_LINKS } from './link-rules.ts';
 import type { Gate, Transport } from './transport.ts';
 
 export interface ConnectorComponents {
@@ -21,6 +22,8 @@ export interface ConnectorComponents {
   readonly admission: Pick<Admission, 'introduce'>;
   readonly sources: readonly DiscoverySource[];
   readonly knownPeers: KnownPeers;
+  /** Whom this node wants a link with in a large mesh. @default everybody */
+  readonly wants?: (peerId: PeerId) => boolean;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -44,6 +47,10 @@ interface Target {
   failures: number;
   isDialing: boolean;
   isFamiliar: boolean;
+  /** Others are reached over it (L3). */
+  isRelay: boolean;
+  /** When somebody here asked for it last, by the monotonic clock; undefined when nobody did. */
+  neededAtMs: number | undefined;
   timer: Timer | undefined;
 }
 
@@ -57,9 +64,11 @@ const YIELD_MS = 500;
 /**
  * Keeps this node linked to the members it knows of. A candidate that the gate does not know is asked for its certificate first.
  *
- * - L1 Every candidate is tried again, ever more rarely, until it is linked or refused by the gate; what a source tells anew is tried at once.
+ * - L1 Every candidate that is wanted is tried again, ever more rarely, until it is linked or refused by the gate; what a source tells anew is tried
+ *   at once.
  * - L3 Where a circuit is told of, its relay is a candidate too, and whoever waits for that relay is tried at once when it is linked.
  * - L2 At most `dialsLimit` dials are in progress, and at most one per peer.
+ * - L4 Whoever is asked for by name is linked, wanted or not: directly, else over a relay that it tells of, which is linked for it.
  */
 export class Connector implements Startable {
   readonly book = new CandidateBook();
@@ -119,6 +128,7 @@ export class Connector implements Startable {
     const { peerId } = candidate;
     if (peerId === transport.self || gate.standingOf(peerId) === 'refused') return;
     const isNews = this.book.add(candidate) || SIGNS_OF_LIFE.has(candidate.source);
+    if (!this.#isPlanned(peerId)) return;
     this.#considerRelays(candidate);
     if (transport.isLinked(peerId)) return;
     const target = this.#targetOf(peerId);
@@ -132,24 +142,67 @@ export class Connector implements Startable {
     for (const address of addresses) {
       const circuit = parseCircuit(address);
       if (circuit === undefined || this.#components.transport.isLinked(circuit.relay)) continue;
+      this.#targetOf(circuit.relay).isRelay = true;
       this.consider({ peerId: circuit.relay, addresses: [circuit.relayAddress], source });
     }
   }
 
   /**
-   * Links to one peer now, whatever the limits say.
+   * Links to one peer now, whatever the limits say (L4).
    * @throws AspenError UNAVAILABLE when it cannot be reached, DENIED when a gate refuses.
    */
   async connect(peerId: PeerId, signal?: AbortSignal): Promise<void> {
-    if (peerId === this.#components.transport.self) return;
-    await this.#link(peerId, signal);
+    const { transport } = this.#components;
+    if (peerId === transport.self) return;
+    this.#targetOf(peerId).neededAtMs = this.#components.clock.monotonicMs();
+    if (transport.isLinked(peerId)) return;
+    try {
+      await this.#link(peerId, signal);
+    } catch (error) {
+      if (!(error instanceof AspenError) || !(await this.#linkRelayOf(peerId, signal))) throw error;
+      await this.#link(peerId, signal);
+    }
+  }
+
+  /** @returns when somebody here asked for it last, by the monotonic clock. */
+  neededAtMs(peerId: PeerId): number | undefined {
+    return this.#targets.get(peerId)?.neededAtMs;
+  }
+
+  /** L4. @returns whether one is linked now that was not. */
+  async #linkRelayOf(peerId: PeerId, signal: AbortSignal | undefined): Promise<boolean> {
+    const { transport } = this.#components;
+    for (const address of this.book.addressesOf(peerId)) {
+      const circuit = parseCircuit(address);
+      if (circuit === undefined || circuit.relay === transport.self) continue;
+      if (transport.isLinked(circuit.relay)) continue;
+      this.book.add({ peerId: circuit.relay, addresses: [circuit.relayAddress] });
+      try {
+        await this.#link(circuit.relay, signal);
+        return true;
+      } catch (err) {
+        if (!(err instanceof AspenError)) throw err;
+        this.#log.debug(
+          { err, peerId, relay: circuit.relay },
+          'a relay was not linked, the next one is tried',
+        );
+      }
+    }
+    return false;
   }
 
   #targetOf(peerId: PeerId): Target {
     const known = this.#targets.get(peerId);
     if (known !== undefined) return known;
     this.#forgetTargetsOutOfBook();
-    const target: Target = { failures: 0, isDialing: false, isFamiliar: false, timer: undefined };
+    const target: Target = {
+      failures: 0,
+      isDialing: false,
+      isFamiliar: false,
+      isRelay: false,
+      neededAtMs: undefined,
+      timer: undefined,
+    };
     this.#targets.set(peerId, target);
     return target;
   }
@@ -188,7 +241,15 @@ export class Connector implements Startable {
   #isWanted(peerId: PeerId): boolean {
     const { transport, gate } = this.#components;
     const hasRoom = transport.links().length < this.#options.linksLimit;
-    return hasRoom && !transport.isLinked(peerId) && gate.standingOf(peerId) !== 'refused';
+    if (!hasRoom || transport.isLinked(peerId) || gate.standingOf(peerId) === 'refused') return false;
+    return this.#isPlanned(peerId);
+  }
+
+  /** In a large mesh not everybody is linked with everybody; who has hardly any links takes whom it can get. */
+  #isPlanned(peerId: PeerId): boolean {
+    const { wants, transport } = this.#components;
+    if (wants === undefined || wants(peerId) || this.#targets.get(peerId)?.isRelay) return true;
+    return transport.links().length + this.#dialCount < LEAST_LINKS;
   }
 
   #startDial(peerId: PeerId, target: Target): void {

@@ -20,6 +20,7 @@ export {
   VolatileGateMemory,
 } from './gate.ts';
 export { createIdentity, type Identity, isPeerId, peerIdOf, publicKeyOf } from './identity.ts';
+export type { LinkableMember } from './link-rules.ts';
 export { MemoryNetwork, type MemoryNetworkComponents, type NetworkPolicy } from './memory-network.ts';
 export {
   MemoryTransport,
@@ -29,6 +30,7 @@ export {
 export { Mesh, type MeshComponents, type MeshOptions } from './mesh.ts';
 export { isMeshId, meshIdOf } from './mesh-id.ts';
 export type { HandleOptions, Incoming, Messenger, RequestOptions } from './messenger.ts';
+export { OnDemand, type OnDemandComponents, type Requester } from './on-demand.ts';
 export { isPublicAddress } from './public-address.ts';
 export type { KnownMember, ReachOptions } from './reach.ts';
 export type { Reachability, RelaySetting } from './reach-rules.ts';

@@ -4,6 +4,8 @@ import { Admission, type AdmissionComponents } from './admission.ts';
 import type { AttemptBudgetOptions } from './attempt-budget.ts';
 import { Connector, type ConnectorOptions } from './connector.ts';
 import type { MembershipGate } from './gate.ts';
+import { LinkKeeper } from './link-keeper.ts';
+import type { LinkableMember } from './link-rules.ts';
 import { PeerExchange } from './peer-exchange.ts';
 import { Puncher } from './puncher.ts';
 import { type KnownMember, Reach, type ReachOptions } from './reach.ts';
@@ -19,6 +21,10 @@ export interface MeshComponents {
   readonly redeem: AdmissionComponents['redeem'];
   /** What the registry says of the others. @default nothing is known */
   readonly members?: () => readonly KnownMember[];
+  /** The same, as far as it matters to whom this node links itself with. @default everybody links with everybody */
+  readonly linkable?: () => readonly LinkableMember[];
+  /** Those that this node cannot do without. @default nobody */
+  readonly pinned?: () => ReadonlySet<PeerId>;
   readonly clock: Clock;
   readonly crypto: Crypto;
   readonly random: Random;
@@ -45,6 +51,7 @@ export class Mesh implements Startable {
   readonly connector: Connector;
   readonly roots: RootExchange;
   readonly reach: Reach;
+  readonly links: LinkKeeper;
   readonly #exchange: PeerExchange;
   readonly #puncher: Puncher;
 
@@ -55,8 +62,20 @@ export class Mesh implements Startable {
     this.gate = gate;
     this.messenger = new TransportMessenger({ transport, clock, random, log }, options.messenger);
     this.admission = new Admission({ transport, gate, clock, crypto, log, redeem }, options.admission);
+    const { linkable = () => [], pinned = () => new Set<PeerId>() } = components;
+    this.links = new LinkKeeper({
+      transport,
+      messenger: this.messenger,
+      connector: () => this.connector,
+      members: linkable,
+      pinned: () => pinned().union(this.reach.relays),
+      isHub: () => this.reach.isRelay || pinned().has(this.self),
+      clock,
+      log,
+    });
+    const wants = (peerId: PeerId) => this.links.wants(peerId);
     this.connector = new Connector(
-      { transport, gate, admission: this.admission, sources, knownPeers, clock, random, log },
+      { transport, gate, admission: this.admission, sources, knownPeers, wants, clock, random, log },
       options.connector,
     );
     this.roots = new RootExchange({ messenger: this.messenger, roots: gate.roots, clock, log });
@@ -91,9 +110,11 @@ export class Mesh implements Startable {
     await this.transport.start();
     await this.connector.start();
     await this.reach.start();
+    await this.links.start();
   }
 
   async stop(): Promise<void> {
+    await this.links.stop();
     await this.reach.stop();
     await this.#puncher.stop();
     await this.connector.stop();

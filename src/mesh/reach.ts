@@ -84,6 +84,7 @@ export class Reach implements Startable {
   readonly #tasks: Tasks;
   #looking: Disposable | undefined;
   #circuits: readonly string[] = [];
+  #relays: ReadonlySet<PeerId> = new Set();
   #isRelay = false;
   #told = '';
   #own = '';
@@ -105,6 +106,11 @@ export class Reach implements Startable {
   async stop(): Promise<void> {
     this.#looking?.[Symbol.dispose]();
     await this.#tasks.stop();
+  }
+
+  /** Those over which this node is reached. */
+  get relays(): ReadonlySet<PeerId> {
+    return this.#relays;
   }
 
   /** Whether this node carries circuits for members. */
@@ -157,6 +163,7 @@ export class Reach implements Startable {
     const needsRelays = this.reachability !== 'public';
     const chosen = needsRelays ? chooseRelays(transport.self, candidates) : [];
     this.#circuits = circuitsOver(chosen);
+    this.#relays = new Set(chosen.map(({ peerId }) => peerId));
     for (const { peerId, addresses, link } of chosen) {
       if (link === undefined) this.#linkRelay(peerId, addresses);
     }

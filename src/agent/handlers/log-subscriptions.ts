@@ -72,7 +72,7 @@ export class LogSubscriptions {
       return { state, isFinal: isFinal(state), attempt, node: runsOn as PeerId | null, result };
     };
     const parts = {
-      messenger: node.mesh.messenger,
+      messenger: node.requests,
       store: node.outputs,
       clock: this.#daemon.clock,
       locate,

@@ -21,7 +21,7 @@ export function nodeHandlers(daemon: Daemon): NodeHandlers {
       if (node.gate.certificateOf(peerId as PeerId) === undefined)
         throw new AspenError('NOT_FOUND', `no member ${peerId}`);
       const options = { timeoutMs: LABEL_TIMEOUT_MS };
-      const after = await node.mesh.messenger.request(peerId as PeerId, 'node/label', change, options);
+      const after = await node.requests.request(peerId as PeerId, 'node/label', change, options);
       return { peerId, labels: { ...(after as Record<string, string>) } };
     },
     'node.drain': async ({ peerId }) => setDrain(daemon, peerId, true),
@@ -40,7 +40,7 @@ async function setDrain({ node }: Daemon, peerId: string = node.self, isDraining
   if (node.gate.certificateOf(peerId as PeerId) === undefined)
     throw new AspenError('NOT_FOUND', `no member ${peerId}`);
   const options = { timeoutMs: LABEL_TIMEOUT_MS };
-  await node.mesh.messenger.request(peerId as PeerId, 'node/drain', { isDraining }, options);
+  await node.requests.request(peerId as PeerId, 'node/drain', { isDraining }, options);
   return { peerId, isDraining };
 }
 

@@ -1,5 +1,5 @@
 import { AspenError, type Clock, type PeerId, sleep } from '../../base/index.ts';
-import type { Messenger } from '../../mesh/index.ts';
+import type { Requester } from '../../mesh/index.ts';
 import { OUTPUT_PAGE_LIMIT_BYTES, OUTPUT_WAIT_LIMIT_MS } from './output-server.ts';
 import { pullOutput } from './output-source.ts';
 import type { OutputChunk, OutputPage, OutputStore } from './output-store.ts';
@@ -16,7 +16,7 @@ export interface LocatedJob {
 }
 
 export interface FollowComponents {
-  readonly messenger: Messenger;
+  readonly messenger: Requester;
   /** Of this node. */
   readonly store: OutputStore;
   readonly clock: Clock;

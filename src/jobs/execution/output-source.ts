@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { AspenError, type Clock, type PeerId } from '../../base/index.ts';
-import type { Messenger } from '../../mesh/index.ts';
+import type { Requester } from '../../mesh/index.ts';
 import { OUTPUT_METHOD, type OutputRequest, outputNotFound } from './output-server.ts';
 import type { OutputPage, OutputStore } from './output-store.ts';
 
@@ -25,7 +25,7 @@ const pageSchema = z.object({
  * @throws AspenError NOT_FOUND when that node does not have it; what the messenger throws; the signal's reason.
  */
 export async function pullOutput(
-  components: { readonly messenger: Messenger; readonly store: OutputStore; readonly clock: Clock },
+  components: { readonly messenger: Requester; readonly store: OutputStore; readonly clock: Clock },
   node: PeerId,
   request: OutputRequest,
   signal: AbortSignal,

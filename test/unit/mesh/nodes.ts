@@ -10,6 +10,7 @@ import {
 import {
   type AdmissionComponents,
   type Identity,
+  type LinkableMember,
   MembershipGate,
   MemoryNetwork,
   MemoryTransport,
@@ -44,6 +45,8 @@ export interface NodeOptions {
   readonly gateMemory?: VolatileGateMemory;
   readonly knownMemory?: VolatileKnownPeers;
   readonly linksLimit?: number;
+  /** What the registry would say of others. @default nothing */
+  readonly linkable?: () => readonly LinkableMember[];
   /** What it knows of root keys from the start. */
   readonly roots?: RootBookOptions;
   /** @default as the first root key signs it */
@@ -89,8 +92,9 @@ export class Village implements AsyncDisposable {
     );
     const knownPeers = new KnownPeers({ memory: knownMemory, clock: this.clock });
     const { clock } = this;
+    const { linkable = () => [] } = options;
     const mesh = new Mesh(
-      { transport, gate, sources, knownPeers, redeem, clock, crypto, random, log: silentLogger },
+      { transport, gate, sources, knownPeers, redeem, linkable, clock, crypto, random, log: silentLogger },
       linksLimit === undefined ? {} : { connector: { linksLimit } },
     );
     this.#nodes.add(mesh);

@@ -1,0 +1,123 @@
+import { hash32, type PeerId } from '../base/index.ts';
+import type { PeerLink } from './transport.ts';
+
+/** A member, as far as it matters to whom a node links itself with. */
+export interface LinkableMember {
+  readonly peerId: PeerId;
+  readonly isAlive: boolean;
+  /** Measured, or promised by coordinates; undefined when neither is known. Unit: ms. */
+  readonly rttMs: number | undefined;
+}
+
+export interface LinkSituation {
+  readonly self: PeerId;
+  /** The others, as the registry tells of them. */
+  readonly members: readonly LinkableMember[];
+  /** Those that this node cannot do without: who votes and leads, its relays. */
+  readonly pinned: ReadonlySet<PeerId>;
+}
+
+/** A link, as far as it matters to whether it may go. */
+export interface HeldLink extends Pick<PeerLink, 'peerId' | 'rttMs'> {
+  readonly ageMs: number;
+  /** How long ago somebody here asked for it, or much went over it; undefined when nobody ever did. Unit: ms. */
+  readonly idleMs: number | undefined;
+}
+
+/** Up to so many members, this one included, everybody is linked with everybody. */
+export const FULL_MESH_MEMBERS = 24;
+/** So many others are drawn by a hash of both names, which both ends draw alike. */
+export const DRAWN_LINKS = 8;
+/** So many are the nearest ones. */
+export const NEAR_LINKS = 4;
+/** A node with fewer links takes whoever it can get. */
+export const LEAST_LINKS = 4;
+/** Beyond so many, the pinned ones not counted, links that nobody wants go. */
+export const LINKS_KEPT = 32;
+/** A link stays for so long after it was made, or was needed last. Unit: ms. */
+export const LINK_LINGER_MS = 60_000;
+const NEAREST_STEP_MS = 2;
+const UNKNOWN_STEP = 64;
+/** Most links given up at one look, the farthest first. */
+export const CLOSED_AT_ONCE = 4;
+
+/** Whether there are too many members for everybody to be linked with everybody. */
+export function isLarge({ members }: Pick<LinkSituation, 'members'>): boolean {
+  return members.length >= FULL_MESH_MEMBERS;
+}
+
+/**
+ * - B1 Among few everybody is wanted by everybody.
+ * - B2 Whoever is pinned is wanted.
+ * - B3 Beyond these a node wants at most {@link DRAWN_LINKS} of all, as many of the living, and {@link NEAR_LINKS}, however large the mesh.
+ * - B4 Some drawn ones may be dead: they are tried again, so that two halves of a mesh that took each other for dead find together.
+ *
+ * Drawn alike at both ends by a random order of pairs, so that the mesh of those links is one piece: where each node has its three first of such an
+ * order it almost surely is (Cooper and Frieze, "On the connectivity of random k-th nearest neighbour graphs", 1995).
+ */
+export function wantedLinks({ self, members, pinned }: LinkSituation): ReadonlySet<PeerId> {
+  if (!isLarge({ members })) return new Set(members.map(({ peerId }) => peerId)).union(pinned);
+  const all = members.map((member) => ({ ...member, at: order(self, member.peerId) })).toSorted(byOrder);
+  const living = all.filter(({ isAlive }) => isAlive);
+  const near = living.map((member) => ({ ...member, step: rttStep(member.rttMs) })).toSorted(byStep);
+  return new Set([
+    ...pinned,
+    ...all.slice(0, DRAWN_LINKS).map(({ peerId }) => peerId),
+    ...living.slice(0, DRAWN_LINKS).map(({ peerId }) => peerId),
+    ...near.slice(0, NEAR_LINKS).map(({ peerId }) => peerId),
+  ]);
+}
+
+/**
+ * - B5 A link goes only where there are more than {@link LINKS_KEPT} beside the pinned ones, neither end draws or needs it, and it is older than
+ *   {@link LINK_LINGER_MS}; so two nodes do not make and break the same link in turn.
+ * @returns those to hang up on now, the farthest first.
+ */
+export function linksToClose(situation: LinkSituation, links: readonly HeldLink[]): readonly PeerId[] {
+  const { pinned } = situation;
+  if (!isLarge(situation)) return [];
+  const beside = links.filter(({ peerId }) => !pinned.has(peerId));
+  const tooMany = Math.min(beside.length - LINKS_KEPT, CLOSED_AT_ONCE);
+  if (tooMany <= 0) return [];
+  const wanted = wantedLinks(situation);
+  return beside
+    .filter(({ ageMs, idleMs = ageMs }) => Math.min(ageMs, idleMs) > LINK_LINGER_MS)
+    .filter(({ peerId }) => !wanted.has(peerId) && !isDrawnBy(peerId, situation))
+    .toSorted((left, right) => (right.rttMs ?? 0) - (left.rttMs ?? 0))
+    .slice(0, tooMany)
+    .map(({ peerId }) => peerId);
+}
+
+/** Whether a peer draws this node, by what is known here of the living and the dead. */
+export function isDrawnBy(peer: PeerId, { self, members }: Pick<LinkSituation, 'self' | 'members'>): boolean {
+  const own = order(peer, self);
+  let before = 0;
+  for (const { peerId, isAlive } of members) {
+    if (peerId === peer || !isAlive || order(peer, peerId) >= own) continue;
+    before += 1;
+    if (before >= DRAWN_LINKS) return false;
+  }
+  return true;
+}
+
+interface Ordered {
+  readonly at: number;
+}
+
+function byOrder(left: Ordered, right: Ordered): number {
+  return left.at - right.at;
+}
+
+function byStep(left: Ordered & { readonly step: number }, right: typeof left): number {
+  return left.step - right.step || byOrder(left, right);
+}
+
+/** Round trips in powers of two from 2 ms: estimates waver, and whoever is about as near as others is not worth a link of its own. */
+function rttStep(rttMs: number | undefined): number {
+  return rttMs === undefined ? UNKNOWN_STEP : Math.max(0, Math.ceil(Math.log2(rttMs / NEAREST_STEP_MS)));
+}
+
+/** The same from both ends. */
+function order(left: PeerId, right: PeerId): number {
+  return left < right ? hash32(`${left} ${right}`) : hash32(`${right} ${left}`);
+}
