@@ -14,6 +14,8 @@ const SIM_SEEDS = process.env['ASPEN_SIM_SEEDS'] ?? '300';
 /** A step that takes longer hangs. Unit: ms. */
 const STEP_LIMIT_MS = 30 * 60_000;
 const KILL_GRACE_MS = 5_000;
+/** Of what a failed step said, repeated at the end: whoever sees only the end of the output sees why. */
+const WHY_LENGTH = 2_500;
 
 interface Step {
   readonly title: string;
@@ -57,6 +59,8 @@ interface Verdict {
   readonly passed: number;
   readonly failed: number;
   readonly tookMs: number;
+  /** What a failed step said of why. */
+  readonly why: string;
 }
 
 const words = process.argv.slice(2);
@@ -79,7 +83,7 @@ async function run(step: Step): Promise<Verdict> {
   const counts =
     step.isSuite === true ? suiteCounts(output, isOk) : { passed: Number(isOk), failed: Number(!isOk) };
   console.log(`\n--- ${title}: ${counts.failed === 0 ? 'ok' : 'FAILED'} after ${seconds(tookMs)}`);
-  return { title, ...counts, tookMs };
+  return { title, ...counts, tookMs, why: counts.failed === 0 ? '' : reasonIn(output) };
 }
 
 /** Runs a program with the project's own Node, shows what it says, and keeps it. */
@@ -133,6 +137,12 @@ function suiteCounts(output: string, isOk: boolean): { passed: number; failed: n
   return { passed: count('passing'), failed: Math.max(count('failing'), isOk ? 0 : 1) };
 }
 
+/** @returns what mocha says of the tests that failed; the end of the output where it says nothing of the kind. */
+function reasonIn(output: string): string {
+  const at = output.search(/^\s*\d+ failing/m);
+  return at === -1 ? output.trimEnd().slice(-WHY_LENGTH) : output.slice(at).trim().slice(0, WHY_LENGTH);
+}
+
 function summarize(all: readonly Verdict[]): void {
   console.log('\n=== summary\n');
   for (const { title, passed, failed, tookMs } of all) {
@@ -140,6 +150,7 @@ function summarize(all: readonly Verdict[]): void {
       `${failed === 0 ? 'ok    ' : 'FAILED'} ${title}: ${passed} passed, ${failed} failed, ${seconds(tookMs)}`,
     );
   }
+  for (const { title, why } of all) if (why !== '') console.log(`\n--- why ${title} failed:\n${why}`);
   const total = (key: 'passed' | 'failed'): number => all.reduce((sum, verdict) => sum + verdict[key], 0);
   process.exitCode = total('failed') === 0 ? 0 : 1;
   console.log(`\n${total('passed')} passed, ${total('failed')} failed`);
