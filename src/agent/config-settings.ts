@@ -29,6 +29,8 @@ export interface AgentConfig {
   /** Whether this node carries circuits between members that do not reach each other: `auto` where it is reached from anywhere. */
   readonly relay: 'auto' | 'on' | 'off';
   readonly isMdnsEnabled: boolean;
+  /** Whether this node takes part in the mesh's table of addresses: `auto` answers others where it is reached from anywhere, `on` always. */
+  readonly dht: 'auto' | 'on' | 'off';
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   /** Job types this machine is willing to run. */
   readonly jobTypes: readonly string[];
@@ -147,6 +149,7 @@ export const SETTINGS = {
   announce: row('announce', z.array(multiaddr.max(256)).max(16), fromText.list),
   relay: row('relay', z.enum(['auto', 'on', 'off'])),
   isMdnsEnabled: row('mdns', z.boolean(), fromText.flag),
+  dht: row('dht', z.enum(['auto', 'on', 'off'])),
   logLevel: row('logLevel', z.enum(['debug', 'info', 'warn', 'error'])),
   jobTypes: row('jobTypes', z.array(z.string().min(1).max(128)).max(64), fromText.list),
   slots: row('slots', z.int().min(0).max(10_000), fromText.number),
@@ -186,6 +189,7 @@ export function defaultsOf(machine: { readonly cpuCount: number; readonly hostNa
     announce: [],
     relay: 'auto',
     isMdnsEnabled: true,
+    dht: 'auto',
     logLevel: 'info',
     jobTypes: [...BUILT_IN_TYPES],
     slots: Math.max(16, machine.cpuCount * 4),

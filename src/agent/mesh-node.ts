@@ -182,7 +182,20 @@ export class MeshNode implements Startable {
       {
         transport,
         gate: this.gate,
-        sources: [new TicketSource(contacts), ...platform.createDiscovery({ meshId, transport })],
+        sources: [
+          new TicketSource(contacts),
+          ...platform.createDiscovery({
+            meshId,
+            identity: this.#identity,
+            gate: this.gate,
+            transport,
+            introduce: async (contact, signal) =>
+              void (await this.mesh.admission.introduce(contact, { signal })),
+            addressesOf: (peerId) => this.mesh.connector.book.addressesOf(peerId),
+            ownAddresses: () => this.mesh.reach.addresses(),
+            isReachable: () => this.mesh.reach.isRelay || this.mesh.reach.reachability === 'public',
+          }),
+        ],
         knownPeers,
         redeem: (redemption) => this.members.redeem(redemption),
         members: () => this.#knownMembers(),

@@ -27,6 +27,7 @@ import { OsHttpClient } from '../workers/os-http-client.ts';
 import { machineChecks } from './checks/os-machine-checks.ts';
 import { sandboxCheck } from './checks/sandbox-check.ts';
 import type { AgentConfig } from './config.ts';
+import { createDht } from './libp2p-dht.ts';
 import { readMachineNetwork } from './net/os-machine-network.ts';
 import { OsUdpPort } from './net/os-udp-port.ts';
 import { OsListenPorts } from './os-listen-ports.ts';
@@ -105,14 +106,17 @@ export async function createOsPlatform({ dataDir, config, logger }: OsPlatformOp
         { identity, gate, clock, crypto, random, log: logger },
         { meshId, listen, ports, ...(announce !== undefined && { announce }) },
       ),
-    createDiscovery: ({ meshId, transport }) => {
-      if (!isMdnsEnabled) return [];
+    createDiscovery: (request) => {
+      const { meshId, transport } = request;
       const addresses = () => transport.addresses();
-      return [
+      const mdns = () =>
         new Libp2pMdnsSource(
           { clock, log: logger, addresses, networkFacts: readNetworkFacts },
           { self: transport.self, meshId },
-        ),
+        );
+      return [
+        ...(isMdnsEnabled ? [mdns()] : []),
+        ...createDht({ clock, random, crypto, log: logger }, request, { dht: config.dht }),
       ];
     },
   };

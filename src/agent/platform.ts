@@ -1,7 +1,7 @@
 import type { AuditFiles } from '../audit/index.ts';
-import type { Clock, Crypto, Logger, MeshId, Random } from '../base/index.ts';
+import type { Clock, Crypto, Logger, MeshId, PeerId, Random } from '../base/index.ts';
 import type { BlobDisk } from '../blobs/index.ts';
-import type { DiscoverySource } from '../discovery/index.ts';
+import type { Contact, DiscoverySource } from '../discovery/index.ts';
 import type { GroupComponents, GroupOptions } from '../lease/index.ts';
 import type { Gate, Identity, Transport } from '../mesh/index.ts';
 import type { DataDirectory, Store } from '../storage/index.ts';
@@ -21,6 +21,22 @@ export interface TransportRequest {
   readonly listen: readonly string[];
   /** Told to others in place of what it listens on. @default that */
   readonly announce?: readonly string[];
+}
+
+/** What ways of finding members may need of the node they are for. What is a function answers once the node was started. */
+export interface DiscoveryRequest {
+  readonly meshId: MeshId;
+  readonly identity: Identity;
+  readonly gate: Gate;
+  readonly transport: Transport;
+  /** Each shows the other its certificate; rejects when one of them has none. */
+  readonly introduce: (contact: Contact, signal: AbortSignal) => Promise<void>;
+  /** Where a peer may be, the best first. */
+  readonly addressesOf: (peerId: PeerId) => readonly string[];
+  /** Where others may try to reach this node. */
+  readonly ownAddresses: () => readonly string[];
+  /** Whether it is reached from anywhere, or its owner says so. */
+  readonly isReachable: () => boolean;
 }
 
 /**
@@ -72,10 +88,7 @@ export interface Platform {
   readonly codecs?: Codecs;
   createTransport(request: TransportRequest): Transport;
   /** Ways to find members of this mesh, beside tickets and remembered peers. */
-  createDiscovery(request: {
-    readonly meshId: MeshId;
-    readonly transport: Transport;
-  }): readonly DiscoverySource[];
+  createDiscovery(request: DiscoveryRequest): readonly DiscoverySource[];
   /** For simulations only: modules that watch what is applied, a log that is cut early, or a planted fault. @default what the daemon runs with */
   readonly trial?: Partial<Pick<GroupComponents, 'modules' | 'commitRule' | 'isHashed'>> &
     Pick<GroupOptions, 'replica'>;

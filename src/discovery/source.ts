@@ -12,6 +12,8 @@ export interface Candidate {
 export interface DiscoverySource extends Startable {
   readonly name: Candidate['source'];
   onCandidate(callback: (candidate: Candidate) => void): Disposable;
+  /** Asks for one member that was not reached; what is found is told as a candidate. As often as one likes. @default it only tells */
+  find?(peerId: PeerId): void;
   /** What a person should know, e.g. that no multicast route exists; undefined when all is well. */
   problem(): string | undefined;
 }

@@ -58,6 +58,8 @@ interface Target {
 const STAGGER_MS = 100;
 /** Sources that speak of a peer because it was there just now: worth a try at once (L1). */
 const SIGNS_OF_LIFE: ReadonlySet<Candidate['source']> = new Set(['mdns', 'exchange']);
+/** What is known of a peer leads nowhere: the sources that can look for one are asked. */
+const FAILURES_BEFORE_ASKING = 3;
 /** After a link was lost the peer with the larger id leaves the first try to the other one. */
 const YIELD_MS = 500;
 
@@ -156,6 +158,7 @@ export class Connector implements Startable {
     if (peerId === transport.self) return;
     this.#targetOf(peerId).neededAtMs = this.#components.clock.monotonicMs();
     if (transport.isLinked(peerId)) return;
+    if (this.book.addressesOf(peerId).length === 0) this.#askFor(peerId);
     try {
       await this.#link(peerId, signal);
     } catch (error) {
@@ -189,6 +192,10 @@ export class Connector implements Startable {
       }
     }
     return false;
+  }
+
+  #askFor(peerId: PeerId): void {
+    for (const source of this.#components.sources) source.find?.(peerId);
   }
 
   #targetOf(peerId: PeerId): Target {
@@ -263,6 +270,7 @@ export class Connector implements Startable {
         if (!(err instanceof AspenError)) throw err;
         target.failures += 1;
         this.#log.debug({ err, peerId, failures: target.failures }, 'dialing failed, will try again');
+        if (target.failures >= FAILURES_BEFORE_ASKING) this.#askFor(peerId);
       } finally {
         target.isDialing = false;
         this.#dialCount -= 1;

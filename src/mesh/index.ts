@@ -1,3 +1,12 @@
+export {
+  ADDRESS_RECORD_BYTES_LIMIT,
+  type AddressRecord,
+  type AddressRecordVerifier,
+  addressRecordName,
+  meshRecordName,
+  signAddressRecord,
+  verifyAddressRecord,
+} from './address-record.ts';
 export { Admission, type AdmissionComponents, type Redemption } from './admission.ts';
 export type { AttemptBudgetOptions } from './attempt-budget.ts';
 export {

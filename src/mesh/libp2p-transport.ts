@@ -24,6 +24,7 @@ import { Door } from './libp2p-door.ts';
 import { readExchange, writeExchange } from './libp2p-exchange.ts';
 import { Libp2pGossip } from './libp2p-gossip.ts';
 import { Libp2pHoles } from './libp2p-holes.ts';
+import { Libp2pMemberStreams } from './libp2p-member-streams.ts';
 import { createNode, type Libp2pParts } from './libp2p-node.ts';
 import { announcedAddresses } from './listen-addresses.ts';
 import { doesHandOver, isWorsePath } from './path-rules.ts';
@@ -93,6 +94,8 @@ export class Libp2pTransport implements Transport {
   readonly admission: Transport['admission'];
   readonly gossip: Transport['gossip'];
   readonly reach: Reaching;
+  /** For protocols among members that other parts bring. */
+  readonly memberStreams: Libp2pMemberStreams;
   readonly #identity: Identity;
   readonly #gate: Gate;
   readonly #clock: Clock;
@@ -146,6 +149,14 @@ export class Libp2pTransport implements Transport {
       answer: (responder) => this.#answer(responder),
     };
     this.#rest = new AddressRest(components.clock);
+    this.memberStreams = new Libp2pMemberStreams({
+      node: () => this.#node(),
+      clock: this.#clock,
+      log: this.#log,
+      isMember: (peerId) => this.#isMember(peerId),
+      dial: (peerId, addresses, signal) => this.#dialNew(peerId, addresses, signal),
+      markBusy: (connection) => this.#watch?.markBusy(connection),
+    });
     this.reach = {
       offerCircuits: (isOffered) => this.#offerCircuits(isOffered),
       carriedCount: () => this.#circuits?.carriedCount ?? 0,

@@ -61,6 +61,7 @@ describe('a stranger at a libp2p transport', () => {
       `/aspen/${meshId}/channel/1`,
       `/aspen/${meshId}/circuit/1`,
       `/aspen/${meshId}/observe/1`,
+      `/aspen/${meshId}/table/1`,
       '/meshsub/1.2.0',
       '/meshsub/1.1.0',
     ]) {

@@ -36,7 +36,9 @@ import { HttpHeadReader } from '../../../src/mesh/http-head.ts';
 import {
   decodeTicket,
   encodeRevocation,
+  signAddressRecord,
   signRevocation,
+  verifyAddressRecord,
   verifyCertificate,
   verifyRevocation,
 } from '../../../src/mesh/index.ts';
@@ -133,6 +135,16 @@ const BYTES: Readonly<Record<string, BytesBorder>> = {
       Buffer.from('HTTP/1.1 407 Proxy Authentication Required\r\nA: b\r\n\r\nx'),
     ],
     take: (bytes) => new HttpHeadReader().push(bytes),
+  },
+  'records of addresses': {
+    of: ['verifyAddressRecord'],
+    valid: [
+      signAddressRecord(
+        { crypto, meshId, identity: self },
+        { addresses: ['/ip4/10.0.0.1/tcp/1'], issuedAtMs: 1_000 },
+      ),
+    ],
+    take: (bytes) => verifyAddressRecord({ crypto, meshId }, bytes),
   },
   'messages of the messenger': {
     of: ['decodeMessage'],
@@ -328,6 +340,7 @@ const DECODERS =
   /^export (?:const|function|class) ((?:decode|parse|check|verify|read)[A-Z]\w*|fromWire\w*|\w+FromWire|FrameDecoder|FrameReader|WsFrameReader|HttpHeadReader|LineSplitter|classifyMessage)/gm;
 /** Where everything that comes in comes from somebody else. */
 const BORDER_FILES: readonly string[] = [
+  'src/mesh/address-record.ts',
   'src/mesh/admission-messages.ts',
   'src/mesh/certificate.ts',
   'src/mesh/circuit-messages.ts',

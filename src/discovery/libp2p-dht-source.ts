@@ -1,0 +1,333 @@
+import type { Connection, Stream } from '@libp2p/interface';
+import {
+  AspenError,
+  type Clock,
+  every,
+  Listeners,
+  type Logger,
+  type PeerId,
+  type Random,
+  randomFloat,
+  Tasks,
+  withDeadline,
+} from '../base/index.ts';
+import { AddressHints } from './address-hints.ts';
+import { DhtTable } from './libp2p-dht-table.ts';
+import { RecordShelf } from './record-shelf.ts';
+import type { Candidate, DiscoverySource } from './source.ts';
+import {
+  Allowance,
+  isOfNow,
+  isPublishingDue,
+  LINKS_ENOUGH,
+  PUBLISH_EVERY_MS,
+  type Published,
+  searchPauseMs,
+} from './table-rules.ts';
+
+/** Where a member was reached, as it signed. */
+export interface SignedAddresses {
+  readonly peerId: PeerId;
+  readonly addresses: readonly string[];
+  /** Wall time. */
+  readonly issuedAtMs: number;
+}
+
+/** How records are named, made and checked: the mesh's own statements. */
+export interface AddressRecords {
+  /** 32 bytes. */
+  readonly meshName: Uint8Array;
+  nameOf(peerId: PeerId): string;
+  sign(addresses: readonly string[], issuedAtMs: number): Uint8Array;
+  /** @throws AspenError DENIED */
+  verify(record: Uint8Array): SignedAddresses;
+}
+
+export interface DhtSourceComponents {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly links: () => readonly { readonly peerId: PeerId }[];
+  readonly onLink: (
+    callback: (event: { readonly peerId: PeerId; readonly type: 'opened' | 'closed' }) => void,
+  ) => Disposable;
+  readonly isMember: (peerId: PeerId) => boolean;
+  /** Streams of the table's protocol; only members are let through. */
+  readonly serve: (
+    handler: (stream: Stream, connection: Connection) => void | Promise<void>,
+  ) => Promise<AsyncDisposable>;
+  readonly open: (peerId: PeerId, addresses: readonly string[], signal: AbortSignal) => Promise<Stream>;
+  /** Each shows the other its certificate; rejects when one of them has none. */
+  readonly introduce: (peerId: PeerId, addresses: readonly string[], signal: AbortSignal) => Promise<void>;
+  /** What is known of a peer from elsewhere, the best first. */
+  readonly addressesOf: (peerId: PeerId) => readonly string[];
+  readonly ownAddresses: () => readonly string[];
+  /** Whether this node is reached from anywhere, and so of use to others. */
+  readonly isReachable: () => boolean;
+  readonly records: AddressRecords;
+}
+
+export interface DhtSourceOptions {
+  readonly self: PeerId;
+  /** Pause between looks at what there is to do; most of them do nothing. Unit: ms. @default 5_000 */
+  readonly lookEveryMs?: number;
+  /** Pause between rounds that learn who else answers. Unit: ms. @default 15 minutes */
+  readonly refreshEveryMs?: number;
+}
+
+/** Longest for one search, or one record told. Unit: ms. */
+const TASK_MS = 20_000;
+/** Searches that wait for their turn. */
+const WAITING_LIMIT = 32;
+/** Members that are not linked are dialed for the table at most so often, all together. */
+const DIALS = { limit: 30, windowMs: 60_000, namesLimit: 1 };
+/** One member is looked for at most so often. */
+const FINDS = { limit: 1, windowMs: 300_000 };
+/** Members that are not linked are shown a certificate again after this. Unit: ms. */
+const INTRODUCED = { limit: 1, windowMs: 600_000 };
+/** With so many that answer, no others are dialed only to learn whether they do. */
+const ANSWERING_ENOUGH = 24;
+/** Linked members asked in one round whether they answer by now. */
+const PROBES_LIMIT = 16;
+
+/**
+ * The table of addresses that the members of one mesh keep for each other (Kademlia): where a member is that neither the registry nor the
+ * memory reaches, and who else is there when those known are gone.
+ *
+ * - H3 Only a record counts that the member itself signed, lately, for this mesh, under the name that follows from both.
+ * - H4 What the table tells is a hint: whoever answers there proves who it is, and that it belongs to the mesh, like anybody.
+ * - H5 What others say makes this node dial a bounded number of places, and look for a bounded number of members.
+ */
+export class Libp2pDhtSource implements DiscoverySource {
+  readonly name = 'dht';
+  readonly #components: DhtSourceComponents;
+  readonly #options: Required<DhtSourceOptions>;
+  readonly #log: Logger;
+  readonly #hints = new AddressHints();
+  readonly #shelf: RecordShelf;
+  readonly #table: DhtTable;
+  readonly #candidates = new Listeners<Candidate>();
+  readonly #dials = new Allowance(DIALS);
+  readonly #finds = new Allowance(FINDS);
+  readonly #introduced = new Allowance(INTRODUCED);
+  readonly #waiting: { readonly what: string; readonly run: (signal: AbortSignal) => Promise<void> }[] = [];
+  #tasks: Tasks | undefined;
+  #isWorking = false;
+  #parts: readonly Disposable[] = [];
+  #published: Published | undefined;
+  #searches = 0;
+  #searchedMs = Number.NEGATIVE_INFINITY;
+  #refreshedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(components: DhtSourceComponents, options: DhtSourceOptions) {
+    this.#components = components;
+    this.#options = { lookEveryMs: 5_000, refreshEveryMs: 900_000, ...options };
+    this.#log = components.log.child({ part: 'dht' });
+    this.#shelf = new RecordShelf(components.clock);
+    const { addressesOf, ownAddresses, records } = components;
+    this.#table = new DhtTable(
+      {
+        streams: {
+          serve: components.serve,
+          open: (peerId, signal) => this.#open(peerId, signal),
+          probe: (peerId, signal) => this.#probe(peerId, signal),
+        },
+        shelf: this.#shelf,
+        hints: this.#hints,
+        addressesOf,
+        ownAddresses,
+        checkRecord: (name, record) => void this.#check(name, record),
+        log: this.#log,
+      },
+      { self: options.self, meshName: records.meshName },
+    );
+  }
+
+  /** Members known to answer, and whether this node does. */
+  get facts(): { readonly answering: number; readonly isServing: boolean; readonly records: number } {
+    const { size, isServing } = this.#table;
+    return { answering: size, isServing, records: this.#shelf.recordCount };
+  }
+
+  async start(): Promise<void> {
+    const { clock, onLink, links } = this.#components;
+    this.#tasks = new Tasks((err) => this.#log.error({ err }, 'the table failed in an unknown way'));
+    await this.#table.start();
+    this.#parts = [
+      onLink(({ peerId, type }) => {
+        if (type === 'opened') this.#table.consider(peerId);
+      }),
+      every(clock, this.#options.lookEveryMs, () => this.#look()),
+    ];
+    for (const { peerId } of links()) this.#table.consider(peerId);
+    this.#look();
+  }
+
+  async stop(): Promise<void> {
+    for (const part of this.#parts) part[Symbol.dispose]();
+    this.#waiting.length = 0;
+    await this.#tasks?.stop();
+    await this.#table.stop();
+  }
+
+  onCandidate(callback: (candidate: Candidate) => void): Disposable {
+    return this.#candidates.add(callback);
+  }
+
+  problem(): string | undefined {
+    return undefined;
+  }
+
+  /** Looks for a member that could not be reached; what is found is told as a candidate. */
+  find(peerId: PeerId): void {
+    if (this.#table.size === 0 || !this.#components.isMember(peerId)) return;
+    if (!this.#finds.take(peerId, this.#components.clock.monotonicMs())) return; // H5
+    this.#enqueue(`where ${peerId} is`, (signal) => this.#findNow(peerId, signal));
+  }
+
+  #look(): void {
+    const { clock, isReachable, ownAddresses, links } = this.#components;
+    const nowMs = clock.monotonicMs();
+    if (isReachable() !== this.#table.isServing)
+      this.#enqueue('whether to answer', () => this.#table.serve(isReachable()));
+    if (nowMs - this.#refreshedMs >= this.#options.refreshEveryMs) {
+      this.#refreshedMs = nowMs;
+      this.#enqueue('who answers', (signal) => this.#refresh(signal));
+    }
+    if (this.#table.size === 0) return;
+    if (isPublishingDue(ownAddresses().join(), this.#published, nowMs))
+      this.#enqueue('telling where this node is', (signal) => this.#publish(signal));
+    if (links().length >= LINKS_ENOUGH) this.#searches = 0;
+    else if (nowMs - this.#searchedMs >= searchPauseMs(this.#searches)) this.#search(nowMs);
+  }
+
+  #search(nowMs: number): void {
+    this.#searches += 1;
+    this.#searchedMs = nowMs;
+    this.#enqueue('who else is there', async (signal) => {
+      const found = await this.#table.members(signal);
+      for (const contact of found) this.#emit(contact);
+      this.#log.debug({ count: found.length }, 'looked for other members');
+    });
+  }
+
+  async #publish(signal: AbortSignal): Promise<void> {
+    const { clock, random, ownAddresses, records } = this.#components;
+    const addresses = ownAddresses();
+    const againMs = PUBLISH_EVERY_MS * (0.75 + randomFloat(random) / 4);
+    this.#published = { addresses: addresses.join(), atMs: clock.monotonicMs(), againMs };
+    const record = records.sign(addresses, clock.wallMs());
+    const keptBy = await this.#table.put(records.nameOf(this.#options.self), record, signal);
+    if (this.#table.isServing) await this.#table.provide(signal);
+    this.#log.debug({ keptBy }, 'told the table where this node is');
+  }
+
+  async #refresh(signal: AbortSignal): Promise<void> {
+    let probes = 0;
+    for (const { peerId } of this.#components.links()) {
+      if (probes >= PROBES_LIMIT || (await this.#table.knows(peerId))) continue;
+      probes += 1;
+      this.#table.consider(peerId);
+    }
+    if (this.#table.size > 0) await this.#table.refresh(this.#options.self, signal);
+  }
+
+  async #findNow(peerId: PeerId, signal: AbortSignal): Promise<void> {
+    const name = this.#components.records.nameOf(peerId);
+    const found = (await this.#table.find(name, signal)).flatMap((bytes) => this.#readable(name, bytes));
+    const [latest] = found.toSorted((left, right) => right.issuedAtMs - left.issuedAtMs);
+    this.#log.debug({ peerId, isFound: latest !== undefined }, 'looked for a member');
+    if (latest !== undefined) this.#emit(latest);
+  }
+
+  #emit({ peerId, addresses }: { readonly peerId: PeerId; readonly addresses: readonly string[] }): void {
+    if (peerId !== this.#options.self) this.#candidates.emit({ peerId, addresses, source: 'dht' }); // H4
+  }
+
+  #readable(name: string, bytes: Uint8Array): readonly SignedAddresses[] {
+    try {
+      return [this.#check(name, bytes)];
+    } catch (err) {
+      if (!(err instanceof AspenError)) throw err;
+      this.#log.debug({ err }, 'a record that does not count was told');
+      return [];
+    }
+  }
+
+  /** H2, H3 @throws AspenError DENIED */
+  #check(name: string, bytes: Uint8Array): SignedAddresses {
+    const { records, isMember, clock } = this.#components;
+    const record = records.verify(bytes);
+    const { peerId, issuedAtMs } = record;
+    if (records.nameOf(peerId) !== name) throw denied(`${peerId} has another name`);
+    if (!isMember(peerId)) throw denied(`${peerId} is no member`);
+    if (!isOfNow(issuedAtMs, clock.wallMs())) throw denied('it is too old, or of a time to come');
+    if (!this.#shelf.isLatest(name, issuedAtMs)) throw denied('there is a later one');
+    return record;
+  }
+
+  async #probe(peerId: PeerId, signal: AbortSignal): Promise<Stream> {
+    if (!this.#isLinked(peerId) && this.#table.size >= ANSWERING_ENOUGH)
+      throw new AspenError('UNAVAILABLE', 'enough others answer'); // H5
+    return await this.#open(peerId, signal);
+  }
+
+  async #open(peerId: PeerId, signal: AbortSignal): Promise<Stream> {
+    const { open } = this.#components;
+    try {
+      if (this.#isLinked(peerId)) return await open(peerId, [], signal);
+      const addresses = await this.#meet(peerId, signal);
+      return await open(peerId, addresses, signal);
+    } catch (error) {
+      const isRefusedHere = error instanceof AspenError && error.code === 'RESOURCE_EXHAUSTED';
+      if (!signal.aborted && !isRefusedHere) await this.#table.drop(peerId);
+      throw error;
+    }
+  }
+
+  /** A member that is not linked: a short connection is enough to ask it. @returns where it may be. */
+  async #meet(peerId: PeerId, signal: AbortSignal): Promise<readonly string[]> {
+    const { clock, addressesOf, introduce, isMember } = this.#components;
+    const addresses = [...new Set([...addressesOf(peerId), ...this.#hints.of(peerId)])];
+    const nowMs = clock.monotonicMs();
+    if (addresses.length === 0) throw new AspenError('UNAVAILABLE', `no address of ${peerId} is known`);
+    if (!this.#dials.take('all', nowMs))
+      throw new AspenError('RESOURCE_EXHAUSTED', `${DIALS.limit} dials a minute are enough for the table`, {
+        details: { limit: 'DIALS' },
+      }); // H5
+    if (!isMember(peerId) || this.#introduced.take(peerId, nowMs)) await introduce(peerId, addresses, signal);
+    return addresses;
+  }
+
+  #isLinked(peerId: PeerId): boolean {
+    return this.#components.links().some((link) => link.peerId === peerId);
+  }
+
+  #enqueue(what: string, run: (signal: AbortSignal) => Promise<void>): void {
+    if (this.#waiting.length >= WAITING_LIMIT || this.#waiting.some((task) => task.what === what)) return;
+    this.#waiting.push({ what, run });
+    if (!this.#isWorking) this.#tasks?.run((signal) => this.#work(signal));
+  }
+
+  /** One after the other: the table is never in a hurry. */
+  async #work(signal: AbortSignal): Promise<void> {
+    this.#isWorking = true;
+    try {
+      for (let task = this.#waiting.shift(); task !== undefined; task = this.#waiting.shift()) {
+        const { what, run } = task;
+        try {
+          await withDeadline({ clock: this.#components.clock, timeoutMs: TASK_MS, what, signal }, run);
+        } catch (err) {
+          if (signal.aborted) return;
+          this.#log.debug({ err, what }, 'the table gave no answer');
+        }
+      }
+    } finally {
+      this.#isWorking = false;
+    }
+  }
+}
+
+function denied(reason: string): AspenError {
+  return new AspenError('DENIED', `the record does not count: ${reason}`);
+}
