@@ -14,6 +14,7 @@ import { type Bucket, parseWith } from '../lease/machine/index.ts';
 import type { Messenger } from '../mesh/index.ts';
 import type { AssignResult } from './assign.ts';
 import { AttemptKeeper } from './attempt-keeper.ts';
+import { backlogOf } from './backlog.ts';
 import { explainJob, type JobExplanation } from './explain.ts';
 import { Lines } from './lines.ts';
 import { type LiveIndex, readyKey } from './live-index.ts';
@@ -27,6 +28,7 @@ import {
   planAssignments,
   type StartGate,
 } from './plan.ts';
+import { PlannedStarts } from './planned-starts.ts';
 import { resolveRecord } from './queries.ts';
 import type { ReadyJob } from './ready-queue.ts';
 import type { JobRecord } from './record.ts';
@@ -82,6 +84,7 @@ const parseJobName = parseWith(z.object({ id: z.string().min(1).max(128) }));
  * - P7 A node offers pools: what it runs itself, and each attached worker. Slots and agreed attempts are counted for each pool, and an
  *   assignment names one.
  * - P9 What a limit holds back is not tried again before the end of a running job, the refill of a rate, or a change of the limits.
+ * - P16 What limits allow is counted with what plans on their way will take: no plan waits for another, also under limits.
  * - P15 What gave an attempt back, because it has gone or is stopping, is given nothing more until its node reports again.
  * - P6 A new leader reads what waits in slices, the most urgent first, so that a long queue does not keep it from leading.
  */
@@ -90,6 +93,7 @@ export class Dispatcher implements Disposable {
   readonly #lines = new Lines();
   readonly #keeper: AttemptKeeper;
   readonly #reports = new Map<PeerId, WorkerReport & { readonly sessionId: string }>();
+  readonly #plannedStarts = new PlannedStarts();
   readonly #parts: readonly Disposable[];
   #loading: Timer | undefined;
   /** Rings when a rate lets the next job start. */
@@ -190,7 +194,18 @@ export class Dispatcher implements Disposable {
     this.#reports.set(peerId, { ...report, sessionId });
     const orders = this.#keeper.reconcile(peerId, sessionId, report);
     this.#wantPlan();
-    return orders;
+    return report.wantsBacklog === true ? { ...orders, backlog: this.#backlogOf(peerId) } : orders;
+  }
+
+  /** A8 */
+  #backlogOf(peerId: PeerId): number {
+    const budget = this.#budget();
+    const gate = budget && gateOf(budget);
+    return backlogOf(peerId, {
+      lines: this.#lines.all(),
+      views: this.#nodeViews(this.#named()),
+      isHeld: (line) => gate?.held(line, line.queue.peek() as ReadyJob) === 'line',
+    });
   }
 
   #sweep(): void {
@@ -229,16 +244,17 @@ export class Dispatcher implements Disposable {
     });
   }
 
-  /** Plans may follow each other before they are agreed, since what is planned is counted; under limits one waits for the other. */
+  /** Plans follow each other before they are agreed, since what is planned is counted: slots (P2) and what limits allow (P16). */
   #planNow(): void {
     const { leadership, log } = this.#components;
     if (leadership.signal.aborted || this.#lines.size === 0) return;
-    const budget = this.#budget();
-    if (this.#underWay >= (budget === undefined ? PLANS_UNDER_WAY : 1)) {
+    if (this.#underWay >= PLANS_UNDER_WAY) {
       this.#isPlanMissed = true;
       return;
     }
+    const budget = this.#budget();
     const planned = this.#plan(budget);
+    if (budget?.hasHeld && this.#underWay > 0) this.#isPlanMissed = true; // P16: perhaps by what is refused yet
     if (planned.length === 0) return;
     this.#underWay += 1;
     this.#assign(planned)
@@ -248,9 +264,17 @@ export class Dispatcher implements Disposable {
       })
       .then((isAgreed) => {
         this.#underWay -= 1;
+        if (budget !== undefined) this.#endStarts(budget, planned);
         if (isAgreed || this.#isPlanMissed) this.#wantPlan(); // what was refused waits for something to happen
         this.#isPlanMissed = false;
       });
+  }
+
+  /** P16: what was set aside because of a start that was counted twice, or refused, is tried again. */
+  #endStarts({ starts }: StartBudget, planned: readonly PlannedAssignment[]): void {
+    for (const start of starts) this.#plannedStarts.end(start);
+    for (const { job, line } of planned)
+      if (job.concurrencyKey !== undefined) this.#lines.unpark(line.owner.queue, job.concurrencyKey);
   }
 
   #plan(budget: StartBudget | undefined): PlannedAssignment[] {
@@ -289,7 +313,8 @@ export class Dispatcher implements Disposable {
       const { limits, hooks, tallies } = jobs.derived<LiveIndex>();
       if (limits.size === 0 && (hooks.size === 0 || !hooks.hasWaiting(tallies))) return undefined;
       const buckets = jobs.table<Bucket>('buckets');
-      return new StartBudget({ limits, hooks, running: tallies, buckets, groupMs: leadership.groupMs() });
+      const rules = { limits, hooks, running: tallies, buckets, groupMs: leadership.groupMs() };
+      return new StartBudget(rules, this.#plannedStarts);
     });
   }
 

@@ -9,6 +9,8 @@ export interface PoolLooks {
   readonly slotCount: number;
   /** Slots that were taken at each look. */
   readonly taken: readonly number[];
+  /** This node's share of the jobs that wait for a slot, as the leader told it last; null when it told nothing. */
+  readonly backlog: number | null;
 }
 
 /** Looks between two decisions. */
@@ -19,15 +21,18 @@ const SHRINKAGE = 0.75;
 /**
  * How many slots a node offers next.
  *
- * - A7 Never fewer than `least`, nor more than `most`. More by half where every slot was taken at every look, which is when work waits; fewer
- *   by a quarter where half of them were free at every look, but never fewer than were taken.
+ * - A7 Never fewer than `least`, nor more than `most`. More by as many as wait for it, by half at most, where every slot was taken at every
+ *   look; fewer by a quarter where nothing waits and half of them were free at every look, but never fewer than were taken.
  */
-export function nextSlotCount({ slotCount, taken }: PoolLooks, { least, most }: SlotBounds): number {
+export function nextSlotCount({ slotCount, taken, backlog }: PoolLooks, { least, most }: SlotBounds): number {
   const within = (count: number) => Math.min(most, Math.max(least, count));
   if (taken.length === 0) return within(slotCount);
   const peak = Math.max(...taken);
-  if (taken.every((count) => count >= slotCount))
-    return within(Math.max(slotCount + 1, Math.ceil(slotCount * GROWTH)));
-  if (peak * 2 <= slotCount) return within(Math.max(peak, Math.floor(slotCount * SHRINKAGE)));
+  if (taken.every((count) => count >= slotCount)) {
+    const half = Math.max(slotCount + 1, Math.ceil(slotCount * GROWTH));
+    return within(backlog === null ? half : Math.min(half, slotCount + backlog));
+  }
+  if (peak * 2 <= slotCount && (backlog ?? 0) === 0)
+    return within(Math.max(peak, Math.floor(slotCount * SHRINKAGE)));
   return within(slotCount);
 }

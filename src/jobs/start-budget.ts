@@ -1,7 +1,7 @@
-import type { Bucket } from '../lease/machine/index.ts';
 import type { HookBook } from './hooks/hook-book.ts';
 import type { LimitBook } from './limits.ts';
 import type { Key } from './machine-port.ts';
+import type { PlannedStart, PlannedStarts } from './planned-starts.ts';
 import {
   type Buckets,
   type Held,
@@ -11,31 +11,44 @@ import {
   type StartRules,
   spendStart,
 } from './starts.ts';
-import type { QueueTally, Tally } from './tallies.ts';
 
 /**
- * What may start in one plan: the agreed counts and buckets, and on top of them what this plan has given away already. It only forecasts;
- * `apply` decides (Q3 to Q5).
+ * What may start in one plan: the agreed counts and buckets, and on top of them what this plan and those still on their way have given away.
+ * It only forecasts; `apply` decides (Q3 to Q5).
  */
 export class StartBudget {
   readonly #limits: LimitBook;
   readonly #hooks: HookBook;
   readonly #groupMs: number;
-  readonly #running: PlannedRunning;
-  readonly #buckets: PlannedBuckets;
+  readonly #planned: PlannedStarts;
+  readonly #running: Running;
+  readonly #buckets: Buckets;
+  readonly #starts: PlannedStart[] = [];
   #retryAfterMs = Number.POSITIVE_INFINITY;
+  #hasHeld = false;
 
-  constructor({ limits, hooks, running, buckets, groupMs }: StartRules) {
+  constructor({ limits, hooks, running, buckets, groupMs }: StartRules, planned: PlannedStarts) {
     this.#limits = limits;
     this.#hooks = hooks;
     this.#groupMs = groupMs;
-    this.#running = new PlannedRunning(running);
-    this.#buckets = new PlannedBuckets(buckets);
+    this.#planned = planned;
+    this.#running = planned.over(running);
+    this.#buckets = planned.bucketsOver(buckets);
   }
 
   /** How long until time alone lets a job start that was held back here; infinite when none waits for time. Unit: ms. */
   get retryAfterMs(): number {
     return this.#retryAfterMs;
+  }
+
+  /** Whether anything was held back here. */
+  get hasHeld(): boolean {
+    return this.#hasHeld;
+  }
+
+  /** What was started here, to be ended once it is known whether it was agreed. */
+  get starts(): readonly PlannedStart[] {
+    return this.#starts;
   }
 
   held(job: Limited): Held | undefined {
@@ -46,66 +59,21 @@ export class StartBudget {
       buckets: this.#buckets,
     };
     const held = heldBack(job, { ...rules, groupMs: this.#groupMs });
+    this.#hasHeld ||= held !== undefined;
     if (held?.retryAfterMs != null) this.#retryAfterMs = Math.min(this.#retryAfterMs, held.retryAfterMs);
     return held;
   }
 
   start(job: Limited): void {
-    spendStart(job, this.#limits, this.#buckets, this.#groupMs);
-    this.#running.add(job);
-  }
-}
-
-class PlannedRunning implements Running {
-  readonly #agreed: Running;
-  readonly #planned = new Map<string, number>();
-
-  constructor(agreed: Running) {
-    this.#agreed = agreed;
-  }
-
-  add({ queue, namespace, concurrencyKey }: Limited): void {
-    this.#count(`q/${queue}`);
-    this.#count(`n/${namespace}`);
-    if (concurrencyKey !== null) this.#count(`k/${queue}\u0000${concurrencyKey}`);
-  }
-
-  ofQueue(name: string): QueueTally {
-    const agreed = this.#agreed.ofQueue(name);
-    return { ...agreed, running: agreed.running + this.#of(`q/${name}`) };
-  }
-
-  ofNamespace(name: string): Tally {
-    const agreed = this.#agreed.ofNamespace(name);
-    return { ...agreed, running: agreed.running + this.#of(`n/${name}`) };
-  }
-
-  runningOfKey(queue: string, concurrencyKey: string): number {
-    return this.#agreed.runningOfKey(queue, concurrencyKey) + this.#of(`k/${queue}\u0000${concurrencyKey}`);
-  }
-
-  #count(name: string): void {
-    this.#planned.set(name, this.#of(name) + 1);
-  }
-
-  #of(name: string): number {
-    return this.#planned.get(name) ?? 0;
-  }
-}
-
-class PlannedBuckets implements Buckets {
-  readonly #agreed: Pick<Buckets, 'get'>;
-  readonly #planned = new Map<Key, Bucket>();
-
-  constructor(agreed: Pick<Buckets, 'get'>) {
-    this.#agreed = agreed;
-  }
-
-  get(key: Key): Bucket | undefined {
-    return this.#planned.get(key) ?? this.#agreed.get(key);
-  }
-
-  put(key: Key, bucket: Bucket): void {
-    this.#planned.set(key, bucket);
+    const spent: Key[] = [];
+    const buckets: Buckets = {
+      get: (key) => this.#buckets.get(key),
+      put: (key, bucket) => {
+        this.#buckets.put(key, bucket);
+        spent.push(key);
+      },
+    };
+    spendStart(job, this.#limits, buckets, this.#groupMs);
+    this.#starts.push(this.#planned.begin(job, spent));
   }
 }

@@ -38,6 +38,8 @@ export const reportSchema = z.object({
   isDraining: z.boolean(),
   pools: z.array(poolSchema).max(POOLS_LIMIT).default([]),
   attempts: z.array(attemptRefSchema).max(100_000),
+  /** Its slots may become more or fewer: the leader is to say how much waits for them. */
+  wantsBacklog: z.boolean().optional(),
 });
 
 export type WorkerReport = z.output<typeof reportSchema>;
@@ -73,6 +75,8 @@ export const ordersSchema = z.object({
   abort: z.array(abortOrderSchema),
   /** How long each attempt now survives the node's silence, from when the report was sent. */
   holds: z.array(z.object({ ...ref, holdMs: z.number() })),
+  /** The node's share of what waits for a slot, where it wants to know. */
+  backlog: z.int().min(0).optional(),
 });
 
 export type Orders = z.output<typeof ordersSchema>;

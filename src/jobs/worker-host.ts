@@ -111,6 +111,8 @@ export class WorkerHost implements Startable {
   #isDraining = false;
   /** Slots that were taken at the latest looks. */
   #taken: number[] = [];
+  /** What waits for this node's slots, as the leader told it last. */
+  #backlog: number | null = null;
   #parts: readonly Disposable[] = [];
 
   constructor(components: WorkerHostComponents, options: WorkerHostOptions) {
@@ -176,7 +178,7 @@ export class WorkerHost implements Startable {
       }),
       this.#pools.onChange(() => session.poke()),
       every(clock, WATCH_MS, () => this.#watch()),
-      ...(this.#bounds.most > this.#bounds.least ? [every(clock, WATCH_MS, () => this.#resize())] : []),
+      ...(this.#mayResize ? [every(clock, WATCH_MS, () => this.#resize())] : []),
     ];
   }
 
@@ -212,6 +214,7 @@ export class WorkerHost implements Startable {
       isDraining: this.#isDraining || this.#components.isDrained?.() === true,
       pools: this.#pools.attached().map((worker) => worker.report()),
       attempts: this.#attempts.all().map(({ ref }) => ref),
+      ...(this.#mayResize && { wantsBacklog: true }),
     };
   }
 
@@ -221,6 +224,7 @@ export class WorkerHost implements Startable {
       this.#components.log.warn({ issues: orders.error.issues.slice(0, 3) }, 'malformed orders');
       return;
     }
+    this.#backlog = orders.data.backlog ?? null;
     for (const { holdMs, ...ref } of orders.data.holds) this.#attempts.find(ref)?.hold({ sentAtMs, holdMs });
     for (const order of orders.data.abort) this.#abort(order);
     for (const assignment of orders.data.assign) this.#accept(assignment, sentAtMs);
@@ -404,12 +408,17 @@ export class WorkerHost implements Startable {
     return { least: slots, most: Math.max(slots, slotsMost) };
   }
 
+  get #mayResize(): boolean {
+    return this.#bounds.most > this.#bounds.least;
+  }
+
   /** A7 */
   #resize(): void {
     const { slots } = this.#pools.own;
     this.#taken.push(slots.takenCount);
     if (this.#taken.length < LOOKS_TO_DECIDE) return;
-    const next = nextSlotCount({ slotCount: slots.count, taken: this.#taken }, this.#bounds);
+    const looks = { slotCount: slots.count, taken: this.#taken, backlog: this.#backlog };
+    const next = nextSlotCount(looks, this.#bounds);
     this.#taken = [];
     if (next === slots.count) return;
     this.#components.log.info({ from: slots.count, to: next }, 'slots changed');

@@ -13,6 +13,16 @@ function limit(mesh: Mesh, name: string, patch: object, scope = 'queue'): void {
   resultOf(mesh.bench.do('limit', { scope, name, ...patch }));
 }
 
+/** What is proposed is applied only when it was let go on. @returns lets it. */
+function stall(mesh: Mesh): () => void {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  mesh.leadership.held = promise;
+  return () => {
+    mesh.leadership.held = undefined;
+    resolve();
+  };
+}
+
 async function withNode(slots = 10): Promise<Mesh> {
   const mesh = new Mesh().lead();
   await mesh.join('ann', { slots });
@@ -118,6 +128,49 @@ describe('the dispatcher and limits', () => {
     assert.deepEqual(running(mesh), ['job_1', 'job_2', 'job_4']);
   });
 
+  it('plans on while a plan is on its way, counting what that will start, or not (P16)', async () => {
+    const mesh = await withNode();
+    limit(mesh, 'mail', { concurrency: 2, perKey: 1 });
+    const release = stall(mesh);
+    const planned: number[] = [];
+    mesh.leadership.onProposed(({ kind, body }) => {
+      if (kind === 'assign') planned.push((body as { assignments: unknown[] }).assignments.length);
+    });
+    mesh.bench.submit({ id: 'job_1', queue: 'mail', concurrencyKey: 'x' });
+    await mesh.settle();
+    mesh.bench.submit({ id: 'job_2', queue: 'mail', concurrencyKey: 'x' }, { id: 'job_3', queue: 'mail' });
+    await mesh.settle();
+    mesh.bench.submit({ id: 'job_4', queue: 'mail' }, { id: 'job_5' });
+    await mesh.settle();
+    assert.deepEqual(planned, [1, 1, 1]);
+    mesh.bench.do('cancel', { id: 'job_1', reason: null }); // its start will be refused
+    release();
+    await mesh.settle();
+    assert.deepEqual(running(mesh), ['job_2', 'job_3', 'job_5']);
+  });
+
+  it('plans on while a delivery of a hook waits (P16)', async () => {
+    const mesh = await withNode();
+    const unfiltered = { type: null, queue: null, labels: {}, secretName: null };
+    const hook = { id: 'hook_1', url: 'https://example.org/', on: ['job.cancelled'], ...unfiltered };
+    resultOf(mesh.bench.do('addHook', hook));
+    mesh.bench.submit({ id: 'job_1' });
+    mesh.bench.do('cancel', { id: 'job_1', reason: null });
+    const release = stall(mesh);
+    let planCount = 0;
+    mesh.leadership.onProposed(({ kind }) => {
+      if (kind === 'assign') planCount += 1;
+    });
+    for (const at of [2, 3, 4]) {
+      mesh.bench.submit({ id: `job_${at}` });
+      await mesh.settle();
+    }
+    assert.equal(planCount, 3);
+    release();
+    await mesh.settle();
+    assert.deepEqual(running(mesh), ['job_2', 'job_3', 'job_4']);
+  });
+
   it('says what holds a job back', async () => {
     const mesh = await withNode(1);
     mesh.bench.do('pauseQueue', { queue: 'mail', reason: 'moving house' });
@@ -188,8 +241,29 @@ const step = fc.oneof(
     arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.integer({ min: 1, max: 400 }) }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('changeLeader' as const) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('stall' as const) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('goOn' as const) }) },
 );
 type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
+
+/** Steps of a model, and whether what is proposed is stalled now. */
+class Walk {
+  readonly mesh = new Mesh().lead();
+  #release: (() => void) | undefined;
+
+  get isStalled(): boolean {
+    return this.#release !== undefined;
+  }
+
+  async take(one: Step, number: number): Promise<void> {
+    if (one.do === 'stall') this.#release ??= stall(this.mesh);
+    if (one.do === 'goOn' || one.do === 'changeLeader') {
+      this.#release?.();
+      this.#release = undefined;
+    }
+    await take(this.mesh, one, number);
+  }
+}
 
 async function take(mesh: Mesh, one: Step, number: number): Promise<void> {
   const ids = mesh.bench.records();
@@ -235,13 +309,14 @@ describe('whatever limits there are', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 60, size: 'max' }), async (steps) => {
         const slots = 6;
-        const mesh = new Mesh().lead();
+        const walk = new Walk();
+        const { mesh } = walk;
         await mesh.join('ann', { slots, types: ['echo', 'echo2'] });
-        for (const [number, one] of steps.entries()) {
-          await take(mesh, one, number);
+        for (const [number, one] of [...steps, { do: 'goOn' } as const].entries()) {
+          await walk.take(one, number);
           if (one.do === 'changeLeader') await mesh.report('ann', []);
           mesh.bench.checkIndexes();
-          checkNothingIdles(mesh, slots);
+          if (!walk.isStalled) checkNothingIdles(mesh, slots);
         }
       }),
       { numRuns: 60 },

@@ -55,6 +55,18 @@ describe('a worker', () => {
     assert.deepEqual(world.failures, []);
   });
 
+  it('offers no more slots where the leader says that nothing waits for them, and as many as wait (A7)', async () => {
+    const { clock, world } = await started({ slots: 4, slotsMost: 16 });
+    assert.equal(world.report().wantsBacklog, true);
+    for (const at of [1, 2, 3, 4]) world.assign({ jobId: `job_${at}`, holdMs: 600_000 });
+    world.renew({ backlog: 0 });
+    await clock.advance(4_100);
+    assert.equal(world.report().slots, 4);
+    world.renew({ backlog: 1 });
+    await clock.advance(2_100);
+    assert.equal(world.report().slots, 5);
+  });
+
   it('offers as many slots as it began with where its owner says no more', async () => {
     const { clock, world } = await started({ slots: 1 });
     world.assign({});
