@@ -20,6 +20,10 @@ const io = createOsIo({
     const { restoreBackup } = await import('./agent/os-restore.ts');
     return await restoreBackup(options);
   },
+  async readSettings(dataDir) {
+    const { readSettings } = await import('./agent/os-config.ts');
+    return await readSettings(dataDir);
+  },
 });
 
 const code = await runCli(argv.slice(2), io, { version: manifest.version });

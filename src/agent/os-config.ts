@@ -5,6 +5,7 @@ import { parse } from 'yaml';
 import { AspenError } from '../base/index.ts';
 import {
   type ConfigLayer,
+  type ConfigSetting,
   environmentLayer,
   fileLayer,
   type ResolvedConfig,
@@ -25,6 +26,12 @@ export async function loadConfig(dataDir: string, flags: ConfigLayer): Promise<R
     },
     { cpuCount: availableParallelism(), hostName: hostname() },
   );
+}
+
+/** What an agent would start with now, without flags. @throws AspenError INVALID_PARAMS naming the setting and its origin. */
+export async function readSettings(dataDir: string): Promise<{ config: ConfigSetting[] }> {
+  const { settings } = await loadConfig(dataDir, {});
+  return { config: settings.map((setting) => ({ ...setting })) };
 }
 
 /** The flags of earlier starts. */

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { Result } from '../rpc/index.ts';
 import type { StartAgent } from './agent-start.ts';
 import type { RestoreBackup } from './backup-restore.ts';
 
@@ -22,6 +23,8 @@ export interface CliIo {
   /** The agent, loaded when it is needed: clients never pay for it. */
   readonly startAgent: StartAgent;
   readonly restoreBackup: RestoreBackup;
+  /** The settings that an agent of this directory would start with, from its file and the environment. @throws AspenError INVALID_PARAMS naming what is wrong. */
+  readonly readSettings: (dataDir: string) => Promise<Result<'config.show'>>;
   /** How to start this very program again, e.g. `[node, main.ts]`. */
   readonly self: readonly string[];
 }

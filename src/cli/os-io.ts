@@ -1,17 +1,12 @@
-import type { StartAgent } from './agent-start.ts';
-import type { RestoreBackup } from './backup-restore.ts';
 import type { CliIo, CliOutput } from './io.ts';
 
 /** The process's own standard streams and signals. */
 export function createOsIo({
   startAgent,
   restoreBackup,
+  readSettings,
   self,
-}: {
-  startAgent: StartAgent;
-  restoreBackup: RestoreBackup;
-  self: readonly string[];
-}): CliIo {
+}: Pick<CliIo, 'startAgent' | 'restoreBackup' | 'readSettings' | 'self'>): CliIo {
   return {
     stdout: outputOf(process.stdout),
     stderr: outputOf(process.stderr),
@@ -25,6 +20,7 @@ export function createOsIo({
     exitNow: (code) => process.exit(code),
     startAgent,
     restoreBackup,
+    readSettings,
     self,
   };
 }

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { formatDuration } from '../../base/index.ts';
+import { AspenError, formatDuration } from '../../base/index.ts';
 import type { AgentStatus, Result } from '../../rpc/index.ts';
 import { type CommandContext, define, type ExitSlot } from '../command.ts';
 import type { CliIo } from '../io.ts';
@@ -32,11 +32,22 @@ export function addAgentCommands(program: Command, io: CliIo, exit: ExitSlot): v
   const config = program.command('config').description('what the agent runs with');
   define(config, io, exit, {
     usage: 'show',
-    summary: 'the settings of the running agent',
+    summary: 'the settings of the agent; where none runs, those that one would start with',
     examples: ['aspen-agent config show --origin'],
     configure: (command) => command.option('--origin', 'also where each value comes from'),
-    run: async ({ call, options }) => configOutput(await call('config.show', {}), options['origin'] === true),
+    run: async (context) => configOutput(await settingsOf(context), context.options['origin'] === true),
   });
+}
+
+async function settingsOf({ call, io, flags, tell }: CommandContext): Promise<Result<'config.show'>> {
+  try {
+    return await call('config.show', {});
+  } catch (error) {
+    if (!(error instanceof AspenError) || error.details.socketPath === undefined) throw error;
+    const settings = await io.readSettings(flags.dataDir);
+    tell(`no agent runs in ${flags.dataDir}: this is what one would start with, from here`);
+    return settings;
+  }
 }
 
 function statusOutput(status: AgentStatus): Output {

@@ -31,7 +31,8 @@ export function addHookCommands(program: Command, io: CliIo, exit: ExitSlot): vo
         .option('--type <type>', 'only jobs of this type')
         .option('--queue <queue>', 'only jobs of this queue')
         .option('--label <k=v>', 'only jobs with this label (repeatable)', keyValues)
-        .option('--secret-file <file>', 'its first line signs what is sent; 16 characters at least'),
+        .option('--secret-file <file>', 'its first line signs what is sent; 16 characters at least')
+        .option('--secret <name>', 'the secret of that name signs what is sent (aspen-agent secret list)'),
     run: addHook,
   });
   define(hook, io, exit, {
@@ -111,16 +112,16 @@ function events(text: string): readonly HookEvent[] {
 }
 
 async function addHook({ options, call, tell }: CommandContext): Promise<Output> {
-  const { on, url, type, queue, label, secretFile } = options as {
+  const { on, url, type, queue, label } = options as {
     readonly on: HookEvent[];
     readonly url: string;
     readonly type?: string;
     readonly queue?: string;
     readonly label?: Record<string, string>;
-    readonly secretFile?: string;
   };
-  const secret = secretFile === undefined ? undefined : await readSecret(secretFile);
-  if (secret === undefined) tell('deliveries are not signed; --secret-file lets the receiver tell who sends');
+  const secret = await secretOf(options);
+  if (secret === undefined)
+    tell('deliveries are not signed; --secret-file or --secret lets the receiver tell who sends');
   const added = await call('hook.add', {
     on,
     url,
@@ -130,6 +131,12 @@ async function addHook({ options, call, tell }: CommandContext): Promise<Output>
     ...(secret !== undefined && { secret }),
   });
   return hookOutput('add', added);
+}
+
+async function secretOf({ secret, secretFile }: CommandContext['options']): Promise<string | undefined> {
+  if (secret === undefined) return secretFile === undefined ? undefined : readSecret(secretFile as string);
+  if (secretFile === undefined) return `secret://${secret}`;
+  throw wrongUsage('--secret names a secret there is, --secret-file brings one: give one of them');
 }
 
 async function readSecret(path: string): Promise<string> {
@@ -177,7 +184,7 @@ function hookFields(hook: Hook): string {
     ['type', hook.type ?? 'all'],
     ['queue', hook.queue ?? 'all'],
     ['labels', labels.length === 0 ? '-' : labels.join(' ')],
-    ['signed', hook.signed ? 'yes' : 'no'],
+    ['signed', hook.secretName === null ? 'no' : `with secret ${hook.secretName}`],
     ['state', stateOf(hook)],
     ['failures', `${hook.failures} in a row`],
     [

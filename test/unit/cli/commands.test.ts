@@ -21,6 +21,19 @@ describe('the command line', () => {
   const requestIdOfLastCall = () =>
     (world.agent.calls.at(-1)?.params as { requestId: string } | undefined)?.requestId;
 
+  it('shows the settings that an agent would start with where none runs', async () => {
+    const ran = await runCommandLine(['config', 'show', '--origin', '-o', 'json'], {
+      env: { ASPEN_DATA_DIR: '/nonexistent/aspen' },
+    });
+    assert.equal(ran.code, 0, ran.stderr);
+    assert.match(ran.stderr, /no agent runs in \/nonexistent\/aspen/);
+    const { schema, config } = JSON.parse(ran.stdout);
+    assert.deepEqual(
+      [schema, config],
+      ['aspen.config.show/v1', [{ key: 'slots', value: 4, origin: 'file' }]],
+    );
+  });
+
   const wrongUses: readonly { args: string[]; code: number; says: RegExp; why: string }[] = [
     { args: ['frobnicate'], code: 2, says: /unknown command/, why: 'no such command' },
     { args: ['run'], code: 2, says: /program/, why: 'run without a program' },

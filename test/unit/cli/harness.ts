@@ -106,6 +106,7 @@ export async function runCommandLine(
       throw new Error(`ended at once with ${code}`);
     },
     restoreBackup: () => Promise.reject(new Error('nothing should be restored')),
+    readSettings: async () => ({ config: [{ key: 'slots', value: 4, origin: 'file' }] }),
     startAgent: options.startAgent ?? (() => Promise.reject(new Error('no agent should be started'))),
     self: [process.execPath, '-e', 'process.exit(7)', '--'],
   };
