@@ -1,6 +1,12 @@
 import type { PeerId } from '../base/index.ts';
 import type { Blobs } from '../blobs/index.ts';
-import { DELIVERY_TYPE, EchoExecutor, type Executor, ShellExecutor } from '../jobs/index.ts';
+import {
+  DELIVERY_TYPE,
+  EchoExecutor,
+  type Executor,
+  type SecretSource,
+  ShellExecutor,
+} from '../jobs/index.ts';
 import type { GroupClient } from '../lease/index.ts';
 import type { Store } from '../storage/index.ts';
 import {
@@ -50,16 +56,17 @@ export function builtIns(components: BuiltInComponents, config: AgentConfig): re
     { blobs, log: logger.child({ part: 'outputs' }) },
     { retentionMs: config.outputRetentionMs },
   );
+  const secrets = secretSource(group, components.self);
   const known: readonly Executor[] = [
     new EchoExecutor({ clock }),
     new ShellExecutor({
       ...{ supervisor, clock, agentEnv: environment, outputs },
       bounds: shellBoundsOf(config),
-      secrets: secretSource(group, components.self),
+      secrets,
     }),
     new MaintenanceExecutor({ blobs, store, group, clock }),
     new ReplicationExecutor({ ...components, backups: backupsOf(components) }),
-    ...webWorkers(components, config),
+    ...webWorkers({ ...components, secrets }, config),
     ...(platform.codecs === undefined ? [] : [new BlobExecutor({ ...components, codecs: platform.codecs })]),
   ];
   const { refusedTypes = [] } = platform;
@@ -69,14 +76,19 @@ export function builtIns(components: BuiltInComponents, config: AgentConfig): re
 }
 
 function webWorkers(
-  { platform: { http: client, clock, crypto }, blobs, group }: BuiltInComponents,
+  { platform, blobs, group, self, secrets }: BuiltInComponents & { readonly secrets: SecretSource },
   { httpAllow }: AgentConfig,
 ): readonly Executor[] {
+  const { http: client, clock, crypto, openSealed } = platform;
   if (client === undefined) return [];
   const policy = addressPolicy(httpAllow);
+  const openSecret = async (name: string) => {
+    const [sealed] = openSealed === undefined ? [] : await secrets.openings([name]);
+    return sealed == null ? null : (openSealed?.(sealed, self) ?? null);
+  };
   return [
     new HttpExecutor({ client, policy, blobs, clock }),
-    new HookExecutor({ client, policy, group, clock, crypto }),
+    new HookExecutor({ client, policy, group, clock, crypto, openSecret }),
   ];
 }
 

@@ -11,6 +11,7 @@ import { OsBlobDisk } from '../blobs/os-blob-disk.ts';
 import { Libp2pMdnsSource } from '../discovery/libp2p-mdns-source.ts';
 import { readNetworkFacts } from '../discovery/os-network-facts.ts';
 import { Libp2pTransport } from '../mesh/libp2p-transport.ts';
+import { openSealed } from '../secrets/os-open-sealed.ts';
 import { readSealingKey } from '../secrets/os-sealing-key.ts';
 import { type DataDirectory, DIRECTORY_FILES, isSealed, migrateDirectory } from '../storage/index.ts';
 import { checkStoreFile } from '../storage/lmdb-check.ts';
@@ -97,6 +98,7 @@ export async function createOsPlatform({ dataDir, config, logger }: OsPlatformOp
       await rm(join(directory.path, DIRECTORY_FILES.blobs), { recursive: true, force: true });
     },
     sealingKey: readSealingKey(directory.path, crypto),
+    openSealed: (sealed, self) => openSealed(directory.path, { ...sealed, peerId: self }, crypto),
     auditFiles: new OsAuditFiles(join(directory.path, DIRECTORY_FILES.audit)),
     blobDisk: new OsBlobDisk(join(directory.path, DIRECTORY_FILES.blobs)),
     http: new OsHttpClient(),

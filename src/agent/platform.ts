@@ -4,6 +4,7 @@ import type { BlobDisk } from '../blobs/index.ts';
 import type { Contact, DiscoverySource } from '../discovery/index.ts';
 import type { GroupComponents, GroupOptions } from '../lease/index.ts';
 import type { Gate, Identity, Transport } from '../mesh/index.ts';
+import type { SealedForNode } from '../secrets/index.ts';
 import type { DataDirectory, Store } from '../storage/index.ts';
 import type { OutputArchive, Supervisor } from '../supervisor/index.ts';
 import type { Codecs, HttpClient } from '../workers/index.ts';
@@ -78,6 +79,8 @@ export interface Platform {
   eraseStore(): Promise<void>;
   /** X25519, 32 bytes: what secrets are sealed to for this machine. @default it is given none */
   readonly sealingKey?: Uint8Array;
+  /** Opens what is sealed to it. @default nothing can be @throws AspenError DENIED naming the secret when it is sealed to another key. */
+  readonly openSealed?: (sealed: SealedForNode, self: PeerId) => Uint8Array;
   /** Where the audit log lies. @default none is kept */
   readonly auditFiles?: AuditFiles;
   /** Where blobs are kept. @default in memory, as long as the node runs */

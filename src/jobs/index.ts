@@ -41,7 +41,7 @@ export { OutputStore } from './execution/output-store.ts';
 export { endInherited, type ShellBounds, ShellExecutor } from './execution/shell-executor.ts';
 export { requiredLayers } from './execution/shell-layers.ts';
 export { parseShellPayload, type ShellPayload } from './execution/shell-payload.ts';
-export type { SecretSource } from './execution/shell-secrets.ts';
+export { SECRET_NOT_GRANTED, type SecretSource } from './execution/shell-secrets.ts';
 export type { HookView } from './hooks/commands.ts';
 export { DELIVERY_TYPE, type DeliveryPayload, type HookEventBody } from './hooks/deliveries.ts';
 export { HOOK_EVENTS, type HookEvent } from './hooks/hook.ts';

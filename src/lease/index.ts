@@ -39,7 +39,7 @@ export type { GroupHealthLine, GroupReport, ReportedMember } from './group-repor
 export { KvFeed } from './kv-feed.ts';
 export { type KvChanges, type KvWatch, KvWatcher } from './kv-watcher.ts';
 export { type LabelledRead, LabelledReads, type ReadLabel } from './labelled-reads.ts';
-export type { KeyFilter, KvEvent } from './machine/index.ts';
+export { GRANTS_LIMIT, type KeyFilter, type KvEvent } from './machine/index.ts';
 export type { ProposalQueueOptions } from './proposal-queue.ts';
 export { agreedIndex } from './readmission.ts';
 export type { AppliedEvent, ReplicaOptions } from './replica/index.ts';

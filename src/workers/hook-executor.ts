@@ -7,6 +7,7 @@ import {
   type Executor,
   HOOK_TARGET,
   type HookTarget,
+  SECRET_NOT_GRANTED,
 } from '../jobs/index.ts';
 import type { GroupClient } from '../lease/index.ts';
 import type { AddressPolicy } from './address-rules.ts';
@@ -23,6 +24,8 @@ export interface HookComponents {
   readonly client: HttpClient;
   readonly policy: AddressPolicy;
   readonly group: Pick<GroupClient, 'askLeader'>;
+  /** @returns the value of a secret; null where this node may not read it. @throws AspenError DENIED when it cannot be opened here. */
+  readonly openSecret: (name: string) => Promise<Uint8Array | null>;
   readonly clock: Clock;
   readonly crypto: Crypto;
 }
@@ -31,7 +34,7 @@ export interface HookComponents {
 const ANSWER_TIMEOUT_MS = 15_000;
 const GONE = 410;
 
-const targetSchema = z.object({ url: z.string(), secret: z.string().nullable() });
+const targetSchema = z.object({ url: z.string(), secretName: z.string().nullable() });
 const parsePayload = payloadCheck(
   DELIVERY_TYPE,
   z.object({
@@ -40,7 +43,11 @@ const parsePayload = payloadCheck(
   }),
 );
 
-/** Delivers events of hooks. */
+/**
+ * Delivers events of hooks.
+ *
+ * - E5 What signs a delivery is opened on a node that it was granted to, for one attempt, and stands in no record.
+ */
 export class HookExecutor implements Executor {
   readonly type = DELIVERY_TYPE;
   readonly #components: HookComponents;
@@ -63,8 +70,11 @@ export class HookExecutor implements Executor {
     const target = await this.#targetOf(attempt);
     if (target === undefined) return { ok: true, result: { skipped: 'the hook was removed' } };
     const { host } = new URL(target.url);
+    const { secretName } = target;
+    const key = secretName === null ? undefined : await this.#components.openSecret(secretName); // E5
+    if (key === null) return notGranted(secretName ?? '');
     const options = { clock, timeoutMs: ANSWER_TIMEOUT_MS, what: `POST ${host}`, signal: attempt.signal };
-    return withDeadline(options, (signal) => this.#post(target, { attempt, event, signal }));
+    return withDeadline(options, (signal) => this.#post(target.url, { key, attempt, event, signal }));
   }
 
   /** @returns undefined when there is no such hook any more. */
@@ -78,12 +88,14 @@ export class HookExecutor implements Executor {
   }
 
   async #post(
-    { url, secret }: HookTarget,
+    url: string,
     {
+      key,
       attempt,
       event,
       signal,
     }: {
+      readonly key: Uint8Array | undefined;
       readonly attempt: AttemptContext;
       readonly event: { readonly id: string; readonly type: string };
       readonly signal: AbortSignal;
@@ -101,7 +113,7 @@ export class HookExecutor implements Executor {
         'user-agent': 'aspen-agent',
         'aspen-event': event.type,
         'aspen-event-id': event.id,
-        ...(secret !== null && { 'aspen-signature': signatureOf(crypto, { secret, body, wallMs }) }),
+        ...(key !== undefined && { 'aspen-signature': signatureOf(crypto, { key, body, wallMs }) }),
       },
       body: bytesSource(new TextEncoder().encode(body)),
       maxRedirects: 0,
@@ -111,6 +123,12 @@ export class HookExecutor implements Executor {
     const durationMs = Math.round(clock.monotonicMs() - startMs);
     return verdict(response, { host: new URL(url).host, wallMs, durationMs });
   }
+}
+
+/** Another node may have what this one lost since the delivery was given to it. */
+function notGranted(name: string): ExecutionResult {
+  const message = `this node may not read secret ${name} any more`;
+  return { ok: false, error: { code: SECRET_NOT_GRANTED, message, retryable: true }, result: null };
 }
 
 /** Only what says that it has taken the event has; what is there no more is not asked again. */

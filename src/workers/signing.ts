@@ -19,9 +19,8 @@ export function hmacSha256(crypto: Pick<Crypto, 'sha256'>, key: Uint8Array, mess
  */
 export function signatureOf(
   crypto: Pick<Crypto, 'sha256'>,
-  { secret, body, wallMs }: { readonly secret: string; readonly body: string; readonly wallMs: number },
+  { key, body, wallMs }: { readonly key: Uint8Array; readonly body: string; readonly wallMs: number },
 ): string {
-  const utf8 = new TextEncoder();
-  const digest = hmacSha256(crypto, utf8.encode(secret), utf8.encode(`${wallMs}.${body}`));
+  const digest = hmacSha256(crypto, key, new TextEncoder().encode(`${wallMs}.${body}`));
   return `t=${wallMs},v1=${Buffer.from(digest).toString('hex')}`;
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { filesWith } from './harness/files.ts';
 import { type Agent, agreement, Cluster, type Job, leaderAndFollowers, until } from './harness/index.ts';
 import { reportFailures, STORY_CAP_MS } from './harness/mocha.ts';
 
@@ -72,6 +73,15 @@ describe('hooks of a mesh of three', function () {
     receiver = await new Receiver().start();
     cluster = new Cluster();
     agents = await cluster.mesh(['a', 'b', 'c'], { env: { ASPEN_HTTP_ALLOW: '127.0.0.1' } });
+    await until(
+      async () => {
+        const { recipients } = await (agents[0] as Agent).call<{ recipients: unknown[] }>(
+          'secret.recipients',
+        );
+        return recipients.length === 3;
+      },
+      { what: 'each node to know the keys of all' },
+    );
     const url = `http://127.0.0.1:${receiver.port}/in`;
     hook = await (agents[0] as Agent).call<Hook>('hook.add', { url, on: ['job.dead'], secret: SECRET });
   });
@@ -96,6 +106,20 @@ describe('hooks of a mesh of three', function () {
     await told(id);
     const [event] = receiver.eventsOf(id);
     assert.deepEqual([event?.type, event?.job?.state, event?.job?.attempt], ['job.dead', 'dead', 1]);
+  });
+
+  it('have their secret in clear in no file of any node', async () => {
+    for (const { dataDir, name } of agents) {
+      const found = filesWith([SECRET], dataDir);
+      assert.deepEqual(found, [], `in the data directory of ${name}`);
+    }
+    const { secrets } = await (agents[1] as Agent).call<{ secrets: { name: string; grants: unknown[] }[] }>(
+      'secret.list',
+    );
+    assert.deepEqual(
+      secrets.map(({ name, grants }) => [name, grants.length]),
+      [[`hook/${hook.id}`, 3]],
+    );
   });
 
   it('wait for a receiver that is out of order, and tell it of all once it is back', async () => {
@@ -158,6 +182,7 @@ describe('hooks of a mesh of three', function () {
     const id = await dies(agent);
     const { hooks } = await agent.call<{ hooks: Hook[] }>('hook.list');
     const { jobs } = await agent.call<{ jobs: Job[] }>('job.list', { type: 'hook.deliver', state: 'queued' });
-    assert.deepEqual([hooks, jobs, receiver.eventsOf(id)], [[], [], []]);
+    const { secrets } = await agent.call<{ secrets: unknown[] }>('secret.list');
+    assert.deepEqual([hooks, jobs, receiver.eventsOf(id), secrets], [[], [], [], []]);
   });
 });

@@ -1,6 +1,7 @@
 import { AspenError, isWebUrl, newId } from '../../base/index.ts';
 import type { Handlers, Result } from '../../rpc/index.ts';
 import type { Daemon } from '../daemon.ts';
+import { addSigned, deleteSecretOf } from '../hook-secrets.ts';
 
 type HookHandlers = Pick<Handlers, `hook.${'add' | 'list' | 'get' | 'remove' | 'test' | 'pause' | 'resume'}`>;
 
@@ -16,14 +17,21 @@ export function hookHandlers(daemon: Daemon): HookHandlers {
       ...(requestId !== undefined && { requestId }),
     });
   return {
-    'hook.add': async ({ url, on, type = null, queue = null, labels = {}, secret = null, requestId }) => {
+    'hook.add': async ({ url, on, type = null, queue = null, labels = {}, secret, requestId }) => {
       checkUrl(url);
       const id = newId('hook', daemon.platform);
-      return propose<Result<'hook.add'>>('addHook', { id, url, on, type, queue, labels, secret }, requestId);
+      const body = { id, url, on, type, queue, labels };
+      const add = (secretName: string | null) =>
+        propose<Result<'hook.add'>>('addHook', { ...body, secretName }, requestId);
+      return secret === undefined ? add(null) : addSigned(daemon, { id, secret, add });
     },
     'hook.list': () => query<Result<'hook.list'>>('hooks', null),
     'hook.get': ({ id }) => query<Result<'hook.get'>>('hook', { id }),
-    'hook.remove': ({ id, requestId }) => propose<Result<'hook.remove'>>('removeHook', { id }, requestId),
+    'hook.remove': async ({ id, requestId }) => {
+      const removed = await propose<Result<'hook.remove'>>('removeHook', { id }, requestId);
+      await deleteSecretOf(daemon, removed.id);
+      return removed;
+    },
     'hook.test': ({ id, requestId }) => propose<Result<'hook.test'>>('testHook', { id }, requestId),
     'hook.pause': ({ id, reason = null, requestId }) =>
       propose<Result<'hook.pause'>>('pauseHook', { id, reason }, requestId),

@@ -16,7 +16,7 @@ export interface SecretSource {
 }
 
 /** The code of an attempt on a node that may not read a secret it was to be given. */
-const NOT_GRANTED = 'SECRET_NOT_GRANTED';
+export const SECRET_NOT_GRANTED = 'SECRET_NOT_GRANTED';
 
 /** @returns the names of the secrets in a payload, each once. */
 export function namesOfSecrets({ env, secretFiles }: ShellPayload): readonly string[] {
@@ -62,5 +62,5 @@ export async function sealedFor(
 /** Another node may have what this one has lost since the job was given to it. */
 function notGranted(names: readonly string[]): ExecutionResult {
   const message = `this node may not read secret ${names.join(', ')} any more`;
-  return { ok: false, error: { code: NOT_GRANTED, message, retryable: true }, result: null };
+  return { ok: false, error: { code: SECRET_NOT_GRANTED, message, retryable: true }, result: null };
 }

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { AspenError } from '../../base/index.ts';
+import { readersOf } from '../../lease/machine/index.ts';
 import type { LiveIndex } from '../live-index.ts';
 import type { ApplyContext, QueryContext } from '../machine-port.ts';
 import { finished } from '../moves.ts';
@@ -10,7 +11,7 @@ import { testDelivery } from './deliveries.ts';
 import type { addHookSchema, Hook, pauseHookSchema } from './hook.ts';
 import { deleteHook, FRESH, putHook, resolveHook } from './hook-book.ts';
 
-/** A hook as the interface shows it: all but what it signs with. */
+/** A hook as the interface shows it. */
 export interface HookView {
   readonly id: string;
   readonly url: string;
@@ -19,6 +20,8 @@ export interface HookView {
   readonly queue: string | null;
   readonly labels: Readonly<Record<string, string>>;
   readonly signed: boolean;
+  /** What it signs with. */
+  readonly secretName: string | null;
   /** Wall time. */
   readonly createdAt: number;
   readonly paused: boolean;
@@ -38,11 +41,13 @@ export interface HookView {
   readonly dropped: number;
 }
 
-/** The same id with the same fields again is the same hook. @throws AspenError CONFLICT; RESOURCE_EXHAUSTED when there are too many. */
+/** @throws AspenError CONFLICT; NOT_FOUND when there is no such secret; RESOURCE_EXHAUSTED when there are too many. */
 export function applyAddHook(body: z.output<typeof addHookSchema>, context: ApplyContext): HookView {
   const { hooks } = context.derived<LiveIndex>();
   const known = hooks.find(body.id);
   if (known !== undefined) throw new AspenError('CONFLICT', `there is a hook ${body.id} already`);
+  if (body.secretName !== null && readersOf(context, body.secretName) === undefined)
+    throw new AspenError('NOT_FOUND', `there is no secret "${body.secretName}"`);
   const hook: Hook = { ...FRESH, ...body, createdAt: context.wallMs, position: context.position };
   putHook(context, hooks, hook);
   return viewHook(hook, context);
@@ -123,7 +128,8 @@ function viewHook(hook: Hook, context: ApplyContext | QueryContext): HookView {
     type: hook.type,
     queue: hook.queue,
     labels: hook.labels,
-    signed: hook.secret !== null,
+    signed: hook.secretName !== null,
+    secretName: hook.secretName,
     createdAt: hook.createdAt,
     paused: hook.paused !== null,
     pauseReason: hook.paused?.reason ?? null,

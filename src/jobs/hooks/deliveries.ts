@@ -177,9 +177,15 @@ function eventOf(record: JobRecord, context: ApplyContext, made: number): MadeEv
 function deliveryOf(hook: Hook, { body, made }: MadeEvent, context: ApplyContext): JobRecord {
   const payload: DeliveryPayload = { hook: hook.id, event: body };
   const id = DELIVERY_ID_PREFIX + nameOf(context, made);
-  const spec = { ...DELIVERY_SPEC, payload, queue: hook.id };
+  const spec = { ...DELIVERY_SPEC, payload, queue: hook.id, affinity: affinityOf(hook) };
   const fresh = freshRecord({ id, spec, offset: FIRST_OFFSET + made }, context);
   return starting(fresh, context);
+}
+
+/** E5 A signed delivery goes to a node that may read what it is signed with. */
+function affinityOf({ secretName }: Hook): JobSpec['affinity'] {
+  const { affinity } = DELIVERY_SPEC;
+  return secretName === null ? affinity : { ...affinity, secrets: [secretName] };
 }
 
 /** Unlike that of anything else that any command makes. */

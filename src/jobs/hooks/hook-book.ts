@@ -43,9 +43,9 @@ export class HookBook {
     this.#undo = [];
   }
 
-  /** Everything it knows but the secrets, for comparing two of them. */
+  /** Everything it knows, for comparing two of them. */
   describe(): unknown {
-    return this.all().map(({ secret, ...hook }) => ({ ...hook, isSigned: secret !== null }));
+    return this.all();
   }
 
   #put(id: string, hook: Hook | undefined): void {

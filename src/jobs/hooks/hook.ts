@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isSecretName } from '../../secrets/index.ts';
 import type { FinalState } from '../finished-counts.ts';
 import type { Breaker } from './breaker.ts';
 
@@ -17,7 +18,6 @@ export const HOOKS_LIMIT = 64;
 export const HOOK_WAITING_LIMIT = 10_000;
 /** Deliveries of one hook at one time. */
 export const HOOK_CONCURRENCY = 16;
-const SECRET_LENGTH = { least: 16, most: 1_024 } as const;
 const URL_LENGTH_LIMIT = 2_048;
 const LABELS_LIMIT = 16;
 
@@ -32,8 +32,8 @@ export interface Hook extends Breaker {
   readonly queue: string | null;
   /** Only jobs with all of these labels. */
   readonly labels: Readonly<Record<string, string>>;
-  /** What deliveries are signed with; null for none. No query and no command answers with it. */
-  readonly secret: string | null;
+  /** The secret that deliveries are signed with, by its name; null for none. Its value is sealed to the nodes that may deliver. */
+  readonly secretName: string | null;
   /** Wall time. */
   readonly createdAt: number;
   /** Position of the command that made it. */
@@ -64,7 +64,7 @@ export const addHookSchema = z.strictObject({
   labels: z
     .record(z.string().min(1).max(128), z.string().max(256))
     .refine((labels) => Object.keys(labels).length <= LABELS_LIMIT, `at most ${LABELS_LIMIT} labels`),
-  secret: z.string().min(SECRET_LENGTH.least).max(SECRET_LENGTH.most).nullable(),
+  secretName: z.string().refine(isSecretName, 'expected the name of a secret').nullable(),
 });
 
 /** By its id, a unique prefix, or `last`. */

@@ -9,16 +9,16 @@ import { DELIVERY_TYPE } from './deliveries.ts';
 /** The question a node asks the leader when it is to deliver. */
 export const HOOK_TARGET = 'jobs/hookTarget';
 
-/** Where a delivery goes, and what it is signed with. */
+/** Where a delivery goes, and the name of the secret that it is signed with. */
 export interface HookTarget {
   readonly url: string;
-  readonly secret: string | null;
+  readonly secretName: string | null;
 }
 
 const parseAsk = parseWith(z.object({ jobId: z.string().min(1).max(128), fencingToken: z.number() }));
 
 /**
- * E3 Where to, and the secret, is told to the node alone that runs the attempt of a delivery, for as long as it does.
+ * E3 Where to is told to the node alone that runs the attempt of a delivery, for as long as it does.
  * @throws (to who asks) AspenError FENCED when it does not; NOT_FOUND when the hook was removed.
  */
 export function serveHookTargets(leadership: Leadership): Disposable {
@@ -36,7 +36,7 @@ export function serveHookTargets(leadership: Leadership): Disposable {
         throw new AspenError('FENCED', `${jobId} is not delivered by ${from}`);
       const hook = jobs.derived<LiveIndex>().hooks.find(record.spec.queue);
       if (hook === undefined) throw new AspenError('NOT_FOUND', `the hook ${record.spec.queue} was removed`);
-      return { url: hook.url, secret: hook.secret };
+      return { url: hook.url, secretName: hook.secretName };
     });
   });
 }

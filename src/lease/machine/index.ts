@@ -86,6 +86,7 @@ export {
   readRootState,
 } from './root-succession.ts';
 export {
+  GRANTS_LIMIT,
   readersOf,
   type SecretOpening,
   type SecretRecord,

@@ -12,7 +12,8 @@ const hookSchema = z.object({
   type: z.string().nullable(),
   queue: z.string().nullable(),
   labels: z.record(z.string(), z.string()),
-  signed: z.boolean().describe('Whether deliveries are signed; what with is never shown.'),
+  signed: z.boolean().describe('Whether deliveries are signed.'),
+  secretName: z.string().nullable().describe('The secret that they are signed with.'),
   createdAt: wallMsSchema,
   paused: z.boolean(),
   pauseReason: z.string().nullable(),
@@ -37,10 +38,15 @@ export const hookMethods = {
       labels: labelsSchema.optional().describe('Only jobs with all of these labels.'),
       secret: z
         .string()
-        .min(16)
         .max(1_024)
+        .refine(
+          (text) => text.length >= 16 || text.startsWith('secret://'),
+          'must have 16 characters at least',
+        )
         .optional()
-        .describe('What deliveries are signed with; it cannot be read back.'),
+        .describe(
+          'What deliveries are signed with, sealed at once; or "secret://NAME" of a secret there is.',
+        ),
     }),
     result: hookSchema,
     isMutating: true,

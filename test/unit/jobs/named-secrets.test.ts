@@ -1,28 +1,8 @@
 import assert from 'node:assert/strict';
 import { resolveJobSpec } from '../../../src/jobs/index.ts';
 import { packSpec, unpackSpec } from '../../../src/jobs/packing.ts';
-import type { MachineModule } from '../../../src/lease/machine/index.ts';
-import { textKey } from '../../../src/storage/index.ts';
 import { Mesh } from './dispatcher-mesh.ts';
-
-/** Secrets as the machine keeps them, as far as jobs look at them. */
-const secrets: MachineModule = {
-  name: 'secrets',
-  tables: ['secrets'],
-  queries: {},
-  commands: {
-    put: {
-      since: 1,
-      parse: (body) => body,
-      apply: (body, context) => {
-        const { name, readers } = body as { name: string; readers: readonly string[] };
-        context.table('secrets').put(textKey(name), { grants: readers.map((peerId) => ({ peerId })) });
-        context.emit({ type: 'changed', name });
-        return null;
-      },
-    },
-  },
-};
+import { knownSecrets } from './known-secrets.ts';
 
 const shell = (...names: readonly string[]) => ({
   type: 'shell',
@@ -33,7 +13,7 @@ const shell = (...names: readonly string[]) => ({
 });
 
 async function meshWith(readers: Readonly<Record<string, readonly string[]>>): Promise<Mesh> {
-  const mesh = new Mesh([secrets]).lead();
+  const mesh = new Mesh([knownSecrets]).lead();
   for (const name of ['ann', 'bob', 'cid']) await mesh.join(name, { types: ['shell', 'echo'] });
   for (const [name, nodes] of Object.entries(readers)) put(mesh, name, nodes);
   return mesh;

@@ -130,9 +130,13 @@ export function createFakeDaemon(
   const { client, leadership, clock, kvWatcher, reads } = createFakeGroup(self, modules);
   const parts = { clock, log: silentLogger };
   let leading: readonly Disposable[] | undefined;
-  const platform = { clock, random: new SeededRandom(clock.wallMs()), logger: silentLogger };
+  const crypto = new OsCrypto();
+  const platform = { clock, crypto, random: new SeededRandom(clock.wallMs()), logger: silentLogger };
+  const sealingKey = Buffer.from(crypto.sealingPublicKey(new Uint8Array(32).fill(1))).toString('base64');
   const node = {
     self,
+    gate: { members: () => [{ peerId: self, role: 'voter' }] },
+    registry: { node: () => ({ profile: { sealingKey } }) },
     blobs: fakeBlobs(self, clock),
     get group() {
       leading ??= [new ClaimKeeper(leadership, parts), expire(LEASES, leadership, parts)];

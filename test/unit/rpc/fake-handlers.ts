@@ -18,6 +18,7 @@ import {
   rateLimitsModule,
 } from '../../../src/lease/machine/index.ts';
 import type { Connection, Handlers, Job, JobState, NodeEntry, Result } from '../../../src/rpc/index.ts';
+import { knownSecrets } from '../jobs/known-secrets.ts';
 import { createFakeDaemon } from './fake-group.ts';
 
 const PEER_ID = `12D3KooW${'A'.repeat(44)}`;
@@ -94,6 +95,7 @@ export function createFakeAgent(): FakeAgent {
     countersModule,
     rateLimitsModule,
     jobsModule,
+    knownSecrets,
   ]);
   const { daemon } = coordination;
   const putAll = async (keys: readonly string[], value: string) => {

@@ -27,9 +27,10 @@ describe('delivery of a hook', () => {
       group: {
         askLeader: async <R>() => {
           if (target instanceof AspenError) throw target;
-          return { url: `${receiver.url}/in`, secret: SECRET, ...target } as R;
+          return { url: `${receiver.url}/in`, secretName: 'hook/1', ...target } as R;
         },
       },
+      openSecret: async (name) => (name === 'hook/1' ? new TextEncoder().encode(SECRET) : null),
       clock: new OsClock(),
       crypto,
     });
@@ -58,7 +59,7 @@ describe('delivery of a hook', () => {
   });
 
   it('has no signature where there is no secret', async () => {
-    await deliver({ secret: null });
+    await deliver({ secretName: null });
     assert.equal(receiver.requests[0]?.request.headers['aspen-signature'], undefined);
   });
 
@@ -96,6 +97,15 @@ describe('delivery of a hook', () => {
     assert.deepEqual([outcome.ok, receiver.requests.length], [true, 0]);
   });
 
+  it('is tried again elsewhere where this node may not read the secret any more', async () => {
+    const outcome = await deliver({ secretName: 'hook/2' });
+    assert.ok(!outcome.ok);
+    assert.deepEqual(
+      [outcome.error.code, outcome.error.retryable, receiver.requests.length],
+      ['SECRET_NOT_GRANTED', true, 0],
+    );
+  });
+
   it('never shows the secret in what is recorded of it', async () => {
     receiver.answer = (_, response) => void response.writeHead(500).end(SECRET);
     assert.equal(JSON.stringify(await deliver()).includes(SECRET), false);
@@ -113,8 +123,9 @@ describe('signatures', () => {
   });
 
   it('change with the time and with the body', () => {
-    const base = { secret: SECRET, body: '{}', wallMs: 5 };
-    const all = [base, { ...base, wallMs: 6 }, { ...base, body: '{ }' }, { ...base, secret: `${SECRET}!` }];
+    const base = { key: new TextEncoder().encode(SECRET), body: '{}', wallMs: 5 };
+    const other = new TextEncoder().encode(`${SECRET}!`);
+    const all = [base, { ...base, wallMs: 6 }, { ...base, body: '{ }' }, { ...base, key: other }];
     assert.equal(new Set(all.map((one) => signatureOf(crypto, one))).size, 4);
   });
 });

@@ -5,9 +5,9 @@ import { DELIVERY_TYPE, type DeliveryPayload } from '../../../../src/jobs/hooks/
 import { HOOK_CONCURRENCY, HOOK_WAITING_LIMIT, HOOKS_LIMIT } from '../../../../src/jobs/hooks/hook.ts';
 import type { JobRecord } from '../../../../src/jobs/record.ts';
 import { resultOf } from '../../lease/machine/support.ts';
+import { Mesh } from '../dispatcher-mesh.ts';
 import { JobsBench, SOME_ERROR } from '../jobs-bench.ts';
-
-const SECRET = 'a secret of some length';
+import { knownSecrets } from '../known-secrets.ts';
 
 function withHook(fields: object = {}): JobsBench {
   const bench = new JobsBench();
@@ -24,7 +24,7 @@ function addHook(bench: JobsBench, id: string, fields: object = {}): HookView {
     type: null,
     queue: null,
     labels: {},
-    secret: SECRET,
+    secretName: null,
   };
   return resultOf(bench.do('addHook', { ...fresh, ...fields })) as HookView;
 }
@@ -159,14 +159,24 @@ describe('a hook', () => {
     assert.equal(deliveries(bench).length, 2);
   });
 
-  it('never shows its secret: not in answers, lists, events or deliveries', () => {
-    const bench = withHook();
-    const added = addHook(bench, 'hook_2');
-    assert.equal(added.signed, true);
-    bench.submit({ id: 'job_1' });
-    die(bench, 'job_1');
-    const seen = [added, hook(bench), bench.query('jobs', 'hooks', null), bench.list(), deliveries(bench)];
-    assert.equal(JSON.stringify(seen).includes(SECRET), false);
+  it('that signs has its deliveries where the secret may be read, and nowhere else (E5)', async () => {
+    const mesh = new Mesh([knownSecrets]).lead();
+    for (const name of ['ann', 'bob', 'cid']) await mesh.join(name, { types: [DELIVERY_TYPE] });
+    mesh.bench.apply({ module: 'secrets', kind: 'put', body: { name: 'sign', readers: ['bob'] } });
+    const added = addHook(mesh.bench, 'hook_1', { secretName: 'sign' });
+    assert.deepEqual([added.signed, added.secretName], [true, 'sign']);
+    const sent = [1, 2].map(() => resultOf(mesh.bench.do('testHook', { id: 'hook_1' })) as { job: string });
+    await mesh.settle();
+    assert.deepEqual(
+      mesh.givenIds(),
+      sent.map(({ job }) => `${job} to bob`),
+    );
+  });
+
+  it('is refused when its secret is not there', () => {
+    const bench = new JobsBench([knownSecrets]);
+    const hook = { id: 'hook_1', url: 'https://e.org', on: ['job.dead'], secretName: 'none' };
+    assert.equal(bench.code('addHook', { ...hook, type: null, queue: null, labels: {} }), 'NOT_FOUND');
   });
 
   it('cannot be imitated: nobody submits a delivery, or a job with the id of one', () => {
@@ -226,7 +236,7 @@ describe('a hook', () => {
       type: null,
       queue: null,
       labels: {},
-      secret: null,
+      secretName: null,
     };
     assert.equal(bench.code('addHook', more), 'RESOURCE_EXHAUSTED');
     assert.equal(bench.code('addHook', { ...more, id: 'hook_2' }), 'CONFLICT');
@@ -306,7 +316,7 @@ describe('a command that is refused', () => {
         type: null,
         queue: null,
         labels: {},
-        secret: null,
+        secretName: null,
       }),
       'CONFLICT',
     );

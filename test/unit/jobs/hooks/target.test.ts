@@ -4,6 +4,7 @@ import { HOOK_TARGET, serveHookTargets } from '../../../../src/jobs/index.ts';
 import { resultOf } from '../../lease/machine/support.ts';
 import { ManualClock } from '../../lease/manual-clock.ts';
 import { FakeLeadership, ToldBench } from '../fake-leadership.ts';
+import { knownSecrets } from '../known-secrets.ts';
 
 const HOOK = {
   id: 'hook_1',
@@ -12,11 +13,12 @@ const HOOK = {
   type: null,
   queue: null,
   labels: {},
-  secret: 'a secret of some length',
+  secretName: 'hook/1',
 };
 
 function ground() {
-  const bench = new ToldBench();
+  const bench = new ToldBench([knownSecrets]);
+  bench.apply({ module: 'secrets', kind: 'put', body: { name: 'hook/1', readers: ['ann'] } });
   const leadership = new FakeLeadership(bench, new ManualClock());
   serveHookTargets(leadership);
   resultOf(bench.do('addHook', HOOK));
@@ -31,12 +33,12 @@ function ground() {
   return { bench, job, ask, refused };
 }
 
-describe('the secret of a hook (E3)', () => {
+describe('where a delivery goes (E3)', () => {
   it('is told to the node that runs the delivery, while it does', () => {
     const { bench, job, ask, refused } = ground();
     refused('ann', { jobId: job, fencingToken: 1 }, 'FENCED');
     const ref = bench.assign(job, 'ann');
-    assert.deepEqual(ask('ann', ref), { url: HOOK.url, secret: HOOK.secret });
+    assert.deepEqual(ask('ann', ref), { url: HOOK.url, secretName: HOOK.secretName });
     resultOf(bench.do('complete', { ...ref, result: null }));
     refused('ann', ref, 'FENCED');
   });
