@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { AspenError } from '../base/index.ts';
+import { PROXY_AUTO, PROXY_OFF, parseProxy, proxyText } from '../mesh/index.ts';
 import { ALLOWED_NETWORKS_LIMIT, parseNetwork } from '../workers/index.ts';
 import { BUILT_IN_TYPES } from './built-ins.ts';
 import { durationSchema, fromText, orAny, orNone, rateSchema, sizeSchema } from './config-values.ts';
@@ -28,6 +29,11 @@ export interface AgentConfig {
   readonly announce: readonly string[];
   /** Whether this node carries circuits between members that do not reach each other: `auto` where it is reached from anywhere. */
   readonly relay: 'auto' | 'on' | 'off';
+  /** The proxy for WebSockets to members outside: a URL, `auto` for what `HTTPS_PROXY` and its like say, or `off`. */
+  readonly proxy: string;
+  /** Files (PEM) with what is shown to whoever comes by WebSocket over TLS; `none` for a certificate made at each start. */
+  readonly tlsCertificate: string;
+  readonly tlsKey: string;
   readonly isMdnsEnabled: boolean;
   /** Whether this node takes part in the mesh's table of addresses: `auto` answers others where it is reached from anywhere, `on` always. */
   readonly dht: 'auto' | 'on' | 'off';
@@ -83,6 +89,8 @@ export interface Setting {
   readonly schema: z.ZodType;
   /** @returns the value that the schema is given, from the environment's text. */
   readonly fromText: (text: string) => unknown;
+  /** @returns what people may see of a value. @default all of it */
+  readonly shown?: (value: unknown) => unknown;
 }
 
 const LABEL_KEY = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/;
@@ -105,6 +113,21 @@ const network = z.string().superRefine((text, context) => {
     context.addIssue({ code: 'custom', message: error.message });
   }
 });
+const proxy = z
+  .string()
+  .max(2_048)
+  .superRefine((text, context) => {
+    if (text === PROXY_AUTO || text === PROXY_OFF) return;
+    try {
+      parseProxy(text);
+    } catch (error) {
+      if (!(error instanceof AspenError)) throw error;
+      context.addIssue({ code: 'custom', message: error.message });
+    }
+  });
+/** Its password is nobody's business. */
+const shownProxy = (value: unknown): unknown =>
+  value === PROXY_AUTO || value === PROXY_OFF ? value : proxyText(parseProxy(String(value)));
 const multiaddr = z.string().startsWith('/', 'write a multiaddr, for example /ip4/0.0.0.0/tcp/4100');
 const absolutePath = z.string().startsWith('/', 'write an absolute path, for example /srv/work').max(4_096);
 const command = z.string().min(1).max(4_096);
@@ -148,6 +171,9 @@ export const SETTINGS = {
   listen: row('listen', z.array(multiaddr).max(16), fromText.list),
   announce: row('announce', z.array(multiaddr.max(256)).max(16), fromText.list),
   relay: row('relay', z.enum(['auto', 'on', 'off'])),
+  proxy: { ...row('proxy', proxy), shown: shownProxy },
+  tlsCertificate: row('tls.certificate', orNone(absolutePath)),
+  tlsKey: row('tls.key', orNone(absolutePath)),
   isMdnsEnabled: row('mdns', z.boolean(), fromText.flag),
   dht: row('dht', z.enum(['auto', 'on', 'off'])),
   logLevel: row('logLevel', z.enum(['debug', 'info', 'warn', 'error'])),
@@ -188,6 +214,9 @@ export function defaultsOf(machine: { readonly cpuCount: number; readonly hostNa
     listen: ['/ip4/0.0.0.0/tcp/0', '/ip6/::/tcp/0'],
     announce: [],
     relay: 'auto',
+    proxy: PROXY_AUTO,
+    tlsCertificate: 'none',
+    tlsKey: 'none',
     isMdnsEnabled: true,
     dht: 'auto',
     logLevel: 'info',

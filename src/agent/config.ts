@@ -65,7 +65,7 @@ export function resolveConfig(
     const from = origins.find(([, layer]) => layer[row.name] !== undefined) as (typeof origins)[number];
     const value = checkSetting(row, from[1][row.name], from[0]);
     put(config, row.name.split('.'), value);
-    return { key: row.path, value, origin: from[0] };
+    return { key: row.path, value: row.shown === undefined ? value : row.shown(value), origin: from[0] };
   });
   return { config: Object.freeze(config) as unknown as AgentConfig, settings };
 }

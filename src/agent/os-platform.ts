@@ -10,6 +10,7 @@ import { OsRandom } from '../base/os-random.ts';
 import { OsBlobDisk } from '../blobs/os-blob-disk.ts';
 import { Libp2pMdnsSource } from '../discovery/libp2p-mdns-source.ts';
 import { readNetworkFacts } from '../discovery/os-network-facts.ts';
+import { proxySettingsOf } from '../mesh/index.ts';
 import { Libp2pTransport } from '../mesh/libp2p-transport.ts';
 import { openSealed } from '../secrets/os-open-sealed.ts';
 import { readSealingKey } from '../secrets/os-sealing-key.ts';
@@ -30,11 +31,13 @@ import { sandboxCheck } from './checks/sandbox-check.ts';
 import type { AgentConfig } from './config.ts';
 import { createDht } from './libp2p-dht.ts';
 import { readMachineNetwork } from './net/os-machine-network.ts';
+import { createProxyProbe } from './net/os-proxy-probe.ts';
 import { OsUdpPort } from './net/os-udp-port.ts';
 import { OsListenPorts } from './os-listen-ports.ts';
 import { readMachineLabels } from './os-machine-labels.ts';
 import { readPower } from './os-power.ts';
 import { OsProcessFacts } from './os-process-facts.ts';
+import { readTlsIdentity } from './os-tls-identity.ts';
 import type { Platform } from './platform.ts';
 import { workPolicyOf } from './work-policy.ts';
 
@@ -51,6 +54,9 @@ export interface OsPlatformOptions {
 export async function createOsPlatform({ dataDir, config, logger }: OsPlatformOptions): Promise<Platform> {
   const clock = new OsClock();
   const random = new OsRandom();
+  const proxies = proxySettingsOf(config.proxy, env);
+  const tls = await readTlsIdentity(config);
+  const proxy = createProxyProbe(proxies, clock);
   const crypto = new OsCrypto();
   const directory = await openOsDataDirectory(dataDir, { random });
   await migrateOs(directory, logger);
@@ -80,6 +86,7 @@ export async function createOsPlatform({ dataDir, config, logger }: OsPlatformOp
     checks: () => [sandboxCheck({ layers, why, policy }), ...machineChecks(directory.path)],
     network: readMachineNetwork,
     udp: new OsUdpPort(),
+    ...(proxy !== undefined && { proxy }),
     openStore: async () => {
       const checked = checkStoreFile(directory.storePath, { isGenuine: isSealed });
       logger.debug({ ...checked }, 'store checked');
@@ -106,7 +113,11 @@ export async function createOsPlatform({ dataDir, config, logger }: OsPlatformOp
     createTransport: ({ identity, gate, meshId, listen, announce }) =>
       new Libp2pTransport(
         { identity, gate, clock, crypto, random, log: logger },
-        { meshId, listen, ports, ...(announce !== undefined && { announce }) },
+        {
+          ...{ meshId, listen, ports, proxies },
+          ...(tls !== undefined && { tls }),
+          ...(announce !== undefined && { announce }),
+        },
       ),
     createDiscovery: (request) => {
       const { meshId, transport } = request;

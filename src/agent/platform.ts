@@ -10,6 +10,7 @@ import type { OutputArchive, Supervisor } from '../supervisor/index.ts';
 import type { Codecs, HttpClient } from '../workers/index.ts';
 import type { Check } from './doctor.ts';
 import type { MachineNetwork } from './net/network-facts.ts';
+import type { ProxyProbe } from './net/proxy-probe.ts';
 import type { UdpPort } from './net/udp-port.ts';
 import type { Power } from './power.ts';
 import type { ProcessFacts } from './process-facts.ts';
@@ -66,6 +67,8 @@ export interface Platform {
   network?(): MachineNetwork;
   /** @default there is no UDP */
   readonly udp?: UdpPort;
+  /** @default nobody said anything of a proxy */
+  readonly proxy?: ProxyProbe;
   /** What the system tells of this process. @default nothing */
   process?(): ProcessFacts;
   /** Job types that the owner wants held by what this machine does not have. @default none */

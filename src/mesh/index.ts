@@ -40,6 +40,16 @@ export { Mesh, type MeshComponents, type MeshOptions } from './mesh.ts';
 export { isMeshId, meshIdOf } from './mesh-id.ts';
 export type { HandleOptions, Incoming, Messenger, RequestOptions } from './messenger.ts';
 export { OnDemand, type OnDemandComponents, type Requester } from './on-demand.ts';
+export {
+  authorityOf,
+  PROXY_AUTO,
+  PROXY_OFF,
+  type ProxySettings,
+  parseProxy,
+  proxyFor,
+  proxySettingsOf,
+  proxyText,
+} from './proxy-rules.ts';
 export { isPublicAddress } from './public-address.ts';
 export type { KnownMember, ReachOptions } from './reach.ts';
 export type { Reachability, RelaySetting } from './reach-rules.ts';
@@ -120,3 +130,4 @@ export {
 } from './transport-messenger.ts';
 export { honouredRevocations, isVouchedFor, nextWitnesses } from './witness-rules.ts';
 export { WitnessWatch, type WitnessWatchComponents } from './witness-watch.ts';
+export { isWebSocket, parseWsAddress } from './ws-address.ts';

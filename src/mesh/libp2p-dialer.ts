@@ -5,6 +5,8 @@ import type { AddressRest } from './address-rest.ts';
 import { isCircuit, parseCircuit } from './circuit-address.ts';
 import { type PlannedDial, planDials } from './dial-plan.ts';
 import type { TransportManager } from './libp2p-node.ts';
+import { ProxyError } from './libp2p-proxy-connect.ts';
+import { isWebSocket } from './ws-address.ts';
 
 export interface DialerComponents {
   readonly clock: Clock;
@@ -18,6 +20,8 @@ export interface DialerComponents {
 
 /** An attempt at one address that takes longer has failed. Unit: ms. */
 const ADDRESS_TIMEOUT_MS = 3_000;
+/** A WebSocket takes more round trips, and a proxy looks up names at its leisure. Unit: ms. */
+const WEB_SOCKET_TIMEOUT_MS = 6_000;
 
 /** Races the addresses of a peer by the plan: the first connection wins, the other attempts are given up. */
 export class Libp2pDialer {
@@ -103,9 +107,10 @@ export class Libp2pDialer {
   async #attempt(peerId: PeerId, address: string, abort: AbortController): Promise<Connection> {
     const { clock, rest } = this.#components;
     let isTooSlow = false;
-    const timer = clock.setTimer(ADDRESS_TIMEOUT_MS, () => {
+    const timeoutMs = isWebSocket(address) ? WEB_SOCKET_TIMEOUT_MS : ADDRESS_TIMEOUT_MS;
+    const timer = clock.setTimer(timeoutMs, () => {
       isTooSlow = true;
-      abort.abort(new Error(`${address} did not answer within ${ADDRESS_TIMEOUT_MS} ms`));
+      abort.abort(new Error(`${address} did not answer within ${timeoutMs} ms`));
     });
     try {
       const connection = await this.#open(peerId, address, abort.signal);
@@ -138,7 +143,9 @@ function addressesOf(plan: readonly PlannedDial[]): readonly string[] {
 
 function unreachable(peerId: PeerId, addresses: readonly string[], causes: readonly unknown[]): AspenError {
   const where = addresses.length === 0 ? 'no address is known' : `at ${addresses.join(', ')}`;
-  return new AspenError('UNAVAILABLE', `cannot reach ${peerId} ${where}`, {
+  const proxy = causes.find((cause) => cause instanceof ProxyError); // the owner has to look there, not at the member
+  const why = proxy === undefined ? '' : `: ${proxy.message}`;
+  return new AspenError('UNAVAILABLE', `cannot reach ${peerId} ${where}${why}`, {
     cause: causes.length === 1 ? causes[0] : new AggregateError(causes, causes.map(String).join('; ')),
     outcome: 'not-applied',
   });

@@ -44,7 +44,7 @@ export class Door {
       const createListener = transport.createListener.bind(transport);
       transport.createListener = (options) => {
         const listener = createListener(options);
-        this.#guard((listener as unknown as { readonly server?: Server }).server);
+        this.guard((listener as unknown as { readonly server?: Server }).server);
         return listener;
       };
       return transport;
@@ -64,11 +64,12 @@ export class Door {
     this.#places.get(farEndOf(remoteAddr.toString()))?.();
   }
 
-  #guard(server: Server | undefined): void {
+  /** Stands before a server, whatever it speaks. Whoever listens for its connections afterwards sees those too that were turned away: destroyed. */
+  guard(server: Server | undefined): void {
     const [accept, ...others] = server?.listeners('connection') ?? [];
     invariant(
       server !== undefined && accept !== undefined && others.length === 0,
-      () => 'the TCP listener of libp2p is not built as it was: look at its `server` again',
+      () => 'a listener of libp2p or Node is not built as it was: look at its `server` again',
     );
     server.removeAllListeners('connection');
     server.on('connection', (socket: Socket) => {

@@ -17,6 +17,7 @@ import { giveCreditInHalves } from './libp2p-credit.ts';
 import { type Door, HANDSHAKE_MS, HANDSHAKES_LIMIT } from './libp2p-door.ts';
 import { leanNoise } from './libp2p-noise.ts';
 import { gathering } from './libp2p-wire.ts';
+import { type WebSocketsOptions, webSockets } from './libp2p-ws.ts';
 
 /** What is used of libp2p's transport manager. */
 export interface TransportManager {
@@ -40,6 +41,7 @@ export interface Libp2pNodeOptions {
   readonly listen: readonly string[];
   readonly gater: ConnectionGater;
   readonly door: Door;
+  readonly webSockets: Omit<WebSocketsOptions, 'door'>;
 }
 
 /** Per stream; the sum over a peer's streams bounds what it can make us buffer. */
@@ -51,10 +53,11 @@ const STREAMS_LIMIT = 64 + CIRCUITS_PER_PEER_LIMIT;
 giveCreditInHalves();
 
 /**
- * libp2p with TCP, noise and yamux and nothing else: no identify, ping, relay or DHT of its own, so that what a stranger could speak to
+ * libp2p with TCP, WebSockets, noise and yamux and nothing else: no identify, ping, relay or DHT of its own, so that what a stranger could speak to
  * is what we put there. The connection monitor is off because it aborts connections of a busy peer; the channels have their own liveness.
  */
-export async function createNode({ seed, listen, gater, door }: Libp2pNodeOptions): Promise<Libp2pParts> {
+export async function createNode(options: Libp2pNodeOptions): Promise<Libp2pParts> {
+  const { seed, listen, gater, door } = options;
   let components: Libp2pParts['components'] | undefined;
   const node = await createLibp2p({
     start: false,
@@ -64,6 +67,7 @@ export async function createNode({ seed, listen, gater, door }: Libp2pNodeOption
       door.before(
         tcp({ outboundSocketInactivityTimeout: undefined, inboundSocketInactivityTimeout: undefined }),
       ),
+      webSockets({ ...options.webSockets, door }),
     ],
     connectionEncrypters: [gathering(leanNoise())],
     streamMuxers: [

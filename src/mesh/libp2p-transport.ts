@@ -26,8 +26,11 @@ import { Libp2pGossip } from './libp2p-gossip.ts';
 import { Libp2pHoles } from './libp2p-holes.ts';
 import { Libp2pMemberStreams } from './libp2p-member-streams.ts';
 import { createNode, type Libp2pParts } from './libp2p-node.ts';
+import { selfSigned } from './libp2p-self-signed.ts';
+import type { TlsIdentity } from './libp2p-ws-listener.ts';
 import { announcedAddresses } from './listen-addresses.ts';
 import { doesHandOver, isWorsePath } from './path-rules.ts';
+import { NO_PROXY, type ProxySettings } from './proxy-rules.ts';
 import { isFromElsewhere } from './reach-rules.ts';
 import {
   ADMISSION_ANSWER_MS,
@@ -59,6 +62,10 @@ export interface Libp2pTransportOptions {
   readonly ports?: ListenPorts;
   /** What is told to others instead of the addresses of the interfaces. */
   readonly announce?: readonly string[];
+  /** How WebSockets outside are reached. @default directly */
+  readonly proxies?: Pick<ProxySettings, 'proxy' | 'direct'>;
+  /** What is shown to whoever comes by WebSocket over TLS. @default a certificate that is made at the start and that nobody vouches for */
+  readonly tls?: TlsIdentity;
   /** Pause between pings on a channel. Unit: ms. @default 1_000 */
   readonly keepaliveMs?: number;
   /** A channel on which nothing was heard for this long is closed. Unit: ms. @default 5_000 */
@@ -88,7 +95,7 @@ const CROSSING_GRACE_MS = 1_000;
 const ALIVE_MS = 1_500;
 const STREAMS_LIMIT = 8;
 
-/** The Transport port over libp2p: TCP, noise, yamux. */
+/** The Transport port over libp2p: TCP and WebSockets, noise, yamux. */
 export class Libp2pTransport implements Transport {
   readonly self: PeerId;
   readonly admission: Transport['admission'];
@@ -178,6 +185,10 @@ export class Libp2pTransport implements Transport {
       listen,
       gater: this.#gater(),
       door: this.#door,
+      webSockets: {
+        proxies: this.#options.proxies ?? NO_PROXY,
+        tls: () => this.#options.tls ?? selfSigned(this.#clock.wallMs()),
+      },
     });
     this.#parts = parts;
     this.#watch = new ConnectionWatch(

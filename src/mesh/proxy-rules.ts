@@ -1,7 +1,7 @@
 import { AspenError } from '../base/index.ts';
 
 /** A proxy that lets connections through when it is asked to by CONNECT (RFC 9110, section 9.3.6). */
-export interface Proxy {
+export interface HttpProxy {
   readonly host: string;
   readonly port: number;
   /** Whether it is spoken to over TLS itself. */
@@ -13,7 +13,7 @@ export interface Proxy {
 /** What a machine's owner and its environment say about proxies. */
 export interface ProxySettings {
   /** None: everything goes directly. */
-  readonly proxy: Proxy | undefined;
+  readonly proxy: HttpProxy | undefined;
   /** Where that was said: a variable, or `proxy` in `aspen.yaml`. */
   readonly from: string | undefined;
   /** What goes directly all the same. */
@@ -21,6 +21,9 @@ export interface ProxySettings {
   /** What was said and is not understood, for people. */
   readonly problem?: string;
 }
+
+/** Everything goes directly. */
+export const NO_PROXY: Pick<ProxySettings, 'proxy' | 'direct'> = { proxy: undefined, direct: [] };
 
 /** One item of `NO_PROXY`. */
 export type DirectRule =
@@ -59,7 +62,7 @@ export function proxySettingsOf(
 }
 
 /** @param text `http://user:password@host:port`; without a scheme it is http. @throws AspenError INVALID_PARAMS that repeats nothing of it. */
-export function parseProxy(text: string): Proxy {
+export function parseProxy(text: string): HttpProxy {
   const trimmed = text.trim();
   const url = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(trimmed) ? trimmed : `http://${trimmed}`);
   const defaultPort = url === null ? undefined : DEFAULT_PORTS[url.protocol];
@@ -80,7 +83,7 @@ export function parseProxy(text: string): Proxy {
 }
 
 /** @returns the proxy for people and logs: without what it is shown. */
-export function proxyText({ host, port, isTls }: Proxy): string {
+export function proxyText({ host, port, isTls }: HttpProxy): string {
   return `${isTls ? 'https' : 'http'}://${authorityOf(host, port)}`;
 }
 
@@ -93,7 +96,7 @@ export function authorityOf(host: string, port: number): string {
 export function proxyFor(
   { proxy, direct }: Pick<ProxySettings, 'proxy' | 'direct'>,
   { host, port }: { readonly host: string; readonly port: number },
-): Proxy | undefined {
+): HttpProxy | undefined {
   if (proxy === undefined || isThisMachine(host)) return undefined;
   return direct.some((rule) => covers(rule, host.toLowerCase(), port)) ? undefined : proxy;
 }

@@ -84,13 +84,18 @@ class MemoryWorld implements World {
 
 class Libp2pWorld implements World {
   readonly #clock = new OsClock();
+  readonly #listen: string;
   readonly #nodes: Node[] = [];
+
+  constructor(listen: string) {
+    this.#listen = listen;
+  }
 
   async node(identity: Identity, knows: readonly Identity[] = []): Promise<Node> {
     const gate = gateWith(...knows);
     const transport = new Libp2pTransport(
       { identity, gate, clock: this.#clock, crypto, random: new OsRandom(), log: silentLogger },
-      { meshId, listen: ['/ip4/127.0.0.1/tcp/0'], keepaliveMs: 100, deadAfterMs: 500 },
+      { meshId, listen: [this.#listen], keepaliveMs: 100, deadAfterMs: 500 },
     );
     const node = { identity, gate, transport };
     this.#nodes.push(node);
@@ -127,7 +132,9 @@ class Libp2pWorld implements World {
 
 export const WORLDS: readonly WorldKind[] = [
   { name: 'in memory', create: () => new MemoryWorld() },
-  { name: 'libp2p on loopback', create: () => new Libp2pWorld() },
+  { name: 'libp2p on loopback', create: () => new Libp2pWorld('/ip4/127.0.0.1/tcp/0') },
+  { name: 'libp2p over WebSockets', create: () => new Libp2pWorld('/ip4/127.0.0.1/tcp/0/ws') },
+  { name: 'libp2p over WebSockets and TLS', create: () => new Libp2pWorld('/ip4/127.0.0.1/tcp/0/tls/ws') },
 ];
 
 export const [ada, bob, eve] = [identityOf(1), identityOf(2), identityOf(3)] as const;

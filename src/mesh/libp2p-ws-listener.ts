@@ -1,0 +1,213 @@
+import {
+  createServer as createHttp,
+  type Server as HttpServer,
+  type IncomingMessage,
+  type ServerResponse,
+} from 'node:http';
+import type { ServerOptions } from 'node:https';
+import { createServer as createHttps } from 'node:https';
+import type { AddressInfo, Server, Socket } from 'node:net';
+import {
+  type ComponentLogger,
+  type Listener,
+  type ListenerEvents,
+  TypedEventEmitter,
+  type Upgrader,
+} from '@libp2p/interface';
+import { getThinWaistAddresses, ipPortToMultiaddr } from '@libp2p/utils';
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
+import { AspenError } from '../base/index.ts';
+import { HANDSHAKE_MS } from './libp2p-door.ts';
+import { webSocketConnection } from './libp2p-ws-connection.ts';
+import { acceptOf } from './libp2p-ws-dial.ts';
+import { parseWsAddress, type WsAddress } from './ws-address.ts';
+
+/** PEM. */
+export interface TlsIdentity {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+export interface WsListenerComponents {
+  readonly upgrader: Upgrader;
+  readonly logger: ComponentLogger;
+  /** Stands before a server and takes no more connections than it may (F1). */
+  readonly guard: (server: Server) => void;
+  /** Asked for when TLS is listened for. */
+  readonly tls: () => TlsIdentity;
+}
+
+const REQUEST_BYTES_LIMIT = 8 * 2 ** 10;
+const REQUEST_HEADERS_LIMIT = 64;
+const KEY = /^[A-Za-z0-9+/]{22}==$/;
+
+/** A connection from its begin to the end of its handshake: one time for all of it, so that slowness wins nothing at any of its steps. */
+interface Arrival {
+  readonly socket: Socket;
+  readonly abort: AbortController;
+  readonly timer: NodeJS.Timeout;
+}
+
+/** Takes WebSockets, on TLS or plain behind something that ends TLS. */
+export class WsListener extends TypedEventEmitter<ListenerEvents> implements Listener {
+  readonly #components: WsListenerComponents;
+  /** By the far end. */
+  readonly #arrivals = new Map<string, Arrival>();
+  readonly #sockets = new Set<Socket>();
+  #server: HttpServer | undefined;
+  #listening: { readonly address: Multiaddr; readonly isTls: boolean } | undefined;
+
+  constructor(components: WsListenerComponents) {
+    super();
+    this.#components = components;
+  }
+
+  /** @throws what the system says, e.g. that the port is taken. */
+  async listen(address: Multiaddr): Promise<void> {
+    const where = parseWsAddress(address.toString());
+    if (where === undefined)
+      throw new AspenError('INVALID_PARAMS', `${address} is no address of a WebSocket`);
+    const server = this.#create(where);
+    this.#server = server;
+    const listening = Promise.withResolvers<void>();
+    server.once('error', listening.reject);
+    const { host, port, family } = where;
+    server.listen({ host, port, ipv6Only: family === 6 }, listening.resolve);
+    await listening.promise;
+    server.off('error', listening.reject);
+    server.on('error', (detail) => this.safeDispatchEvent('error', { detail }));
+    const thin = `/${family === 6 ? 'ip6' : 'ip4'}/${host}/tcp/${port}`;
+    this.#listening = { address: multiaddr(thin), isTls: where.isTls };
+    this.safeDispatchEvent('listening');
+  }
+
+  getAddrs(): Multiaddr[] {
+    const bound = this.#server?.address() as AddressInfo | null | undefined;
+    const listening = this.#listening;
+    if (bound === null || bound === undefined || listening === undefined) return [];
+    return getThinWaistAddresses(listening.address, bound.port).map((thin) => withWay(thin, listening.isTls));
+  }
+
+  updateAnnounceAddrs(): void {
+    return; // nothing about them changes while they are listened on
+  }
+
+  async close(): Promise<void> {
+    const server = this.#server;
+    if (server === undefined || !server.listening) return;
+    const closed = new Promise<void>((resolve) => void server.close(() => resolve()));
+    for (const arrival of this.#arrivals.values()) arrival.abort.abort(new Error('the listener closes'));
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+    this.safeDispatchEvent('close');
+  }
+
+  #create({ isTls }: WsAddress): HttpServer {
+    const bounds = {
+      maxHeaderSize: REQUEST_BYTES_LIMIT,
+      headersTimeout: HANDSHAKE_MS,
+      requestTimeout: HANDSHAKE_MS,
+      noDelay: true,
+    };
+    const server = isTls
+      ? createHttps({ ...bounds, ...this.#secrets() }, refuse)
+      : createHttp(bounds, refuse);
+    server.maxHeadersCount = REQUEST_HEADERS_LIMIT;
+    this.#components.guard(server);
+    server.on('connection', (socket: Socket) => this.#arrive(socket));
+    server.on('tlsClientError', (_error, socket: Socket) => socket.destroy());
+    server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) =>
+      this.#upgrade(request, { socket, head, isTls }),
+    );
+    return server;
+  }
+
+  #secrets(): ServerOptions {
+    const { certificate, key } = this.#components.tls();
+    return {
+      cert: certificate,
+      key,
+      minVersion: 'TLSv1.2',
+      ALPNProtocols: ['http/1.1'],
+      handshakeTimeout: HANDSHAKE_MS,
+    };
+  }
+
+  #arrive(socket: Socket): void {
+    if (socket.destroyed) return; // the door has turned it away
+    const at = farEndOf(socket);
+    const abort = new AbortController();
+    const timer = setTimeout(() => {
+      this.#arrivals.delete(at);
+      abort.abort(new Error('the handshake took too long'));
+    }, HANDSHAKE_MS);
+    this.#arrivals.set(at, { socket, abort, timer });
+    this.#sockets.add(socket);
+    abort.signal.addEventListener('abort', () => socket.destroy(), { once: true });
+    socket.once('close', () => {
+      this.#sockets.delete(socket);
+      this.#leave(at, socket);
+    });
+  }
+
+  /** From here on it is watched by others, or gone. */
+  #leave(at: string, socket: Socket): void {
+    const arrival = this.#arrivals.get(at);
+    if (arrival?.socket !== socket) return;
+    clearTimeout(arrival.timer);
+    this.#arrivals.delete(at);
+  }
+
+  #upgrade(
+    { headers, method, socket: asked }: IncomingMessage,
+    { socket, head, isTls }: { readonly socket: Socket; readonly head: Buffer; readonly isTls: boolean },
+  ): void {
+    socket.on('error', () => socket.destroy()); // whoever uses it then hears that it has ended
+    const arrival = this.#arrivals.get(farEndOf(asked));
+    const key = headers['sec-websocket-key'];
+    const isWell =
+      method === 'GET' &&
+      headers.upgrade?.toLowerCase() === 'websocket' &&
+      headers['sec-websocket-version'] === '13' &&
+      typeof key === 'string' &&
+      KEY.test(key);
+    if (!isWell || arrival === undefined || head.length > REQUEST_BYTES_LIMIT) {
+      socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+      return;
+    }
+    socket.write(
+      `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${acceptOf(key)}\r\n\r\n`,
+    );
+    if (head.length > 0) socket.unshift(head);
+    this.#welcome(socket, arrival, isTls);
+  }
+
+  #welcome(socket: Socket, arrival: Arrival, isTls: boolean): void {
+    const { logger, upgrader } = this.#components;
+    const { remoteAddress = '', remotePort = 0 } = arrival.socket;
+    const wire = webSocketConnection({
+      socket,
+      remoteAddress: withWay(ipPortToMultiaddr(remoteAddress, remotePort), isTls),
+      direction: 'inbound',
+      log: logger.forComponent('aspen:websocket'),
+    });
+    upgrader
+      .upgradeInbound(wire, { signal: arrival.abort.signal })
+      .then(() => this.#leave(farEndOf(arrival.socket), arrival.socket))
+      .catch((error: Error) => wire.abort(error));
+  }
+}
+
+/** Web browsers, probes and whoever else comes by. */
+function refuse(_request: IncomingMessage, response: ServerResponse): void {
+  response.writeHead(426, { upgrade: 'websocket', connection: 'close', 'content-length': 0 });
+  response.end();
+}
+
+function farEndOf({ remoteAddress = '', remotePort = 0 }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
+}
+
+function withWay(thin: Multiaddr, isTls: boolean): Multiaddr {
+  return thin.encapsulate(isTls ? '/tls/ws' : '/ws');
+}
