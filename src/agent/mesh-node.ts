@@ -201,6 +201,7 @@ export class MeshNode implements Startable {
         members: () => this.#knownMembers(),
         linkable: () => this.#linkableMembers(),
         pinned: () => this.#deciders(),
+        ...(platform.networkMark !== undefined && { networkMark: platform.networkMark }),
         clock,
         crypto,
         random,
@@ -223,7 +224,7 @@ export class MeshNode implements Startable {
         gossip: transport.gossip,
         messenger,
         logger,
-        links: () => transport.links(),
+        links: () => transport.links().filter(({ isQuiet }) => isQuiet !== true), // Z5
         bulletinVerifiers: { [REVOCATIONS]: (key, bytes) => this.#isRevocation(key, bytes) },
         onFailure: onFatal,
       },
@@ -400,6 +401,7 @@ export class MeshNode implements Startable {
         this.group.session.poke();
       }),
       this.worker.onOfferChange(() => this.#announce()),
+      this.mesh.roaming.onUpheaval(() => this.#onUpheaval()),
       this.labels.onChange(() => {
         this.#announce();
         this.group.session.poke();
@@ -582,6 +584,14 @@ export class MeshNode implements Startable {
   #heldBlobs(): { readonly blobs?: readonly string[] } {
     const newest = this.blobs.store.newest(ANNOUNCED_BLOBS_LIMIT);
     return newest.length === 0 ? {} : { blobs: newest.map((id) => blobMark(id)).sort() };
+  }
+
+  /** What was asserted before is asked again at once: the session first of all, then where this node is reached. */
+  #onUpheaval(): void {
+    this.group.session.checkSleep();
+    this.group.session.poke();
+    this.#announce();
+    this.#linkVoters();
   }
 
   /** In a mesh with more members than links, whoever decides must still be linked. */

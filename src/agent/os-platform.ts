@@ -30,7 +30,7 @@ import { machineChecks } from './checks/os-machine-checks.ts';
 import { sandboxCheck } from './checks/sandbox-check.ts';
 import type { AgentConfig } from './config.ts';
 import { createDht } from './libp2p-dht.ts';
-import { readMachineNetwork } from './net/os-machine-network.ts';
+import { readMachineNetwork, readNetworkMark } from './net/os-machine-network.ts';
 import { createProxyProbe } from './net/os-proxy-probe.ts';
 import { OsUdpPort } from './net/os-udp-port.ts';
 import { OsListenPorts } from './os-listen-ports.ts';
@@ -85,6 +85,7 @@ export async function createOsPlatform({ dataDir, config, logger }: OsPlatformOp
     refusedTypes: isSandboxMissing(policy, layers) ? ['shell'] : [],
     checks: () => [sandboxCheck({ layers, why, policy }), ...machineChecks(directory.path)],
     network: readMachineNetwork,
+    networkMark: readNetworkMark,
     udp: new OsUdpPort(),
     ...(proxy !== undefined && { proxy }),
     openStore: async () => {

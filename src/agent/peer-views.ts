@@ -4,15 +4,18 @@ import type { MeshPeer } from '../rpc/index.ts';
 import { type LinkMatrix, matrixOf } from './link-matrix.ts';
 import type { MeshNode } from './mesh-node.ts';
 
-/** The other members, and how this node is linked with each. */
-export function peersOf(node: MeshNode): MeshPeer[] {
-  const links = new Map(node.mesh.transport.links().map((link) => [link.peerId, link]));
+/** The other members, and how this node is linked with each: Z5 a link whose other end does not answer is none. */
+export async function peersOf(node: MeshNode): Promise<MeshPeer[]> {
+  const { transport } = node.mesh;
+  await transport.confirm?.();
+  const found = new Map(transport.links().map((link) => [link.peerId, link]));
   return node.mesh.gate
     .members()
     .filter(({ peerId }) => peerId !== node.self)
     .map(({ peerId, role }) => {
       const known = node.registry.node(peerId);
-      const link = links.get(peerId);
+      const quiet = found.get(peerId)?.isQuiet === true;
+      const link = quiet ? undefined : found.get(peerId);
       return {
         peerId,
         name: known?.profile.name ?? null,
@@ -20,7 +23,7 @@ export function peersOf(node: MeshNode): MeshPeer[] {
         ...linkFields(link),
         isAlive: known?.isAlive ?? link !== undefined,
         estimatedRttMs: link === undefined ? (node.registry.rttTo(peerId) ?? null) : null,
-        why: link === undefined ? whyUnlinked(node, peerId) : whyRelayed(link),
+        why: link === undefined ? whyUnlinked(node, peerId, quiet) : whyRelayed(link),
       };
     });
 }
@@ -43,7 +46,8 @@ function whyRelayed({ path, why }: PeerLink): string | null {
 }
 
 /** What this node itself can say; it does not guess. */
-function whyUnlinked(node: MeshNode, peerId: PeerId): string {
+function whyUnlinked(node: MeshNode, peerId: PeerId, isQuiet: boolean): string {
+  if (isQuiet) return 'there is a channel, but its other end does not answer: ended soon unless it does';
   const known = node.registry.node(peerId);
   if (known === undefined) return 'it has told nothing of itself since this node began';
   if (!known.isAlive) return 'nobody that this node hears has a sign of life of it';

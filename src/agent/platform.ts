@@ -65,6 +65,8 @@ export interface Platform {
   readonly machine?: Readonly<Record<string, string>>;
   /** What the machine says about its network. @default nothing is known */
   network?(): MachineNetwork;
+  /** Another text when the machine is in another network; asked twice a second. @default nobody can tell */
+  networkMark?(): string;
   /** @default there is no UDP */
   readonly udp?: UdpPort;
   /** @default nobody said anything of a proxy */

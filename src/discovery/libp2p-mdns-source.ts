@@ -52,6 +52,7 @@ export class Libp2pMdnsSource implements DiscoverySource {
 
   async stop(): Promise<void> {
     this.#looking?.[Symbol.dispose]();
+    this.#looking = undefined;
     await this.#restarting;
     await this.#discovery?.stop?.();
     this.#discovery = undefined;
@@ -59,6 +60,12 @@ export class Libp2pMdnsSource implements DiscoverySource {
 
   onCandidate(callback: (candidate: Candidate) => void): Disposable {
     return this.#candidates.add(callback);
+  }
+
+  refresh(): void {
+    if (this.#looking === undefined) return;
+    this.#network = this.#fingerprint();
+    this.#beginAnew();
   }
 
   problem(): string | undefined {
@@ -70,6 +77,10 @@ export class Libp2pMdnsSource implements DiscoverySource {
     if (network === this.#network) return;
     this.#network = network;
     this.#log.info({ network }, 'network changed, mdns begins anew');
+    this.#beginAnew();
+  }
+
+  #beginAnew(): void {
     this.#restarting = this.#restarting.then(async () => {
       await this.#discovery?.stop?.();
       await this.#listen();

@@ -12,7 +12,8 @@ export function readNetworkFacts(): NetworkFacts {
   return { interfaces, routeTable: readRouteTable() };
 }
 
-function readRouteTable(): string | undefined {
+/** Content of /proc/net/route; undefined where there is none. */
+export function readRouteTable(): string | undefined {
   try {
     return readFileSync(ROUTE_TABLE, 'utf8');
   } catch (error) {

@@ -14,6 +14,8 @@ export interface DiscoverySource extends Startable {
   onCandidate(callback: (candidate: Candidate) => void): Disposable;
   /** Asks for one member that was not reached; what is found is told as a candidate. As often as one likes. @default it only tells */
   find?(peerId: PeerId): void;
+  /** This node slept or is in another network: looks again at once, from the interfaces of now. @default nothing to be done */
+  refresh?(): void;
   /** What a person should know, e.g. that no multicast route exists; undefined when all is well. */
   problem(): string | undefined;
 }

@@ -13,7 +13,7 @@ import { isOver, isRefusedForGood, type Outcome, refusedOutcome } from './outcom
 import type { AttemptRef, SettleItem, Settlement, SettleResult } from './settle.ts';
 
 export interface OutcomeTellerComponents {
-  readonly session: Pick<SessionHolder, 'checkSleep'>;
+  readonly session: Pick<SessionHolder, 'checkSleep' | 'isConfirmed'>;
   readonly group: Pick<GroupClient, 'propose'>;
   readonly clock: Clock;
   readonly random: Random;
@@ -33,6 +33,8 @@ export interface Settled {
 const SETTLE_TRY_MS = 10_000;
 /** Outcomes that travel in one command. */
 const OUTCOME_BATCH = { itemsLimit: 1_000, bytesLimit: 2 ** 19 };
+/** Between looks whether the session was confirmed after this process stood still. Unit: ms. */
+const CONFIRMED_LOOK_MS = 50;
 const BACKOFF = { firstMs: 100, mostMs: 2_000 };
 
 export function notAccepted(reason: string): Settled {
@@ -69,6 +71,10 @@ export class OutcomeTeller {
     const { signal } = this;
     for (let tries = 1; !signal.aborted; tries += 1) {
       if (!session.checkSleep() && outcome.kind !== 'lose') return notAccepted('its machine slept');
+      if (!session.isConfirmed) {
+        await sleepUnless(clock, CONFIRMED_LOOK_MS, signal); // H3
+        continue;
+      }
       try {
         return settledBy(
           outcome,

@@ -49,7 +49,14 @@ export interface WorkerHostComponents {
   readonly executors: readonly Executor[];
   readonly session: Pick<
     SessionHolder,
-    'sessionId' | 'lastConfirmedSentMs' | 'setReporter' | 'onReply' | 'onLost' | 'checkSleep' | 'poke'
+    | 'sessionId'
+    | 'lastConfirmedSentMs'
+    | 'setReporter'
+    | 'onReply'
+    | 'onLost'
+    | 'checkSleep'
+    | 'isConfirmed'
+    | 'poke'
   >;
   readonly group: Pick<GroupClient, 'propose'>;
   readonly messenger: Pick<Messenger, 'handle'>;

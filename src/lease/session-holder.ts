@@ -16,6 +16,8 @@ export interface SessionHolderOptions {
   readonly renewEveryMs?: number;
   /** Wall time running ahead of monotonic time by more than this means that the machine slept. Unit: ms. @default 2_000 */
   readonly sleepGapMs?: number;
+  /** The keeper's `ttlMs`. Unit: ms. @default 4_000 */
+  readonly ttlMs?: number;
 }
 
 export interface SessionHolderComponents {
@@ -39,6 +41,7 @@ const TRY_TIMEOUT_MS = 2_000;
  *
  * - H1 What counts is when a renewal was sent, never when its answer came.
  * - H2 After a sleep the session is lost before anything else is done with it.
+ * - H3 After this process stood still past what the keeper bears, nothing is told in the name of the session before the group has confirmed it.
  */
 export class SessionHolder implements Startable {
   readonly #components: SessionHolderComponents;
@@ -50,11 +53,14 @@ export class SessionHolder implements Startable {
   #onReply: (orders: unknown, at: { readonly sentAtMs: number }) => void = () => undefined;
   #sessionId: string | null = null;
   #lastConfirmedSentMs: number | null = null;
+  #latestLoss: (LostSession & { readonly atMs: number }) | null = null;
   #sequence = 0;
   #isRenewing = false;
   #isPoked = false;
   #timer: Disposable | undefined;
   #wallAheadMs: number;
+  #lookedMs: number;
+  #stoodStillUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(components: SessionHolderComponents, options: SessionHolderOptions) {
     this.#components = components;
@@ -62,9 +68,11 @@ export class SessionHolder implements Startable {
       incarnation: options.incarnation,
       renewEveryMs: options.renewEveryMs ?? 1_000,
       sleepGapMs: options.sleepGapMs ?? 2_000,
+      ttlMs: options.ttlMs ?? 4_000,
     };
     this.#tasks = new Tasks(components.onFailure);
     this.#wallAheadMs = this.#wallAhead();
+    this.#lookedMs = components.clock.monotonicMs();
   }
 
   /** The session this node holds, as far as it knows; null before the first and after a loss. */
@@ -75,6 +83,17 @@ export class SessionHolder implements Startable {
   /** H1: when the latest confirmed renewal of it was sent, by the monotonic clock; null before the first. */
   get lastConfirmedSentMs(): number | null {
     return this.#lastConfirmedSentMs;
+  }
+
+  /** The latest session that ended before its node did, why, and when by the wall clock; null when none has. */
+  get latestLoss(): (LostSession & { readonly atMs: number }) | null {
+    return this.#latestLoss;
+  }
+
+  /** H3: false between standing still for too long and the first renewal after it; to be asked before anything is told in its name. */
+  get isConfirmed(): boolean {
+    this.#noteStandstill();
+    return this.#stoodStillUntilMs === Number.NEGATIVE_INFINITY;
   }
 
   setReporter(reporter: () => unknown): void {
@@ -95,6 +114,7 @@ export class SessionHolder implements Startable {
 
   async start(): Promise<void> {
     this.#wallAheadMs = this.#wallAhead();
+    this.#lookedMs = this.#components.clock.monotonicMs();
     this.#timer = every(this.#components.clock, this.#options.renewEveryMs, () => this.#tick());
     this.poke();
   }
@@ -133,8 +153,19 @@ export class SessionHolder implements Startable {
   }
 
   #tick(): void {
+    this.#noteStandstill();
     this.checkSleep();
     this.poke();
+  }
+
+  /** The ticks of this holder show whether its process ran. */
+  #noteStandstill(): void {
+    const nowMs = this.#components.clock.monotonicMs();
+    const stoodStillMs = nowMs - this.#lookedMs - this.#options.renewEveryMs;
+    this.#lookedMs = nowMs;
+    if (stoodStillMs < this.#options.ttlMs) return;
+    this.#stoodStillUntilMs = nowMs;
+    this.#components.log.warn({ stoodStillMs }, 'this process stood still, its session is to be confirmed');
   }
 
   async #renewOnce(signal: AbortSignal): Promise<void> {
@@ -175,6 +206,7 @@ export class SessionHolder implements Startable {
     });
     if (!this.checkSleep() || this.#sessionId !== sessionId) return;
     this.#lastConfirmedSentMs = sentAtMs; // H1
+    if (sentAtMs >= this.#stoodStillUntilMs) this.#stoodStillUntilMs = Number.NEGATIVE_INFINITY; // H3
     this.#onReply(answer?.orders, { sentAtMs });
   }
 
@@ -182,7 +214,10 @@ export class SessionHolder implements Startable {
     const sessionId = this.#sessionId;
     this.#sessionId = null;
     this.#lastConfirmedSentMs = null;
-    if (sessionId !== null || reason === 'slept') this.#lost.emit({ sessionId, reason });
+    if (sessionId !== null || reason === 'slept') {
+      this.#latestLoss = { sessionId, reason, atMs: this.#components.clock.wallMs() };
+      this.#lost.emit({ sessionId, reason });
+    }
     this.#isPoked = true;
   }
 

@@ -52,6 +52,11 @@ export class AddressRest {
   worked(peerId: string, address: string): void {
     this.#failed.delete(keyOf(peerId, address));
   }
+
+  /** Z4 What failed in another network, or before a sleep, may work now. */
+  clear(): void {
+    this.#failed.clear();
+  }
 }
 
 function keyOf(peerId: string, address: string): string {

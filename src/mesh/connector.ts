@@ -62,6 +62,8 @@ const SIGNS_OF_LIFE: ReadonlySet<Candidate['source']> = new Set(['mdns', 'exchan
 const FAILURES_BEFORE_ASKING = 3;
 /** After a link was lost the peer with the larger id leaves the first try to the other one. */
 const YIELD_MS = 500;
+/** After this node slept or moved it yields to nobody for so long: the others may not reach it. */
+const HURRY_MS = 10_000;
 
 /**
  * Keeps this node linked to the members it knows of. A candidate that the gate does not know is asked for its certificate first.
@@ -82,6 +84,7 @@ export class Connector implements Startable {
   readonly #tasks: Tasks;
   #subscriptions: readonly Disposable[] = [];
   #dialCount = 0;
+  #hurryUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(components: ConnectorComponents, options: ConnectorOptions = {}) {
     this.#components = components;
@@ -196,6 +199,19 @@ export class Connector implements Startable {
 
   #askFor(peerId: PeerId): void {
     for (const source of this.#components.sources) source.find?.(peerId);
+  }
+
+  /** Z4 This node slept or is in another network: everybody known who is not linked is tried now, whatever came of it before. */
+  anew(): void {
+    const { clock, random, gate, transport } = this.#components;
+    this.#hurryUntilMs = clock.monotonicMs() + HURRY_MS;
+    for (const peerId of this.book.peers()) {
+      if (transport.isLinked(peerId) || gate.standingOf(peerId) === 'refused') continue;
+      if (!this.#isPlanned(peerId)) continue;
+      const target = this.#targetOf(peerId);
+      target.failures = 0;
+      this.#schedule(peerId, target, randomFloat(random) * STAGGER_MS);
+    }
   }
 
   #targetOf(peerId: PeerId): Target {
@@ -336,7 +352,9 @@ export class Connector implements Startable {
   #onClosed(peerId: PeerId): void {
     if (this.#components.gate.standingOf(peerId) === 'refused' || this.book.addressesOf(peerId).length === 0)
       return;
-    const yieldMs = this.#components.transport.self > peerId ? YIELD_MS : 0;
+    const { transport, clock } = this.#components;
+    const isHurried = clock.monotonicMs() < this.#hurryUntilMs;
+    const yieldMs = transport.self > peerId && !isHurried ? YIELD_MS : 0;
     const staggerMs = randomFloat(this.#components.random) * STAGGER_MS;
     this.#schedule(peerId, this.#targetOf(peerId), yieldMs + staggerMs);
   }

@@ -1,9 +1,11 @@
 import type { Connection, Stream, StreamMessageEvent } from '@libp2p/interface';
-import { AspenError, type Clock, every, type PeerId, type Timer } from '../base/index.ts';
+import { AspenError, type Clock, type PeerId, type Timer } from '../base/index.ts';
 import { isCircuit, withoutTarget } from './circuit-address.ts';
 import { FrameDecoder, type Signal, signalSegment } from './frame-codec.ts';
 import { FrameQueue } from './frame-queue.ts';
+import type { PauseLimits } from './keepalive-rules.ts';
 import { widenWindow } from './libp2p-wire.ts';
+import { LinkLife } from './link-life.ts';
 import type { PeerLink, Priority } from './transport.ts';
 
 export interface ChannelEvents {
@@ -25,6 +27,8 @@ export interface ChannelOptions {
   readonly queueBytesLimit: number;
   readonly keepaliveMs: number;
   readonly deadAfterMs: number;
+  /** How long the path may be left alone while nothing depends on it. */
+  readonly pauses: PauseLimits;
 }
 
 const HELLO_VERSION = 1;
@@ -77,10 +81,8 @@ export class Libp2pChannel implements PeerLink {
   readonly #events: ChannelEvents;
   readonly #queue: FrameQueue;
   readonly #decoder: FrameDecoder;
-  readonly #keepalive: Disposable;
-  readonly #silentTicksLimit: number;
+  readonly #life: LinkLife;
   readonly #onHeard = new Set<() => void>();
-  #silentTicks = 0;
   #owedPong: Uint8Array | undefined;
   #isFlushing = false;
   #isClosed = false;
@@ -102,11 +104,20 @@ export class Libp2pChannel implements PeerLink {
     this.#events = events;
     this.#queue = new FrameQueue({ queueBytesLimit: options.queueBytesLimit });
     this.#decoder = new FrameDecoder({
-      frame: (frame) => events.onFrame(frame),
+      frame: (frame) => {
+        this.#life.used();
+        events.onFrame(frame);
+      },
       signal: (signal, payload) => this.#onSignal(signal, payload),
     });
-    this.#silentTicksLimit = Math.max(1, Math.round(options.deadAfterMs / options.keepaliveMs));
-    this.#keepalive = every(clock, options.keepaliveMs, () => this.#tick());
+    this.#life = new LinkLife(
+      { clock, ask: () => this.#ping(), onDead: (pauseTicks) => this.#onDead(pauseTicks, options.pauses) },
+      {
+        tickMs: options.keepaliveMs,
+        deadAfterTicks: Math.max(1, Math.round(options.deadAfterMs / options.keepaliveMs)),
+        longestPauseTicks: () => options.pauses.longestFor(options.peerId),
+      },
+    );
     widenWindow(stream);
     stream.addEventListener('message', (event) => this.#onMessage(event));
     stream.addEventListener('drain', () => {
@@ -132,6 +143,22 @@ export class Libp2pChannel implements PeerLink {
     this.#clock.setTimer(REFUSAL_LINGER_MS, () => this.close('the identity of the peer runs elsewhere'));
   }
 
+  /** It was asked and has not answered: it may be dead. */
+  get isQuiet(): boolean {
+    return this.#life.isQuiet;
+  }
+
+  /** Z3 Believes nothing until the peer has answered; without a word within 1.5 s the channel ends. */
+  verify(): void {
+    if (!this.#isClosed) this.#life.verify();
+  }
+
+  /** Z5 Asks the peer unless it was just heard; it is {@link isQuiet} when it does not answer within the time. */
+  async confirm(withinMs: number): Promise<void> {
+    if (this.#life.isFresh || (await this.isAlive(withinMs))) return;
+    this.#life.doubt();
+  }
+
   /** @returns whether the peer says anything within the time, asked now. */
   isAlive(withinMs: number): Promise<boolean> {
     return new Promise((resolve) => {
@@ -151,6 +178,7 @@ export class Libp2pChannel implements PeerLink {
   /** @returns false when the queue is full or the channel ended. */
   send(frame: Uint8Array, priority: Priority): boolean {
     if (this.#isClosed || !this.#queue.push(frame, priority)) return false;
+    this.#life.used();
     this.#scheduleFlush();
     return true;
   }
@@ -209,7 +237,7 @@ export class Libp2pChannel implements PeerLink {
 
   #onMessage({ data }: StreamMessageEvent): void {
     if (this.#isClosed) return;
-    this.#silentTicks = 0;
+    this.#life.heard();
     const bytes = data instanceof Uint8Array ? data : data.subarray();
     this.bytesIn += bytes.length;
     try {
@@ -252,21 +280,18 @@ export class Libp2pChannel implements PeerLink {
     const sentMs = Buffer.from(payload).readDoubleBE();
     const rttMs = this.#clock.monotonicMs() - sentMs;
     if (!(rttMs >= 0 && rttMs < 3_600_000)) return; // not an answer to a ping of ours
+    this.#life.answered(sentMs);
     this.rttMs = this.rttMs === undefined ? rttMs : this.rttMs + (rttMs - this.rttMs) * RTT_WEIGHT;
   }
 
-  /** Counts ticks, not time: while this process is held up it hears nobody, and must not take them for dead. */
-  #tick(): void {
-    this.#silentTicks += 1;
-    if (this.#silentTicks <= this.#silentTicksLimit) {
-      this.#ping();
-      return;
-    }
+  #onDead(pauseTicks: number, pauses: PauseLimits): void {
+    pauses.diedAfter(this.peerId, pauseTicks);
     this.close('nothing was heard from the peer');
     this.connection.abort(new Error('nothing was heard from the peer')); // or the next dial would take it for open
   }
 
   #ping(): void {
+    this.#life.asked();
     const payload = Buffer.alloc(8);
     payload.writeDoubleBE(this.#clock.monotonicMs());
     this.#sendNow(signalSegment('ping', payload));
@@ -275,7 +300,7 @@ export class Libp2pChannel implements PeerLink {
   #end(reason: string): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#keepalive[Symbol.dispose]();
+    this.#life[Symbol.dispose]();
     for (const timer of this.#retirement) timer.cancel();
     this.#hello.reject(new Error(reason));
     for (const heard of [...this.#onHeard]) heard();

@@ -16,6 +16,7 @@ import { AddressRest } from './address-rest.ts';
 import { isCircuit, withoutTarget } from './circuit-address.ts';
 import type { Identity } from './identity.ts';
 import { IdentityConflicts } from './identity-conflicts.ts';
+import { PauseLimits } from './keepalive-rules.ts';
 import { INSTANCE_BYTES, Libp2pChannel, RunsElsewhere } from './libp2p-channel.ts';
 import { Libp2pCircuits } from './libp2p-circuits.ts';
 import { ConnectionWatch } from './libp2p-connection-watch.ts';
@@ -66,9 +67,9 @@ export interface Libp2pTransportOptions {
   readonly proxies?: Pick<ProxySettings, 'proxy' | 'direct'>;
   /** What is shown to whoever comes by WebSocket over TLS. @default a certificate that is made at the start and that nobody vouches for */
   readonly tls?: TlsIdentity;
-  /** Pause between pings on a channel. Unit: ms. @default 1_000 */
+  /** Pause between pings on a channel that is used; on an idle one it grows to 20 times that. Unit: ms. @default 1_000 */
   readonly keepaliveMs?: number;
-  /** A channel on which nothing was heard for this long is closed. Unit: ms. @default 5_000 */
+  /** A channel whose peer answers nothing for this long is closed. Unit: ms. @default 5_000 */
   readonly deadAfterMs?: number;
   /** Most bytes waiting for one peer, per priority. @default 16 MiB */
   readonly queueBytesLimit?: number;
@@ -94,6 +95,10 @@ const CROSSING_GRACE_MS = 1_000;
 /** A process that answers within this time is alive. */
 const ALIVE_MS = 1_500;
 const STREAMS_LIMIT = 8;
+/** How long a path that nothing depends on may be left alone. Unit: keep-alive ticks. */
+const LONGEST_PAUSE_TICKS = 20;
+/** A link that does not answer within this time is not called up. */
+const CONFIRM_MS = 1_000;
 
 /** The Transport port over libp2p: TCP and WebSockets, noise, yamux. */
 export class Libp2pTransport implements Transport {
@@ -118,6 +123,7 @@ export class Libp2pTransport implements Transport {
   readonly #retired = new Set<Libp2pChannel>();
   readonly #dials = new Map<PeerId, Promise<void>>();
   readonly #rest: AddressRest;
+  readonly #pauses = new PauseLimits(LONGEST_PAUSE_TICKS);
   /** Peers to which a channel is being opened from here. */
   readonly #opening = new Set<PeerId>();
   readonly #frames = new Listeners<{ from: PeerId; frame: Uint8Array }>();
@@ -330,6 +336,16 @@ export class Libp2pTransport implements Transport {
   hangUp(peerId: PeerId, reason: string): void {
     this.#channels.get(peerId)?.close(reason);
     this.#tasks.run(async () => this.#parts?.node.hangUp(peerIdFromString(peerId)));
+  }
+
+  verify(): void {
+    this.#rest.clear(); // Z4
+    this.#pauses.clear();
+    for (const channel of this.#channels.values()) channel.verify();
+  }
+
+  async confirm(): Promise<void> {
+    await Promise.all([...this.#channels.values()].map((channel) => channel.confirm(CONFIRM_MS)));
   }
 
   problems(): readonly string[] {
@@ -604,6 +620,7 @@ export class Libp2pTransport implements Transport {
         queueBytesLimit: this.#options.queueBytesLimit ?? 16 * 2 ** 20,
         keepaliveMs: this.#options.keepaliveMs ?? 1_000,
         deadAfterMs: this.#options.deadAfterMs ?? 5_000,
+        pauses: this.#pauses,
       },
     );
     return channel;

@@ -9,6 +9,7 @@ import type { LinkableMember } from './link-rules.ts';
 import { PeerExchange } from './peer-exchange.ts';
 import { Puncher } from './puncher.ts';
 import { type KnownMember, Reach, type ReachOptions } from './reach.ts';
+import { Roaming } from './roaming.ts';
 import { RootExchange } from './root-exchange.ts';
 import type { Transport } from './transport.ts';
 import { type MessengerOptions, TransportMessenger } from './transport-messenger.ts';
@@ -25,6 +26,8 @@ export interface MeshComponents {
   readonly linkable?: () => readonly LinkableMember[];
   /** Those that this node cannot do without. @default nobody */
   readonly pinned?: () => ReadonlySet<PeerId>;
+  /** Another text when addresses or default routes of the machine are others. @default nobody can tell */
+  readonly networkMark?: () => string;
   readonly clock: Clock;
   readonly crypto: Crypto;
   readonly random: Random;
@@ -52,11 +55,13 @@ export class Mesh implements Startable {
   readonly roots: RootExchange;
   readonly reach: Reach;
   readonly links: LinkKeeper;
+  readonly roaming: Roaming;
   readonly #exchange: PeerExchange;
   readonly #puncher: Puncher;
 
   constructor(components: MeshComponents, options: MeshOptions = {}) {
-    const { transport, gate, sources, knownPeers, redeem, clock, crypto, random, log } = components;
+    const { transport, gate, sources, knownPeers, redeem, networkMark, clock, crypto, random, log } =
+      components;
     this.self = transport.self;
     this.transport = transport;
     this.gate = gate;
@@ -104,6 +109,11 @@ export class Mesh implements Startable {
       },
     });
     this.reach.onAddresses(() => this.#exchange.announce());
+    const { reach } = this;
+    this.roaming = new Roaming({
+      ...{ transport, connector, reach, sources, clock, log },
+      ...(networkMark !== undefined && { networkMark }),
+    });
   }
 
   async start(): Promise<void> {
@@ -111,9 +121,11 @@ export class Mesh implements Startable {
     await this.connector.start();
     await this.reach.start();
     await this.links.start();
+    await this.roaming.start();
   }
 
   async stop(): Promise<void> {
+    await this.roaming.stop();
     await this.links.stop();
     await this.reach.stop();
     await this.#puncher.stop();

@@ -134,6 +134,15 @@ export class Reach implements Startable {
     return this.#changes.add(callback);
   }
 
+  /** Z4 This node slept or is in another network: relays are linked and direct ways are tried now, whatever came of it before. */
+  anew(): void {
+    if (this.#looking === undefined) return;
+    this.#relayTries.clear();
+    this.#forgetUpgrades();
+    this.#toldMembersMs = Number.NEGATIVE_INFINITY;
+    this.#look();
+  }
+
   #look(): void {
     const { transport, members, clock } = this.#components;
     const known = members();
@@ -212,13 +221,18 @@ export class Reach implements Startable {
 
   /** In another network everything may be different. */
   #noteNetwork(): void {
-    const { transport, clock } = this.#components;
+    const { transport } = this.#components;
     const own = transport.addresses().join();
     if (own === this.#own) return;
     this.#own = own;
+    this.#forgetUpgrades();
+  }
+
+  #forgetUpgrades(): void {
+    const nextMs = this.#components.clock.monotonicMs() + FIRST_UPGRADE_MS;
     for (const upgrade of this.#upgrades.values()) {
       upgrade.failures = 0;
-      upgrade.nextMs = clock.monotonicMs() + FIRST_UPGRADE_MS;
+      upgrade.nextMs = nextMs;
     }
   }
 

@@ -37,6 +37,8 @@ export interface PeerLink {
   /** Of the channel since it was opened, headers of segments included. @default not counted */
   readonly bytesIn?: number;
   readonly bytesOut?: number;
+  /** Z5 The peer was asked and has not answered: the path may be dead and is not to be called up. @default it is not */
+  readonly isQuiet?: boolean;
 }
 
 /** What strangers ask of this node. */
@@ -65,6 +67,13 @@ export interface Transport extends Startable {
    */
   dial(peerId: PeerId, addresses: readonly string[], signal?: AbortSignal): Promise<void>;
   hangUp(peerId: PeerId, reason: string): void;
+  /**
+   * Z3, Z4 This node slept or is in another network: asks every link for a sign of life and ends those that give none within 1.5 s;
+   * addresses that failed no longer rest. @default paths never die in silence
+   */
+  verify?(): void;
+  /** Z5 Asks the links that were not heard just now; resolves when each has answered, or is called quiet. @default nothing is quiet */
+  confirm?(): Promise<void>;
   /** Absent where every node reaches every other one, as in simulations. */
   readonly reach?: Reaching;
   /** What people should know, one sentence each: identities that run twice. @default nothing */

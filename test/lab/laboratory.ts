@@ -1,13 +1,9 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Agent, agreement, type Ticket } from '../e2e/harness/index.ts';
+import { type Agent, agreement, type Ticket, WallClock } from '../e2e/harness/index.ts';
 import { Ground } from './ground.ts';
 import { runTool, say, shortened } from './tools.ts';
 
-const FAKETIME_PATHS = [
-  '/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1',
-  '/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1',
-];
 /** A third of it is used by an empty store; it must still be small enough to fill in an instant. */
 const SMALL_DISK_MIB = 96;
 
@@ -20,12 +16,11 @@ export class Laboratory implements AsyncDisposable {
 
   private constructor(ground: Ground) {
     this.ground = ground;
-    const library = FAKETIME_PATHS.find((path) => existsSync(path));
     const { lan, cluster } = ground;
     const clocks = lan.machines.map((_, number) => join(cluster.directory, `clock-${number}`));
-    this.clockFiles = library === undefined ? undefined : clocks;
+    this.clockFiles = WallClock.isAvailable ? clocks : undefined;
     this.agents = lan.machines.map((netns, number) => {
-      const env = library === undefined ? {} : fakeClock(library, clocks[number] as string);
+      const env = WallClock.isAvailable ? new WallClock(clocks[number] as string).env : {};
       return cluster.add(`n${number}`, { netns, env });
     });
     this.smallDisk = smallDiskFor(this.agents.at(-1) as Agent);
@@ -55,18 +50,6 @@ export class Laboratory implements AsyncDisposable {
     for (const agent of others) await agent.join(ticket);
     await agreement(this.agents);
   }
-}
-
-/** Only the wall clock is false: timers and deadlines stay with the monotonic one. */
-function fakeClock(library: string, file: string): Record<string, string> {
-  writeFileSync(file, '+0\n');
-  return {
-    LD_PRELOAD: library,
-    FAKETIME_TIMESTAMP_FILE: file,
-    FAKETIME_CACHE_DURATION: '1',
-    FAKETIME_DONT_FAKE_MONOTONIC: '1',
-    FAKETIME_DONT_RESET: '1',
-  };
 }
 
 function smallDiskFor(agent: Agent): Laboratory['smallDisk'] {

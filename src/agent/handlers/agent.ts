@@ -56,10 +56,22 @@ function rootProblems(node: MeshNode): string[] {
   ];
 }
 
+/** Whether this node still speaks in the name it had, and why not. */
+function sessionOf({ node, clock }: Daemon): NonNullable<AgentStatus['session']> {
+  const { sessionId, lastConfirmedSentMs, latestLoss } = node.group.session;
+  const confirmedAgoMs = lastConfirmedSentMs === null ? null : clock.monotonicMs() - lastConfirmedSentMs;
+  return { id: sessionId, confirmedAgoMs, latestLoss: latestLoss && { ...latestLoss } };
+}
+
+function upheavalOf({ mesh }: MeshNode): NonNullable<AgentStatus['connectivity']['latestUpheaval']> | null {
+  const { latest } = mesh.roaming;
+  return latest === undefined ? null : { ...latest.upheaval, atMs: latest.atMs };
+}
+
 function statusOf(daemon: Daemon, disks: number | null): AgentStatus {
   const { node, platform, config } = daemon;
   const group = node.group.status();
-  const links = node.mesh.transport.links();
+  const links = node.mesh.transport.links().filter(({ isQuiet }) => isQuiet !== true); // Z5
   return {
     peerId: node.self,
     name: config.config.name,
@@ -76,6 +88,7 @@ function statusOf(daemon: Daemon, disks: number | null): AgentStatus {
     },
     disk: diskOf(daemon.diskLoss),
     root: rootOf(node),
+    session: sessionOf(daemon),
     peers: links.length,
     members: node.gate.members().length,
     runningAttempts: node.worker.runningCount,
@@ -86,6 +99,7 @@ function statusOf(daemon: Daemon, disks: number | null): AgentStatus {
       circuitsCarried: node.mesh.transport.reach?.carriedCount() ?? 0,
       direct: links.filter(({ path }) => path === 'direct').length,
       relay: links.filter(({ path }) => path === 'relay').length,
+      latestUpheaval: upheavalOf(node),
       problems: [
         ...(node.mesh.transport.problems?.() ?? []),
         ...node.mesh.connector.problems(),

@@ -42,7 +42,7 @@ export function meshHandlers(daemon: Daemon, onLeft: () => void): MeshHandlers {
       };
     },
     'mesh.ticketRevoke': async ({ id, requestId }) => daemon.node.members.revokeTicket(id, requestId),
-    'mesh.peers': async () => ({ peers: peersOf(daemon.node) }),
+    'mesh.peers': async () => ({ peers: await peersOf(daemon.node) }),
     'mesh.matrix': async () => linkMatrixOf(daemon.node),
     'mesh.join': async ({ ticket, abandon = false }, { signal }) => {
       const joined = await daemon.join(ticket, { abandon, signal });

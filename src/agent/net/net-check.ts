@@ -1,4 +1,4 @@
-import { isPublicAddress } from '../../mesh/index.ts';
+import { isPublicAddress, type PeerLink } from '../../mesh/index.ts';
 import type { MeshNode } from '../mesh-node.ts';
 import { hostOf, type Judged, judgeMapping, judgeUdp, proxiesOf } from './net-rules.ts';
 import type { InterfaceAddress } from './network-facts.ts';
@@ -43,7 +43,11 @@ export async function checkNet(node: MeshNode): Promise<NetReport> {
   const { platform, mesh } = node;
   const { messenger, transport } = mesh;
   const parts = { messenger, transport, clock: platform.clock, udp: platform.udp };
-  const [observations, probe] = await Promise.all([observeSelf(parts), probeUdp(parts)]);
+  const [observations, probe] = await Promise.all([
+    observeSelf(parts),
+    probeUdp(parts),
+    transport.confirm?.(), // Z5
+  ]);
   const nameOf = (peerId: Parameters<typeof node.registry.node>[0]) =>
     node.registry.node(peerId)?.profile.name ?? null;
   const machine = platform.network?.();
@@ -70,8 +74,13 @@ export async function checkNet(node: MeshNode): Promise<NetReport> {
   };
 }
 
+/** Z5 */
+function upLinks({ mesh }: MeshNode): readonly PeerLink[] {
+  return mesh.transport.links().filter(({ isQuiet }) => isQuiet !== true);
+}
+
 function familyOf(family: 4 | 6, node: MeshNode, addresses: readonly InterfaceAddress[]): FamilyReport {
-  const links = node.mesh.transport.links().filter(({ address }) => hostOf(address)?.family === family);
+  const links = upLinks(node).filter(({ address }) => hostOf(address)?.family === family);
   return {
     hosts: addresses.filter((each) => each.family === family).map(({ host }) => host),
     links: links.length,
@@ -90,7 +99,7 @@ function seenAs(addresses: readonly (string | null)[]): NetReport['seenAs'] {
 }
 
 function relaysOf(node: MeshNode): NetReport['relays'] {
-  const links = new Map(node.mesh.transport.links().map((link) => [link.peerId, link]));
+  const links = new Map(upLinks(node).map((link) => [link.peerId, link]));
   return node.registry
     .nodes()
     .filter(({ peerId, profile, isAlive }) => peerId !== node.self && profile.isRelay === true && isAlive)

@@ -1,18 +1,27 @@
 import { networkInterfaces } from 'node:os';
 import { multicastProblem } from '../../discovery/index.ts';
-import { readNetworkFacts } from '../../discovery/os-network-facts.ts';
+import { readNetworkFacts, readRouteTable } from '../../discovery/os-network-facts.ts';
 import type { InterfaceAddress, MachineNetwork } from './network-facts.ts';
+import { networkMarkOf } from './network-mark.ts';
 
 /** Reads what this machine says about its network now. */
 export function readMachineNetwork(): MachineNetwork {
-  const addresses = Object.entries(networkInterfaces()).flatMap(([name, found]) =>
+  return { addresses: readAddresses(), multicastProblem: multicastProblem(readNetworkFacts()) };
+}
+
+/** @returns another text when this machine is in another network. Two cheap reads: asked twice a second. */
+export function readNetworkMark(): string {
+  return networkMarkOf(readAddresses(), readRouteTable());
+}
+
+function readAddresses(): InterfaceAddress[] {
+  return Object.entries(networkInterfaces()).flatMap(([name, found]) =>
     (found ?? []).flatMap(({ family, address, internal }): InterfaceAddress[] =>
       internal || isLinkLocal(address)
         ? []
         : [{ interface: name, family: family === 'IPv6' ? 6 : 4, host: address }],
     ),
   );
-  return { addresses, multicastProblem: multicastProblem(readNetworkFacts()) };
 }
 
 function isLinkLocal(host: string): boolean {

@@ -78,6 +78,8 @@ function statusOutput(status: AgentStatus): Output {
         ['root key', rootText(status.root)],
         ['peers', `${status.peers}`],
         ['reached', reachText(status.connectivity)],
+        ['woke or moved', upheavalText(status.connectivity)],
+        ['lost session', lossText(status.session)],
         ...(status.connectivity.problems ?? []).map((problem) => ['problem', problem] as const),
       ]),
   };
@@ -91,6 +93,21 @@ function reachText({
 }: AgentStatus['connectivity']): string | undefined {
   if (isRelay === true) return `${reachability}; carries ${circuitsCarried} circuits between members`;
   return reachability === 'public' ? 'public; carries no circuits' : undefined;
+}
+
+/** Said once it has happened. */
+function upheavalText({ latestUpheaval }: AgentStatus['connectivity']): string | undefined {
+  if (latestUpheaval === null || latestUpheaval === undefined) return undefined;
+  const { type, stoodStillMs = 0, atMs } = latestUpheaval;
+  const what = type === 'woke' ? `stood still for ${formatDuration(stoodStillMs)}` : 'in another network';
+  return `${what}, noticed ${new Date(atMs).toISOString()}`;
+}
+
+function lossText(session: AgentStatus['session']): string | undefined {
+  const loss = session?.latestLoss;
+  if (loss === null || loss === undefined) return undefined;
+  const why = loss.reason === 'slept' ? 'the machine slept' : 'the group knows another one, or none';
+  return `${why}, ${new Date(loss.atMs).toISOString()}; what ran in it was stopped or given back`;
 }
 
 /** Said once the first key was replaced, or is about to be. */

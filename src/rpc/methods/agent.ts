@@ -38,6 +38,25 @@ export const agentStatusSchema = z.looseObject({
       hasList: z.boolean().describe('Holds the list of the earlier certificates that stay valid.'),
     })
     .optional(),
+  session: z
+    .looseObject({
+      id: z.string().nullable().describe('Null while none is held.'),
+      confirmedAgoMs: z
+        .number()
+        .nullable()
+        .describe('How long ago the latest confirmed renewal was sent; null before the first.'),
+      latestLoss: z
+        .looseObject({
+          sessionId: z.string().nullable(),
+          reason: z
+            .enum(['slept', 'replaced'])
+            .describe("'slept': the machine's clocks show it; 'replaced': the group knows it no more."),
+          atMs: z.number().describe('Wall time.'),
+        })
+        .nullable()
+        .describe('The latest session that ended before this process did.'),
+    })
+    .optional(),
   peers: z.number().int().describe('Members this node is connected to.'),
   connectivity: z.looseObject({
     reachability: z
@@ -51,6 +70,17 @@ export const agentStatusSchema = z.looseObject({
       .optional()
       .describe('It carries circuits between members that do not reach each other.'),
     circuitsCarried: z.int().min(0).optional().describe('How many it carries now.'),
+    latestUpheaval: z
+      .looseObject({
+        type: z.enum(['woke', 'network']),
+        stoodStillMs: z.number().optional(),
+        atMs: z.number().describe('Wall time.'),
+      })
+      .nullable()
+      .optional()
+      .describe(
+        'When this node last stood still or found itself in another network; null when it never did.',
+      ),
     problems: z.array(z.string()).optional().describe('What people should know, one sentence each.'),
   }),
 });

@@ -8,4 +8,5 @@ export { PROGRAM, type Ran, runProgram } from './program.ts';
 export { RpcClient, RpcError, type RpcNotification } from './rpc-client.ts';
 export type { AgentStatus, Job, KvEntry, KvScan, ShellResult, Submitted, Ticket } from './shapes.ts';
 export { until } from './until.ts';
+export { WallClock } from './wall-clock.ts';
 export { Writer } from './writer.ts';

@@ -15,6 +15,8 @@ export interface AgentStatus {
     readonly voters: readonly string[];
     readonly hasQuorum: boolean;
   };
+  readonly session: { readonly id: string | null; readonly latestLoss: { readonly reason: string } | null };
+  readonly connectivity: { readonly latestUpheaval: { readonly type: string } | null };
   readonly peers: number;
 }
 

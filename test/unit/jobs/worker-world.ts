@@ -120,6 +120,7 @@ export class WorkerWorld {
           },
           onLost: (callback) => this.lost.add(callback),
           checkSleep: () => !this.hasSlept,
+          isConfirmed: true,
           poke: () => {
             this.pokeCount += 1;
           },

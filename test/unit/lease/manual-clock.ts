@@ -34,11 +34,16 @@ export class ManualClock implements Clock {
     await settle();
     for (let next = this.#next(untilMs); next !== undefined; next = this.#next(untilMs)) {
       this.#due.delete(next);
-      this.#nowMs = next.atMs;
+      this.#nowMs = Math.max(this.#nowMs, next.atMs);
       next.callback();
       await settle();
     }
     this.#nowMs = untilMs;
+  }
+
+  /** Time passes and nobody notices: what was due meanwhile comes late, with the next {@link advance}. */
+  standStill(forMs: number): void {
+    this.#nowMs += forMs;
   }
 
   /** Moves on in small steps until `work` has settled; fails after `mostMs`. */

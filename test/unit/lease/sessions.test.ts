@@ -80,6 +80,22 @@ describe('sessions', () => {
     await world.stop();
   });
 
+  it('H3 are not spoken for after the process stood still, until the group has confirmed them', async () => {
+    const { world, worker } = await setting();
+    const { session } = worker.group;
+    const before = session.sessionId;
+    assert.equal(session.isConfirmed, true);
+    world.isolate(worker);
+    world.clock.standStill(60_000);
+    assert.equal(session.isConfirmed, false);
+    await world.clock.advance(10_000);
+    assert.equal(session.isConfirmed, false);
+    await world.heal();
+    await world.untilTrue('the session is confirmed', () => session.isConfirmed);
+    assert.equal(session.sessionId, before); // the group still holds it: what runs goes on
+    await world.stop();
+  });
+
   it('of an earlier run of a node end when the new run opens its own', async () => {
     const { world, worker, keeper } = await setting();
     const ended: KeptSession[] = [];

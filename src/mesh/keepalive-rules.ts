@@ -1,0 +1,76 @@
+/**
+ * When a link is asked for a sign of life, counted in ticks of the channel's keep-alive: while a process is held up its ticks are too, and
+ * it takes nobody for dead because it did not listen itself.
+ *
+ * - Z1 A path that swallows everything is found out: at most the pause, and then {@link LifeLimits.deadAfterTicks}, after it went dead; at
+ *   most a tick and that many where somebody needs it.
+ * - Z2 Whoever uses a link pays a ping per tick; an idle one is asked ever more rarely, up to a bound that the path has survived.
+ */
+export interface LifeFacts {
+  /** Since the earliest question that was not answered; undefined when all were. */
+  readonly unansweredTicks: number | undefined;
+  readonly sinceAskedTicks: number;
+  /** Since a frame went either way. */
+  readonly idleTicks: number;
+}
+
+export interface LifeLimits {
+  /** Ticks without an answer after which the path is dead. */
+  readonly deadAfterTicks: number;
+  /** Longest pause between two questions. */
+  readonly longestPauseTicks: number;
+}
+
+/** After so many ticks without a frame nothing depends on the link. */
+const IDLE_AFTER_TICKS = 10;
+/** The pause is this part of the time for which the link has been idle: a pause is survived before a longer one is tried. */
+const PAUSE_PART = 5;
+
+/** @returns the pause between two questions. Unit: ticks, >= 1. */
+export function pauseTicks(idleTicks: number, longestPauseTicks: number): number {
+  if (idleTicks < IDLE_AFTER_TICKS) return 1;
+  return Math.max(1, Math.min(longestPauseTicks, Math.floor(idleTicks / PAUSE_PART)));
+}
+
+export function nextLifeStep(
+  { unansweredTicks, sinceAskedTicks, idleTicks }: LifeFacts,
+  { deadAfterTicks, longestPauseTicks }: LifeLimits,
+): 'wait' | 'ask' | 'dead' {
+  if (unansweredTicks !== undefined) return unansweredTicks >= deadAfterTicks ? 'dead' : 'ask'; // Z1
+  return sinceAskedTicks >= pauseTicks(idleTicks, longestPauseTicks) ? 'ask' : 'wait'; // Z2
+}
+
+/** Most peers of which it is remembered that a path to them is forgotten soon. */
+const PEERS_LIMIT = 1_024;
+
+/**
+ * How long paths may be left alone. A path that died during a pause is taken for one that something on the way - a NAT, a firewall - has
+ * forgotten, and the next one to that peer is asked twice as often, until this node is in another network.
+ */
+export class PauseLimits {
+  readonly #longestTicks: number;
+  readonly #learnt = new Map<string, number>();
+
+  constructor(longestTicks: number) {
+    this.#longestTicks = longestTicks;
+  }
+
+  /** Unit: ticks, >= 1. */
+  longestFor(peerId: string): number {
+    return this.#learnt.get(peerId) ?? this.#longestTicks;
+  }
+
+  /** The path was dead when it was asked after a pause; one of a tick teaches nothing. */
+  diedAfter(peerId: string, pauseTicks: number): void {
+    if (pauseTicks <= 1) return;
+    this.#learnt.delete(peerId);
+    this.#learnt.set(peerId, Math.max(1, Math.floor(pauseTicks / 2)));
+    const [oldest] = this.#learnt.keys();
+    if (oldest !== undefined && this.#learnt.size > PEERS_LIMIT) this.#learnt.delete(oldest);
+  }
+
+  /** In another network everything may be different. */
+  clear(): void {
+    this.#learnt.clear();
+  }
+}

@@ -1,0 +1,134 @@
+import { type Clock, every } from '../base/index.ts';
+import { type LifeLimits, nextLifeStep } from './keepalive-rules.ts';
+
+export interface LinkLifeComponents {
+  readonly clock: Clock;
+  /** Asks the peer for a sign of life. */
+  readonly ask: () => void;
+  /** Called once. @param pauseTicks for how long the link had been left alone before the question that nobody answered. */
+  readonly onDead: (pauseTicks: number) => void;
+}
+
+export interface LinkLifeOptions {
+  /** Unit: ms. */
+  readonly tickMs: number;
+  readonly deadAfterTicks: number;
+  /** Asked anew with each tick. Unit: ticks. */
+  readonly longestPauseTicks: () => number;
+}
+
+/** A link that is doubted is asked at once, and is dead when nothing is heard within so many looks. */
+const VERIFY_LOOK_MS = 250;
+const VERIFY_LOOKS = 6;
+/** An answer that is late by so many ticks is waited for, but the link is not called up. */
+const QUIET_AFTER_TICKS = 2;
+
+/** Whether the other end of a link is there, and when it is asked; see the rules for when that is. */
+export class LinkLife implements Disposable {
+  readonly #components: LinkLifeComponents;
+  readonly #options: LinkLifeOptions;
+  readonly #ticking: Disposable;
+  #verifying: Disposable | undefined;
+  #unansweredTicks: number | undefined;
+  #sinceAskedTicks = 0;
+  #pausedTicks = 0;
+  #idleTicks = 0;
+  #sinceHeardTicks = 0;
+  #isDoubted = false;
+  #verifiedSinceMs = 0;
+  #isOver = false;
+
+  constructor(components: LinkLifeComponents, options: LinkLifeOptions) {
+    this.#components = components;
+    this.#options = options;
+    this.#ticking = every(components.clock, options.tickMs, () => this.#tick());
+  }
+
+  [Symbol.dispose](): void {
+    this.#isOver = true;
+    this.#ticking[Symbol.dispose]();
+    this.#verifying?.[Symbol.dispose]();
+  }
+
+  /** Z5 It was asked and has not answered for a while, or is doubted: nobody should call it up. */
+  get isQuiet(): boolean {
+    return this.#isDoubted || (this.#unansweredTicks ?? 0) >= QUIET_AFTER_TICKS;
+  }
+
+  /** Whether something was heard of the peer within the latest tick. */
+  get isFresh(): boolean {
+    return !this.isQuiet && this.#sinceHeardTicks <= 1;
+  }
+
+  /** The peer said something; what lay here since before a sleep says nothing about now. */
+  heard(): void {
+    this.#unansweredTicks = undefined;
+    this.#sinceHeardTicks = 0;
+    if (this.#verifying === undefined) this.#isDoubted = false;
+  }
+
+  /** The peer answered a question. @param askedMs when that was asked, by the monotonic clock. */
+  answered(askedMs: number): void {
+    if (this.#verifying === undefined || askedMs < this.#verifiedSinceMs) return;
+    this.#verifying[Symbol.dispose]();
+    this.#verifying = undefined;
+    this.#isDoubted = false;
+  }
+
+  /** A frame goes either way: somebody depends on the link. */
+  used(): void {
+    this.#idleTicks = 0;
+  }
+
+  /** A question is on its way. */
+  asked(): void {
+    if (this.#unansweredTicks === undefined) {
+      this.#unansweredTicks = 0;
+      this.#pausedTicks = this.#sinceAskedTicks;
+    }
+    this.#sinceAskedTicks = 0;
+  }
+
+  /** It did not answer somebody who asked it. */
+  doubt(): void {
+    this.#isDoubted = true;
+  }
+
+  /** Z3 Believes nothing until the peer has answered a question asked from now on; without an answer in time the link is dead. */
+  verify(): void {
+    if (this.#isOver || this.#verifying !== undefined) return;
+    this.#isDoubted = true;
+    this.#verifiedSinceMs = this.#components.clock.monotonicMs();
+    let looks = 0;
+    this.#verifying = every(this.#components.clock, VERIFY_LOOK_MS, () => {
+      looks += 1;
+      if (looks >= VERIFY_LOOKS) this.#die(0);
+    });
+    this.#components.ask();
+  }
+
+  #tick(): void {
+    this.#sinceAskedTicks += 1;
+    this.#idleTicks += 1;
+    this.#sinceHeardTicks += 1;
+    if (this.#unansweredTicks !== undefined) this.#unansweredTicks += 1;
+    const limits: LifeLimits = {
+      deadAfterTicks: this.#options.deadAfterTicks,
+      longestPauseTicks: this.#options.longestPauseTicks(),
+    };
+    const facts = {
+      unansweredTicks: this.#unansweredTicks,
+      sinceAskedTicks: this.#sinceAskedTicks,
+      idleTicks: this.#idleTicks,
+    };
+    const step = nextLifeStep(facts, limits);
+    if (step === 'ask') this.#components.ask();
+    else if (step === 'dead') this.#die(this.#pausedTicks);
+  }
+
+  #die(pauseTicks: number): void {
+    if (this.#isOver) return;
+    this[Symbol.dispose]();
+    this.#components.onDead(pauseTicks);
+  }
+}
