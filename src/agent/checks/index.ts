@@ -1,5 +1,6 @@
 import type { Daemon } from '../daemon.ts';
 import type { Check } from '../doctor.ts';
+import { checkProxy, judgeProxy } from '../net/proxy-check.ts';
 import { judgePorts } from './check-rules.ts';
 import { groupCheck } from './group-check.ts';
 import { meshChecks } from './mesh-checks.ts';
@@ -10,5 +11,6 @@ export function agentChecks({ node, platform, config }: Daemon): readonly Check[
     name: 'network.ports',
     run: async () => [judgePorts(config.config.listen, node.mesh.transport.addresses())],
   };
-  return [groupCheck(node), ...meshChecks(node), ports, ...(platform.checks?.() ?? [])];
+  const proxy: Check = { name: 'network.proxy', run: async () => judgeProxy(await checkProxy(node)) };
+  return [groupCheck(node), ...meshChecks(node), ports, proxy, ...(platform.checks?.() ?? [])];
 }

@@ -3,6 +3,7 @@ import type { MeshNode } from '../mesh-node.ts';
 import { hostOf, type Judged, judgeMapping, judgeUdp, proxiesOf } from './net-rules.ts';
 import type { InterfaceAddress } from './network-facts.ts';
 import { observeSelf, probeUdp } from './observations.ts';
+import { checkProxy, type ProxyReport } from './proxy-check.ts';
 
 export interface FamilyReport {
   readonly hosts: readonly string[];
@@ -28,6 +29,8 @@ export interface NetReport {
     readonly rttMs: number | null;
   }[];
   readonly proxies: readonly { readonly variable: string; readonly value: string }[];
+  /** The one that is used. */
+  readonly proxy: ProxyReport | null;
   readonly multicastProblem: string | null;
   readonly observers: readonly {
     readonly peerId: string;
@@ -43,9 +46,10 @@ export async function checkNet(node: MeshNode): Promise<NetReport> {
   const { platform, mesh } = node;
   const { messenger, transport } = mesh;
   const parts = { messenger, transport, clock: platform.clock, udp: platform.udp };
-  const [observations, probe] = await Promise.all([
+  const [observations, probe, proxy] = await Promise.all([
     observeSelf(parts),
     probeUdp(parts),
+    checkProxy(node),
     transport.confirm?.(), // Z5
   ]);
   const nameOf = (peerId: Parameters<typeof node.registry.node>[0]) =>
@@ -63,6 +67,7 @@ export async function checkNet(node: MeshNode): Promise<NetReport> {
     isRelay: mesh.reach?.isRelay ?? false,
     relays: relaysOf(node),
     proxies: proxiesOf(platform.environment),
+    proxy,
     multicastProblem: machine?.multicastProblem ?? null,
     observers: observations.map(({ peerId, path, rttMs, address }) => ({
       peerId,

@@ -65,8 +65,9 @@ export function proxiesOf(
   });
 }
 
+/** With a scheme or without, and whatever stands in the password. */
 function withoutSecrets(value: string): string {
-  return value.replace(/\/\/[^/@]*@/, '//***@');
+  return value.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/i, '$1***@');
 }
 
 /** @returns the host of a multiaddr; undefined when it names none. */

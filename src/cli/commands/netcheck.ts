@@ -34,12 +34,7 @@ function netcheckOutput(report: Report): Output {
         ['port mapping', judged(report.portMapping)],
         ['reachable', reachText(report)],
         ...rows('relay', relayText(report)),
-        ...rows(
-          'proxy',
-          report.proxies.length === 0
-            ? ['none']
-            : report.proxies.map(({ variable, value }) => `${variable}=${value}`),
-        ),
+        ...rows('proxy', proxyText(report)),
         ['multicast', report.multicastProblem ?? 'nothing speaks against it'],
         ...(isWide ? rows('observer', report.observers.map(observerText)) : []),
       ]),
@@ -66,6 +61,15 @@ function seenText({ seenAs, observers }: Report): string[] {
   return seenAs.map(
     ({ host, isPublic, members }) => `${host} (${isPublic ? 'public' : 'private'}), by ${members} members`,
   );
+}
+
+/** What is used and whether it lets through; then what else the environment says. */
+function proxyText({ proxy, proxies }: Report): string[] {
+  const said = proxies.map(({ variable, value }) => `${variable}=${value}`);
+  if (proxy === null) return said.length === 0 ? ['none'] : ['none that is used here', ...said];
+  const through = proxy.letsThrough.isSo === null ? '' : 'lets through: ';
+  const name = proxy.url ?? 'not understood';
+  return [`${name}, from ${proxy.from}; ${through}${judged(proxy.letsThrough)}`, ...said];
 }
 
 const REACHED: Readonly<Record<string, string>> = {

@@ -35,6 +35,10 @@ export const netReportSchema = z.object({
     )
     .readonly(),
   proxies: z.array(z.object({ variable: z.string(), value: z.string() })).readonly(),
+  proxy: z
+    .object({ url: z.string().nullable(), from: z.string(), letsThrough: judgedSchema })
+    .nullable()
+    .describe('The proxy that is used, without its password; null where there is none.'),
   multicastProblem: z.string().nullable(),
   observers: z
     .array(

@@ -36,7 +36,11 @@ export class Internet implements Disposable {
   }
 
   /** @returns the namespace of a machine behind a router. */
-  addHome(translation: Translation): { readonly netns: string; readonly routerHost: string } {
+  addHome(translation: Translation): {
+    readonly netns: string;
+    readonly router: string;
+    readonly routerHost: string;
+  } {
     const number = this.#hostCount;
     const router = this.#namespace(`nat${number}`);
     const netns = this.#namespace(`home${number}`);
@@ -49,7 +53,14 @@ export class Internet implements Disposable {
     inside(netns, 'route', 'add', 'default', 'via', `192.168.${number}.1`);
     run('ip', 'netns', 'exec', router, 'sysctl', '-qw', 'net.ipv4.ip_forward=1');
     run('ip', 'netns', 'exec', router, 'nft', rulesOf(translation));
-    return { netns, routerHost };
+    return { netns, router, routerHost };
+  }
+
+  /** @returns the namespace of a machine in an office, whose router lets nothing out but TCP to one place. */
+  addOffice(way: { readonly host: string; readonly port: number }): { readonly netns: string } {
+    const { netns, router } = this.addHome('cone');
+    run('ip', 'netns', 'exec', router, 'nft', onlyOut(way));
+    return { netns };
   }
 
   [Symbol.dispose](): void {
@@ -89,6 +100,17 @@ function rulesOf(translation: Translation): string {
     chain out { type nat hook postrouting priority 100; oifname "wan0" ${how}; }
     chain in { type filter hook input priority 0; iifname "wan0" ct state new,invalid drop; }
     chain through { type filter hook forward priority 0; iifname "wan0" ct state new,invalid drop; }
+  }`;
+}
+
+/** What is not let out is dropped without a word, as firewalls do. */
+function onlyOut({ host, port }: { readonly host: string; readonly port: number }): string {
+  return `table ip office {
+    chain out {
+      type filter hook forward priority 10;
+      iifname "lan0" ip daddr ${host} tcp dport ${port} accept;
+      iifname "lan0" drop;
+    }
   }`;
 }
 

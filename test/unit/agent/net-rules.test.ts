@@ -9,6 +9,7 @@ import {
 } from '../../../src/agent/net/net-rules.ts';
 import { observeSelf, probeUdp } from '../../../src/agent/net/observations.ts';
 import { EAR_MS, EARS_LIMIT, OBSERVE_METHODS, Observer } from '../../../src/agent/net/observer.ts';
+import { judgeProxy, targetsOf } from '../../../src/agent/net/proxy-check.ts';
 import type { Datagram, UdpPort, UdpSocket } from '../../../src/agent/net/udp-port.ts';
 import { AspenError, type PeerId, SeededRandom } from '../../../src/base/index.ts';
 import type { Messenger } from '../../../src/mesh/index.ts';
@@ -47,6 +48,32 @@ describe('what netcheck concludes', () => {
       { variable: 'https_proxy', value: 'http://***@proxy:3128' },
       { variable: 'NO_PROXY', value: '.local' },
     ]);
+    for (const value of ['user:p@ss@proxy:3128', 'http://user:p/a@ss@proxy:3128'])
+      assert.doesNotMatch(JSON.stringify(proxiesOf({ ALL_PROXY: value })), /ss@|p\/a|user/);
+  });
+
+  it('asks a proxy for each place of a WebSocket once, and judges what it answers', () => {
+    const addresses = [
+      '/ip4/203.0.113.1/tcp/443/tls/ws',
+      '/ip4/203.0.113.1/tcp/443/wss',
+      '/ip4/203.0.113.1/tcp/4100',
+      '/ip4/10.0.0.1/tcp/80/ws',
+      '/dns4/relay.example.org/tcp/443/tls/ws',
+    ];
+    assert.deepEqual(targetsOf(addresses, { isFor: ({ host }) => !host.startsWith('10.') }), [
+      { host: '203.0.113.1', port: 443 },
+      { host: 'relay.example.org', port: 443 },
+    ]);
+    const report = (isSo: boolean | null, detail: string) => ({
+      ...{ url: 'http://proxy:3128', from: 'HTTPS_PROXY', letsThrough: { isSo, detail } },
+    });
+    assert.deepEqual(judgeProxy(null), []);
+    assert.equal(judgeProxy(report(true, 'to a:443'))[0]?.status, 'ok');
+    assert.equal(judgeProxy(report(null, 'unknown'))[0]?.status, 'ok');
+    const [refused] = judgeProxy(report(false, 'the proxy at proxy:3128 refused CONNECT to a:443: 407 No'));
+    assert.equal(refused?.status, 'warn');
+    assert.match(refused?.detail ?? '', /407 No$/);
+    assert.match(refused?.mend ?? '', /NO_PROXY/);
   });
 
   it('takes half of the way off when it compares clocks', () => {

@@ -163,7 +163,10 @@ describe('the command line', () => {
     assert.match(ran.stdout, /UDP +yes, datagrams arrived/);
     assert.match(ran.stdout, /mapping varies +unknown: that takes two members/);
     assert.match(ran.stdout, /seen as +198\.51\.100\.7 \(public\), by 1 members/);
-    assert.match(ran.stdout, /proxy +HTTPS_PROXY=http:\/\/\*\*\*@proxy:3128/);
+    assert.match(
+      ran.stdout,
+      /proxy +http:\/\/proxy:3128, from HTTPS_PROXY; lets through: yes, to relay\.example\.org:443\n +HTTPS_PROXY=http:\/\/\*\*\*@proxy:3128/,
+    );
   });
 
   it('shows metrics as Prometheus reads them, when asked to', async () => {

@@ -269,6 +269,11 @@ export function createFakeAgent(): FakeAgent {
       isRelay: false,
       relays: [{ peerId: OTHER_ID, name: 'other', path: 'direct', rttMs: 3 }],
       proxies: [{ variable: 'HTTPS_PROXY', value: 'http://***@proxy:3128' }],
+      proxy: {
+        url: 'http://proxy:3128',
+        from: 'HTTPS_PROXY',
+        letsThrough: { isSo: true, detail: 'to relay.example.org:443' },
+      },
       multicastProblem: null,
       observers: [
         { peerId: OTHER_ID, name: 'other', path: 'direct', rttMs: 3, saw: '/ip4/198.51.100.7/tcp/9' },
