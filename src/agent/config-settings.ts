@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { AspenError } from '../base/index.ts';
+import { parseDnsName, parsePlace } from '../discovery/index.ts';
 import { PROXY_AUTO, PROXY_OFF, parseProxy, proxyText } from '../mesh/index.ts';
 import { ALLOWED_NETWORKS_LIMIT, parseNetwork } from '../workers/index.ts';
 import { BUILT_IN_TYPES } from './built-ins.ts';
@@ -27,6 +28,8 @@ export interface AgentConfig {
   readonly listen: readonly string[];
   /** Multiaddrs told to others in place of those of the interfaces, e.g. behind a port that a router forwards; none for the latter. */
   readonly announce: readonly string[];
+  /** Where members may be: `/dnsaddr/<name>`, or addresses that end with `/p2p/<peer id>`. */
+  readonly bootstrap: readonly string[];
   /** Whether this node carries circuits between members that do not reach each other: `auto` where it is reached from anywhere. */
   readonly relay: 'auto' | 'on' | 'off';
   /** The proxy for WebSockets to members outside: a URL, `auto` for what `HTTPS_PROXY` and its like say, or `off`. */
@@ -129,6 +132,13 @@ const proxy = z
 const shownProxy = (value: unknown): unknown =>
   value === PROXY_AUTO || value === PROXY_OFF ? value : proxyText(parseProxy(String(value)));
 const multiaddr = z.string().startsWith('/', 'write a multiaddr, for example /ip4/0.0.0.0/tcp/4100');
+const bootstrapAddress = z
+  .string()
+  .max(256)
+  .refine(
+    (text) => parseDnsName(text) !== undefined || parsePlace(text) !== undefined,
+    'write /dnsaddr/mesh.example.org, or an address that ends with /p2p/<peer id>',
+  );
 const absolutePath = z.string().startsWith('/', 'write an absolute path, for example /srv/work').max(4_096);
 const command = z.string().min(1).max(4_096);
 const variable = z
@@ -170,6 +180,7 @@ export const SETTINGS = {
   labels: row('labels', labelsSchema, fromText.map),
   listen: row('listen', z.array(multiaddr).max(16), fromText.list),
   announce: row('announce', z.array(multiaddr.max(256)).max(16), fromText.list),
+  bootstrap: row('bootstrap', z.array(bootstrapAddress).max(16), fromText.list),
   relay: row('relay', z.enum(['auto', 'on', 'off'])),
   proxy: { ...row('proxy', proxy), shown: shownProxy },
   tlsCertificate: row('tls.certificate', orNone(absolutePath)),
@@ -213,6 +224,7 @@ export function defaultsOf(machine: { readonly cpuCount: number; readonly hostNa
     labels: {},
     listen: ['/ip4/0.0.0.0/tcp/0', '/ip6/::/tcp/0'],
     announce: [],
+    bootstrap: [],
     relay: 'auto',
     proxy: PROXY_AUTO,
     tlsCertificate: 'none',

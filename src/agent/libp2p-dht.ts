@@ -42,6 +42,7 @@ export function createDht(
         log,
         links: () => transport.links(),
         onLink: (callback) => transport.onLink(callback),
+        memberCount: () => gate.members().length - 1,
         isMember: (peerId) => gate.standingOf(peerId) === 'member',
         serve: (handler) => memberStreams.serve(protocol, handler),
         open: (peerId, addresses, signal) => memberStreams.open(protocol, peerId, addresses, signal),

@@ -8,9 +8,11 @@ import { OsClock } from '../base/os-clock.ts';
 import { OsCrypto } from '../base/os-crypto.ts';
 import { OsRandom } from '../base/os-random.ts';
 import { OsBlobDisk } from '../blobs/os-blob-disk.ts';
+import { BootstrapSource, type DiscoverySource } from '../discovery/index.ts';
 import { Libp2pMdnsSource } from '../discovery/libp2p-mdns-source.ts';
+import { OsNameLookup } from '../discovery/os-dns.ts';
 import { readNetworkFacts } from '../discovery/os-network-facts.ts';
-import { proxySettingsOf } from '../mesh/index.ts';
+import { proxySettingsOf, type Transport } from '../mesh/index.ts';
 import { Libp2pTransport } from '../mesh/libp2p-transport.ts';
 import { openSealed } from '../secrets/os-open-sealed.ts';
 import { readSealingKey } from '../secrets/os-sealing-key.ts';
@@ -130,6 +132,7 @@ export async function createOsPlatform({ dataDir, config, logger }: OsPlatformOp
         );
       return [
         ...(isMdnsEnabled ? [mdns()] : []),
+        ...bootstrapOf(config, { clock, random, log: logger, transport }),
         ...createDht({ clock, random, crypto, log: logger }, request, { dht: config.dht }),
       ];
     },
@@ -152,6 +155,27 @@ function readVersion(): string {
     readonly version: string;
   };
   return manifest.version;
+}
+
+/** Without names and places of the owner's, nothing is asked. */
+function bootstrapOf(
+  { bootstrap: addresses }: AgentConfig,
+  {
+    transport,
+    ...parts
+  }: Pick<Platform, 'clock' | 'random'> & {
+    readonly log: Logger;
+    readonly transport: Transport;
+  },
+): readonly DiscoverySource[] {
+  if (addresses.length === 0) return [];
+  const linkCount = () => transport.links().length;
+  return [
+    new BootstrapSource(
+      { ...parts, lookup: new OsNameLookup(), linkCount },
+      { addresses, self: transport.self },
+    ),
+  ];
 }
 
 /** What the owner requires of every job is not there: the node offers none. */

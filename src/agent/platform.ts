@@ -3,7 +3,7 @@ import type { Clock, Crypto, Logger, MeshId, PeerId, Random } from '../base/inde
 import type { BlobDisk } from '../blobs/index.ts';
 import type { Contact, DiscoverySource } from '../discovery/index.ts';
 import type { GroupComponents, GroupOptions } from '../lease/index.ts';
-import type { Gate, Identity, Transport } from '../mesh/index.ts';
+import type { Gate, Identity, MembershipGate, Transport } from '../mesh/index.ts';
 import type { SealedForNode } from '../secrets/index.ts';
 import type { DataDirectory, Store } from '../storage/index.ts';
 import type { OutputArchive, Supervisor } from '../supervisor/index.ts';
@@ -29,7 +29,7 @@ export interface TransportRequest {
 export interface DiscoveryRequest {
   readonly meshId: MeshId;
   readonly identity: Identity;
-  readonly gate: Gate;
+  readonly gate: Pick<MembershipGate, 'standingOf' | 'members'>;
   readonly transport: Transport;
   /** Each shows the other its certificate; rejects when one of them has none. */
   readonly introduce: (contact: Contact, signal: AbortSignal) => Promise<void>;

@@ -19,7 +19,7 @@ import {
   Allowance,
   isOfNow,
   isPublishingDue,
-  LINKS_ENOUGH,
+  isShortOfLinks,
   PUBLISH_EVERY_MS,
   type Published,
   searchPauseMs,
@@ -52,6 +52,8 @@ export interface DhtSourceComponents {
     callback: (event: { readonly peerId: PeerId; readonly type: 'opened' | 'closed' }) => void,
   ) => Disposable;
   readonly isMember: (peerId: PeerId) => boolean;
+  /** How many other members are known. */
+  readonly memberCount: () => number;
   /** Streams of the table's protocol; only members are let through. */
   readonly serve: (
     handler: (stream: Stream, connection: Connection) => void | Promise<void>,
@@ -83,7 +85,7 @@ const WAITING_LIMIT = 32;
 const DIALS = { limit: 30, windowMs: 60_000, namesLimit: 1 };
 /** One member is looked for at most so often. */
 const FINDS = { limit: 1, windowMs: 300_000 };
-/** Members that are not linked are shown a certificate again after this. Unit: ms. */
+/** Members that are not linked are shown a certificate again after this, and those that ask are asked whether they answer. Unit: ms. */
 const INTRODUCED = { limit: 1, windowMs: 600_000 };
 /** With so many that answer, no others are dialed only to learn whether they do. */
 const ANSWERING_ENOUGH = 24;
@@ -110,6 +112,7 @@ export class Libp2pDhtSource implements DiscoverySource {
   readonly #dials = new Allowance(DIALS);
   readonly #finds = new Allowance(FINDS);
   readonly #introduced = new Allowance(INTRODUCED);
+  readonly #metBack = new Allowance(INTRODUCED);
   readonly #waiting: { readonly what: string; readonly run: (signal: AbortSignal) => Promise<void> }[] = [];
   #tasks: Tasks | undefined;
   #isWorking = false;
@@ -118,6 +121,7 @@ export class Libp2pDhtSource implements DiscoverySource {
   #searches = 0;
   #searchedMs = Number.NEGATIVE_INFINITY;
   #refreshedMs = Number.NEGATIVE_INFINITY;
+  #sizeBefore = 0;
 
   constructor(components: DhtSourceComponents, options: DhtSourceOptions) {
     this.#components = components;
@@ -128,7 +132,11 @@ export class Libp2pDhtSource implements DiscoverySource {
     this.#table = new DhtTable(
       {
         streams: {
-          serve: components.serve,
+          serve: (handler) =>
+            components.serve((stream, connection) => {
+              this.#meetBack(connection.remotePeer.toString() as PeerId);
+              return handler(stream, connection);
+            }),
           open: (peerId, signal) => this.#open(peerId, signal),
           probe: (peerId, signal) => this.#probe(peerId, signal),
         },
@@ -186,19 +194,29 @@ export class Libp2pDhtSource implements DiscoverySource {
   }
 
   #look(): void {
-    const { clock, isReachable, ownAddresses, links } = this.#components;
+    const { clock, isReachable, ownAddresses, links, memberCount } = this.#components;
     const nowMs = clock.monotonicMs();
     if (isReachable() !== this.#table.isServing)
       this.#enqueue('whether to answer', () => this.#table.serve(isReachable()));
-    if (nowMs - this.#refreshedMs >= this.#options.refreshEveryMs) {
-      this.#refreshedMs = nowMs;
-      this.#enqueue('who answers', (signal) => this.#refresh(signal));
-    }
+    if (nowMs - this.#refreshedMs >= this.#options.refreshEveryMs || this.#hasGrown()) this.#learn(nowMs);
     if (this.#table.size === 0) return;
     if (isPublishingDue(ownAddresses().join(), this.#published, nowMs))
       this.#enqueue('telling where this node is', (signal) => this.#publish(signal));
-    if (links().length >= LINKS_ENOUGH) this.#searches = 0;
+    const isFirst = this.#searchedMs === Number.NEGATIVE_INFINITY;
+    if (!isFirst && !isShortOfLinks(links().length, memberCount())) this.#searches = 0;
     else if (nowMs - this.#searchedMs >= searchPauseMs(this.#searches)) this.#search(nowMs);
+  }
+
+  /** Twice as many answer as when it was last looked for them. */
+  #hasGrown(): boolean {
+    return this.#table.size >= Math.max(1, 2 * this.#sizeBefore);
+  }
+
+  #learn(nowMs: number): void {
+    if (this.#hasGrown()) this.#published = undefined; // few knew of it until now
+    this.#refreshedMs = nowMs;
+    this.#sizeBefore = this.#table.size;
+    this.#enqueue('who answers', (signal) => this.#refresh(signal));
   }
 
   #search(nowMs: number): void {
@@ -264,6 +282,11 @@ export class Libp2pDhtSource implements DiscoverySource {
     if (!isOfNow(issuedAtMs, clock.wallMs())) throw denied('it is too old, or of a time to come');
     if (!this.#shelf.isLatest(name, issuedAtMs)) throw denied('there is a later one');
     return record;
+  }
+
+  /** Whoever asks may answer as well: so both come to know of each other. */
+  #meetBack(peerId: PeerId): void {
+    if (this.#metBack.take(peerId, this.#components.clock.monotonicMs())) this.#table.consider(peerId);
   }
 
   async #probe(peerId: PeerId, signal: AbortSignal): Promise<Stream> {

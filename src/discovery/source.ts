@@ -5,7 +5,7 @@ export interface Candidate {
   readonly peerId: PeerId;
   /** Multiaddrs, e.g. `/ip4/192.0.2.7/tcp/4100`; at most 16 are looked at. */
   readonly addresses: readonly string[];
-  readonly source: 'mdns' | 'dht' | 'known' | 'ticket' | 'exchange' | 'registry' | 'memory';
+  readonly source: 'mdns' | 'dht' | 'bootstrap' | 'known' | 'ticket' | 'exchange' | 'registry' | 'memory';
 }
 
 /** One way of finding members of this mesh. Reports the same candidate as often as it likes. */

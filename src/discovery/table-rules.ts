@@ -9,8 +9,8 @@ export const RECORD_AHEAD_MS = 3_600_000;
 export const PUBLISH_EVERY_MS = 3_600_000;
 /** After the addresses have changed, so that a network that comes and goes costs little. Unit: ms. */
 export const PUBLISH_PAUSE_MS = 30_000;
-/** With fewer links others are looked for. */
-export const LINKS_ENOUGH = 3;
+/** In a mesh of many: with fewer links others are looked for. */
+const LINKS_ENOUGH = 3;
 const FIRST_SEARCH_MS = 10_000;
 const LONGEST_SEARCH_MS = 600_000;
 
@@ -32,6 +32,11 @@ export function isPublishingDue(addresses: string, last: Published | undefined, 
   if (last === undefined) return true;
   const sinceMs = nowMs - last.atMs;
   return sinceMs >= last.againMs || (addresses !== last.addresses && sinceMs >= PUBLISH_PAUSE_MS);
+}
+
+/** @returns whether so few of the members that are known are linked that others should be looked for. */
+export function isShortOfLinks(linkCount: number, knownCount: number): boolean {
+  return linkCount < Math.min(LINKS_ENOUGH, knownCount);
 }
 
 /** @param searches since there were enough links. @returns the pause before the next one. */

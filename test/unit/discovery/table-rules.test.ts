@@ -7,6 +7,7 @@ import {
   Allowance,
   isOfNow,
   isPublishingDue,
+  isShortOfLinks,
   PUBLISH_PAUSE_MS,
   RECORD_AGE_MS,
   RECORD_AHEAD_MS,
@@ -92,6 +93,18 @@ describe('when a node speaks with the table', () => {
     assert.ok(isPublishingDue('x', last, 100_000));
     assert.ok(!isPublishingDue('y', last, PUBLISH_PAUSE_MS - 1));
     assert.ok(isPublishingDue('y', last, PUBLISH_PAUSE_MS));
+  });
+
+  it('it searches when fewer members are linked than there should be, and not for more than there are', () => {
+    const cases: readonly (readonly [links: number, known: number, isShort: boolean])[] = [
+      [0, 0, false],
+      [0, 1, true],
+      [2, 2, false],
+      [2, 9, true],
+      [3, 9, false],
+    ];
+    for (const [links, known, isShort] of cases)
+      assert.equal(isShortOfLinks(links, known), isShort, `${links} of ${known}`);
   });
 
   it('it searches ever more rarely, and never stops', () => {
