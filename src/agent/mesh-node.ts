@@ -127,6 +127,8 @@ export class MeshNode implements Startable {
   #power: Power | null;
   readonly #startedAtMs: number;
   #copies = '';
+  /** Who left since this node started, and was not admitted again. */
+  readonly #departed = new Set<PeerId>();
 
   constructor(
     {
@@ -218,6 +220,8 @@ export class MeshNode implements Startable {
         sign: (bytes) => crypto.sign(directory.seed, bytes),
         verify: (peerId, bytes, signature) =>
           this.gate.standingOf(peerId) === 'member' && crypto.verify(publicKeyOf(peerId), bytes, signature),
+        certificate: () => this.#membership.certificate,
+        onCertificate: (owner, certificate) => this.#meet(owner, certificate),
         clock,
         random,
         store,
@@ -267,6 +271,13 @@ export class MeshNode implements Startable {
       },
     );
     this.group.onFacts(this.jobCounts.onFacts);
+    this.group.onFacts((facts) => {
+      for (const { module, type, peerId } of facts) {
+        if (module !== 'members') continue;
+        if (type === 'left') this.#departed.add(peerId as PeerId);
+        if (type === 'admitted') this.#departed.delete(peerId as PeerId);
+      }
+    });
     this.members = new MembershipClient({ group: this.group.client, crypto, random });
 
     this.blobs = new Blobs({
@@ -525,6 +536,17 @@ export class MeshNode implements Startable {
     return builtIns(components, this.#config).map((executor) =>
       auditedExecutor(executor.type === 'echo' ? executor : this.#health.watch(executor), options),
     );
+  }
+
+  /** Most members of a large mesh are never linked with this node; what they tell to prove themselves is as good as if they did so here. */
+  #meet(owner: PeerId, certificate: Uint8Array): void {
+    if (this.#departed.has(owner)) return; // it left: what others still hold of it says nothing new
+    try {
+      if (this.gate.verify(certificate).peerId === owner) this.gate.admit(certificate);
+    } catch (err) {
+      if (!(err instanceof AspenError)) throw err;
+      this.platform.logger.debug({ err, owner }, 'what a peer tells to prove itself does not hold here');
+    }
   }
 
   #isRevocation(key: string, bytes: Uint8Array): boolean {

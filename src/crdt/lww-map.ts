@@ -12,8 +12,8 @@ import {
 } from './space.ts';
 
 export interface LwwMapComponents {
-  /** @returns whether `owner` is a member that may write, and signed these bytes. */
-  readonly verify: (owner: PeerId, bytes: Uint8Array, signature: Uint8Array) => boolean;
+  /** @returns whether `owner` is a member that may write, and signed these bytes, which are those of `entry`. */
+  readonly verify: (owner: PeerId, bytes: Uint8Array, signature: Uint8Array, entry: Entry) => boolean;
   readonly wallMs: () => number;
 }
 
@@ -158,6 +158,7 @@ export class LwwMap implements Space {
     const oldestMs = this.#components.wallMs() - this.#options.horizonMs + COLLECTION_MARGIN_MS;
     return [...this.entriesOf(owner)]
       .filter(({ wallMs }) => wallMs >= oldestMs)
+      .sort((left, right) => (left.key < right.key ? -1 : 1))
       .map((entry) => [entry.key, entry.wallMs, entry.counter, markOf(entry)]);
   }
 
@@ -174,7 +175,8 @@ export class LwwMap implements Space {
     if (sizeOf(entry) > this.#options.valueBytesLimit) return 'limit';
     if (!this.#hasRoom(entry, current)) return 'limit'; // C4
     const bytes = this.signedBytes(entry);
-    return this.#components.verify(entry.owner, bytes, entry.signature) ? undefined : 'not-signed'; // C2
+    const isSigned = this.#components.verify(entry.owner, bytes, entry.signature, entry);
+    return isSigned ? undefined : 'not-signed'; // C2
   }
 
   #hasRoom(entry: Entry, current: Entry | undefined): boolean {

@@ -28,7 +28,7 @@ import {
   ROW_PAUSE_MS,
   ROW_PAUSE_MS_PER_NODE,
 } from './link-row.ts';
-import { type AppliedEntry, LwwMap } from './lww-map.ts';
+import { type AppliedEntry, LwwMap, type LwwMapComponents } from './lww-map.ts';
 import { aliveForMs, NodeBook, type NodeEntry } from './node-book.ts';
 import {
   decodeHeartbeat,
@@ -53,6 +53,10 @@ export interface RegistryComponents {
   readonly sign: (bytes: Uint8Array) => Uint8Array;
   /** @returns false for whoever is no member, or was revoked, and for a signature that does not hold. Never throws. */
   readonly verify: (peerId: PeerId, bytes: Uint8Array, signature: Uint8Array) => boolean;
+  /** What proves that this node is a member, to tell everybody: in a large mesh most never meet it. @default it is not told */
+  readonly certificate?: () => Uint8Array | undefined;
+  /** Takes what another one tells to prove that it is a member; after that `verify` decides about what it says. Never throws. */
+  readonly onCertificate?: (owner: PeerId, certificate: Uint8Array) => void;
   readonly clock: Clock;
   readonly random: Random;
   /** Keys begin with `crdt/`. */
@@ -135,6 +139,8 @@ export function createRegistry(components: RegistryComponents, options: Registry
   return new ConvergingRegistry(components, options);
 }
 
+/** Sorts before the others: whoever is told all of an owner hears this first (C11). */
+export const CERTIFICATE_KEY = 'certificate';
 export const PROFILE_KEY = 'profile';
 export const HEARTBEAT_KEY = 'heartbeat';
 export const LINKS_KEY = 'links';
@@ -194,8 +200,16 @@ class ConvergingRegistry implements Registry {
     const wallMs = () => clock.wallMs();
     const floor = this.#disk.clockFloor();
     this.#hlc = new HybridClock({ peerId: self, wallMs }, floor === undefined ? {} : { floor });
-    const map = { verify, wallMs };
-    this.#nodes = new LwwMap(map, { name: 'node', scope, horizonMs, entriesPerOwnerLimit: 16 });
+    const map: LwwMapComponents = { verify, wallMs };
+    const verifyNode: typeof map.verify = (owner, bytes, signature, entry) => {
+      if (entry.key === CERTIFICATE_KEY && entry.value !== undefined)
+        components.onCertificate?.(owner, entry.value); // C11
+      return verify(owner, bytes, signature);
+    };
+    this.#nodes = new LwwMap(
+      { ...map, verify: verifyNode },
+      { name: 'node', scope, horizonMs, entriesPerOwnerLimit: 16 },
+    );
     this.#progress = new LwwMap(map, {
       name: 'progress',
       scope,
@@ -231,6 +245,7 @@ class ConvergingRegistry implements Registry {
     await this.#disk.flush(); // before the first stamp is given (H1)
     this.#isStarted = true;
     await this.#replicator.start();
+    this.#tellCertificate();
     this.#tellProfile();
     this.#beat();
     this.#tasks.run((signal) => this.#beatForEver(signal));
@@ -430,6 +445,7 @@ class ConvergingRegistry implements Registry {
     const isOld = own !== undefined && this.#isDueForRenewal(own.wallMs);
     if (this.#isOvertaken || isOld) this.#tellProfile();
     if (this.#profile === undefined) return; // not announced yet, or withdrawn
+    this.#tellCertificate();
     const heartbeat = { periodMs: this.#periodMs, coordinate: this.#coordinate };
     this.#write(this.#nodes, HEARTBEAT_KEY, encodeHeartbeat(heartbeat));
     this.#tellLinks();
@@ -449,6 +465,15 @@ class ConvergingRegistry implements Registry {
     if (isSame && !this.#isDueForRenewal(before.wallMs)) return;
     this.#toldLinksAtMs = nowMs;
     this.#write(this.#nodes, LINKS_KEY, row);
+  }
+
+  #tellCertificate(): void {
+    const { certificate, self } = this.#components;
+    const own = certificate?.();
+    const told = this.#nodes.get(self, CERTIFICATE_KEY);
+    if (own === undefined) return;
+    const isSame = told?.value !== undefined && Buffer.compare(told.value, own) === 0;
+    if (!isSame || this.#isDueForRenewal(told.wallMs)) this.#write(this.#nodes, CERTIFICATE_KEY, own);
   }
 
   #isDueForRenewal(wallMs: number): boolean {

@@ -13,7 +13,7 @@ import {
 import { type Candidate, CandidateBook, type DiscoverySource, type KnownPeers } from '../discovery/index.ts';
 import type { Admission } from './admission.ts';
 import { parseCircuit } from './circuit-address.ts';
-import { LEAST_LINKS } from './link-rules.ts';
+import { LEAST_LINKS, LINKS_KEPT } from './link-rules.ts';
 import type { Gate, Transport } from './transport.ts';
 
 export interface ConnectorComponents {
@@ -30,7 +30,7 @@ export interface ConnectorComponents {
 }
 
 export interface ConnectorOptions {
-  /** Up to so many links are made without being asked; more come in, or by `connect`. @default 64 */
+  /** Up to so many links are made without being asked; more come in, or by `connect`. @default 40 */
   readonly linksLimit?: number;
   /** How many dials may be in progress at once. @default 8 */
   readonly dialsLimit?: number;
@@ -54,6 +54,8 @@ interface Target {
   timer: Timer | undefined;
 }
 
+/** A node that keeps no more makes hardly more. */
+const LINKS_MADE_LIMIT = LINKS_KEPT + 8;
 /** New candidates are dialed after a random part of this, so that a mesh that starts at once does not dial itself at once. */
 const STAGGER_MS = 100;
 /** Sources that speak of a peer because it was there just now: worth a try at once (L1). */
@@ -90,7 +92,7 @@ export class Connector implements Startable {
     this.#components = components;
     this.#log = components.log.child({ part: 'connector' });
     this.#options = {
-      linksLimit: options.linksLimit ?? 64,
+      linksLimit: options.linksLimit ?? LINKS_MADE_LIMIT,
       dialsLimit: options.dialsLimit ?? 8,
       firstPauseMs: options.firstPauseMs ?? 200,
       familiarPauseMs: options.familiarPauseMs ?? 2_000,

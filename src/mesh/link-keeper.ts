@@ -2,6 +2,7 @@ import { type Clock, every, type Logger, type PeerId, type Startable } from '../
 import { parseCircuit } from './circuit-address.ts';
 import type { Connector } from './connector.ts';
 import {
+  FULL_MESH_MEMBERS,
   type HeldLink,
   isLarge,
   LINKS_KEPT,
@@ -16,7 +17,7 @@ import type { PeerLink, Transport } from './transport.ts';
 export interface LinkKeeperComponents {
   readonly transport: Pick<Transport, 'self' | 'links' | 'hangUp'>;
   readonly messenger: Pick<Messenger, 'handle' | 'send'>;
-  readonly connector: () => Pick<Connector, 'neededAtMs'>;
+  readonly connector: () => Pick<Connector, 'neededAtMs' | 'book'>;
   /** The others, as the registry tells of them. */
   readonly members: () => readonly LinkableMember[];
   /** Those that this node cannot do without. */
@@ -82,7 +83,8 @@ export class LinkKeeper implements Startable {
     if (nowMs - this.#plannedMs >= PLAN_FRESH_MS) {
       const situation = this.#situation();
       this.#plannedMs = nowMs;
-      this.#wanted = isLarge(situation) ? wantedLinks(situation) : undefined;
+      const isSeenLarge = this.#components.connector().book.peers().length >= FULL_MESH_MEMBERS; // before the registry is here
+      this.#wanted = isSeenLarge || isLarge(situation) ? wantedLinks(situation) : undefined;
     }
     return this.#wanted === undefined || this.#wanted.has(peerId);
   }

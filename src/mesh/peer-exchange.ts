@@ -22,6 +22,8 @@ interface Told {
 const METHOD = 'mesh.peers';
 /** Most peers in one message. */
 const PEERS_LIMIT = 64;
+/** Whoever is told of a new address at once, out of those linked here; in a large mesh the registry tells the others. */
+const TOLD_LIMIT = 24;
 const ADDRESSES_LIMIT = 16;
 const ADDRESS_CHARACTERS_LIMIT = 256;
 
@@ -91,7 +93,7 @@ export class PeerExchange implements Disposable {
     const known = this.#reports.get(report.peerId);
     if (known?.join() === report.addresses.join() || !this.#transport.isLinked(report.peerId)) return;
     this.#reports.set(report.peerId, report.addresses);
-    for (const { peerId } of this.#transport.links().slice(0, PEERS_LIMIT)) {
+    for (const { peerId } of this.#transport.links().slice(0, TOLD_LIMIT)) {
       if (peerId !== report.peerId) this.#tell(peerId, [report]);
     }
     this.#log.debug({ ...report }, 'a peer told where it can be reached');

@@ -184,6 +184,22 @@ describe('registry', () => {
     assertConverged();
   });
 
+  it('C11 a node is known to those that never met it, since it tells what proves it', async () => {
+    const chain: Node[] = [];
+    for (let number = 1; number <= 5; number += 1)
+      chain.push(await world.node(number, { knows: new Set(chain.slice(-1).map(({ peerId }) => peerId)) }));
+    const dials = chain
+      .slice(1)
+      .map((node, at) =>
+        node.transport.dial((chain[at] as Node).peerId, [`/memory/${(chain[at] as Node).peerId}`]),
+      );
+    await world.advance(100);
+    await Promise.all(dials);
+    await world.advance(30_000);
+    for (const node of chain) assert.equal(aliveOf(node).length, 5, `${node.name}: ${aliveOf(node).join()}`);
+    assertConverged();
+  });
+
   it('C10 tells who is linked with whom, and rests while no path changes', async () => {
     const [first, second, third] = (await world.mesh(3)) as [Node, Node, Node];
     const marksOf = (of: Node) => first.registry.linksOf(of.peerId)?.links.map(({ mark }) => mark);

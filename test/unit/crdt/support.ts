@@ -76,6 +76,8 @@ export interface NodeFacts {
   readonly options?: RegistryOptions;
   /** Signs with another key than its own. */
   readonly isForger?: boolean;
+  /** Whom it takes for members; it learns of more by what they tell to prove themselves. @default everybody */
+  readonly knows?: Set<PeerId>;
 }
 
 /** Registries on one simulated network, whose clock the test moves. */
@@ -99,7 +101,7 @@ export class World {
 
   async node(
     number: number,
-    { store = new MemoryStore(), skewMs = 0, options, isForger }: NodeFacts = {},
+    { store = new MemoryStore(), skewMs = 0, options, isForger, knows }: NodeFacts = {},
   ): Promise<Node> {
     const name = `node-${number}`;
     const identity = identityOf(number);
@@ -119,7 +121,12 @@ export class World {
         self: identity.peerId,
         incarnation: `life-${number}`,
         sign: (bytes) => crypto.sign(seed, bytes),
-        verify: (peerId, bytes, signature) => !this.revoked.has(peerId) && verifyBy(peerId, bytes, signature),
+        verify: (peerId, bytes, signature) =>
+          !this.revoked.has(peerId) && knows?.has(peerId) !== false && verifyBy(peerId, bytes, signature),
+        certificate: () => Buffer.from(`proof of ${identity.peerId}`),
+        onCertificate: (owner, proof) => {
+          if (Buffer.from(proof).toString() === `proof of ${owner}`) knows?.add(owner);
+        },
         clock,
         random,
         store,

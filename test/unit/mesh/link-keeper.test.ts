@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type PeerId, silentLogger } from '../../../src/base/index.ts';
+import { CandidateBook } from '../../../src/discovery/index.ts';
 import type { Mesh, Messenger, PeerLink } from '../../../src/mesh/index.ts';
 import { LinkKeeper } from '../../../src/mesh/link-keeper.ts';
 import { LINK_LINGER_MS, LINKS_KEPT } from '../../../src/mesh/link-rules.ts';
@@ -62,7 +63,7 @@ class Lonely {
       },
       send: (to) => this.told.push(to) > 0,
     },
-    connector: () => ({ neededAtMs: (peerId) => this.needed.get(peerId) }),
+    connector: () => ({ neededAtMs: (peerId) => this.needed.get(peerId), book: new CandidateBook() }),
     members: () => this.members.map(alive),
     pinned: () => new Set(),
     isHub: () => this.isHub,
