@@ -1,4 +1,4 @@
-import { AspenError, type PeerId } from '../base/index.ts';
+import { AspenError, hash32, type PeerId } from '../base/index.ts';
 import { RecentIds } from './recent-ids.ts';
 import { GOSSIP_BYTES_LIMIT, type Transport } from './transport.ts';
 
@@ -9,6 +9,7 @@ export interface GossipMessage {
 }
 
 export interface MemoryGossipComponents {
+  readonly self: PeerId;
   neighbours(): readonly PeerId[];
   forward(to: PeerId, message: GossipMessage): void;
   nextId(): number;
@@ -24,10 +25,12 @@ const SEEN_WINDOW = 4_096;
 export class MemoryGossip {
   readonly #components: MemoryGossipComponents;
   readonly #subscribers = new Map<string, Set<Subscriber>>();
+  readonly #ownMark: number;
   readonly #seen = new RecentIds<number>(SEEN_WINDOW);
 
   constructor(components: MemoryGossipComponents) {
     this.#components = components;
+    this.#ownMark = hash32(components.self);
   }
 
   publish(topic: string, message: Uint8Array): void {
@@ -61,21 +64,15 @@ export class MemoryGossip {
 
   #spread(message: GossipMessage, relayedBy?: PeerId): void {
     const neighbours = this.#components.neighbours().filter((peerId) => peerId !== relayedBy);
+    // A different order for each message and node, the same in each run: were it the same at all nodes, the others would never hear it.
     const chosen =
       neighbours.length <= this.#components.fanout
         ? neighbours
         : [...neighbours]
-            .sort((left, right) => rank(message.id, left) - rank(message.id, right))
-            .slice(0, this.#components.fanout);
+            .map((peerId) => ({ peerId, at: hash32(peerId, this.#ownMark ^ message.id) }))
+            .sort((left, right) => left.at - right.at)
+            .slice(0, this.#components.fanout)
+            .map(({ peerId }) => peerId);
     for (const peerId of chosen) this.#components.forward(peerId, message);
   }
-}
-
-/** A different order for each message and node, the same in each run (FNV-1a). */
-function rank(messageId: number, peerId: PeerId): number {
-  let hash = 0x811c9dc5 ^ messageId;
-  for (let at = peerId.length - 8; at < peerId.length; at += 1) {
-    hash = Math.imul(hash ^ peerId.charCodeAt(at), 0x01000193);
-  }
-  return hash >>> 0;
 }

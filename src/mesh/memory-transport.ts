@@ -82,6 +82,7 @@ export class MemoryTransport implements Transport {
       gossipFanout: options.gossipFanout ?? 8,
     };
     this.gossip = new MemoryGossip({
+      self: this.self,
       neighbours: () => [...this.#links.keys()],
       forward: (to, message) =>
         this.#carry(to, message.bytes.length, (peer) => peer.gossip.receive(this.self, message)),
