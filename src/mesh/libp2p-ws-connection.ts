@@ -52,7 +52,7 @@ class WsConnection extends AbstractMultiaddrConnection {
 
   override sendData(data: Bytes): SendResult {
     for (let at = 0; at < data.byteLength; at += SENT_BYTES_LIMIT) {
-      const part = data.byteLength <= SENT_BYTES_LIMIT ? data : data.sublist(at, at + SENT_BYTES_LIMIT);
+      const part = data.sublist(at, Math.min(data.byteLength, at + SENT_BYTES_LIMIT));
       this.#socket.write(encodeWsFrame('binary', [...part], this.#masks?.next()));
     }
     // Above its own mark, which is lower, the socket says when it is empty.

@@ -35,6 +35,8 @@ export interface WsListenerComponents {
   readonly guard: (server: Server) => void;
   /** Asked for when TLS is listened for. */
   readonly tls: () => TlsIdentity;
+  /** From the begin of a connection to the end of its handshake. Unit: ms. @default HANDSHAKE_MS */
+  readonly handshakeMs?: number;
 }
 
 const REQUEST_BYTES_LIMIT = 8 * 2 ** 10;
@@ -140,7 +142,7 @@ export class WsListener extends TypedEventEmitter<ListenerEvents> implements Lis
     const timer = setTimeout(() => {
       this.#arrivals.delete(at);
       abort.abort(new Error('the handshake took too long'));
-    }, HANDSHAKE_MS);
+    }, this.#components.handshakeMs ?? HANDSHAKE_MS);
     this.#arrivals.set(at, { socket, abort, timer });
     this.#sockets.add(socket);
     abort.signal.addEventListener('abort', () => socket.destroy(), { once: true });
