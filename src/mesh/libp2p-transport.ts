@@ -29,7 +29,7 @@ import { Libp2pMemberStreams } from './libp2p-member-streams.ts';
 import { createNode, type Libp2pParts } from './libp2p-node.ts';
 import { selfSigned } from './libp2p-self-signed.ts';
 import type { TlsIdentity } from './libp2p-ws-listener.ts';
-import { announcedAddresses } from './listen-addresses.ts';
+import { announcedAddresses, unboundAddresses } from './listen-addresses.ts';
 import { doesHandOver, isWorsePath } from './path-rules.ts';
 import { NO_PROXY, type ProxySettings } from './proxy-rules.ts';
 import { isFromElsewhere } from './reach-rules.ts';
@@ -141,6 +141,7 @@ export class Libp2pTransport implements Transport {
   #holes: Libp2pHoles | undefined;
   #isRelay = false;
   #wasReached = false;
+  #listenProblems: readonly string[] = [];
   #gateSubscription: Disposable | undefined;
 
   constructor(components: Libp2pTransportComponents, options: Libp2pTransportOptions) {
@@ -239,6 +240,8 @@ export class Libp2pTransport implements Transport {
       throw new AspenError('UNAVAILABLE', `cannot listen on any of ${listen.join(', ')}`);
     }
     if (listen.length > 0) await ports?.remember(this.addresses());
+    this.#listenProblems = unboundAddresses(listen, this.#ownAddresses()).map(cannotListen);
+    for (const problem of this.#listenProblems) this.#log.warn({}, problem);
     this.#log.info({ addresses: this.addresses() }, 'transport listens');
   }
 
@@ -320,8 +323,12 @@ export class Libp2pTransport implements Transport {
 
   addresses(): readonly string[] {
     if (this.#options.announce !== undefined) return this.#options.announce;
+    return announcedAddresses(this.#ownAddresses());
+  }
+
+  #ownAddresses(): readonly string[] {
     const own = this.#parts?.components.transportManager.getAddrs() ?? [];
-    return announcedAddresses(own.map((address) => withoutTarget(address.toString())));
+    return own.map((address) => withoutTarget(address.toString()));
   }
 
   dial(peerId: PeerId, addresses: readonly string[], signal?: AbortSignal): Promise<void> {
@@ -349,7 +356,7 @@ export class Libp2pTransport implements Transport {
   }
 
   problems(): readonly string[] {
-    return this.#conflicts.problems();
+    return [...this.#conflicts.problems(), ...this.#listenProblems];
   }
 
   strangers(): StrangerCounts {
@@ -770,6 +777,10 @@ const NOT_APPLIED = { outcome: 'not-applied' } as const;
 
 function notAdmitted(gateOf: PeerId, stranger: PeerId): AspenError {
   return new AspenError('DENIED', `${gateOf} does not admit ${stranger}`);
+}
+
+function cannotListen(address: string): string {
+  return `cannot listen on ${address}: another program has the port, or this user may not take it (below 1024 that takes a right: docs/NETWORK.md)`;
 }
 
 /** Nothing was begun on it: its end was under way. */

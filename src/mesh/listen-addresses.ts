@@ -30,6 +30,21 @@ export function announcedAddresses(addresses: readonly string[]): readonly strin
   ];
 }
 
+const WANTED = /^\/(ip[46])\/[^/]+\/tcp\/([1-9]\d*)(?:\/|$)/;
+
+/**
+ * @param wanted what a node was told to listen on. @param own what it listens on, with real interface addresses.
+ * @returns of the former, fixed ports that nothing is listened for on: taken by another program, or not allowed.
+ */
+export function unboundAddresses(wanted: readonly string[], own: readonly string[]): readonly string[] {
+  const isWayOf = (address: string) => {
+    const [, family, port] = WANTED.exec(address) ?? [];
+    return family === undefined ? undefined : `${family} ${port} ${isWebSocket(address)}`;
+  };
+  const ways = new Set(own.map(isWayOf));
+  return wanted.filter((address) => isWayOf(address) !== undefined && !ways.has(isWayOf(address)));
+}
+
 export function isLoopback(address: string): boolean {
   return address.startsWith('/ip4/127.') || address.startsWith('/ip6/::1/');
 }

@@ -69,6 +69,18 @@ describe('the settings of a node', () => {
     assert.equal(originOf('limits.cpuSeconds'), 'default');
   });
 
+  it('show a proxy without its password, whoever named it, and keep it for the agent', () => {
+    const url = 'http://ada:pass-word@proxy.corp:3128';
+    for (const { config, settings } of [resolve({ proxy: url }), resolve({}, { ASPEN_PROXY: url })]) {
+      assert.equal(config.proxy, url);
+      assert.equal(settings.find(({ key }) => key === 'proxy')?.value, 'http://proxy.corp:3128');
+    }
+    assert.equal(resolve({ proxy: 'off' }).settings.find(({ key }) => key === 'proxy')?.value, 'off');
+    const said = refusal(() => resolve({ proxy: 'socks5://ada:pass-word@proxy.corp' }));
+    assert.match(said, /setting proxy from the file: the proxy is of a kind \(socks5:\)/);
+    assert.doesNotMatch(said, /pass-word/);
+  });
+
   const wrongs: readonly (readonly [string, unknown, RegExp])[] = [
     ['a key that is nearly one', { shel: { commands: [] } }, /^\/d\/aspen\.yaml: unknown key shel; /],
     [

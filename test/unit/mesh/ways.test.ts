@@ -21,6 +21,7 @@ import {
   planDials,
   STAGGER_MS,
 } from '../../../src/mesh/dial-plan.ts';
+import { announcedAddresses, unboundAddresses } from '../../../src/mesh/listen-addresses.ts';
 import { doesHandOver, isWorsePath } from '../../../src/mesh/path-rules.ts';
 import {
   chooseRelays,
@@ -184,6 +185,30 @@ describe('the shares of a relay', () => {
     assert.equal(shares.accountCount, 2);
     shares.spend('third', 1, 60_000);
     assert.equal(shares.accountCount, 1);
+  });
+});
+
+describe('where a node listens', () => {
+  const plain = Array.from({ length: 12 }, (_, at) => `/ip4/10.0.${at}.1/tcp/4100`);
+  const webSockets = ['/ip4/10.0.0.1/tcp/443/tls/ws', '/ip4/203.0.113.1/tcp/443/tls/ws'];
+
+  it('D5 tells a WebSocket among the first addresses, a public one first, and every address', () => {
+    const told = announcedAddresses([...plain, ...webSockets]);
+    assert.deepEqual(told.slice(5, 7), webSockets.toReversed());
+    assert.deepEqual(told.toSorted(), [...plain, ...webSockets].toSorted());
+  });
+
+  it('notices a port that it did not get', () => {
+    const wanted = [
+      '/ip4/0.0.0.0/tcp/4100',
+      '/ip4/0.0.0.0/tcp/443/wss',
+      '/ip6/::/tcp/0',
+      '/ip4/0.0.0.0/tcp/4180/ws',
+    ];
+    assert.deepEqual(unboundAddresses(wanted, [...plain, webSockets[0] as string]), [
+      '/ip4/0.0.0.0/tcp/4180/ws',
+    ]);
+    assert.deepEqual(unboundAddresses(wanted, []), [wanted[0], wanted[1], wanted[3]]);
   });
 });
 
