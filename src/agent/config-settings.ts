@@ -77,6 +77,8 @@ export interface AgentConfig {
   readonly sandboxWritable: readonly string[];
   /** Whether a job in a sandbox may use the network when it asks to. */
   readonly isSandboxNetworked: boolean;
+  /** Jobs outside of a sandbox find nothing in the agent's data directory, where this machine can hide it. */
+  readonly isAgentHidden: boolean;
   /** Of a job that names none. */
   readonly limits: ConfiguredLimits;
   /** Of any job, whatever it names. */
@@ -212,6 +214,7 @@ export const SETTINGS = {
   isSandboxRequired: row('sandbox.required', z.boolean(), fromText.flag),
   sandboxWritable: row('sandbox.writable', z.array(absolutePath).max(256), fromText.list),
   isSandboxNetworked: row('sandbox.network', z.boolean(), fromText.flag),
+  isAgentHidden: row('sandbox.hideAgent', z.boolean(), fromText.flag),
   limits: limitRows('limits'),
   maximums: limitRows('maximums'),
   rates: row('rates', z.record(z.string().min(1).max(128), rateSchema), fromText.map),
@@ -250,6 +253,7 @@ export function defaultsOf(machine: { readonly cpuCount: number; readonly hostNa
     isSandboxRequired: false,
     sandboxWritable: [],
     isSandboxNetworked: false,
+    isAgentHidden: true,
     limits: {
       ...{ memoryBytes: 'none', cpuSeconds: 'none', pids: 'none', fileBytes: 'none' },
       ...{ outputBytes: 64 * 2 ** 20, wallMs: 'none' },

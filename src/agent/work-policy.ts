@@ -14,6 +14,7 @@ export function workPolicyOf(config: AgentConfig): WorkPolicy {
       isRequired: config.isSandboxRequired,
       writable: config.sandboxWritable,
       isNetworked: config.isSandboxNetworked,
+      isAgentHidden: config.isAgentHidden,
     },
     limits: limitsOf(config.limits),
     maximums: limitsOf(config.maximums),

@@ -1,6 +1,7 @@
 import {
   type Ask,
   type CgroupBase,
+  type HidingPrograms,
   type Layers,
   LIMIT_NAMES,
   type Limits,
@@ -39,6 +40,7 @@ export function checkConfinement(frame: Fields): { readonly policy: WorkPolicy; 
         isRequired: sandbox['isRequired'] === true,
         writable: texts(sandbox['writable'], 'writable'),
         isNetworked: sandbox['isNetworked'] === true,
+        isAgentHidden: sandbox['isAgentHidden'] === true,
       },
       limits: limitsOf(policy['limits']),
       maximums: limitsOf(policy['maximums']),
@@ -47,6 +49,7 @@ export function checkConfinement(frame: Fields): { readonly policy: WorkPolicy; 
       bwrap: textOrNull(layers, 'bwrap'),
       prlimit: textOrNull(layers, 'prlimit'),
       setpriv: textOrNull(layers, 'setpriv'),
+      hide: hidingOf(layers['hide']),
       memory: baseOf(layers['memory']),
       pids: baseOf(layers['pids']),
       isRoot: layers['isRoot'] === true,
@@ -72,6 +75,13 @@ function limitsOf(value: unknown): Limits {
 function layerOf(value: unknown): SandboxLayer {
   if (value === 'none' || value === 'bwrap') return value;
   throw new TypeError(`no sandbox is called ${String(value)}`);
+}
+
+/** An agent of an earlier version says nothing of it. */
+function hidingOf(value: unknown): HidingPrograms | null {
+  if (value === null || value === undefined) return null;
+  const fields = object(value, 'hide');
+  return { unshare: string(fields, 'unshare'), mount: string(fields, 'mount') };
 }
 
 function baseOf(value: unknown): CgroupBase | null {

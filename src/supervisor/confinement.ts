@@ -43,6 +43,8 @@ export interface WorkPolicy {
     readonly isRequired: boolean;
     readonly writable: readonly string[];
     readonly isNetworked: boolean;
+    /** Jobs outside of a sandbox find nothing in the agent's own directory either, where a layer can do that. */
+    readonly isAgentHidden: boolean;
   };
   readonly limits: Limits;
   readonly maximums: Limits;
@@ -54,7 +56,7 @@ export const OPEN_POLICY: WorkPolicy = {
   directories: null,
   variables: null,
   user: null,
-  sandbox: { layer: 'none', isRequired: false, writable: [], isNetworked: false },
+  sandbox: { layer: 'none', isRequired: false, writable: [], isNetworked: false, isAgentHidden: false },
   limits: {},
   maximums: {},
 };
@@ -65,6 +67,11 @@ export interface CgroupBase {
   readonly path: string;
 }
 
+export interface HidingPrograms {
+  readonly unshare: string;
+  readonly mount: string;
+}
+
 /** What of this machine can hold a process, found out by trying. Plain JSON; programs are absolute paths. */
 export interface Layers {
   readonly bwrap: string | null;
@@ -72,13 +79,15 @@ export interface Layers {
   readonly prlimit: string | null;
   /** Changes the user. */
   readonly setpriv: string | null;
+  /** Give a process a view of the files of its own, in which a directory is empty. */
+  readonly hide: HidingPrograms | null;
   readonly memory: CgroupBase | null;
   readonly pids: CgroupBase | null;
   readonly isRoot: boolean;
 }
 
 export const NO_LAYERS: Layers = {
-  ...{ bwrap: null, prlimit: null, setpriv: null, memory: null, pids: null, isRoot: false },
+  ...{ bwrap: null, prlimit: null, setpriv: null, hide: null, memory: null, pids: null, isRoot: false },
 };
 
 /** The layer that holds one limit. */
@@ -87,6 +96,8 @@ export type LimitLayer = 'cgroup' | 'prlimit';
 /** How one attempt is held. */
 export interface Plan {
   readonly isSandboxed: boolean;
+  /** The agent's directory is empty for it, outside of a sandbox. */
+  readonly isAgentHidden: boolean;
   readonly isNetworked: boolean;
   readonly limits: Limits;
   /** Who holds each limit; a limit that nobody can hold is in neither. */
@@ -113,6 +124,7 @@ export function planOf(ask: Ask, policy: WorkPolicy, layers: Layers): Plan {
     throw new Refusal(`this machine has nothing that holds ${unheld.join(', ')}, which the job requires`);
   return {
     isSandboxed,
+    isAgentHidden: !isSandboxed && hidesAgent(policy, layers),
     isNetworked: !isSandboxed || decideNetwork(ask, policy),
     limits,
     holders: Object.fromEntries(named.flatMap((name) => (holders[name] ? [[name, holders[name]]] : []))),
@@ -132,6 +144,11 @@ export function holdersOf(
     fileBytes: 'prlimit',
     ...(pids !== null ? { pids: 'cgroup' } : isCounted && { pids: 'prlimit' }),
   };
+}
+
+/** C7. Whoever is another user than the agent cannot open its files anyway. */
+export function hidesAgent({ user, sandbox }: WorkPolicy, { hide }: Layers): boolean {
+  return sandbox.isAgentHidden && hide !== null && user === null;
 }
 
 function checkVariables(given: readonly string[], allowed: readonly string[] | null): void {

@@ -5,6 +5,8 @@ export { type Census, MARK_VARIABLE, nameOfProcess, processesOf, type SeenProces
 export {
   type Ask,
   type CgroupBase,
+  type HidingPrograms,
+  hidesAgent,
   holdersOf,
   type Layers,
   LIMIT_NAMES,

@@ -19,6 +19,8 @@ export interface Surroundings {
   /** Directories of control groups to enter. */
   readonly cgroups: readonly string[];
   readonly user: { readonly uid: number; readonly gid: number } | null;
+  /** Who starts it. */
+  readonly self: { readonly uid: number; readonly gid: number };
 }
 
 /** What a private /tmp may hold. Unit: bytes. */
@@ -46,6 +48,11 @@ shift
 ulimit -c 0
 exec "$@"`;
 
+/** Within a view of the files of its own: puts an empty directory, which nobody can write to, over another. */
+const HIDE = `"$1" -t tmpfs -o ro,size=4k aspen-hidden "$2" || { echo "not started: cannot hide $2" >&2; exit 125; }
+shift 2
+exec "$@"`;
+
 /** C2. @returns the whole line that starts a job as planned: groups and limits first, then its user, its sandbox, itself. */
 export function launchLine({ file, args, cwd }: Launch, plan: Plan, around: Surroundings): readonly string[] {
   const { layers, user } = around;
@@ -55,6 +62,7 @@ export function launchLine({ file, args, cwd }: Launch, plan: Plan, around: Surr
       ? []
       : [layers.setpriv, '--reuid', `${user.uid}`, '--regid', `${user.gid}`, '--clear-groups', '--']),
     ...(plan.isSandboxed ? sandboxPart(plan, { ...around, cwd }) : []),
+    ...(plan.isAgentHidden ? hidePart(around) : []),
     file,
     ...args,
   ];
@@ -68,6 +76,20 @@ function enterPart({ limits, holders }: Plan, cgroups: readonly string[]): reado
     ...(holders.memoryBytes === 'prlimit' ? rlimit('data', limits.memoryBytes, 1024) : []),
   ];
   return rules.length === 0 ? [] : ['/bin/sh', '-c', ENTER, 'aspen-enter', ...rules, '--'];
+}
+
+/**
+ * C7. What is mounted from here on is seen by this attempt alone. Where the agent is not root, it is root of a user namespace for that moment, and in
+ * the next one, which is the job's, itself again, without the power to undo it.
+ */
+function hidePart({ layers: { hide, isRoot }, hidden, self }: Surroundings): readonly string[] {
+  if (hide === null) return [];
+  const { unshare, mount } = hide;
+  const own = ['--mount', '--propagation', 'slave', '--'];
+  const cover = ['/bin/sh', '-c', HIDE, 'aspen-hide', mount, hidden];
+  if (isRoot) return [unshare, ...own, ...cover];
+  const again = ['--user', `--map-user=${self.uid}`, `--map-group=${self.gid}`, '--'];
+  return [unshare, '--user', '--map-root-user', ...own, ...cover, unshare, ...again];
 }
 
 function rlimit(name: string, value: number | undefined, unit = 1): readonly string[] {

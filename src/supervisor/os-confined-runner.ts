@@ -1,5 +1,5 @@
-import { chownSync, readdirSync, realpathSync } from 'node:fs';
-import { join } from 'node:path';
+import { chownSync, existsSync, readdirSync, realpathSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { MARK_VARIABLE } from './census.ts';
 import {
   type Ask,
@@ -15,6 +15,7 @@ import { isWithin, type Launch, launchLine } from './launch-line.ts';
 import { stoppedByOf } from './limit-verdict.ts';
 import { signalInsiders } from './os-census.ts';
 import { AttemptCgroup, cgroupNameOf } from './os-cgroups.ts';
+import { selfUser } from './os-layers.ts';
 import {
   checkCommand,
   checkDirectory,
@@ -40,6 +41,7 @@ export const DENIED = 'DENIED';
 export class ConfinedRunner implements Runner {
   readonly #runner = new OsRunner();
   readonly #hidden: string;
+  readonly #self = selfUser();
   #policy: WorkPolicy = OPEN_POLICY;
   #layers: Layers = NO_LAYERS;
 
@@ -66,10 +68,11 @@ export class ConfinedRunner implements Runner {
     }
   }
 
-  #isPlain({ isSandboxed, limits }: Plan): boolean {
+  #isPlain({ isSandboxed, isAgentHidden, limits }: Plan): boolean {
     const { commands, directories, user } = this.#policy;
     return (
       !isSandboxed &&
+      !isAgentHidden &&
       commands === null &&
       directories === null &&
       user === null &&
@@ -81,8 +84,7 @@ export class ConfinedRunner implements Runner {
     const { user: userName, sandbox } = this.#policy;
     const layers = this.#layers;
     const launch = this.#launchOf(request);
-    if (launch === undefined)
-      return refused('ENOENT', `${request.command} cannot be started: no such program`);
+    if ('code' in launch) return refused(launch.code, launch.message);
     const user = userName === null ? null : userOf(userName);
     if (user !== null && layers.setpriv === null)
       throw new Refusal(
@@ -98,6 +100,7 @@ export class ConfinedRunner implements Runner {
       readable: ownDirectory === undefined ? [] : [ownDirectory],
       hidden: this.#hidden,
       cgroups: cgroup.paths,
+      self: this.#self,
     });
     const inner = this.#runner.start(
       {
@@ -115,20 +118,25 @@ export class ConfinedRunner implements Runner {
     return new HeldProcess(inner, { cgroup, plan });
   }
 
-  /** C3. @returns undefined when there is no such program. @throws Refusal */
-  #launchOf({ command, args, cwd: asked, env, shell }: ProcessRequest): Launch | undefined {
+  /** C3. @returns why there is nothing to start, as the system would say it. @throws Refusal */
+  #launchOf({ command, args, cwd: asked, env, shell }: ProcessRequest): Launch | SpawnError {
     const { commands, directories } = this.#policy;
     const cwd = directories === null ? asked : checkDirectory(asked, directories);
     const real = cwd === undefined ? undefined : realDirectory(cwd);
     if (cwd !== undefined && real === undefined)
-      throw new Refusal(`the working directory ${cwd} does not exist or is not a directory`);
+      return {
+        code: 'ENOENT',
+        message: `the working directory ${cwd} does not exist or is not a directory`,
+      };
     if (real !== undefined && isWithin(real, this.#hidden))
       throw new Refusal(`cwd: ${real} belongs to the agent itself`);
     const [name, argv] = shell ? ['/bin/sh', ['-c', [command, ...args].join(' ')]] : [command, args];
     const file = findProgram(name, { path: env['PATH'], cwd: real });
-    if (file === undefined) return undefined;
+    if (file === undefined) return notFound(name, real ?? '/');
     if (commands !== null) checkCommand(file, commands);
-    return { file, args: argv, ...(real !== undefined && { cwd: real }) };
+    // A program is told the name that it was asked for by, where no list names the very file.
+    const called = commands === null && !name.startsWith('-') ? name : file;
+    return { file: called, args: argv, ...(real !== undefined && { cwd: real }) };
   }
 }
 
@@ -195,6 +203,15 @@ function variablesOf(
 ): Readonly<Record<string, string>> {
   const own = Object.entries({ HOME: home, USER: name, LOGNAME: name });
   return { ...env, ...Object.fromEntries(own.filter(([key]) => ask?.variables.includes(key) !== true)) };
+}
+
+type SpawnError = NonNullable<ProcessExit['spawnError']>;
+
+/** What is there and may not be run is told from what is not there. */
+function notFound(name: string, cwd: string): SpawnError {
+  if (name.includes('/') && existsSync(resolve(cwd, name)))
+    return { code: 'EACCES', message: `${name} cannot be started: it is no program that may be run` };
+  return { code: 'ENOENT', message: `${name} cannot be started: no such program` };
 }
 
 function giveTo({ uid, gid }: SystemUser, directory: string): void {

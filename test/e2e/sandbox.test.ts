@@ -174,6 +174,18 @@ describe('what the owner of a node says about jobs', function () {
     assert.equal(readFileSync(join(work, 'allowed'), 'utf8'), 'x\n');
   });
 
+  it("gives a job outside of a sandbox nothing of the agent's own files where doctor says so, and none to start among", async () => {
+    const { status, detail = '' } = finding('sandbox.data-directory') ?? {};
+    if (status !== 'ok') return;
+    assert.match(detail, /hides the agent's own files from jobs/);
+    const before = readdirSync(agent.dataDir).sort();
+    const job = await ended(script(`echo ${agent.dataDir}/*; echo x >${agent.dataDir}/x`));
+    assert.equal((job.result as ShellResult).stdout, `${agent.dataDir}/*\n`);
+    assert.match((job.result as ShellResult).stderr, /Read-only file system/);
+    assert.equal(job.state, 'dead');
+    assert.deepEqual(readdirSync(agent.dataDir).sort(), before);
+  });
+
   it('says in explain what a job waits for that needs what no node has', async () => {
     const id = await submit(
       { command: 'echo', sandbox: 'bwrap' },

@@ -1,4 +1,4 @@
-import { holdersOf, type Layers, type LimitName, type WorkPolicy } from '../../supervisor/index.ts';
+import { hidesAgent, holdersOf, type Layers, type LimitName, type WorkPolicy } from '../../supervisor/index.ts';
 import type { Check, Finding } from '../doctor.ts';
 
 /** What a look at the machine found, beside the layers themselves: why one is not there. */
@@ -67,7 +67,8 @@ function limitFindings({ layers, why, policy }: SandboxFacts): Finding[] {
   });
 }
 
-function dataFinding({ layers, policy: { sandbox, user } }: SandboxFacts): Finding {
+function dataFinding({ layers, why, policy }: SandboxFacts): Finding {
+  const { sandbox, user } = policy;
   const name = 'sandbox.data-directory';
   if (sandbox.layer === 'bwrap' && layers.bwrap !== null)
     return { name, status: 'ok', detail: "bwrap hides the agent's own files from jobs", mend: null };
@@ -78,11 +79,19 @@ function dataFinding({ layers, policy: { sandbox, user } }: SandboxFacts): Findi
       detail: `jobs belong to ${user}, who cannot open the agent's own files`,
       mend: null,
     };
+  if (hidesAgent(policy, layers))
+    return {
+      name,
+      status: 'ok',
+      detail: `unshare hides the agent's own files from jobs${layers.isRoot ? '; one that is root can undo that on purpose' : ''}`,
+      mend: null,
+    };
+  const missing = policy.sandbox.isAgentHidden && why.hide !== undefined ? `: ${why.hide}` : '';
   return {
     name,
     status: 'warn',
     detail:
-      "a job outside a sandbox may read and write what the agent's user may, the agent's own files included",
+      `a job outside a sandbox may read and write what the agent's user may, the agent's own files included${missing}`,
     mend: 'sandbox: {layer: bwrap} in aspen.yaml, or shell: {user: ...} where the agent is root',
   };
 }

@@ -298,6 +298,41 @@ describe('a supervised process that its machine holds', function () {
     );
   });
 
+  describe('beside files of the agent that are hidden (C7)', () => {
+    const policy = { sandbox: { ...OPEN_POLICY.sandbox, isAgentHidden: true } };
+
+    it('finds nothing there and can write nothing there, and keeps the rest of the machine', async function () {
+      if (layers.hide === null) this.skip();
+      const script = `ls -A ${data}; echo x >${data}/x; cat ${data}/key; echo y >${work}/y; id -u; pwd`;
+      const { output, exit } = await sh(script, { policy, order: { cwd: work } });
+      assert.deepEqual(
+        [exit.exitCode, output.stdout.trim().split('\n')],
+        [0, [String(process.getuid?.()), work]],
+        output.stderr,
+      );
+      assert.match(output.stderr, /Read-only file system/);
+      assert.deepEqual(
+        [existsSync(join(data, 'x')), readFileSync(join(data, 'key'), 'utf8')],
+        [false, 'secret'],
+      );
+      assert.equal(readFileSync(join(work, 'y'), 'utf8'), 'y\n');
+    });
+
+    it('is started, fails and ends as it would otherwise', async () => {
+      const ended = await sh('kill -9 $$', { policy });
+      assert.deepEqual([ended.exit.exitCode, ended.exit.signal], [null, 'SIGKILL']);
+      assert.equal((await run('no-such-program', [], { policy })).exit.spawnError?.code, 'ENOENT');
+      assert.equal((await run(join(data, '..', 'work'), [], { policy })).exit.spawnError?.code, 'EACCES');
+      const nowhere = await sh('true', { policy, order: { cwd: '/no/such/place' } });
+      assert.match(nowhere.exit.spawnError?.message ?? '', /working directory \/no\/such\/place/);
+      assert.equal((await run('sh', ['-c', 'echo $0'], { policy })).output.stdout, 'sh\n');
+    });
+
+    it('does not start among them', async () => {
+      assert.match(await refusalOf(sh('true', { policy, order: { cwd: data } })), /belongs to the agent itself/);
+    });
+  });
+
   describe('in a sandbox', () => {
     const ask = { sandbox: 'bwrap' as const };
 

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { processesWith, signalProcess } from './processes.ts';
-import { type Ran, type RunOptions, runProgram, startProgram } from './program.ts';
+import { type ProgramOptions, type Ran, type RunOptions, runProgram, startProgram } from './program.ts';
 import { RpcClient } from './rpc-client.ts';
 import type { AgentStatus, Job, Submitted } from './shapes.ts';
 import { until } from './until.ts';
@@ -13,6 +13,8 @@ export interface AgentOptions {
   readonly dataDir: string;
   readonly logFile: string;
   readonly netns?: string;
+  /** Another user to run as. */
+  readonly user?: ProgramOptions['user'];
   readonly env: Readonly<Record<string, string>>;
 }
 
@@ -27,6 +29,7 @@ export class Agent {
   readonly dataDir: string;
   readonly logFile: string;
   readonly netns: string | undefined;
+  readonly user: ProgramOptions['user'];
   readonly #env: Readonly<Record<string, string>>;
   #process: ChildProcess | undefined;
   #client: Promise<RpcClient> | undefined;
@@ -39,6 +42,7 @@ export class Agent {
     this.dataDir = options.dataDir;
     this.logFile = options.logFile;
     this.netns = options.netns;
+    this.user = options.user;
     this.#env = options.env;
   }
 
@@ -73,7 +77,8 @@ export class Agent {
 
   async #start(args: readonly string[]): Promise<void> {
     if (this.isRunning) throw new Error(`agent ${this.name} runs already`);
-    const options = this.netns === undefined ? { env: this.#env } : { env: this.#env, netns: this.netns };
+    const within = this.netns === undefined ? {} : { netns: this.netns };
+    const options = { env: this.#env, user: this.user, ...within };
     const child = startProgram([...args, '--data-dir', this.dataDir], this.logFile, options);
     this.#process = child;
     await once(child, 'spawn');
@@ -127,7 +132,7 @@ export class Agent {
 
   /** Runs the command line against this agent. */
   cli(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
-    return runProgram(withDataDir(args, this.dataDir), options);
+    return runProgram(withDataDir(args, this.dataDir), { user: this.user, ...options });
   }
 
   /** Runs the command line with `-o json`. @throws Error when it does not end with 0. */

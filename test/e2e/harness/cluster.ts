@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Agent } from './agent.ts';
@@ -8,6 +8,8 @@ import { until } from './until.ts';
 
 export interface AddOptions {
   readonly netns?: string;
+  /** Another user to run as, whom its data directory belongs to then. */
+  readonly user?: { readonly uid: number; readonly gid: number };
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -30,13 +32,21 @@ export class Cluster implements AsyncDisposable {
   /** Every agent carries it, so that none can be forgotten. */
   readonly #mark = `ASPEN_E2E_CLUSTER=${this.directory}`;
 
-  add(name: string, { netns, env }: AddOptions = {}): Agent {
+  add(name: string, { netns, user, env }: AddOptions = {}): Agent {
+    const dataDir = join(this.directory, name);
+    if (user !== undefined) {
+      chmodSync(this.directory, 0o711);
+      mkdirSync(dataDir, { mode: 0o700 });
+      chownSync(dataDir, user.uid, user.gid);
+    }
     const agent = new Agent({
       name,
-      dataDir: join(this.directory, name),
+      dataDir,
       logFile: join(this.directory, `${name}.log`),
       ...(netns === undefined ? {} : { netns }),
+      user,
       env: {
+        ...(user === undefined ? {} : { HOME: dataDir }),
         ...(netns === undefined ? LOOPBACK : {}),
         ASPEN_E2E_CLUSTER: this.directory,
         E2E_SECRET: 'not for jobs',

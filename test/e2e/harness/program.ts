@@ -12,6 +12,8 @@ export interface ProgramOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Name of a network namespace to run in. */
   readonly netns?: string;
+  /** Another user to run as; where the tests are root. */
+  readonly user?: { readonly uid: number; readonly gid: number } | undefined;
 }
 
 /** What every program of these tests sees: nothing of the caller's but the search path, so that a stray `ASPEN_*` changes nothing. */
@@ -27,14 +29,21 @@ export function environmentOf(env: Readonly<Record<string, string>> = {}): Recor
   };
 }
 
-function commandLine(args: readonly string[], netns: string | undefined): readonly [string, string[]] {
-  // `ip netns exec` becomes the program, so that the pid of the child is the pid of the agent.
-  return netns === undefined ? [PROGRAM, [...args]] : ['ip', ['netns', 'exec', netns, PROGRAM, ...args]];
+/** Each part of the line becomes the next, so that the pid of the child is the pid of the agent. */
+function commandLine(args: readonly string[], { netns, user }: ProgramOptions): readonly [string, string[]] {
+  const as =
+    user === undefined
+      ? []
+      : ['setpriv', `--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups', '--'];
+  const within = netns === undefined ? [] : ['ip', 'netns', 'exec', netns];
+  const [program = PROGRAM, ...rest] = [...within, ...as, PROGRAM, ...args];
+  return [program, rest];
 }
 
 /** Starts the program with its output going to a file; it stays until it is stopped. */
-export function startProgram(args: readonly string[], logFile: string, { env, netns }: ProgramOptions) {
-  const [command, commandArgs] = commandLine(args, netns);
+export function startProgram(args: readonly string[], logFile: string, options: ProgramOptions) {
+  const { env } = options;
+  const [command, commandArgs] = commandLine(args, options);
   const log = openSync(logFile, 'a');
   try {
     return spawn(command, commandArgs, { env: environmentOf(env), stdio: ['ignore', log, log], cwd: '/' });
@@ -60,7 +69,7 @@ export interface Ran {
 
 /** Runs the program to its end. */
 export function runProgram(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
-  const [command, commandArgs] = commandLine(args, options.netns);
+  const [command, commandArgs] = commandLine(args, options);
   const child = spawn(command, commandArgs, { env: environmentOf(options.env), cwd: '/' });
   let stdout = '';
   let stderr = '';

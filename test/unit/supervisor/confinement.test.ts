@@ -17,6 +17,7 @@ import {
 
 const ALL: Layers = {
   ...{ bwrap: '/usr/bin/bwrap', prlimit: '/usr/bin/prlimit', setpriv: '/usr/bin/setpriv', isRoot: true },
+  hide: { unshare: '/usr/bin/unshare', mount: '/usr/bin/mount' },
   memory: { version: 2, path: '/g' },
   pids: { version: 2, path: '/g' },
 };
@@ -84,6 +85,7 @@ describe('a plan to hold an attempt', () => {
 describe('the line that starts a job', () => {
   const plan = (more: Partial<Plan>): Plan => ({
     isSandboxed: false,
+    isAgentHidden: false,
     isNetworked: true,
     limits: {},
     holders: {},
@@ -96,6 +98,7 @@ describe('the line that starts a job', () => {
     hidden: '/srv/data',
     cgroups: [],
     user: null,
+    self: { uid: 5, gid: 6 },
   };
 
   it('is the program alone where nothing holds it', () => {
@@ -103,6 +106,31 @@ describe('the line that starts a job', () => {
       '/bin/echo',
       'a b',
     ]);
+  });
+
+  it("hides the agent's directory from a job outside of a sandbox, which is itself again without the power to undo that (C7)", () => {
+    const hidden = plan({ isAgentHidden: true });
+    const job = { file: '/bin/true', args: ['x'] };
+    const own = ['--mount', '--propagation', 'slave', '--'];
+    const cover = ['aspen-hide', '/usr/bin/mount', '/srv/data'];
+    const asRoot = launchLine(job, hidden, around);
+    assert.deepEqual(asRoot.slice(0, 5), ['/usr/bin/unshare', ...own]);
+    assert.deepEqual(asRoot.slice(8), [...cover, '/bin/true', 'x']);
+    const line = launchLine(job, hidden, { ...around, layers: { ...ALL, isRoot: false } });
+    assert.deepEqual(line.slice(0, 7), ['/usr/bin/unshare', '--user', '--map-root-user', ...own]);
+    const again = ['/usr/bin/unshare', '--user', '--map-user=5', '--map-group=6', '--'];
+    assert.deepEqual(line.slice(10), [...cover, ...again, '/bin/true', 'x']);
+  });
+
+  it('hides nothing where the owner does not want it, nothing can, a sandbox does, or the job is another user (C7)', () => {
+    const wanted = { ...OPEN_POLICY, sandbox: { ...OPEN_POLICY.sandbox, isAgentHidden: true } };
+    const isHidden = (ask: Ask, policy: WorkPolicy, layers: Layers) =>
+      planOf(ask, policy, layers).isAgentHidden;
+    assert.equal(isHidden(ASK, wanted, ALL), true);
+    assert.equal(isHidden(ASK, OPEN_POLICY, ALL), false);
+    assert.equal(isHidden(ASK, wanted, NO_LAYERS), false);
+    assert.equal(isHidden({ ...ASK, sandbox: 'bwrap' }, wanted, ALL), false);
+    assert.equal(isHidden(ASK, { ...wanted, user: 'nobody' }, ALL), false);
   });
 
   it("enters groups and lowers limits first, hides the agent's directory last", () => {
