@@ -147,6 +147,8 @@ export const LINKS_KEY = 'links';
 const PROGRESS_PER_OWNER_LIMIT = 128;
 const PROGRESS_BYTES_LIMIT = 4_096;
 const RENEWALS_PER_HORIZON = 4;
+/** After the first link of a node that had none: neighbours take a moment before they pass on what it says. Unit: ms. */
+const INTRODUCTION_PAUSES_MS = [300, 1_200, 3_000];
 /** A profile that nobody renewed for so long is not worth a place on disk. Unit: ms. */
 const REMEMBER_MS = 30 * 86_400_000;
 
@@ -170,6 +172,8 @@ class ConvergingRegistry implements Registry {
   #profile: Uint8Array | undefined;
   #toldLinksAtMs = Number.NEGATIVE_INFINITY;
   #isStarted = false;
+  #alone: Disposable | undefined;
+  #isIntroducing = false;
   /** Something newer of this node came from elsewhere, of an earlier life of it: the profile is to be told again. */
   #isOvertaken = false;
 
@@ -250,10 +254,14 @@ class ConvergingRegistry implements Registry {
     this.#beat();
     this.#tasks.run((signal) => this.#beatForEver(signal));
     this.#tasks.run((signal) => this.#flushForEver(signal));
+    this.#alone = this.#components.messenger.onPeer(({ type }) => {
+      if (type === 'opened' && this.#components.messenger.connected().length === 1) this.#introduceOneself();
+    });
   }
 
   async stop(): Promise<void> {
     this.#isStarted = false;
+    this.#alone?.[Symbol.dispose]();
     await this.#replicator.stop();
     await this.#tasks.stop();
     await this.#disk.flush();
@@ -437,6 +445,24 @@ class ConvergingRegistry implements Registry {
       LONGEST_PERIOD_MS,
       Math.max(heartbeatEveryMs, heartbeatEveryMsPerNode * this.#nodes.ownerCount),
     );
+  }
+
+  /**
+   * C12 What was told while nobody was linked was heard by nobody, and in a large mesh it takes long until anti-entropy has carried it everywhere. Said
+   * anew with a sign of life, since what was said before is not passed on twice.
+   */
+  #introduceOneself(): void {
+    if (this.#isIntroducing) return;
+    this.#isIntroducing = true;
+    this.#tasks.run(async (signal) => {
+      const { clock, self } = this.#components;
+      for (const pauseMs of INTRODUCTION_PAUSES_MS) {
+        await sleep(clock, pauseMs, signal);
+        for (const key of [CERTIFICATE_KEY, PROFILE_KEY]) this.#replicator.publish(this.#nodes, self, key);
+        this.#beat();
+      }
+      this.#isIntroducing = false;
+    });
   }
 
   #beat(): void {

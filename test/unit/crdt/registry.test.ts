@@ -200,6 +200,17 @@ describe('registry', () => {
     assertConverged();
   });
 
+  it('C12 a node that was alone says it again, so that nobody waits for anti-entropy', async () => {
+    const options = { syncEveryMs: 3_600_000 };
+    const nodes = await world.mesh(4, { options });
+    const late = await world.node(5, { options });
+    await world.advance(2_000);
+    const dialing = late.transport.dial((nodes[0] as Node).peerId, [`/memory/${(nodes[0] as Node).peerId}`]);
+    await world.advance(6_000);
+    await dialing;
+    for (const node of nodes) assert.ok(aliveOf(node).includes('node-5'), node.name);
+  });
+
   it('C10 tells who is linked with whom, and rests while no path changes', async () => {
     const [first, second, third] = (await world.mesh(3)) as [Node, Node, Node];
     const marksOf = (of: Node) => first.registry.linksOf(of.peerId)?.links.map(({ mark }) => mark);

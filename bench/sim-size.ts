@@ -1,0 +1,81 @@
+/**
+ * A mesh of many nodes in virtual time, on a wire in memory: one whole agent that founds the mesh and leads it, and nodes that are all of an agent
+ * that membership costs: identity, gate, links, registry, session. What arrives, when and how much follows from the seed; processor time is real.
+ *
+ *   node --max-old-space-size=8000 bench/sim-size.ts [--nodes 10,100,1000] [--per-second 20] [--idle-seconds 30] [--seed 1]
+ */
+import { parseArgs } from 'node:util';
+import { SizedMesh } from './simulated-mesh.ts';
+import { median, round } from './statistics.ts';
+
+const { values } = parseArgs({
+  options: {
+    nodes: { type: 'string', default: '10,100,1000' },
+    'per-second': { type: 'string', default: '20' },
+    'idle-seconds': { type: 'string', default: '30' },
+    seed: { type: 'string', default: '1' },
+  },
+});
+/** Long enough for links and anti-entropy to come to rest. */
+const SETTLE_MS = 60_000;
+const KNOWN_CAP_MS = 600_000;
+
+for (const count of values.nodes.split(',').map(Number)) await measure(count);
+
+async function measure(count: number): Promise<void> {
+  const begunMs = performance.now();
+  const mesh = new SizedMesh(Number(values.seed));
+  say(`${count} nodes, ${values['per-second']} of them started a second`, '');
+  await mesh.found();
+  await mesh.grow(count - 2, Number(values['per-second']));
+  const knownMs = await mesh.until(() => mesh.isComplete(), KNOWN_CAP_MS);
+  say('everybody known everywhere, after the last one had started', seconds(knownMs));
+  await mesh.advance(SETTLE_MS);
+  await mesh.grow(1, 1);
+  say(
+    'one more node: known everywhere, and knows everybody',
+    seconds(await mesh.until(() => mesh.isComplete(), KNOWN_CAP_MS)),
+  );
+  await mesh.advance(SETTLE_MS);
+
+  const links = mesh.linkCounts();
+  say(
+    'links of a node, the leader not counted',
+    `${round(median(links))} (${Math.min(...links)} to ${Math.max(...links)})`,
+  );
+  const idle = await mesh.observe(Number(values['idle-seconds']) * 1_000);
+  say(
+    'idle: sent by a node',
+    `${round(median(idle.bytesPerSecond) / 1_000)} kB/s, ${round(median(idle.messagesPerSecond))} messages/s`,
+  );
+  say(
+    'idle: sent by the leader',
+    `${round(idle.leader.bytesPerSecond / 1_000)} kB/s, ${round(idle.leader.messagesPerSecond)} messages/s`,
+  );
+  say('idle: processor time of the leader', `${round(idle.leader.cpuShare * 100)} % of a core`);
+  mesh.endSessions();
+  const without = await mesh.observe(10_000);
+  const share = Math.max(0, idle.leader.cpuShare - without.leader.cpuShare);
+  say(
+    'idle: of it for sessions',
+    `${round(share * 100)} % of a core, ${round((share / count) * 1e6)} us a renewal`,
+  );
+
+  const lost = mesh.crashOne();
+  say(
+    'one node dies: taken for silent everywhere',
+    seconds(await mesh.until(() => mesh.isMissedEverywhere(lost), KNOWN_CAP_MS)),
+  );
+  say(
+    'the simulation took',
+    `${round((performance.now() - begunMs) / 1_000)} s, ${round(process.memoryUsage().rss / 1e6)} MB`,
+  );
+}
+
+function seconds(ms: number | undefined): string {
+  return ms === undefined ? `not within ${KNOWN_CAP_MS / 1_000} s` : `${round(ms / 1_000)} s`;
+}
+
+function say(what: string, figure: string): void {
+  console.log(figure === '' ? `\n${what}` : `  ${what.padEnd(64)} ${figure}`);
+}
