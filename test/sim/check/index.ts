@@ -31,4 +31,5 @@ export {
   registerModel,
   registerPartition,
 } from './register.ts';
+export { SleepersCompleteNothing } from './sleepers.ts';
 export { type Change, WatchesLeaveNothingOut } from './watches.ts';

@@ -1,6 +1,7 @@
 import { EveryAcceptedJobEnds, JobsEndOnce } from './job-ends.ts';
 import { LocksExclude } from './locks.ts';
 import { AttemptsNeverOverlap } from './overlap.ts';
+import { SleepersCompleteNothing } from './sleepers.ts';
 import { type Change, WatchesLeaveNothingOut } from './watches.ts';
 
 /** What a world reports. Only what the law speaks of; nothing of how it is done. */
@@ -33,6 +34,10 @@ export type Observation =
   | { readonly type: 'stopped'; readonly job: string; readonly token: number; readonly node: string }
   /** A machine begins to stand still: asleep, or stopped as a whole. */
   | { readonly type: 'stoodStill'; readonly node: string }
+  /** A machine falls asleep, its programs with it. */
+  | { readonly type: 'fallsAsleep'; readonly node: string }
+  /** It slept longer than a session bears, its clocks show it, and the process that fell asleep has looked at them. */
+  | { readonly type: 'slept'; readonly node: string }
   /** An operator has decided that a node no longer belongs, from now on. */
   | { readonly type: 'expelled'; readonly node: string }
   /** A client was told that it holds a lock, and until when it may rely on it; a renewal tells more of the same. Unit: ms of virtual time. */
@@ -217,6 +222,7 @@ export function allObservers(): readonly Observer[] {
     new TokensGrow(),
     new NoAttemptCompletesTwice(),
     new AttemptsNeverOverlap(),
+    new SleepersCompleteNothing(),
     new LocksExclude(),
     new WatchesLeaveNothingOut(),
     new JobsEndOnce(),

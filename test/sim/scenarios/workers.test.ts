@@ -63,4 +63,24 @@ describe('a worker in the simulated mesh', () => {
     assert.equal(job.state, 'succeeded');
     assert.ok(job.attempt >= 2, `attempt ${job.attempt}`);
   });
+
+  scenario(
+    'that slept within the hold of what it ran tells nothing of it: its session is over',
+    async (world) => {
+      const id = await world.submit({ type: 'echo', payload: { delayMs: 4_000 }, retry: { maxAttempts: 3 } });
+      const worker = await world.workerOf(id);
+      let sleeps = 0;
+      world.onObserved((event) => {
+        if (event.type === 'slept' && event.node === worker.name) sleeps += 1;
+      });
+      world.targets.sleep(worker.name, 3_000);
+      await world.advance(3_000);
+      await world.settle(); // sleepers complete nothing
+      const outcomes = await world.outcomesOf(id, world.other(worker).name);
+      assert.deepEqual(
+        [sleeps, outcomes[0], outcomes.length > 1],
+        [1, { attempt: 1, outcome: 'lost' }, true],
+      );
+    },
+  );
 });

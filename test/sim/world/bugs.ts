@@ -11,7 +11,7 @@ import {
   withStaleIndex,
 } from './job-bugs.ts';
 import type { JobFeature } from './job-draws.ts';
-import { skippingFirst, stillRenewing, twiceWhenDerived } from './lease-bugs.ts';
+import { asIfAwake, skippingFirst, stillRenewing, twiceWhenDerived } from './lease-bugs.ts';
 import { LyingDisk } from './lying-disk.ts';
 import type { WorldBug } from './world.ts';
 
@@ -71,6 +71,12 @@ export const BUGS: Readonly<Record<string, WorldBug>> = {
     longestWorkMs: 30_000,
     jobFeatures: NONE,
     weather: { types: ['partition'], meanPauseMs: 4_000, longestFaultMs: 16_000 },
+  },
+  'go-on-after-sleep': {
+    tamper: asIfAwake,
+    longestWorkMs: 8_000,
+    jobFeatures: NONE,
+    weather: { types: ['sleep'], meanPauseMs: 2_000, longestFaultMs: 4_000 },
   },
   /** The first change of a key after a snapshot was taken in is applied twice. */
   'apply-twice-after-snapshot': {

@@ -31,6 +31,11 @@ export function stillRenewing({ node: { group } }: Daemon): void {
   };
 }
 
+/** A node that slept goes on in the name of its session as if it had been awake. */
+export function asIfAwake({ node: { group } }: Daemon): void {
+  group.session.checkSleep = () => true;
+}
+
 /** Where tables are there already when a replica begins with them, they came in a snapshot; unless agents die, which these do not. */
 export function twiceWhenDerived(module: MachineModule): MachineModule {
   const { derive, commands } = module;

@@ -81,6 +81,10 @@ export interface WorldBug {
 const CALL_LIMIT_MS = 120_000;
 const MESH_READY_LIMIT_MS = 120_000;
 const STEP_MS = 100;
+/** Longer than what a session bears of a sleep. Unit: ms. */
+const LONG_SLEEP_MS = 2_100;
+/** After it every process has compared its clocks. Unit: ms. */
+const LOOKED_MS = 1_000;
 /** More than a history of few changes takes. */
 const KEPT_CHANGES_BYTES = 2 ** 20;
 
@@ -99,6 +103,8 @@ export class World {
   readonly #members: Set<SimNode>;
   readonly #printing: Printing | undefined;
   #farthestAheadMs = 0;
+  /** When somebody set the wall clock of a node last: then it may hide a sleep. */
+  readonly #wallSetMs = new Map<string, number>();
   #failure: { readonly error: unknown } | undefined;
 
   constructor(seed: number, options: WorldOptions = {}) {
@@ -424,7 +430,21 @@ export class World {
 
   #sleep(name: string, forMs: number): void {
     this.observe({ type: 'stoodStill', node: name });
-    this.node(name).life?.clock.sleep(forMs);
+    const { life } = this.node(name);
+    if (life === undefined || life.clock.isAsleep) return;
+    life.clock.sleep(forMs);
+    if (forMs < LONG_SLEEP_MS) return;
+    this.observe({ type: 'fallsAsleep', node: name });
+    const atMs = this.nowMs;
+    this.scheduler.after(
+      forMs + LOOKED_MS,
+      () => {
+        const wallSetMs = this.#wallSetMs.get(name) ?? Number.NEGATIVE_INFINITY;
+        const wasSeen = wallSetMs < atMs - LOOKED_MS && !life.process.isPaused;
+        if (wasSeen && this.node(name).life === life) this.observe({ type: 'slept', node: name });
+      },
+      `${name} has slept`,
+    );
   }
 
   #damaged(): SimNode | undefined {
@@ -443,6 +463,7 @@ export class World {
   #jumpWall(name: string, byMs: number): void {
     const node = this.node(name);
     node.jumpWall(byMs);
+    this.#wallSetMs.set(name, this.nowMs);
     this.#farthestAheadMs = Math.max(this.#farthestAheadMs, node.machine.wallOffsetMs);
   }
 

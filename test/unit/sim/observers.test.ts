@@ -12,6 +12,7 @@ import {
   type Observer,
   RegistriesConverge,
   ReplicasApplySame,
+  SleepersCompleteNothing,
   TokensGrow,
   WatchesLeaveNothingOut,
 } from '../../sim/check/index.ts';
@@ -43,6 +44,8 @@ const surveyed = (node: string, ...writes: string[]): Observation => ({
 });
 const runs = (token: number, node: string): Observation => ({ type: 'runs', job: 'j', token, node });
 const stopped = (token: number, node: string): Observation => ({ type: 'stopped', job: 'j', token, node });
+const fallsAsleep = (node: string): Observation => ({ type: 'fallsAsleep', node });
+const slept = (node: string): Observation => ({ type: 'slept', node });
 const stoodStill = (node: string): Observation => ({ type: 'stoodStill', node });
 const holds = (token: number, client: string, fromMs: number, untilMs: number): Observation => {
   return { type: 'holds', lock: 'l', token, client, fromMs, untilMs };
@@ -128,6 +131,21 @@ const CASES: readonly Case[] = [
       [/token 2 on b while a runs it with 1/, [runs(1, 'a'), runs(2, 'b')]],
       [/token 1 on a, after 2 began/, [runs(2, 'b'), stopped(2, 'b'), runs(1, 'a')]],
       [/token 2 on b while a/, [stoodStill('a'), runs(1, 'a'), runs(2, 'b')]],
+    ],
+  },
+  {
+    make: () => new SleepersCompleteNothing(),
+    good: [
+      ...[runs(1, 'a'), stopped(1, 'a'), fallsAsleep('a'), completed('j', 1, 5), slept('a')], // told before it slept
+      ...[runs(2, 'b'), fallsAsleep('b'), completed('j', 2, 6)], // a short one, or one that nobody could see
+      ...[fallsAsleep('c'), slept('c'), runs(3, 'c'), completed('j', 3, 7)],
+    ],
+    bad: [
+      [/a completed j with token 1/, [runs(1, 'a'), fallsAsleep('a'), slept('a'), completed('j', 1, 5)]],
+      [
+        /a completed j with token 1/,
+        [runs(1, 'a'), fallsAsleep('a'), stopped(1, 'a'), completed('j', 1, 5), slept('a')],
+      ],
     ],
   },
   {
