@@ -12,15 +12,17 @@ export interface Copied {
 
 /**
  * Copies a job's output as it comes, stdout to stdout and stderr to stderr; with `-o json` or `jsonl` one JSON line a piece.
+ * @param copied counts on while it goes on, also where it ends early.
+ *
  * Output that nobody keeps any more is told of on stderr, also with `--quiet`: what was copied is not the whole then.
  */
 export async function copyLogs(
   { io, flags, connect }: CommandContext,
   id: string,
   options: LogsOptions,
-): Promise<Copied> {
+  copied: { -readonly [stream in keyof Copied]: Copied[stream] } = { stdout: 0, stderr: 0 },
+): Promise<void> {
   const client = await connect();
-  const copied = { stdout: 0, stderr: 0 };
   const losses = new Losses(options.fromOffset ?? 0);
   const tellLoss = (lostBytes: number) => {
     if (lostBytes > 0)
@@ -39,7 +41,6 @@ export async function copyLogs(
     }
   }
   tellLoss(losses.take(0));
-  return copied;
 }
 
 /** Both streams share one space of offsets: bytes between the last one and those that came are missing. */

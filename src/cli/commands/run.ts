@@ -134,13 +134,14 @@ function explainAfterAWhile({ call, tell }: CommandContext, id: string): Disposa
 
 /** The output may end early, when the node that runs the job is lost; what became of the job is then still to be told. */
 async function followOutput(context: CommandContext, id: string): Promise<Copied> {
+  const copied = { stdout: 0, stderr: 0 };
   try {
-    return await copyLogs(context, id, { follow: true });
+    await copyLogs(context, id, { follow: true }, copied);
   } catch (error) {
     if (!(error instanceof AspenError)) throw error;
     context.tell(`aspen-agent: ${error.message}`);
-    return { stdout: 0, stderr: 0 };
   }
+  return copied;
 }
 
 async function finalJob({ connect }: CommandContext, id: string): Promise<Job> {

@@ -41,9 +41,10 @@ const FINAL_TRIES = 4;
  * The output of a job, wherever it runs.
  *
  * - F1 Offsets only grow. A later attempt's output begins where that of the one before ended, as far as it was read here.
- * - F2 The record's own text stands in for output that its node no longer has, and only where none of that attempt was given.
+ * - F2 The record's own text stands in for output that its node no longer has, and only where none of that attempt was given. Where that is not
+ *   the whole, it is said.
  *
- * Ends when the signal aborts. @throws AspenError UNAVAILABLE when a part was given and the rest is out of reach for good; what
+ * Ends when the signal aborts. @throws AspenError UNAVAILABLE when a part was given, or nothing, and the rest is out of reach for good; what
  * `locate` throws, unless trying later can help and `follow` is set.
  */
 export async function* followOutput(
@@ -68,6 +69,8 @@ class Follower {
   /** Where to read on within the attempt. */
   #next = 0;
   #isGiven = false;
+  /** The node did not answer when it was asked last. */
+  #isUnreachable = false;
   #idleCount = 0;
 
   constructor(components: FollowComponents, jobId: string, options: FollowOptions) {
@@ -107,12 +110,25 @@ class Follower {
     if (!isLast) return false;
     if (!this.#isGiven) {
       yield* this.#give(pageOf(job.result));
-      return true;
+      const lack = this.#lackOf(job);
+      if (lack === undefined) return true;
+      throw outOfReach(lack);
     }
     if (this.#options.follow && this.#idleCount < FINAL_TRIES) return false;
-    throw new AspenError('UNAVAILABLE', `the rest of the output of ${this.#jobId} is out of reach`, {
-      outcome: 'not-applied',
-    });
+    throw outOfReach(`the rest of the output of ${this.#jobId} is ${this.#whereabouts(job)}`);
+  }
+
+  /** @returns what the record's own text is not; undefined where it is all there was. */
+  #lackOf(job: LocatedJob): string | undefined {
+    const { truncated, stdoutBytes, stderrBytes } = (job.result ?? {}) as Record<string, unknown>;
+    if (truncated === true)
+      return `its record has the beginning and the end of each stream, of ${stdoutBytes} bytes of stdout and ${stderrBytes} of stderr; the whole is ${this.#whereabouts(job)}`;
+    if (job.isFinal || !this.#isUnreachable) return undefined;
+    return `the output of ${this.#jobId} is ${this.#whereabouts(job)}`;
+  }
+
+  #whereabouts({ node }: LocatedJob): string {
+    return this.#isUnreachable ? `on ${node}, which is out of reach` : `kept no longer on ${node}`;
   }
 
   async #locate(): Promise<LocatedJob | null> {
@@ -127,6 +143,7 @@ class Follower {
   /** @returns null when the node cannot be reached or does not have it. */
   async #pull({ node, isFinal }: LocatedJob): Promise<OutputPage | null> {
     const { follow, signal } = this.#options;
+    this.#isUnreachable = false;
     if (node === null) return null;
     const waitMs = !follow ? 0 : isFinal ? FINAL_WAIT_MS : OUTPUT_WAIT_LIMIT_MS;
     const request = {
@@ -140,8 +157,10 @@ class Follower {
       return await pullOutput(this.#components, node, request, signal);
     } catch (error) {
       signal.throwIfAborted();
-      if (error instanceof AspenError && (error.code === 'NOT_FOUND' || error.retry === 'later')) return null;
-      throw error;
+      if (!(error instanceof AspenError)) throw error;
+      this.#isUnreachable = error.code !== 'NOT_FOUND';
+      if (this.#isUnreachable && error.retry !== 'later') throw error;
+      return null;
     }
   }
 
@@ -169,6 +188,10 @@ class Follower {
     this.#idleCount += 1;
     await sleep(this.#components.clock, pauseMs, this.#options.signal);
   }
+}
+
+function outOfReach(message: string): AspenError {
+  return new AspenError('UNAVAILABLE', message, { outcome: 'not-applied' });
 }
 
 /** F2. */

@@ -282,6 +282,24 @@ describe('output follower', () => {
     ]);
   });
 
+  it('says that the record is not the whole, and where that is or was (F2)', async () => {
+    const world = new World();
+    world.runOn('gone', 1);
+    world.finish({ stdout: 'head', stderr: '', stdoutBytes: 70_000, stderrBytes: 0, truncated: true });
+    const { seen, ended } = world.follow('reader', { follow: false });
+    await assert.rejects(world.clock.until(ended), /70000 bytes of stdout .* on gone, which is out of reach/);
+    assert.deepEqual(seen, [{ offset: 0, text: 'head' }]);
+    world.node('gone');
+    await assert.rejects(world.clock.until(world.follow('reader').ended), /kept no longer on gone/);
+  });
+
+  it('says that a running job is out of reach instead of nothing', async () => {
+    const world = new World();
+    world.runOn('gone', 1);
+    const { ended } = world.follow('reader', { follow: false });
+    await assert.rejects(world.clock.until(ended), /output of j is on gone, which is out of reach/);
+  });
+
   it('says so when the rest is out of reach', async () => {
     const world = new World();
     world.node('worker').open('j', 1).write('stdout', bytes('part'));
