@@ -2,7 +2,8 @@ import { AspenError, type Clock, type Logger, type PeerId, Tasks } from '../base
 import { isCircuit } from './circuit-address.ts';
 import type { Messenger } from './messenger.ts';
 import { isPublicAddress } from './public-address.ts';
-import type { Hole, Transport } from './transport.ts';
+import type { Hole, PeerLink, Transport } from './transport.ts';
+import { isWebSocket } from './ws-address.ts';
 
 export interface PuncherComponents {
   readonly transport: Transport;
@@ -96,13 +97,16 @@ export class Puncher implements Disposable {
   async #hole(peerId: PeerId, signal: AbortSignal): Promise<Hole> {
     const { transport } = this.#components;
     const { reach } = transport;
-    const observer = transport
-      .links()
-      .find((link) => link.path === 'direct' && isPublicAddress(link.address) && !isCircuit(link.address));
+    const observer = transport.links().find(isPlainAndPublic);
     if (reach === undefined || observer === undefined)
       throw noHole(peerId, 'no member with a public address is linked to ask');
     return await reach.openHole(observer.peerId, signal);
   }
+}
+
+/** Where only a WebSocket leads out, or a proxy, what is seen there is not what a hole would need. */
+function isPlainAndPublic({ path, address }: PeerLink): boolean {
+  return path === 'direct' && isPublicAddress(address) && !isCircuit(address) && !isWebSocket(address);
 }
 
 /** @throws AspenError INVALID_PARAMS */

@@ -24,13 +24,15 @@ describe('strangers in numbers', function () {
 
   before(async () => {
     cluster = new Cluster();
-    agents = await cluster.mesh(['a', 'b', 'c']);
+    const listen = ['/ip4/127.0.0.1/tcp/0', '/ip4/127.0.0.1/tcp/0/ws', '/ip4/127.0.0.1/tcp/0/tls/ws'];
+    agents = await cluster.mesh(['a', 'b', 'c'], { env: { ASPEN_LISTEN: listen.join() } });
   });
   after(() => cluster[Symbol.asyncDispose]());
 
-  const target = async (agent: Agent): Promise<{ host: string; port: number }> => {
+  const target = async (agent: Agent, way = /tcp\/\d+$/): Promise<{ host: string; port: number }> => {
     const status = await agent.call<AgentStatus & { connectivity: { addresses: string[] } }>('agent.status');
-    const [, , host = '', , port = ''] = (status.connectivity.addresses[0] ?? '').split('/');
+    const address = status.connectivity.addresses.find((each) => way.test(each));
+    const [, , host = '', , port = ''] = (address ?? '').split('/');
     return { host, port: Number(port) };
   };
   const linked = async (agent: Agent) => {
@@ -46,21 +48,26 @@ describe('strangers in numbers', function () {
   };
 
   /** Those that speak are let in and hold their place until the handshake has timed out, so that few of them come in a second. */
-  const kinds: readonly { kind: FloodKind; connections: number; arrivals: number }[] = [
+  const kinds: readonly { kind: FloodKind; way?: RegExp; connections: number; arrivals: number }[] = [
     { kind: 'half-open', connections: 2_000, arrivals: 2_000 },
     { kind: 'slow', connections: 2_000, arrivals: 2_000 },
     { kind: 'babble', connections: 200, arrivals: 300 },
     { kind: 'false-handshake', connections: 200, arrivals: 300 },
+    { kind: 'half-open', way: /tls\/ws$/, connections: 2_000, arrivals: 2_000 },
+    { kind: 'babble', way: /tls\/ws$/, connections: 200, arrivals: 2_000 },
+    { kind: 'slow-request', way: /\d\/ws$/, connections: 2_000, arrivals: 2_000 },
+    { kind: 'silent-web-socket', way: /\d\/ws$/, connections: 200, arrivals: 300 },
   ];
-  for (const { kind, connections, arrivals } of kinds) {
-    it(`stop no job, cost little memory, and come in nowhere: ${kind}`, async () => {
+  for (const { kind, way, connections, arrivals } of kinds) {
+    const where = way === undefined ? '' : `, at ${way.source}`;
+    it(`stop no job, cost little memory, and come in nowhere: ${kind}${where}`, async () => {
       const [a, b, c] = agents as [Agent, Agent, Agent];
       const everybody = (await linked(a)).sort();
       assert.deepEqual(everybody, [b.peerId, c.peerId].sort());
       const before = privateBytes(a.pid);
       {
         await using flood = new Flood({
-          ...(await target(a)),
+          ...(await target(a, way)),
           kind,
           connections,
           from: loopbackAddresses(250),

@@ -5,6 +5,7 @@ import {
   Cluster,
   ConnectProxy,
   Internet,
+  type Ran,
   runProgram,
   type Ticket,
   until,
@@ -120,6 +121,8 @@ describe('a member that reaches nothing but a proxy', function () {
   let netns: string;
   let url: string;
   let office: Agent;
+  /** Tries for a minute, while the others go on. */
+  let refused: Promise<Ran>;
   reportFailures(() => town?.cluster);
 
   before(async () => {
@@ -134,27 +137,21 @@ describe('a member that reaches nothing but a proxy', function () {
     });
     url = `${place.host}:3128`;
     netns = town.internet.addOffice({ host: place.host, port: 3128 }).netns;
-  });
-  after(async () => {
-    await proxy?.[Symbol.asyncDispose]();
-    await town?.[Symbol.asyncDispose]();
-  });
-
-  it('is told what the proxy said when that lets nobody through', async () => {
-    const { code, stderr } = await runProgram(
+    refused = runProgram(
       ['join', await town.ticket(), '--foreground', '--data-dir', `${town.cluster.directory}/refused`],
       {
         netns,
         env: {
           ...ENVIRONMENT,
-          HTTPS_PROXY: `http://ada:wrong@${url}`,
+          HTTPS_PROXY: `http://ada:wrong-word@${url}`,
           ASPEN_E2E_CLUSTER: town.cluster.directory,
         },
       },
     );
-    assert.notEqual(code, 0);
-    assert.match(stderr, new RegExp(`the proxy at ${url} refused CONNECT to [0-9.]+:443: 407`));
-    assert.doesNotMatch(stderr, /wrong/);
+  });
+  after(async () => {
+    await proxy?.[Symbol.asyncDispose]();
+    await town?.[Symbol.asyncDispose]();
   });
 
   it('joins by the ticket through it', async () => {
@@ -184,5 +181,12 @@ describe('a member that reaches nothing but a proxy', function () {
     const config = await office.cli(['config', 'show', '--origin']);
     for (const text of [doctor.stdout, netcheck.stdout, config.stdout, readFileSync(office.logFile, 'utf8')])
       assert.ok(!text.includes(PASSWORD));
+  });
+
+  it('is told what the proxy said when that lets nobody through', async () => {
+    const { code, stderr } = await refused;
+    assert.ok(code === 6 || code === 8, `${code}: ${stderr}`); // not reached, or not within its time
+    assert.match(stderr, new RegExp(`the proxy at ${url} refused CONNECT to [0-9.]+:443: 407`));
+    assert.doesNotMatch(stderr, /wrong-word/);
   });
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import type { ComponentLogger, Logger, MultiaddrConnection, Upgrader } from '@libp2p/interface';
 import { multiaddr } from '@multiformats/multiaddr';
 import { Door, HANDSHAKES_PER_SOURCE } from '../../../src/mesh/libp2p-door.ts';
@@ -14,6 +14,7 @@ import { NO_PROXY, parseProxy } from '../../../src/mesh/proxy-rules.ts';
 import { parseWsAddress, type WsAddress } from '../../../src/mesh/ws-address.ts';
 import { encodeWsFrame, WS_FRAME_BYTES_LIMIT } from '../../../src/mesh/ws-frames.ts';
 import { failureOf } from '../../unit/mesh/support.ts';
+import { ada, bob, WORLDS } from './worlds.ts';
 
 const quiet: Logger = Object.assign(() => undefined, {
   error: () => undefined,
@@ -325,5 +326,57 @@ describe('asking a proxy to let through', () => {
     await parrot[Symbol.asyncDispose]();
     const error = await failureOf(openThrough(parseProxy(`127.0.0.1:${port}`), place, never));
     assert.match(String(error), new RegExp(`the proxy at 127.0.0.1:${port} cannot be used: .*ECONNREFUSED`));
+  });
+});
+
+/** What ends TLS before a member, as web servers do. */
+class TlsEnd implements AsyncDisposable {
+  readonly #sockets = new Set<Socket>();
+  readonly #server: Server;
+
+  constructor(port: number) {
+    const { certificate, key } = selfSigned(Date.now());
+    this.#server = createTlsServer({ cert: certificate, key }, (socket) => {
+      const onward = connect({ host: '127.0.0.1', port });
+      for (const end of [socket, onward]) {
+        this.#sockets.add(end);
+        end.on('error', () => end.destroy());
+      }
+      socket.on('close', () => onward.destroy());
+      onward.on('close', () => socket.destroy());
+      socket.pipe(onward);
+      onward.pipe(socket);
+    });
+  }
+
+  async listen(): Promise<number> {
+    this.#server.listen(0, '127.0.0.1');
+    await once(this.#server, 'listening');
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    this.#server.close();
+  }
+}
+
+describe('a member behind something that ends TLS', () => {
+  it('is linked under the address of that, told in either spelling', async () => {
+    await using world = (WORLDS[2] as (typeof WORLDS)[number]).create();
+    const behind = await world.node(ada, [ada, bob]);
+    const other = await world.node(bob, [ada, bob]);
+    const { port } = parseWsAddress(behind.transport.addresses()[0] ?? '') as WsAddress;
+    await using end = new TlsEnd(port);
+    const at = `/dns4/localhost/tcp/${await end.listen()}/wss`;
+    await other.transport.dial(ada.peerId, [at]);
+    assert.deepEqual(
+      other.transport.links().map(({ address, path }) => [address, path]),
+      [[at, 'direct']],
+    );
+    const heard = Promise.withResolvers<string>();
+    behind.transport.onFrame((from, frame) => heard.resolve(`${from} ${Buffer.from(frame)}`));
+    other.transport.send(ada.peerId, Buffer.from('through'), 'control');
+    assert.equal(await heard.promise, `${bob.peerId} through`);
   });
 });

@@ -9,7 +9,11 @@ export type FloodKind =
   /** Sends what means nothing, as fast as it is taken. */
   | 'babble'
   /** Negotiates the encryption as libp2p does, then sends what means nothing. */
-  | 'false-handshake';
+  | 'false-handshake'
+  /** Asks for a WebSocket, a byte now and then. */
+  | 'slow-request'
+  /** Gets a WebSocket and says nothing on it. */
+  | 'silent-web-socket';
 
 export interface FloodOptions {
   readonly host: string;
@@ -29,6 +33,10 @@ const SLOW_BYTE_MS = 700;
 /** What multistream-select says first, behind its length. */
 const GREETING = Buffer.from('\x13/multistream/1.0.0\n', 'latin1');
 const NOISE = Buffer.from('\x07/noise\n', 'latin1');
+const REQUEST = Buffer.from(
+  'GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n' +
+    'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+);
 const BABBLE_BYTES = 16 * 1_024;
 
 /** Strangers in numbers, from the moment it is made until it is disposed. */
@@ -99,10 +107,12 @@ export class Flood implements AsyncDisposable {
       socket.write(Buffer.concat([GREETING, NOISE]));
       this.#babble(socket);
     }
-    if (kind !== 'slow') return undefined;
+    if (kind === 'silent-web-socket') socket.write(REQUEST);
+    if (kind !== 'slow' && kind !== 'slow-request') return undefined;
+    const words = kind === 'slow' ? GREETING : REQUEST;
     let at = 0;
     return setInterval(() => {
-      socket.write(GREETING.subarray(at % GREETING.length, (at % GREETING.length) + 1));
+      socket.write(words.subarray(at % words.length, (at % words.length) + 1));
       at += 1;
     }, SLOW_BYTE_MS);
   }

@@ -109,6 +109,15 @@ describe('puncher', () => {
     assert.match(String(await failureOf(ends.low.punch(high, never))), /no member with a public address/);
   });
 
+  it('asks nobody where only a WebSocket leads out', async () => {
+    const ends = new TwoEnds();
+    ends.links = ends.links.map((link) =>
+      link.peerId === ron ? { ...link, address: '/ip4/203.0.113.1/tcp/443/tls/ws' } : link,
+    );
+    assert.match(String(await failureOf(ends.low.punch(high, never))), /no member with a public address/);
+    assert.equal(ends.openCount, 0);
+  });
+
   it('takes nothing for an address but an address', async () => {
     for (const address of [
       7,
