@@ -34,6 +34,9 @@ describe('addresses of WebSockets', () => {
       '/ip4/10.0.0.1/tcp/443/tls',
       '/unix/a/tcp/443/ws',
       '/ip4/10.0.0.1/tcp/443/tls/ws/p2p/12D3/p2p-circuit',
+      '/dns4/a\r\nHost: b/tcp/443/tls/ws',
+      '/dns4/a b/tcp/443/ws',
+      '/ip4/10.0.0.1/tcp/443/tls/sni/a\r\nb/ws',
     ])
       assert.ok(!isWebSocket(other), other);
   });
