@@ -53,6 +53,8 @@ async function measure(count: number): Promise<void> {
     `${round(idle.leader.bytesPerSecond / 1_000)} kB/s, ${round(idle.leader.messagesPerSecond)} messages/s`,
   );
   say('idle: processor time of the leader', `${round(idle.leader.cpuShare * 100)} % of a core`);
+  if (mesh.sessionCount() < count - 1)
+    throw new Error(`${mesh.sessionCount()} of ${count - 1} nodes hold a session`);
   mesh.endSessions();
   const without = await mesh.observe(10_000);
   const share = Math.max(0, idle.leader.cpuShare - without.leader.cpuShare);

@@ -8,6 +8,8 @@ import {
 } from '../src/base/index.ts';
 import { createRegistry, type Registry } from '../src/crdt/index.ts';
 import { KnownPeers, TicketSource } from '../src/discovery/index.ts';
+import { groupMethod } from '../src/lease/call-errors.ts';
+import { MAIN_GROUP } from '../src/lease/index.ts';
 import { SessionHolder } from '../src/lease/session-holder.ts';
 import {
   createIdentity,
@@ -34,7 +36,7 @@ const DELAY_SPREAD_MS = 9;
 /** As gossipsub does by default. */
 const GOSSIP_FANOUT = 6;
 /** Pings cost a real node next to nothing and a simulation most of its time. */
-const KEEPALIVE = { keepaliveMs: 10_000, deadAfterMs: 30_000 };
+const KEEPALIVE = { keepaliveMs: 2_500, deadAfterMs: 5_000 };
 const STEP_MS = 50;
 const READY_CAP_MS = 60_000;
 const EVENTS_LIMIT = 1_000_000_000;
@@ -138,6 +140,11 @@ export class SizedMesh {
 
   isMissedEverywhere(peerId: PeerId): boolean {
     return this.#registries().every((registry) => registry.node(peerId)?.isAlive === false);
+  }
+
+  /** Nodes that hold a session with the leader. */
+  sessionCount(): number {
+    return this.#nodes.filter(({ session }) => session.sessionId !== null).length;
   }
 
   linkCounts(): number[] {
@@ -291,6 +298,8 @@ export class SizedMesh {
         messenger: mesh.messenger,
         logger: log,
         links: () => transport.links(),
+        hasParted: (peerId) => mesh.links.hasParted(peerId),
+        probe: (peerId, signal) => mesh.connector.connect(peerId, signal),
         onFailure,
       },
       { scope: this.#meshId },
@@ -309,7 +318,12 @@ export class SizedMesh {
       machine: { os: 'linux', arch: 'x64', cpus: '2', memory: '25253412864', node: 'v24.21.0' },
     });
     const askLeader = <R>(method: string, body: unknown, { timeoutMs = 5_000 } = {}) =>
-      mesh.messenger.request(leader, 'group/mesh/ask', { method, body }, { timeoutMs }) as Promise<R>;
+      mesh.messenger.request(
+        leader,
+        groupMethod(MAIN_GROUP, 'ask'),
+        { method, body },
+        { timeoutMs },
+      ) as Promise<R>;
     const session = new SessionHolder(
       { client: { askLeader }, clock, log, onFailure },
       { incarnation: `life-${self.slice(-8)}` },

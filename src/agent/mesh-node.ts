@@ -229,6 +229,8 @@ export class MeshNode implements Startable {
         messenger,
         logger,
         links: () => transport.links().filter(({ isQuiet }) => isQuiet !== true), // Z5
+        hasParted: (peerId) => this.mesh.links.hasParted(peerId),
+        probe: (peerId, signal) => this.mesh.connector.connect(peerId, signal),
         bulletinVerifiers: { [REVOCATIONS]: (key, bytes) => this.#isRevocation(key, bytes) },
         onFailure: onFatal,
       },

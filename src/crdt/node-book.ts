@@ -1,5 +1,6 @@
 import { type Coordinate, Listeners, type PeerId } from '../base/index.ts';
 import type { Heartbeat, NodeProfile } from './profile.ts';
+import { REFUTATION_MS } from './suspicion.ts';
 
 /** What is known of one node. */
 export interface NodeEntry {
@@ -15,6 +16,8 @@ interface Known {
   profile: NodeProfile | undefined;
   heartbeat: Heartbeat | undefined;
   heardAtMs: number | undefined;
+  /** Since when enough others miss it, by the own monotonic clock. */
+  missedSinceMs: number | undefined;
   /** As last told to listeners. */
   wasAlive: boolean;
 }
@@ -95,6 +98,14 @@ export class NodeBook {
     this.#tellLiveness(peerId, known);
   }
 
+  /** @param isMissed whether enough others miss it, after its latest sign of life. It counts as silent when that stays so for {@link REFUTATION_MS}. */
+  doubt(peerId: PeerId, isMissed: boolean): void {
+    const known = this.#nodes.get(peerId);
+    if (known === undefined) return;
+    known.missedSinceMs = isMissed ? (known.missedSinceMs ?? this.#nowMs()) : undefined;
+    this.#tellLiveness(peerId, known);
+  }
+
   forget(peerId: PeerId): void {
     if (this.#nodes.delete(peerId)) this.#changed.emit(peerId);
   }
@@ -111,9 +122,10 @@ export class NodeBook {
     this.#changed.emit(peerId);
   }
 
-  #isAlive(peerId: PeerId, { heartbeat, heardAtMs }: Known): boolean {
+  #isAlive(peerId: PeerId, { heartbeat, heardAtMs, missedSinceMs }: Known): boolean {
     if (peerId === this.#self) return true;
     if (heartbeat === undefined || heardAtMs === undefined) return false;
+    if (missedSinceMs !== undefined && this.#nowMs() - missedSinceMs >= REFUTATION_MS) return false;
     return this.#nowMs() - heardAtMs <= aliveForMs(heartbeat);
   }
 
@@ -121,7 +133,13 @@ export class NodeBook {
     const known = this.#nodes.get(peerId);
     if (known !== undefined) return known;
     if (this.#nodes.size >= NODES_LIMIT) return undefined;
-    const added: Known = { profile: undefined, heartbeat: undefined, heardAtMs: undefined, wasAlive: false };
+    const added: Known = {
+      profile: undefined,
+      heartbeat: undefined,
+      heardAtMs: undefined,
+      missedSinceMs: undefined,
+      wasAlive: false,
+    };
     this.#nodes.set(peerId, added);
     return added;
   }

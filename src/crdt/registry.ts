@@ -12,12 +12,14 @@ import {
   type Startable,
   sleep,
   Tasks,
+  type Timer,
 } from '../base/index.ts';
 import type { Messenger, PeerLink, Transport } from '../mesh/index.ts';
 import type { Store } from '../storage/index.ts';
 import { type Bulletin, BulletinSet, type BulletinVerifier } from './bulletins.ts';
 import { contentDigest } from './content-digest.ts';
 import { moved, ORIGIN } from './coordinates.ts';
+import { Doubts } from './doubts.ts';
 import { INCARNATION_LENGTH_LIMIT, isText, KEY_LENGTH_LIMIT, type UnsignedEntry } from './entry.ts';
 import { HybridClock } from './hlc.ts';
 import {
@@ -25,6 +27,7 @@ import {
   encodeLinkRow,
   type LinkRow,
   linkRowOf,
+  markOfPeer,
   ROW_PAUSE_MS,
   ROW_PAUSE_MS_PER_NODE,
 } from './link-row.ts';
@@ -45,6 +48,7 @@ import { type JobProgress, ProgressBook } from './progress-book.ts';
 import { RegistryStore } from './registry-store.ts';
 import { Replicator, type ReplicatorCounts, type ReplicatorOptions } from './replicator.ts';
 import { isRefusal } from './space.ts';
+import { decodeSuspicions, encodeSuspicions, REFUTATION_MS, SuspicionBook } from './suspicion.ts';
 
 export interface RegistryComponents {
   readonly self: PeerId;
@@ -66,6 +70,10 @@ export interface RegistryComponents {
   readonly logger: Logger;
   /** Measured round trips, for coordinates. Without it, the own coordinate stays at the origin. */
   readonly links?: () => readonly PeerLink[];
+  /** Whether the end of a link with this peer was announced, so that it says nothing about its life. @default never */
+  readonly hasParted?: (peerId: PeerId) => boolean;
+  /** Tries to reach a peer whose link has ended; rejects when it cannot be reached. Without it nobody is missed. */
+  readonly probe?: (peerId: PeerId, signal: AbortSignal) => Promise<void>;
   /** One verifier for each kind of bulletin. */
   readonly bulletinVerifiers?: Readonly<Record<string, BulletinVerifier>>;
   /** The registry cannot go on, e.g. the disk failed. @default it is logged */
@@ -77,8 +85,10 @@ export interface RegistryOptions extends ReplicatorOptions {
   readonly scope?: string;
   /** Pause between heartbeats in a small mesh. Unit: ms. @default 2_000 */
   readonly heartbeatEveryMs?: number;
-  /** What each node adds to that pause: a heartbeat costs every node a signature check. Unit: ms. @default 20 */
+  /** What each node adds to that pause: a heartbeat costs every node a signature check, and six sends. Unit: ms. @default 60 */
   readonly heartbeatEveryMsPerNode?: number;
+  /** From so many nodes on those whose links end are missed: in a smaller mesh heartbeats are frequent enough. @default 24 */
+  readonly missedFrom?: number;
   /** Age at which entries are collected and refused; profiles are renewed four times in it. Unit: ms. @default 86_400_000 */
   readonly horizonMs?: number;
   /** Pause between writes to disk. Unit: ms. @default 5_000 */
@@ -144,9 +154,14 @@ export const CERTIFICATE_KEY = 'certificate';
 export const PROFILE_KEY = 'profile';
 export const HEARTBEAT_KEY = 'heartbeat';
 export const LINKS_KEY = 'links';
+export const SUSPECTS_KEY = 'suspects';
 const PROGRESS_PER_OWNER_LIMIT = 128;
 const PROGRESS_BYTES_LIMIT = 4_096;
 const RENEWALS_PER_HORIZON = 4;
+/** Least pause between a sign of life and one that refutes a suspicion. Unit: ms. */
+const REFUTE_PAUSE_MS = 1_000;
+/** Whoever misses several at once says so once. Unit: ms. */
+const MISSING_PAUSE_MS = 200;
 /** After the first link of a node that had none: neighbours take a moment before they pass on what it says. Unit: ms. */
 const INTRODUCTION_PAUSES_MS = [300, 1_200, 3_000];
 /** A profile that nobody renewed for so long is not worth a place on disk. Unit: ms. */
@@ -166,6 +181,11 @@ class ConvergingRegistry implements Registry {
   readonly #book: NodeBook;
   readonly #progressBook: ProgressBook;
   readonly #replicator: Replicator;
+  readonly #suspicions = new SuspicionBook();
+  readonly #doubts: Doubts | undefined;
+  #lastBeatMs = Number.NEGATIVE_INFINITY;
+  #refuting: Timer | undefined;
+  #missing: Timer | undefined;
   readonly #tasks: Tasks;
   readonly #changes = new Listeners<RegistryChange>();
   #coordinate: Coordinate = ORIGIN;
@@ -196,7 +216,7 @@ class ConvergingRegistry implements Registry {
       bulletinVerifiers = {},
     } = components;
     const { scope = '', horizonMs = 86_400_000, heartbeatEveryMs = 2_000 } = options;
-    const { heartbeatEveryMsPerNode = 20, flushEveryMs = 5_000, ...rest } = options;
+    const { heartbeatEveryMsPerNode = 60, flushEveryMs = 5_000, missedFrom = 24, ...rest } = options;
     this.#components = components;
     this.#options = { heartbeatEveryMs, heartbeatEveryMsPerNode, flushEveryMs };
     this.#log = logger.child({ part: 'registry' });
@@ -240,6 +260,7 @@ class ConvergingRegistry implements Registry {
       },
       rest,
     );
+    this.#doubts = this.#makeDoubts(missedFrom, onFailure);
     this.#listen();
     this.#load();
   }
@@ -254,6 +275,7 @@ class ConvergingRegistry implements Registry {
     this.#beat();
     this.#tasks.run((signal) => this.#beatForEver(signal));
     this.#tasks.run((signal) => this.#flushForEver(signal));
+    this.#doubts?.start();
     this.#alone = this.#components.messenger.onPeer(({ type }) => {
       if (type === 'opened' && this.#components.messenger.connected().length === 1) this.#introduceOneself();
     });
@@ -262,6 +284,9 @@ class ConvergingRegistry implements Registry {
   async stop(): Promise<void> {
     this.#isStarted = false;
     this.#alone?.[Symbol.dispose]();
+    this.#refuting?.cancel();
+    this.#missing?.cancel();
+    await this.#doubts?.stop();
     await this.#replicator.stop();
     await this.#tasks.stop();
     await this.#disk.flush();
@@ -295,6 +320,7 @@ class ConvergingRegistry implements Registry {
     this.#progress.forget(peerId);
     this.#progressBook.sweep();
     this.#disk.forgetProfile(peerId);
+    this.#hearSuspicions(peerId, undefined);
     this.#book.forget(peerId);
   }
 
@@ -391,7 +417,70 @@ class ConvergingRegistry implements Registry {
     } else if (entry.key === HEARTBEAT_KEY && entry.value !== undefined) {
       const heartbeat = decodeHeartbeat(entry.value);
       if (heartbeat !== undefined) this.#hear(entry, heartbeat, via);
-    }
+      this.#judge(entry.owner);
+    } else if (entry.key === SUSPECTS_KEY) this.#hearSuspicions(entry.owner, entry.value);
+  }
+
+  #makeDoubts(missedFrom: number, onFailure: (error: unknown) => void): Doubts | undefined {
+    const { probe, hasParted = () => false, messenger, clock, random } = this.#components;
+    if (probe === undefined) return undefined;
+    return new Doubts({
+      messenger,
+      clock,
+      random,
+      log: this.#log,
+      probe,
+      hasParted,
+      isWorthIt: () => this.#nodes.ownerCount >= missedFrom,
+      lastSignMs: (peerId) => this.#lastSignMs(peerId),
+      onChange: () => {
+        this.#missing ??= clock.setTimer(MISSING_PAUSE_MS, () => {
+          this.#missing = undefined;
+          this.#tellMissed();
+        });
+      },
+      onFailure,
+    });
+  }
+
+  #lastSignMs(peerId: PeerId): number | undefined {
+    return this.#nodes.get(peerId, HEARTBEAT_KEY)?.wallMs;
+  }
+
+  #tellMissed(): void {
+    const suspicions = this.#doubts?.suspicions() ?? [];
+    const told = this.#nodes.get(this.#components.self, SUSPECTS_KEY)?.value;
+    const value = suspicions.length === 0 ? undefined : encodeSuspicions(suspicions);
+    const isSame =
+      value === undefined || told === undefined ? value === told : Buffer.compare(value, told) === 0;
+    if (!isSame) this.#write(this.#nodes, SUSPECTS_KEY, value);
+  }
+
+  /** @param value undefined when the author misses nobody any more. */
+  #hearSuspicions(author: PeerId, value: Uint8Array | undefined): void {
+    const suspicions = value === undefined ? [] : (decodeSuspicions(value) ?? []);
+    const marks = this.#suspicions.hear(author, suspicions);
+    if (marks.size === 0) return;
+    const { self, clock } = this.#components;
+    if (marks.has(markOfPeer(self)) && author !== self) this.#refute();
+    for (const owner of this.#nodes.owners())
+      if (marks.has(markOfPeer(owner as PeerId))) this.#judge(owner as PeerId);
+    clock.setTimer(REFUTATION_MS + 1, () => this.#book.sweep());
+  }
+
+  #judge(peerId: PeerId): void {
+    const lastSignMs = this.#lastSignMs(peerId);
+    if (lastSignMs !== undefined) this.#book.doubt(peerId, this.#suspicions.isMissed(peerId, lastSignMs));
+  }
+
+  /** D5 Whoever hears that it is missed gives a sign of life at once, but not more than one a second. */
+  #refute(): void {
+    const { clock } = this.#components;
+    const waitMs = Math.max(0, this.#lastBeatMs + REFUTE_PAUSE_MS - clock.monotonicMs());
+    this.#refuting ??= clock.setTimer(waitMs, () => {
+      this.#refuting = undefined;
+      if (this.#isStarted) this.#beat();
+    });
   }
 
   /** What was caught up on is as old as its stamp says on the clock that all share. */
@@ -473,8 +562,10 @@ class ConvergingRegistry implements Registry {
     if (this.#profile === undefined) return; // not announced yet, or withdrawn
     this.#tellCertificate();
     const heartbeat = { periodMs: this.#periodMs, coordinate: this.#coordinate };
+    this.#lastBeatMs = this.#components.clock.monotonicMs();
     this.#write(this.#nodes, HEARTBEAT_KEY, encodeHeartbeat(heartbeat));
     this.#tellLinks();
+    this.#tellMissed();
   }
 
   /** C10 */

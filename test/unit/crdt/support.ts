@@ -139,6 +139,7 @@ export class World {
         messenger,
         logger: silentLogger,
         links: () => transport.links(),
+        probe: (peerId) => transport.dial(peerId, [`/memory/${peerId}`]),
         bulletinVerifiers: { revocation: (key, bytes) => Buffer.from(bytes).toString() === `revoke ${key}` },
         onFailure: (error) => {
           throw error;
