@@ -31,6 +31,12 @@ export class OsCensus implements Census {
   }
 }
 
+/** @returns whether a process of that group is more than a zombie. */
+export function hasLivingMember(groupId: number): boolean {
+  const isMember = (pid: number) => Number.isInteger(pid) && readProcessStat(pid)?.groupId === groupId;
+  return readdirSync('/proc').some((entry) => isMember(Number(entry)));
+}
+
 /** @returns undefined when there is no such process, or a zombie. */
 export function readProcessStat(pid: number): Omit<SeenProcess, 'mark'> | undefined {
   const text = readOf(`/proc/${pid}/stat`);

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
+import { hasLivingMember } from './os-census.ts';
 import type { OutputStream, ProcessExit, ProcessRequest, Runner, RunningProcess } from './runner.ts';
 
 /** How long the pipes may stay silent after the leader has exited before they are given up (R3). Unit: ms. */
@@ -8,6 +9,9 @@ const DRAIN_QUIET_MS = 100;
 const DRAIN_MOST_MS = 2_000;
 /** How often a group whose leader is gone is asked whether anybody is left. Unit: ms. */
 const GROUP_POLL_MS = 20;
+
+/** And at last. Unit: ms. */
+const GROUP_POLL_MOST_MS = 160;
 
 /** @param pid of the leader. */
 export type AskToEnd = (pid: number) => void;
@@ -106,7 +110,10 @@ class OsProcess implements RunningProcess {
 
   /** R2. Members of a group that was asked to end keep the rest of their grace; others are killed with their leader. */
   async #endGroup(pid: number): Promise<void> {
-    while (performance.now() < (this.#graceUntilMs ?? 0) && signalGroup(pid, 0)) await pauseMs(GROUP_POLL_MS);
+    for (let pollMs = GROUP_POLL_MS; performance.now() < (this.#graceUntilMs ?? 0) && isGroupAlive(pid); ) {
+      await pauseMs(pollMs);
+      pollMs = Math.min(2 * pollMs, GROUP_POLL_MOST_MS);
+    }
     signalGroup(pid, 'SIGKILL');
   }
 
@@ -186,6 +193,14 @@ function signalGroup(pid: number, signal: NodeJS.Signals | 0): boolean {
       return false;
     throw error;
   }
+}
+
+/**
+ * The dead whom nobody has buried count as members for the system: orphans in a container whose first process buries nobody would hold up the end of their
+ * attempt until its grace is over.
+ */
+function isGroupAlive(groupId: number): boolean {
+  return signalGroup(groupId, 0) && (process.platform !== 'linux' || hasLivingMember(groupId));
 }
 
 function pauseMs(forMs: number): Promise<void> {

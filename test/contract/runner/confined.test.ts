@@ -329,7 +329,10 @@ describe('a supervised process that its machine holds', function () {
     });
 
     it('does not start among them', async () => {
-      assert.match(await refusalOf(sh('true', { policy, order: { cwd: data } })), /belongs to the agent itself/);
+      assert.match(
+        await refusalOf(sh('true', { policy, order: { cwd: data } })),
+        /belongs to the agent itself/,
+      );
     });
   });
 

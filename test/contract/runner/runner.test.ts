@@ -116,6 +116,23 @@ describe('runner: os alone', () => {
     assert.match(text, /cleaned\n$/);
   });
 
+  it('does not wait for the dead whom nobody buries, as in containers whose first process does not', async () => {
+    const careless =
+      'import os,time\nif os.fork()==0: time.sleep(60)\nos.setsid(); print(os.getpid(), flush=True); time.sleep(60)';
+    const child = new OsRunner().start(
+      requestOf('sh', ['-c', 'python3 -c "$1" & exec sleep 60', 'sh', careless]),
+    );
+    const parent = await new Promise<number>((resolve) => {
+      child.onOutput((_, bytes) => resolve(Number(Buffer.from(bytes).toString())));
+    });
+    try {
+      await child.stop(600_000); // longer than this test may take
+      assert.equal((await child.exited).signal, 'SIGTERM');
+    } finally {
+      process.kill(parent, 'SIGKILL');
+    }
+  });
+
   it('kills what a leader left behind in its group when it exited', async () => {
     const child = runner.start(sh('sleep 60 & echo started; exit 3'));
     const group = child.pid ?? assert.fail('it has a pid');
