@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { type Command, Option } from 'commander';
 import type { JobSpec, ParamsInput } from '../rpc/index.ts';
 import type { CommandContext } from './command.ts';
@@ -169,8 +170,21 @@ function withoutUndefined(fields: Readonly<Record<string, unknown>>): Record<str
 /** Standard input of a job travels in its spec. Unit: bytes. */
 const STDIN_BYTES_LIMIT = 8 * 2 ** 20;
 
-/** @param file a path, or `-` for standard input. @returns its text. */
+/** @param file a path, or `-` for standard input. @returns what a shell payload says of it: a text, or bytes that are none. */
+export async function readStdinFrom(
+  context: CommandContext,
+  file: string,
+): Promise<{ readonly stdin: string } | { readonly stdinBase64: string }> {
+  const bytes = await readBytesFrom(context, file);
+  return isUtf8(bytes) ? { stdin: bytes.toString('utf8') } : { stdinBase64: bytes.toString('base64') };
+}
+
+/** @param file as {@link readStdinFrom}. @returns its text. */
 export async function readTextFrom(context: CommandContext, file: string): Promise<string> {
+  return (await readBytesFrom(context, file)).toString('utf8');
+}
+
+async function readBytesFrom(context: CommandContext, file: string): Promise<Buffer> {
   const { open } = await import('node:fs/promises');
   const source = file === '-' ? context.io.stdin : (await openToRead(open, file)).createReadStream();
   const parts: Buffer[] = [];
@@ -182,7 +196,7 @@ export async function readTextFrom(context: CommandContext, file: string): Promi
       throw wrongUsage(`${file === '-' ? 'standard input' : file} is longer than ${STDIN_BYTES_LIMIT} bytes`);
     }
   }
-  return Buffer.concat(parts).toString('utf8');
+  return Buffer.concat(parts);
 }
 
 async function openToRead(open: typeof import('node:fs/promises').open, file: string) {

@@ -106,6 +106,7 @@ export class ConfinedRunner implements Runner {
       {
         ...{
           command: file,
+          title: request.command,
           args,
           shell: false,
           env: user === null ? request.env : variablesOf(user, request),

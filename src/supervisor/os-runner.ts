@@ -157,14 +157,16 @@ function exitOf(child: ChildProcess, request: ProcessRequest): Promise<ProcessEx
   });
 }
 
-function spawnErrorOf(error: unknown, { command, cwd }: ProcessRequest): ProcessExit {
+function spawnErrorOf(error: unknown, { command, title = command, cwd }: ProcessRequest): ProcessExit {
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'UNKNOWN';
   const message =
     cwd !== undefined && !isDirectory(cwd)
       ? `the working directory ${cwd} does not exist or is not a directory`
-      : `${command} cannot be started: ${error instanceof Error ? error.message : String(error)}`;
+      : `${title} cannot be started: ${code === 'E2BIG' ? TOO_LONG : error instanceof Error ? error.message : String(error)}`;
   return { exitCode: null, signal: null, spawnError: { code, message } };
 }
+
+const TOO_LONG = 'its arguments and variables are longer than this system takes (E2BIG)';
 
 function isDirectory(path: string): boolean {
   try {

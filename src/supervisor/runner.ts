@@ -4,6 +4,8 @@ import type { StoppedBy } from './limit-verdict.ts';
 /** What to start. With `shell`, `command` and `args` joined by spaces are one line for `/bin/sh -c`. */
 export interface ProcessRequest {
   readonly command: string;
+  /** What people are told that it is. @default `command` */
+  readonly title?: string;
   readonly args: readonly string[];
   /** The whole environment; nothing is inherited. */
   readonly env: Readonly<Record<string, string>>;

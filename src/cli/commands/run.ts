@@ -9,7 +9,7 @@ import { specsOfArray, submitMany, submittedManyOutput } from '../job-array.ts';
 import { exitCodeOfJob } from '../job-exit.ts';
 import { jobOutput, jobsOutput } from '../job-output.ts';
 import type { Output } from '../output.ts';
-import { addSpecFlags, readTextFrom, specFromFlags } from '../spec-flags.ts';
+import { addSpecFlags, readStdinFrom, specFromFlags } from '../spec-flags.ts';
 import { submittedOutput, waitUntilFinal } from './job.ts';
 
 const EXIT_INTERRUPTED = 130;
@@ -98,7 +98,7 @@ async function shellPayload(context: CommandContext) {
     args: rest,
     ...(options['env'] === undefined ? {} : { env: options['env'] as Record<string, string> }),
     ...(options['cwd'] === undefined ? {} : { cwd: options['cwd'] as string }),
-    ...(stdin === undefined ? {} : { stdin: await readTextFrom(context, stdin) }),
+    ...(stdin === undefined ? {} : await readStdinFrom(context, stdin)),
     ...(options['sandbox'] === undefined ? {} : { sandbox: options['sandbox'] as string }),
     ...(options['network'] === true ? { network: true } : {}),
     ...limitsOf(options),

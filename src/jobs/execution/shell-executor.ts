@@ -145,7 +145,7 @@ export class ShellExecutor implements Executor {
       shell: payload.shell,
       ask: askOf(payload),
       ...(payload.cwd === undefined ? {} : { cwd: payload.cwd }),
-      ...(payload.stdin === undefined ? {} : { stdin: new TextEncoder().encode(payload.stdin) }),
+      ...inputOf(payload),
       ...(secrets !== undefined && { secrets }),
     });
   }
@@ -270,6 +270,11 @@ function leftError(survivors: readonly Survivor[]): ExecutionError {
   const names = survivors.slice(0, 10).map(({ pid, command }) => `${pid} (${command})`);
   const message = `${survivors.length} processes could not be ended: ${names.join(', ')}`;
   return { code: PROCESSES_LEFT, message, retryable: false };
+}
+
+function inputOf({ stdin, stdinBase64 }: ShellPayload): { readonly stdin?: Uint8Array } {
+  if (stdinBase64 !== undefined) return { stdin: new Uint8Array(Buffer.from(stdinBase64, 'base64')) };
+  return stdin === undefined ? {} : { stdin: new TextEncoder().encode(stdin) };
 }
 
 function malformed({ code, message }: AspenError): ExecutionResult {

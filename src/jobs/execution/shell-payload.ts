@@ -36,13 +36,14 @@ const fileName = z
   .string()
   .refine(isSecretFileName, 'must be the name of a file: up to 64 letters, digits or . _ -, no path');
 
-const schema = z.strictObject({
+const payloadSchema = z.strictObject({
   command: text.min(1, 'must name a program'),
   args: z.array(text).default([]),
   env: z.record(variableName, value).default({}),
   secretFiles: z.record(fileName, reference).default({}),
   cwd: text.min(1).optional(),
   stdin: z.string().optional(),
+  stdinBase64: z.base64('must be base64').optional(),
   shell: z.boolean().default(false),
   captureStderr: z.boolean().default(true),
   maxOutputBytes: z.int().nonnegative().optional(),
@@ -50,6 +51,10 @@ const schema = z.strictObject({
   sandbox: z.enum(['none', 'bwrap']).optional(),
   network: z.boolean().optional(),
   limits: limits.optional(),
+});
+const schema = payloadSchema.refine((one) => one.stdin === undefined || one.stdinBase64 === undefined, {
+  path: ['stdinBase64'],
+  message: 'must not be given beside stdin',
 });
 
 /** The payload of a job of type `shell`, with its defaults filled in. */
@@ -62,6 +67,8 @@ export interface ShellPayload {
   readonly secretFiles: Readonly<Record<string, string>>;
   readonly cwd?: string;
   readonly stdin?: string;
+  /** Standard input that is no text; instead of `stdin`. */
+  readonly stdinBase64?: string;
   /** Run by `/bin/sh -c`: `command` and `args`, joined by spaces, are one line. */
   readonly shell: boolean;
   /** Whether standard error is passed on and kept; it is read and counted either way. */
@@ -86,11 +93,12 @@ export interface ShellLimits extends Limits {
 export function parseShellPayload(payload: unknown): ShellPayload {
   const parsed = schema.safeParse(payload);
   if (parsed.success) {
-    const { cwd, stdin, maxOutputBytes, sandbox, network, limits: given, ...rest } = parsed.data;
+    const { cwd, stdin, stdinBase64, maxOutputBytes, sandbox, network, limits: given, ...rest } = parsed.data;
     return {
       ...rest,
       ...(cwd !== undefined && { cwd }),
       ...(stdin !== undefined && { stdin }),
+      ...(stdinBase64 !== undefined && { stdinBase64 }),
       ...(maxOutputBytes !== undefined && { maxOutputBytes }),
       ...(sandbox !== undefined && { sandbox }),
       ...(network !== undefined && { network }),
@@ -114,5 +122,6 @@ function issuesOf(issue: z.core.$ZodIssue): { path: string; message: string }[] 
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => ({ path: [...path, key].join('.'), message: 'is not a known key' }));
   }
-  return [{ path: path.join('.'), message: issue.message }];
+  const message = issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message;
+  return [{ path: path.join('.'), message }];
 }

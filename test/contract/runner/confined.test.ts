@@ -328,6 +328,16 @@ describe('a supervised process that its machine holds', function () {
       assert.equal((await run('sh', ['-c', 'echo $0'], { policy })).output.stdout, 'sh\n');
     });
 
+    it('is told by its own name that it brings too much', async () => {
+      const { spawnError } = (await sh('true', { policy, order: { env: { ...ENV, A: 'x'.repeat(MIB) } } }))
+        .exit;
+      assert.equal(spawnError?.code, 'E2BIG');
+      assert.match(
+        spawnError?.message ?? '',
+        /^sh cannot be started: its arguments and variables are longer/,
+      );
+    });
+
     it('does not start among them', async () => {
       assert.match(
         await refusalOf(sh('true', { policy, order: { cwd: data } })),

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '../../../src/base/index.ts';
 import { OsClock } from '../../../src/base/os-clock.ts';
+import { encodeFrame, PROTOCOL } from '../../../src/supervisor/frames.ts';
 import {
   MemoryRunner,
   MemorySupervisor,
@@ -260,5 +262,56 @@ describe('supervisor: os alone', function () {
     files.writeRecord({ ...record, secret: 'guessed' });
     const { adopted } = await (await machine.agent()).inherit();
     assert.deepEqual(adopted, []);
+  });
+
+  it('goes on with what it holds whatever comes over its socket, before and after the secret', async () => {
+    const agent = await machine.agent();
+    await agent.inherit();
+    const held = agent.start(requestOf('job/1/9', 'sleep 1000'));
+    await agent.start(requestOf('warm', 'true')).ended;
+    const [record] = machine.records();
+    assert.ok(record !== undefined);
+    const path = new SupervisorFiles(machine.directory).socketPath(record.id);
+    const say = (bytes: Uint8Array) =>
+      new Promise<void>((resolve) => {
+        const socket = connect(path, () => socket.end(bytes));
+        socket.on('error', () => undefined).on('close', () => resolve());
+        socket.resume();
+      });
+    const frame = (text: string) => {
+      const bytes = Buffer.from(text);
+      return Buffer.concat([Buffer.from(new Uint32Array([bytes.length]).buffer).swap32(), bytes]);
+    };
+    const hello = encodeFrame({ type: 'hello', protocol: PROTOCOL, secret: record.secret });
+    const bad = [
+      'null',
+      '[]',
+      '{"type":"begin"}',
+      '{"type":"begin","order":{}}',
+      '{"type":"renew","holds":[1]}',
+    ];
+    const noise = [
+      Buffer.alloc(0),
+      Buffer.from([0, 0, 0]),
+      Buffer.from([255, 255, 255, 255, 1]),
+      Buffer.from('GET / HTTP/1.1\r\n\r\n'),
+      Buffer.concat([Buffer.from([0, 0, 0, 100]), Buffer.from('{"type"')]),
+      ...bad.map(frame),
+    ];
+    for (const bytes of noise) await say(bytes);
+    assert.equal(
+      await Promise.race([held.ended, agent.start(requestOf('still', 'true')).ended.then(() => 'on')]),
+      'on',
+    );
+    await agent.close({ leaveRunning: true });
+    for (const bytes of noise) await say(Buffer.concat([hello, bytes]));
+    const next = await machine.agent();
+    const { adopted } = await next.inherit();
+    assert.deepEqual(
+      adopted.filter(({ name }) => name === 'job/1/9').map(({ name }) => name),
+      ['job/1/9'],
+    );
+    for (const { process: one } of adopted) one.stop(0);
+    await Promise.all(adopted.map(({ process: one }) => one.ended));
   });
 });

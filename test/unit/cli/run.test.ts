@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { AspenError } from '../../../src/base/index.ts';
 import { CliWorld } from './harness.ts';
 
@@ -40,6 +43,22 @@ describe('run', () => {
     await world.run(['run', '--', 'true']);
     const params = world.agent.calls.find(({ method }) => method === 'job.submit')?.params;
     assert.deepEqual((params as { retry: unknown }).retry, { maxAttempts: 1 });
+  });
+
+  it('sends standard input as it is, text or not', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'aspen-cli-run-'));
+    const binary = join(directory, 'binary');
+    await writeFile(binary, Buffer.from([0, 255, 10]));
+    await world.run(['run', '--stdin', '-', '--', 'cat'], { stdin: 'grüße' });
+    await world.run(['run', '--stdin', binary, '--', 'cat']);
+    await rm(directory, { recursive: true });
+    const payloads = world.agent.calls
+      .filter(({ method }) => method === 'job.submit')
+      .map(({ params }) => (params as { payload: object }).payload);
+    assert.deepEqual(payloads, [
+      { command: 'cat', args: [], stdin: 'grüße' },
+      { command: 'cat', args: [], stdinBase64: 'AP8K' },
+    ]);
   });
 
   it('ends with 128 and the number of the signal that ended the program', async () => {

@@ -158,6 +158,12 @@ describe('shell executor', () => {
     assert.deepEqual([result.stdoutBytes, passedOn.stdout, result.truncated], [5_000, 1_000, true]);
   });
 
+  it('gives bytes that are no text to standard input as they are', async () => {
+    const stdinBase64 = Buffer.from([0, 255, 10, 128]).toString('base64');
+    const { result } = await execute({ command: 'od', args: ['-An', '-tx1'], stdinBase64 });
+    assert.equal(result.stdout.trim(), '00 ff 0a 80');
+  });
+
   it('refuses a payload by naming what does not fit', () => {
     const refusals: [unknown, string][] = [
       [null, 'payload'],
@@ -169,6 +175,8 @@ describe('shell executor', () => {
       [{ command: 'x', args: [1] }, 'payload.args.0'],
       [{ command: 'x', env: { 'A=B': '1' } }, 'payload.env.A=B'],
       [{ command: 'x\0' }, 'payload.command'],
+      [{ command: 'x', stdinBase64: '?' }, 'payload.stdinBase64'],
+      [{ command: 'x', stdin: 'a', stdinBase64: 'YQ==' }, 'payload.stdinBase64'],
     ];
     for (const [payload, path] of refusals) {
       assert.throws(
