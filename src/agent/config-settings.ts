@@ -28,6 +28,8 @@ export interface AgentConfig {
   readonly listen: readonly string[];
   /** Multiaddrs told to others in place of those of the interfaces, e.g. behind a port that a router forwards; none for the latter. */
   readonly announce: readonly string[];
+  /** Whether a router is asked to open a port where this machine has no public address. */
+  readonly portMapping: 'auto' | 'off';
   /** Where members may be: `/dnsaddr/<name>`, or addresses that end with `/p2p/<peer id>`. */
   readonly bootstrap: readonly string[];
   /** Whether this node carries circuits between members that do not reach each other: `auto` where it is reached from anywhere. */
@@ -182,6 +184,7 @@ export const SETTINGS = {
   labels: row('labels', labelsSchema, fromText.map),
   listen: row('listen', z.array(multiaddr).max(16), fromText.list),
   announce: row('announce', z.array(multiaddr.max(256)).max(16), fromText.list),
+  portMapping: row('portMapping', z.enum(['auto', 'off'])),
   bootstrap: row('bootstrap', z.array(bootstrapAddress).max(16), fromText.list),
   relay: row('relay', z.enum(['auto', 'on', 'off'])),
   proxy: { ...row('proxy', proxy), shown: shownProxy },
@@ -227,6 +230,7 @@ export function defaultsOf(machine: { readonly cpuCount: number; readonly hostNa
     labels: {},
     listen: ['/ip4/0.0.0.0/tcp/0', '/ip6/::/tcp/0'],
     announce: [],
+    portMapping: 'auto',
     bootstrap: [],
     relay: 'auto',
     proxy: PROXY_AUTO,

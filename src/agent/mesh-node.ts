@@ -46,6 +46,8 @@ import type { Membership } from './membership.ts';
 import { MembershipClient } from './membership-client.ts';
 import { isRevocationOf, linkMembership, REVOCATIONS } from './membership-links.ts';
 import { Observer } from './net/observer.ts';
+import type { PortMapping } from './net/port-mapping.ts';
+import { portMappingOf } from './net/port-mapping-parts.ts';
 import { PayloadBlobs } from './payload-blobs.ts';
 import type { Platform } from './platform.ts';
 import type { Power } from './power.ts';
@@ -112,6 +114,7 @@ export class MeshNode implements Startable {
   readonly drain: DrainBook;
   readonly blobs: Blobs;
   readonly payloads: PayloadBlobs;
+  readonly portMapping: PortMapping | undefined;
   readonly jobCounts = new JobCounts();
   readonly #membership: Membership;
   #isFounded = false;
@@ -212,6 +215,7 @@ export class MeshNode implements Startable {
       { reach: { relay: config.relay } },
     );
     const { messenger } = this.mesh;
+    this.portMapping = portMappingOf({ platform, mesh: this.mesh }, config);
 
     this.registry = createRegistry(
       {
@@ -425,6 +429,7 @@ export class MeshNode implements Startable {
     await this.worker.start();
     await this.group.start();
     await this.mesh.start();
+    await this.portMapping?.start();
     await this.registry.start();
     this.#announce();
     // Addresses and the part in the group change without anybody telling.
@@ -443,6 +448,7 @@ export class MeshNode implements Startable {
     await this.group.handOver();
     for (const part of this.#upkeep) part[Symbol.dispose]();
     await this.blobs.stop();
+    await this.portMapping?.stop();
     await this.registry.stop();
     await this.group.stop();
     await this.mesh.stop();

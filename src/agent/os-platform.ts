@@ -32,7 +32,7 @@ import { machineChecks } from './checks/os-machine-checks.ts';
 import { sandboxCheck } from './checks/sandbox-check.ts';
 import type { AgentConfig } from './config.ts';
 import { createDht } from './libp2p-dht.ts';
-import { readMachineNetwork, readNetworkMark } from './net/os-machine-network.ts';
+import { readGateway, readMachineNetwork, readNetworkMark } from './net/os-machine-network.ts';
 import { createProxyProbe } from './net/os-proxy-probe.ts';
 import { OsUdpPort } from './net/os-udp-port.ts';
 import { OsListenPorts } from './os-listen-ports.ts';
@@ -88,6 +88,7 @@ export async function createOsPlatform({ dataDir, config, logger }: OsPlatformOp
     checks: () => [sandboxCheck({ layers, why, policy }), ...machineChecks(directory.path)],
     network: readMachineNetwork,
     networkMark: readNetworkMark,
+    gateway: readGateway,
     udp: new OsUdpPort(),
     ...(proxy !== undefined && { proxy }),
     openStore: async () => {

@@ -9,6 +9,7 @@ import type { DataDirectory, Store } from '../storage/index.ts';
 import type { OutputArchive, Supervisor } from '../supervisor/index.ts';
 import type { Codecs, HttpClient } from '../workers/index.ts';
 import type { Check } from './doctor.ts';
+import type { Gateway } from './net/default-gateway.ts';
 import type { MachineNetwork } from './net/network-facts.ts';
 import type { ProxyProbe } from './net/proxy-probe.ts';
 import type { UdpPort } from './net/udp-port.ts';
@@ -67,6 +68,8 @@ export interface Platform {
   network?(): MachineNetwork;
   /** Another text when the machine is in another network; asked twice a second. @default nobody can tell */
   networkMark?(): string;
+  /** The router that this machine could ask for a port. @default none is asked */
+  gateway?(): Gateway | undefined;
   /** @default there is no UDP */
   readonly udp?: UdpPort;
   /** @default nobody said anything of a proxy */

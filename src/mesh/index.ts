@@ -21,6 +21,8 @@ export {
   verifyCertificate,
 } from './certificate.ts';
 export { Connector, type ConnectorComponents, type ConnectorOptions } from './connector.ts';
+export { DialBack, type DialBackComponents } from './dial-back.ts';
+export type { DialBackOutcome } from './dial-back-rules.ts';
 export {
   type GateComponents,
   type GateMemory,

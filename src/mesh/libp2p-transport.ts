@@ -25,6 +25,7 @@ import { Door } from './libp2p-door.ts';
 import { readExchange, writeExchange } from './libp2p-exchange.ts';
 import { Libp2pGossip } from './libp2p-gossip.ts';
 import { Libp2pHoles } from './libp2p-holes.ts';
+import { Libp2pKnocks } from './libp2p-knocks.ts';
 import { Libp2pMemberStreams } from './libp2p-member-streams.ts';
 import { createNode, type Libp2pParts } from './libp2p-node.ts';
 import { selfSigned } from './libp2p-self-signed.ts';
@@ -108,6 +109,7 @@ export class Libp2pTransport implements Transport {
   readonly reach: Reaching;
   /** For protocols among members that other parts bring. */
   readonly memberStreams: Libp2pMemberStreams;
+  readonly knocking: Libp2pKnocks;
   readonly #identity: Identity;
   readonly #gate: Gate;
   readonly #clock: Clock;
@@ -171,11 +173,18 @@ export class Libp2pTransport implements Transport {
       dial: (peerId, addresses, signal) => this.#dialNew(peerId, addresses, signal),
       markBusy: (connection) => this.#watch?.markBusy(connection),
     });
+    this.knocking = new Libp2pKnocks({
+      clock: this.#clock,
+      dial: (peerId, addresses, signal) => this.#dialNew(peerId, addresses, signal),
+      ownAddresses: () => this.addresses(),
+      wasMadeHere: (connection) => this.#holes?.wasMadeHere(connection) === true,
+      isMember: (peerId) => this.#isMember(peerId),
+    });
     this.reach = {
       offerCircuits: (isOffered) => this.#offerCircuits(isOffered),
       carriedCount: () => this.#circuits?.carriedCount ?? 0,
       upgrade: (peerId, addresses, signal) => this.#upgrade(peerId, addresses, signal),
-      wasReached: () => this.#wasReached,
+      wasReached: () => this.#wasReached || this.knocking.wasReached,
       openHole: (observer, signal) => this.#openHole(observer, signal),
     };
     this.gossip = {
@@ -198,6 +207,7 @@ export class Libp2pTransport implements Transport {
       },
     });
     this.#parts = parts;
+    this.knocking.watch(parts.node);
     this.#watch = new ConnectionWatch(
       {
         clock: this.#clock,
@@ -323,7 +333,7 @@ export class Libp2pTransport implements Transport {
 
   addresses(): readonly string[] {
     if (this.#options.announce !== undefined) return this.#options.announce;
-    return announcedAddresses(this.#ownAddresses());
+    return [...announcedAddresses(this.#ownAddresses()), ...this.knocking.also];
   }
 
   #ownAddresses(): readonly string[] {

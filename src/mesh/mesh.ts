@@ -3,12 +3,14 @@ import type { DiscoverySource, KnownPeers } from '../discovery/index.ts';
 import { Admission, type AdmissionComponents } from './admission.ts';
 import type { AttemptBudgetOptions } from './attempt-budget.ts';
 import { Connector, type ConnectorOptions } from './connector.ts';
+import { DialBack } from './dial-back.ts';
 import type { MembershipGate } from './gate.ts';
 import { LinkKeeper } from './link-keeper.ts';
 import type { LinkableMember } from './link-rules.ts';
 import { PeerExchange } from './peer-exchange.ts';
 import { Puncher } from './puncher.ts';
 import { type KnownMember, Reach, type ReachOptions } from './reach.ts';
+import { ReachProbe } from './reach-probe.ts';
 import { Roaming } from './roaming.ts';
 import { RootExchange } from './root-exchange.ts';
 import type { Transport } from './transport.ts';
@@ -54,10 +56,12 @@ export class Mesh implements Startable {
   readonly connector: Connector;
   readonly roots: RootExchange;
   readonly reach: Reach;
+  readonly dialBack: DialBack;
   readonly links: LinkKeeper;
   readonly roaming: Roaming;
   readonly #exchange: PeerExchange;
   readonly #puncher: Puncher;
+  readonly #probe: ReachProbe | undefined;
 
   constructor(components: MeshComponents, options: MeshOptions = {}) {
     const { transport, gate, sources, knownPeers, redeem, networkMark, clock, crypto, random, log } =
@@ -85,6 +89,7 @@ export class Mesh implements Startable {
     );
     this.roots = new RootExchange({ messenger: this.messenger, roots: gate.roots, clock, log });
     const { connector, messenger } = this;
+    this.dialBack = new DialBack({ transport, messenger, clock, random, log });
     this.#puncher = new Puncher({ transport, messenger, clock, log });
     this.reach = new Reach(
       {
@@ -109,6 +114,12 @@ export class Mesh implements Startable {
       },
     });
     this.reach.onAddresses(() => this.#exchange.announce());
+    if (transport.knocking !== undefined) {
+      const addresses = () => transport.addresses();
+      const reachability = () => this.reach.reachability;
+      const { dialBack } = this;
+      this.#probe = new ReachProbe({ dialBack, addresses, reachability, clock, random, log });
+    }
     const { reach } = this;
     this.roaming = new Roaming({
       ...{ transport, connector, reach, sources, clock, log },
@@ -120,6 +131,7 @@ export class Mesh implements Startable {
     await this.transport.start();
     await this.connector.start();
     await this.reach.start();
+    await this.#probe?.start();
     await this.links.start();
     await this.roaming.start();
   }
@@ -127,11 +139,13 @@ export class Mesh implements Startable {
   async stop(): Promise<void> {
     await this.roaming.stop();
     await this.links.stop();
+    await this.#probe?.stop();
     await this.reach.stop();
     await this.#puncher.stop();
     await this.connector.stop();
     this.#exchange[Symbol.dispose]();
     this.#puncher[Symbol.dispose]();
+    this.dialBack[Symbol.dispose]();
     this.roots[Symbol.dispose]();
     this.admission[Symbol.dispose]();
     await this.transport.stop();

@@ -76,6 +76,8 @@ export interface Transport extends Startable {
   confirm?(): Promise<void>;
   /** Absent where every node reaches every other one, as in simulations. */
   readonly reach?: Reaching;
+  /** Absent where nobody can tell. */
+  readonly knocking?: Knocking;
   /** What people should know, one sentence each: identities that run twice. @default nothing */
   problems?(): readonly string[];
   /** How many strangers are at the door, and were turned away. @default nobody counts */
@@ -119,13 +121,25 @@ export interface Reaching {
    * Resolves at once when the peer is not linked over a circuit. Rejects when no address leads to it directly.
    */
   upgrade(peerId: PeerId, addresses: readonly string[], signal?: AbortSignal): Promise<void>;
-  /** Whether somebody came from a public address, by itself. */
+  /** Whether somebody came from a public address, by itself or because it was asked to. */
   wasReached(): boolean;
   /**
    * Learns under which address a fresh local port is seen, from a member that is linked directly.
    * Rejects with UNAVAILABLE when it does not say.
    */
   openHole(observer: PeerId, signal: AbortSignal): Promise<Hole>;
+}
+
+/** How a node learns whether it is reached, before it says so. */
+export interface Knocking {
+  /** Connects to a peer at one address, from a fresh port, and hangs up. Rejects when it is not there. */
+  knock(peerId: PeerId, address: string, signal: AbortSignal): Promise<void>;
+  /** @returns when a member last came from elsewhere, by itself, by the monotonic clock; undefined when it did not. */
+  knockedAtMs(peerId: PeerId): number | undefined;
+  /** This node is reached from anywhere: somebody who was asked to come has come. */
+  markReached(): void;
+  /** Where it is reached beside the addresses of its interfaces, e.g. at a port that a router opened. */
+  tellAlso(addresses: readonly string[]): void;
 }
 
 /** A local port whose address outside is known. */

@@ -1,4 +1,10 @@
-import { hidesAgent, holdersOf, type Layers, type LimitName, type WorkPolicy } from '../../supervisor/index.ts';
+import {
+  hidesAgent,
+  holdersOf,
+  type Layers,
+  type LimitName,
+  type WorkPolicy,
+} from '../../supervisor/index.ts';
 import type { Check, Finding } from '../doctor.ts';
 
 /** What a look at the machine found, beside the layers themselves: why one is not there. */
@@ -90,8 +96,7 @@ function dataFinding({ layers, why, policy }: SandboxFacts): Finding {
   return {
     name,
     status: 'warn',
-    detail:
-      `a job outside a sandbox may read and write what the agent's user may, the agent's own files included${missing}`,
+    detail: `a job outside a sandbox may read and write what the agent's user may, the agent's own files included${missing}`,
     mend: 'sandbox: {layer: bwrap} in aspen.yaml, or shell: {user: ...} where the agent is root',
   };
 }

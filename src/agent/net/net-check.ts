@@ -3,6 +3,7 @@ import type { MeshNode } from '../mesh-node.ts';
 import { hostOf, type Judged, judgeMapping, judgeUdp, proxiesOf } from './net-rules.ts';
 import type { InterfaceAddress } from './network-facts.ts';
 import { observeSelf, probeUdp } from './observations.ts';
+import { judgePortMapping } from './port-mapping-rules.ts';
 import { checkProxy, type ProxyReport } from './proxy-check.ts';
 
 export interface FamilyReport {
@@ -61,7 +62,7 @@ export async function checkNet(node: MeshNode): Promise<NetReport> {
     ipv6: familyOf(6, node, machine?.addresses ?? []),
     udp: judgeUdp(probe.observations),
     mappingVaries: judgeMapping(probe.observations, probe.localPort ?? 0),
-    portMapping: { isSo: null, detail: 'unknown: no router is asked for a port' },
+    portMapping: judgePortMapping(node.portMapping?.state ?? { step: 'off' }),
     seenAs: seenAs(observations.map(({ address }) => address)),
     reachability: mesh.reach?.reachability ?? 'unknown',
     isRelay: mesh.reach?.isRelay ?? false,

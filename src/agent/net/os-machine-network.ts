@@ -1,6 +1,7 @@
 import { networkInterfaces } from 'node:os';
 import { multicastProblem } from '../../discovery/index.ts';
 import { readNetworkFacts, readRouteTable } from '../../discovery/os-network-facts.ts';
+import { defaultGateway, type Gateway } from './default-gateway.ts';
 import type { InterfaceAddress, MachineNetwork } from './network-facts.ts';
 import { networkMarkOf } from './network-mark.ts';
 
@@ -12,6 +13,11 @@ export function readMachineNetwork(): MachineNetwork {
 /** @returns another text when this machine is in another network. Two cheap reads: asked twice a second. */
 export function readNetworkMark(): string {
   return networkMarkOf(readAddresses(), readRouteTable());
+}
+
+/** @returns the router of this machine, where it may have to be asked for a port. */
+export function readGateway(): Gateway | undefined {
+  return defaultGateway(readRouteTable(), readAddresses());
 }
 
 function readAddresses(): InterfaceAddress[] {

@@ -4,6 +4,7 @@ export { agreement, Cluster, isAgreed, leaderAndFollowers } from './cluster.ts';
 export { ConnectProxy } from './connect-proxy.ts';
 export { Internet, type Translation } from './internet.ts';
 export { Lan } from './netns.ts';
+export { PortRouter } from './port-router.ts';
 export { isAlive, processesWith, signalProcess } from './processes.ts';
 export { PROGRAM, type Ran, runProgram } from './program.ts';
 export { RpcClient, RpcError, type RpcNotification } from './rpc-client.ts';
