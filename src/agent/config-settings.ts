@@ -39,6 +39,8 @@ export interface AgentConfig {
   /** Files (PEM) with what is shown to whoever comes by WebSocket over TLS; `none` for a certificate made at each start. */
   readonly tlsCertificate: string;
   readonly tlsKey: string;
+  /** Whether a web server on this machine is believed from where those come that it brings to a plain WebSocket. */
+  readonly isForwardedTrusted: boolean;
   readonly isMdnsEnabled: boolean;
   /** Whether this node takes part in the mesh's table of addresses: `auto` answers others where it is reached from anywhere, `on` always. */
   readonly dht: 'auto' | 'on' | 'off';
@@ -190,6 +192,7 @@ export const SETTINGS = {
   proxy: { ...row('proxy', proxy), shown: shownProxy },
   tlsCertificate: row('tls.certificate', orNone(absolutePath)),
   tlsKey: row('tls.key', orNone(absolutePath)),
+  isForwardedTrusted: row('trustForwarded', z.boolean(), fromText.flag),
   isMdnsEnabled: row('mdns', z.boolean(), fromText.flag),
   dht: row('dht', z.enum(['auto', 'on', 'off'])),
   logLevel: row('logLevel', z.enum(['debug', 'info', 'warn', 'error'])),
@@ -236,6 +239,7 @@ export function defaultsOf(machine: { readonly cpuCount: number; readonly hostNa
     proxy: PROXY_AUTO,
     tlsCertificate: 'none',
     tlsKey: 'none',
+    isForwardedTrusted: false,
     isMdnsEnabled: true,
     dht: 'auto',
     logLevel: 'info',

@@ -118,7 +118,7 @@ export async function createOsPlatform({ dataDir, config, logger }: OsPlatformOp
       new Libp2pTransport(
         { identity, gate, clock, crypto, random, log: logger },
         {
-          ...{ meshId, listen, ports, proxies },
+          ...{ meshId, listen, ports, proxies, isForwardedTrusted: config.isForwardedTrusted },
           ...(tls !== undefined && { tls }),
           ...(announce !== undefined && { announce }),
         },

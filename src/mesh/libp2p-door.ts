@@ -64,6 +64,16 @@ export class Door {
     this.#places.get(farEndOf(remoteAddr.toString()))?.();
   }
 
+  /**
+   * What came from one place speaks for another one: from now on it has its place there.
+   * @param from multiaddr of the connection itself. @param to multiaddr of whom it speaks for.
+   * @returns what gives the place back; undefined when there is none.
+   */
+  move(from: string, to: string): (() => void) | undefined {
+    this.#places.get(farEndOf(from))?.();
+    return this.#take(farEndOf(to), sourceOf(to));
+  }
+
   /** Stands before a server, whatever it speaks. Whoever listens for its connections afterwards sees those too that were turned away: destroyed. */
   guard(server: Server | undefined): void {
     const [accept, ...others] = server?.listeners('connection') ?? [];

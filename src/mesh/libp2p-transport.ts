@@ -68,6 +68,8 @@ export interface Libp2pTransportOptions {
   readonly proxies?: Pick<ProxySettings, 'proxy' | 'direct'>;
   /** What is shown to whoever comes by WebSocket over TLS. @default a certificate that is made at the start and that nobody vouches for */
   readonly tls?: TlsIdentity;
+  /** Whether a web server on this machine is believed whom it speaks for (`X-Forwarded-For`). @default false */
+  readonly isForwardedTrusted?: boolean;
   /** Pause between pings on a channel that is used; on an idle one it grows to 20 times that. Unit: ms. @default 1_000 */
   readonly keepaliveMs?: number;
   /** A channel whose peer answers nothing for this long is closed. Unit: ms. @default 5_000 */
@@ -203,6 +205,7 @@ export class Libp2pTransport implements Transport {
       door: this.#door,
       webSockets: {
         proxies: this.#options.proxies ?? NO_PROXY,
+        isForwardedTrusted: this.#options.isForwardedTrusted ?? false,
         tls: () => this.#options.tls ?? selfSigned(this.#clock.wallMs()),
       },
     });

@@ -6,7 +6,7 @@ import {
 } from 'node:http';
 import type { ServerOptions } from 'node:https';
 import { createServer as createHttps } from 'node:https';
-import type { AddressInfo, Server, Socket } from 'node:net';
+import { type AddressInfo, isIP, type Socket } from 'node:net';
 import {
   type ComponentLogger,
   type Listener,
@@ -17,7 +17,8 @@ import {
 import { getThinWaistAddresses, ipPortToMultiaddr } from '@libp2p/utils';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import { AspenError } from '../base/index.ts';
-import { HANDSHAKE_MS } from './libp2p-door.ts';
+import { forwardedHost } from './forwarded-address.ts';
+import { type Door, HANDSHAKE_MS } from './libp2p-door.ts';
 import { webSocketConnection } from './libp2p-ws-connection.ts';
 import { acceptOf } from './libp2p-ws-dial.ts';
 import { parseWsAddress, type WsAddress } from './ws-address.ts';
@@ -31,8 +32,10 @@ export interface TlsIdentity {
 export interface WsListenerComponents {
   readonly upgrader: Upgrader;
   readonly logger: ComponentLogger;
-  /** Stands before a server and takes no more connections than it may (F1). */
-  readonly guard: (server: Server) => void;
+  /** Stands before its server and takes no more connections than it may (F1). */
+  readonly door: Pick<Door, 'guard' | 'move'>;
+  /** Whether a web server on this machine is believed whom it speaks for. @default false */
+  readonly isForwardedTrusted?: boolean;
   /** Asked for when TLS is listened for. */
   readonly tls: () => TlsIdentity;
   /** From the begin of a connection to the end of its handshake. Unit: ms. @default HANDSHAKE_MS */
@@ -115,12 +118,17 @@ export class WsListener extends TypedEventEmitter<ListenerEvents> implements Lis
       ? createHttps({ ...bounds, ...this.#secrets() }, refuse)
       : createHttp(bounds, refuse);
     server.maxHeadersCount = REQUEST_HEADERS_LIMIT;
-    this.#components.guard(server);
+    this.#components.door.guard(server);
     server.on('connection', (socket: Socket) => this.#arrive(socket));
     server.on('tlsClientError', (_error, socket: Socket) => socket.destroy());
-    server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) =>
-      this.#upgrade(request, { socket, head, isTls }),
-    );
+    server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+      try {
+        this.#upgrade(request, { socket, head, isTls });
+      } catch (error) {
+        this.#components.logger.forComponent('aspen:websocket').error('no upgrade - %e', error);
+        socket.destroy();
+      }
+    });
     return server;
   }
 
@@ -174,30 +182,48 @@ export class WsListener extends TypedEventEmitter<ListenerEvents> implements Lis
       typeof key === 'string' &&
       KEY.test(key);
     if (!isWell || arrival === undefined || head.length > REQUEST_BYTES_LIMIT) {
-      socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+      refuseUpgrade(socket, '400 Bad Request');
+      return;
+    }
+    const remote = this.#remoteOf(asked, headers['x-forwarded-for'], isTls);
+    if (remote === undefined) {
+      refuseUpgrade(socket, '503 Service Unavailable');
       return;
     }
     socket.write(
       `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${acceptOf(key)}\r\n\r\n`,
     );
     if (head.length > 0) socket.unshift(head);
-    this.#welcome(socket, arrival, isTls);
+    this.#welcome(socket, arrival, remote);
   }
 
-  #welcome(socket: Socket, arrival: Arrival, isTls: boolean): void {
+  /** @returns undefined when the one that a web server speaks for has no place. */
+  #remoteOf(asked: Socket, forwarded: string | string[] | undefined, isTls: boolean): Multiaddr | undefined {
+    const { remoteAddress = '', remotePort = 0 } = asked;
+    const { door, isForwardedTrusted = false } = this.#components;
+    const own = ipPortToMultiaddr(remoteAddress, remotePort);
+    const host = isForwardedTrusted && !isTls ? forwardedHost(remoteAddress, forwarded) : undefined;
+    if (host === undefined || isIP(host) === 0) return withWay(own, isTls);
+    const spokenFor = ipPortToMultiaddr(host, remotePort);
+    const giveBack = door.move(own.toString(), spokenFor.toString());
+    if (giveBack === undefined) return undefined;
+    asked.once('close', giveBack);
+    return withWay(spokenFor, isTls);
+  }
+
+  #welcome(socket: Socket, arrival: Arrival, remoteAddress: Multiaddr): void {
     const { logger, upgrader } = this.#components;
-    const { remoteAddress = '', remotePort = 0 } = arrival.socket;
-    const wire = webSocketConnection({
-      socket,
-      remoteAddress: withWay(ipPortToMultiaddr(remoteAddress, remotePort), isTls),
-      direction: 'inbound',
-      log: logger.forComponent('aspen:websocket'),
-    });
+    const log = logger.forComponent('aspen:websocket');
+    const wire = webSocketConnection({ socket, remoteAddress, direction: 'inbound', log });
     upgrader
       .upgradeInbound(wire, { signal: arrival.abort.signal })
       .then(() => this.#leave(farEndOf(arrival.socket), arrival.socket))
       .catch((error: Error) => wire.abort(error));
   }
+}
+
+function refuseUpgrade(socket: Socket, status: string): void {
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }
 
 /** Web browsers, probes and whoever else comes by. */

@@ -21,6 +21,8 @@ export interface WebSocketsOptions {
   readonly door: Door;
   /** How places outside are reached. */
   readonly proxies: Pick<ProxySettings, 'proxy' | 'direct'>;
+  /** Whether a web server on this machine is believed whom it speaks for. @default false */
+  readonly isForwardedTrusted?: boolean;
   /** Asked for when TLS is listened for. */
   readonly tls: () => TlsIdentity;
 }
@@ -63,8 +65,7 @@ class WebSockets implements Transport {
   }
 
   createListener({ upgrader }: CreateListenerOptions): Listener {
-    const { door, tls } = this.#options;
-    return new WsListener({ upgrader, logger: this.#logger, guard: (server) => door.guard(server), tls });
+    return new WsListener({ ...this.#options, upgrader, logger: this.#logger });
   }
 
   listenFilter(addresses: Multiaddr[]): Multiaddr[] {

@@ -35,7 +35,7 @@ class Listening implements AsyncDisposable {
   readonly #listener: WsListener;
   readonly #ends: Promise<unknown>[] = [];
 
-  constructor(handshakeMs = 60_000) {
+  constructor({ handshakeMs = 60_000, isForwardedTrusted = false } = {}) {
     const upgradeInbound = (wire: MultiaddrConnection, { signal }: { readonly signal: AbortSignal }) => {
       this.wires.push(wire);
       const { promise, reject } = Promise.withResolvers<void>();
@@ -46,7 +46,8 @@ class Listening implements AsyncDisposable {
     this.#listener = new WsListener({
       upgrader: { upgradeInbound } as unknown as Upgrader,
       logger,
-      guard: (server) => this.door.guard(server),
+      door: this.door,
+      isForwardedTrusted,
       tls: () => selfSigned(Date.now()),
       handshakeMs,
     });
@@ -91,8 +92,8 @@ describe('WebSockets', () => {
   afterEach(async () => {
     for (const each of open.splice(0)) await each[Symbol.asyncDispose]();
   });
-  const listening = (handshakeMs?: number) => {
-    const made = new Listening(handshakeMs);
+  const listening = (options = {}) => {
+    const made = new Listening(options);
     open.push(made);
     return made;
   };
@@ -159,12 +160,12 @@ describe('WebSockets', () => {
   ];
   for (const [name, way, text] of slow)
     it(`F1 are ended after the time for a handshake when they ${name}`, async () => {
-      const there = listening(100);
+      const there = listening({ handshakeMs: 100 });
       await allOf(say(await there.listen(way), text));
     });
 
   it('F1 are not ended by it when they are known by then', async () => {
-    const there = listening(100);
+    const there = listening({ handshakeMs: 100 });
     const address = await there.listen('/ws');
     const upgraded = say(address, `${UPGRADE}${KEY}\r\n`);
     upgraded.on('error', () => upgraded.destroy());
@@ -210,6 +211,37 @@ describe('WebSockets', () => {
     await allOf(say(address, ''));
     assert.equal(there.door.refusedCount, 1);
     for (const socket of sockets) socket.destroy();
+  });
+
+  it('F1 count for whom a trusted web server on this machine brings, and never for whom a stranger names', async () => {
+    const request = `${UPGRADE}${KEY}X-Forwarded-For: 10.9.9.9, 198.51.100.7\r\n\r\n`;
+    for (const [isForwardedTrusted, way, from] of [
+      [true, '/ws', '/ip4/198.51.100.7/'],
+      [false, '/ws', '/ip4/127.0.0.1/'],
+    ] as const) {
+      const there = listening({ isForwardedTrusted });
+      const socket = say(await there.listen(way), request);
+      const wire = await there.arrived();
+      assert.ok(wire.remoteAddr.toString().startsWith(from), String(wire.remoteAddr));
+      assert.ok(there.door.admits(wire));
+      assert.equal(there.door.pendingCount, 1);
+      const closed = new Promise((resolve) => wire.addEventListener('close', resolve));
+      socket.destroy();
+      await closed;
+      while (there.door.pendingCount > 0) await new Promise(setImmediate);
+    }
+  });
+
+  it('F1 of one address behind a web server take no more places than others leave', async () => {
+    const there = listening({ isForwardedTrusted: true });
+    const address = await there.listen('/ws');
+    const from = (host: string) => say(address, `${UPGRADE}${KEY}X-Forwarded-For: ${host}\r\n\r\n`);
+    const sockets = Array.from({ length: HANDSHAKES_PER_SOURCE }, () => from('198.51.100.7'));
+    while (there.wires.length < HANDSHAKES_PER_SOURCE) await new Promise(setImmediate);
+    assert.match(await allOf(from('198.51.100.7')), /^HTTP\/1.1 503 /);
+    const other = from('198.51.100.8');
+    while (there.wires.length <= HANDSHAKES_PER_SOURCE) await new Promise(setImmediate);
+    for (const socket of [...sockets, other]) socket.destroy();
   });
 
   it('show a certificate that TLS takes', async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { AspenError } from '../../../src/base/index.ts';
+import { forwardedHost } from '../../../src/mesh/forwarded-address.ts';
 import { HTTP_HEAD_BYTES_LIMIT, HTTP_HEADERS_LIMIT, HttpHeadReader } from '../../../src/mesh/http-head.ts';
 import {
   parseNoProxy,
@@ -160,5 +161,32 @@ describe('the answer of a proxy', () => {
 
   it('brings nothing to a terminal that it does not show', () => {
     assert.equal(read('HTTP/1.1 403 \x1b[31mno\r\n\r\n')?.head.reason, '?[31mno');
+  });
+});
+
+describe('whom a web server speaks for', () => {
+  const cases: readonly (readonly [
+    remote: string,
+    header: string | string[] | undefined,
+    host: string | undefined,
+  ])[] = [
+    ['127.0.0.1', '198.51.100.7', '198.51.100.7'],
+    ['::1', '10.1.1.1, 2001:db8::7', '2001:db8::7'],
+    ['::ffff:127.0.0.1', ['1.1.1.1', '198.51.100.7'], '198.51.100.7'],
+    ['127.0.0.1', '[2001:db8::7]', '2001:db8::7'],
+    ['198.51.100.9', '198.51.100.7', undefined],
+    ['127.0.0.1', undefined, undefined],
+    ['127.0.0.1', '', undefined],
+    ['127.0.0.1', 'unknown', undefined],
+    ['127.0.0.1', '198.51.100.700', undefined],
+    ['127.0.0.1', '198.51.100.7:80', undefined],
+    ['127.0.0.1', `${'1.1.1.1, '.repeat(200)}198.51.100.7`, undefined],
+  ];
+  for (const [remote, header, host] of cases)
+    it(`from ${remote}: ${String(header).slice(0, 30)}`, () =>
+      assert.equal(forwardedHost(remote, header), host));
+
+  it('is never more than understood or not', () => {
+    fc.assert(fc.property(fc.string(), (header) => void forwardedHost('127.0.0.1', header)));
   });
 });
