@@ -6,7 +6,7 @@ import type { DataDirectory } from '../storage/index.ts';
 const FILE = 'ports';
 const OPEN_PORT = /^\/(ip4|ip6)\/([^/]+)\/tcp\/0$/;
 /** A plain one: the port of a WebSocket is another one. */
-const BOUND_PORT = /^\/(ip4|ip6)\/[^/]+\/tcp\/(\d+)$/;
+const BOUND_PORT = /^\/(ip4|ip6)\/[^/]+\/tcp\/(\d+)(?:\/p2p\/[^/]+)?$/;
 
 const portSchema = z.int().min(1).max(65_535).optional();
 const portsSchema = z.object({ ip4: portSchema, ip6: portSchema });

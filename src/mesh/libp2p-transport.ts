@@ -252,7 +252,7 @@ export class Libp2pTransport implements Transport {
       await this.stop();
       throw new AspenError('UNAVAILABLE', `cannot listen on any of ${listen.join(', ')}`);
     }
-    if (listen.length > 0) await ports?.remember(this.addresses());
+    if (listen.length > 0) await ports?.remember(this.#ownAddresses());
     this.#listenProblems = unboundAddresses(listen, this.#ownAddresses()).map(cannotListen);
     for (const problem of this.#listenProblems) this.#log.warn({}, problem);
     this.#log.info({ addresses: this.addresses() }, 'transport listens');
