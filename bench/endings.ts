@@ -6,7 +6,7 @@
  * A round is one tree for each way to end: a timeout, a cancel, a lost hold. Its program and a grandchild ignore SIGTERM; the grandchild has a
  * session of its own and no environment. Then what a start of `true` takes under each layer.
  */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -22,8 +22,8 @@ import { ConfinedRunner } from '../src/supervisor/os-confined-runner.ts';
 import { probeLayers } from '../src/supervisor/os-layers.ts';
 import { OsSpool } from '../src/supervisor/os-spool.ts';
 
-/** Unlike what anything else sleeps for. Unit: s. */
-const NAP = '1019.25';
+/** Unlike what anything else sleeps for, another run of this bench included. Unit: s. */
+const NAP = `1019.${process.pid}`;
 const TREE = `trap '' TERM; env -i setsid sh -c 'trap "" TERM; sleep ${NAP} & sleep ${NAP}' & echo up; sleep ${NAP}`;
 const WAYS = ['timeout', 'cancel', 'hold'] as const;
 const STARTS = 20;
@@ -79,7 +79,17 @@ function begin(
   return { wrote: wrote.promise, ended: ended.promise, stop: () => supervision.stop(mark, 100) };
 }
 
-const sleepers = () => (census.take() ?? []).filter(({ command }) => command === 'sleep').length;
+/** Those of this bench: others sleep on a machine as well. */
+const sleepers = () => (census.take() ?? []).filter(({ pid }) => lineOf(pid).includes(NAP)).length;
+
+function lineOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    return ''; // it ended meanwhile
+  }
+}
 
 async function endOne(layers: Layers, way: (typeof WAYS)[number], ask: Partial<Ask>): Promise<boolean> {
   const before = sleepers();
