@@ -18,9 +18,9 @@ import { openSealed } from '../secrets/os-open-sealed.ts';
 import { readSealingKey } from '../secrets/os-sealing-key.ts';
 import { type DataDirectory, DIRECTORY_FILES, isSealed, migrateDirectory } from '../storage/index.ts';
 import { checkStoreFile } from '../storage/lmdb-check.ts';
-import { openLmdbStore } from '../storage/lmdb-store.ts';
 import { openOsDataDirectory } from '../storage/os-data-directory.ts';
 import { OsFileBox } from '../storage/os-files.ts';
+import { openStoreWithJournal, STORE_SUFFIXES } from '../storage/os-journaled-store.ts';
 import { osMigrations } from '../storage/os-migrations.ts';
 import { moveAside } from '../storage/os-quarantine.ts';
 import { type Layers, layerLabels, type WorkPolicy } from '../supervisor/index.ts';
@@ -94,17 +94,17 @@ export async function createOsPlatform({ dataDir, config, logger }: OsPlatformOp
     openStore: async () => {
       const checked = checkStoreFile(directory.storePath, { isGenuine: isSealed });
       logger.debug({ ...checked }, 'store checked');
-      return openLmdbStore(directory.storePath);
+      return openStoreWithJournal(directory.storePath, { clock, random });
     },
     quarantineStore: (reason) =>
       moveAside({
         directory: directory.path,
-        names: [DIRECTORY_FILES.store, `${DIRECTORY_FILES.store}-lock`],
+        names: STORE_SUFFIXES.map((suffix) => DIRECTORY_FILES.store + suffix),
         reason,
         wallMs: clock.wallMs(),
       }),
     eraseStore: async () => {
-      for (const suffix of ['', '-lock'])
+      for (const suffix of STORE_SUFFIXES)
         await rm(directory.storePath + suffix, { recursive: true, force: true });
       await rm(join(directory.path, DIRECTORY_FILES.blobs), { recursive: true, force: true });
     },

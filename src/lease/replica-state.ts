@@ -36,7 +36,7 @@ export function openReplicaState(components: OpenComponents): ReplicaState {
   const buffer = new WriteBuffer(store);
   const log = new LogStore(buffer);
   const space = readSpace(buffer);
-  const tables = new WriteBuffer(store);
+  const tables = new WriteBuffer(store, { isBehind: true });
   const machine = new Machine({ store: tables, space, modules, isHashed });
   requireTogether(log, {
     appliedIndex: machine.appliedIndex,
@@ -78,7 +78,7 @@ export function stagePersist(
   if (hardState !== null) putHardState(buffer, hardState);
 }
 
-/** Tables are taken to disk when so much was written to them; at every tick otherwise. */
+/** Tables are taken to disk when so much was written to them; once a second otherwise. */
 const TABLE_WRITES = 4_000;
 const TABLE_BYTES = 4 * 2 ** 20;
 /** Beyond so many times of it the log waits for the tables, so that memory stays bounded on a slow disk. */

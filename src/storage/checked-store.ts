@@ -34,6 +34,10 @@ export class CheckedStore implements Store {
     return this.#store.write(batch.map(sealed));
   }
 
+  writeBehind(batch: readonly Write[]): Promise<void> {
+    return this.#store.writeBehind(batch.map(sealed));
+  }
+
   snapshot(): StoreSnapshot {
     const snapshot = this.#store.snapshot();
     const reader = this.#reader.over(snapshot);

@@ -79,6 +79,10 @@ export class LmdbStore implements Store {
     });
   }
 
+  writeBehind(batch: readonly Write[]): Promise<void> {
+    return this.write(batch);
+  }
+
   snapshot(): StoreSnapshot {
     this.#checkOpen();
     return new LmdbSnapshot(this.#db);

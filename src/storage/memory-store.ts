@@ -37,6 +37,10 @@ export class MemoryStore implements Store {
     this.#table.apply(batch.map(copied));
   }
 
+  writeBehind(batch: readonly Write[]): Promise<void> {
+    return this.write(batch);
+  }
+
   snapshot(): StoreSnapshot {
     this.#checkOpen();
     this.#isShared = true;

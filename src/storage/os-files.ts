@@ -91,7 +91,7 @@ async function writeSynced(path: string, bytes: Uint8Array): Promise<void> {
   }
 }
 
-async function syncDirectory(path: string): Promise<void> {
+export async function syncDirectory(path: string): Promise<void> {
   if (process.platform === 'win32') return; // NTFS journals renames, and directories cannot be opened there
   const directory = await open(path, 'r');
   try {

@@ -23,8 +23,16 @@ export function osMigrations({
   readonly log: Logger;
   readonly files?: FileBox;
 }): MigrationStep[] {
-  return [sealValues(path, log)];
+  return [sealValues(path, log), JOURNAL_COMES];
 }
+
+/** 2 to 3: the store makes its journal when it is opened; an agent that does not know of it must not write to a store that has one. */
+const JOURNAL_COMES: MigrationStep = {
+  from: 2,
+  what: 'a journal comes before the store',
+  prepare: async () => undefined,
+  finish: async () => undefined,
+};
 
 /** 1 to 2: each stored value gets its checksum. The store is copied; the old one stays in `before-format-2`. */
 function sealValues(path: string, log: Logger): MigrationStep {

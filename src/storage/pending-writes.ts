@@ -84,6 +84,14 @@ export class PendingWrites {
     for (const key of this.#sorted.range(range)) if (this.#values.has(key)) yield key;
   }
 
+  /** What they are now; the values themselves are shared. */
+  clone(): PendingWrites {
+    const copy = new PendingWrites();
+    for (const [key, value] of this.#values) copy.set(key, value, undefined);
+    for (const bounds of this.#deleted) copy.#deleted.push(bounds);
+    return copy;
+  }
+
   batch(): Write[] {
     const ranges = this.#deleted.map(({ from, to }): Write => ({ type: 'deleteRange', from, to }));
     const keys = Array.from(

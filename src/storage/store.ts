@@ -43,6 +43,11 @@ export interface StoreSnapshot extends StoreView, Disposable {}
  */
 export interface Store extends StoreView, AsyncDisposable {
   write(batch: readonly Write[]): Promise<void>;
+  /**
+   * For what can be made again from other batches: as `write`, but batches of later calls of `write` may become durable before it, and it
+   * may take its time. Everything written before it is durable when its promise resolves.
+   */
+  writeBehind(batch: readonly Write[]): Promise<void>;
   snapshot(): StoreSnapshot;
 }
 

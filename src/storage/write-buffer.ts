@@ -16,6 +16,7 @@ import type { Key, KeyRange, Store, StoreView, Write } from './store.ts';
  */
 export class WriteBuffer implements StoreView {
   readonly #store: Store;
+  readonly #isBehind: boolean;
   #open = new PendingWrites();
   /** Newest first. Each is a flush whose batch the store has not confirmed. */
   #inFlight: PendingWrites[] = [];
@@ -23,8 +24,10 @@ export class WriteBuffer implements StoreView {
   #lastFlush: Promise<void> = Promise.resolve();
   #fault: unknown;
 
-  constructor(store: Store) {
+  /** @param isBehind its batches can be made again from others: {@link Store.writeBehind}. @default false */
+  constructor(store: Store, { isBehind = false }: { readonly isBehind?: boolean } = {}) {
     this.#store = store;
+    this.#isBehind = isBehind;
   }
 
   /** Keys written since the last flush. */
@@ -103,7 +106,8 @@ export class WriteBuffer implements StoreView {
     this.#open = new PendingWrites();
     this.#inFlight.unshift(writes);
     try {
-      await this.#store.write(writes.batch());
+      const batch = writes.batch();
+      await (this.#isBehind ? this.#store.writeBehind(batch) : this.#store.write(batch));
     } catch (error) {
       this.#fault ??= error;
       throw this.#fault;

@@ -100,6 +100,28 @@ describe('damage to a disk', function () {
     assert.equal((await read())?.value, value);
   });
 
+  it('of what its journal held when it was killed is noticed at its start', async () => {
+    const agents = await cluster.mesh(['a', 'b', 'c']);
+    const { leader, followers } = await leaderAndFollowers(agents);
+    const [victim] = followers as [Agent, Agent];
+    const writer = new Writer(leader, 'journal/');
+    try {
+      await writer.more(100);
+      await victim.kill9();
+      assert.ok(flipJournal(victim.dataDir), 'what was written last lies in the journal');
+      await victim.up();
+      assert.equal(readdirSync(join(victim.dataDir, 'quarantine')).length, 1);
+      await until(async () => (await victim.status()).group.role === 'voter', {
+        what: 'it to vote again',
+        timeoutMs: 60_000,
+      });
+    } finally {
+      await writer.stop();
+    }
+    await agreement(agents);
+    assert.deepEqual(await writer.missingAt(victim), []);
+  });
+
   it('of the only copy ends the agent with a way out, at every start, and what was there is kept', async () => {
     const [alone] = (await cluster.mesh(['a'])) as [Agent];
     await alone.call('kv.put', { key: 'k', value: 'v' });
@@ -147,6 +169,20 @@ function damageText(path: string, text: string): void {
     writeSync(file, Buffer.from([bytes.readUInt8(at) ^ 0x20]), 0, 1, at);
   }
   closeSync(file);
+}
+
+/** Changes a byte in the middle of what the journal of a killed agent holds. @returns whether it holds anything. */
+function flipJournal(dataDir: string): boolean {
+  for (const name of ['store-journal-0', 'store-journal-1']) {
+    const bytes = readFileSync(join(dataDir, name));
+    const end = bytes.findLastIndex((byte) => byte !== 0) + 1;
+    if (end === 0) continue;
+    const file = openSync(join(dataDir, name), 'r+');
+    writeSync(file, Buffer.from([bytes.readUInt8(end >> 1) ^ 0x41]), 0, 1, end >> 1);
+    closeSync(file);
+    return true;
+  }
+  return false;
 }
 
 /** Changes one byte in each of `count` pages that the engine uses, in a closed store. @returns how many. */

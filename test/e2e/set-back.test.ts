@@ -8,7 +8,7 @@ interface Report {
   readonly members: readonly { readonly peerId: string; readonly reason: string }[];
 }
 
-const STORE_FILES = ['store', 'store-lock'];
+const STORE_FILES = ['store', 'store-lock', 'store-journal-0', 'store-journal-1'];
 
 describe('a disk that was set back', function () {
   this.timeout(STORY_CAP_MS);

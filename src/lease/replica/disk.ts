@@ -4,6 +4,9 @@ import type { Ready } from '../raft/index.ts';
 import { areTablesDue, areTablesFarBehind, compactionTarget, stagePersist } from '../replica-state.ts';
 import type { ReplicaCore } from './core.ts';
 
+/** Tables that few writes change go to disk so often: a start applies what the log holds beyond them again. Unit: ms. */
+const TABLES_REST_MS = 1_000;
+
 export interface DiskSteps {
   /** What these Readies wanted durable is, in their order. */
   readonly onDurable: (staged: readonly Ready[]) => void;
@@ -29,6 +32,8 @@ export class ReplicaDisk {
   #staged: Ready[] = [];
   /** What the tables on disk stand for. */
   #flushedIndex: LogIndex;
+  /** When they went there last. Unit: ms, monotonic. */
+  #tablesAtMs = 0;
   /** How long the disk took for each flush of the log. Unit: s. */
   readonly syncTimes = new Histogram();
 
@@ -88,7 +93,8 @@ export class ReplicaDisk {
   /** Drops the old end of the log, and takes tables to disk that no entry carried there. To be called at every tick. */
   upkeep(): void {
     const { log, machine } = this.#core.state;
-    if (this.#flushedIndex < machine.appliedIndex) this.#flushTables();
+    const restedMs = this.#core.components.clock.monotonicMs() - this.#tablesAtMs;
+    if (this.#flushedIndex < machine.appliedIndex && restedMs >= TABLES_REST_MS) this.#flushTables();
     if (this.#flushing !== undefined) return;
     const indexes = { durableIndex: this.#flushedIndex, neededAfter: this.#steps.neededAfter() };
     const target = compactionTarget(log, indexes, this.#core.options);
@@ -120,6 +126,7 @@ export class ReplicaDisk {
     const { mode, state } = this.#core;
     if (this.#flushingTables !== undefined || mode !== 'running') return;
     const { machine, tables } = state;
+    this.#tablesAtMs = this.#core.components.clock.monotonicMs();
     machine.saveState();
     const { appliedIndex } = machine;
     this.#flushingTables = tables.flush().then(

@@ -80,7 +80,7 @@ export class SnapshotsIn {
     await disk.flushLog([FORGET_STAGING]);
     this.#requireSame(state);
     state.space = space;
-    state.tables = new WriteBuffer(this.#core.components.store);
+    state.tables = new WriteBuffer(this.#core.components.store, { isBehind: true });
     state.machine = new Machine({
       store: state.tables,
       space,

@@ -12,6 +12,10 @@ import {
   type Write,
 } from '../../../src/storage/index.ts';
 import { ProcessGone, type SimProcess } from './sim-process.ts';
+import { SimSegments } from './sim-segments.ts';
+
+/** Room for some hundred records: stories fill many segments. Unit: bytes. */
+const SEGMENT_BYTES = 64 * 2 ** 10;
 
 export interface SimDiskOptions {
   /** Unit: ms. @default 0.2 */
@@ -32,6 +36,7 @@ export class SimDisk {
   readonly #shortestSyncMs: number;
   readonly #longestSyncMs: number;
   #table = new KeyTable();
+  #journal = new SimSegments(SEGMENT_BYTES);
   #isShared = false;
   #isFull = false;
   #willFailSync = false;
@@ -48,6 +53,10 @@ export class SimDisk {
   /** What survives a power cut at this moment. */
   get table(): KeyTable {
     return this.#table;
+  }
+
+  get journal(): SimSegments {
+    return this.#journal;
   }
 
   get isFull(): boolean {
@@ -134,9 +143,25 @@ export class SimDisk {
     for (const writes of batches.slice(0, kept)) this.persist(writes);
   }
 
+  /** A write to the journal has ended: well, or with its machine or its disk, so that any of its sectors may be there. */
+  persistSectors(
+    { segment, bytes, at }: { readonly segment: number; readonly bytes: Uint8Array; readonly at: number },
+    which: 'all' | 'some',
+  ): void {
+    const isKept = () => which === 'all' || randomInt(this.#random, { from: 0, to: 2 }) === 1;
+    this.#journal.write(segment, bytes, at, isKept);
+  }
+
+  /** Somebody takes the store away, for good. */
+  erase(): void {
+    this.persist([{ type: 'deleteRange', from: '', to: '\uffff' }]);
+    this.#journal.remove();
+  }
+
   /** The disk holds this instead of what it held. */
-  protected replaceTable(table: KeyTable): void {
+  protected replace({ table, journal }: { readonly table: KeyTable; readonly journal: SimSegments }): void {
     this.#table = table;
+    this.#journal = journal;
     this.#isShared = false;
   }
 
@@ -205,6 +230,10 @@ export class SimStore implements Store {
       if (this.#syncing.length === 0) this.#startSync();
       this.#process.reach('after write');
     });
+  }
+
+  writeBehind(writes: readonly Write[]): Promise<void> {
+    return this.write(writes);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

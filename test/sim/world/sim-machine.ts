@@ -4,6 +4,7 @@ import { type MemoryNetwork, MemoryTransport } from '../../../src/mesh/index.ts'
 import {
   type DataDirectory,
   MemoryDirectoryDisk,
+  openJournaledStore,
   openMemoryDataDirectory,
 } from '../../../src/storage/index.ts';
 import {
@@ -12,6 +13,7 @@ import {
   type SimClockOptions,
   SimDisk,
   type SimDiskOptions,
+  SimJournalDisk,
   SimProcess,
 } from '../ground/index.ts';
 import { LifeNetwork } from './life-network.ts';
@@ -112,12 +114,18 @@ export class SimMachine {
       supervisor: this.#supervisor.open(clock, process),
       environment: {},
       http: receiver.clientOf(clock),
-      openStore: async () => this.disk.open(process),
+      openStore: () =>
+        openJournaledStore({
+          base: this.disk.open(process),
+          disk: new SimJournalDisk(this.disk, process),
+          clock,
+          random: chance,
+        }),
       quarantineStore: async () => {
-        this.disk.persist([{ type: 'deleteRange', from: '', to: '\uffff' }]);
+        this.disk.erase();
         return null;
       },
-      eraseStore: async () => this.disk.persist([{ type: 'deleteRange', from: '', to: '\uffff' }]),
+      eraseStore: async () => this.disk.erase(),
       createTransport: (request) => makeTransport(network, process, request),
       createDiscovery: ({ transport }) => [
         new NeighboursSource(() => neighbours().filter((peerId) => peerId !== transport.self)),

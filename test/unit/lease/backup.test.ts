@@ -93,7 +93,7 @@ describe('a backup', () => {
       );
       last = revision;
     }
-    await world.clock.advance(500);
+    await world.clock.advance(1_500); // tables go to disk once a second
     const store = new MemoryStore();
     using source = new BackupSource(node.store, { meshId: 'm', peerId: node.peerId, takenAtMs: 1 });
     await world.clock.until(node.group.client.propose(put('later', 'x')));

@@ -27,6 +27,10 @@ export class FaultyStore implements Store {
     await this.#inner.write(batch);
   }
 
+  writeBehind(batch: readonly Write[]): Promise<void> {
+    return this.write(batch);
+  }
+
   snapshot(): StoreSnapshot {
     return this.#inner.snapshot();
   }

@@ -1,0 +1,342 @@
+import { type Clock, invariant, type Random, sleep, type Timer } from '../base/index.ts';
+import { openValue, sealValue } from './checked-value.ts';
+import { HiddenKey } from './hidden-key.ts';
+import { Journal, type JournalDisk } from './journal.ts';
+import { bodyBytesOf, isZero } from './journal-record.ts';
+import { type Checkpoint, recoverJournal } from './journal-recovery.ts';
+import { checkKeys } from './key-table.ts';
+import { mergeRange } from './merge-range.ts';
+import { PendingWrites } from './pending-writes.ts';
+import {
+  type Key,
+  type KeyRange,
+  StorageFault,
+  type Store,
+  type StoreSnapshot,
+  type StoreView,
+  type Write,
+} from './store.ts';
+
+/** Nobody sees it: it belongs to the journal. */
+const CHECKPOINT_KEY: Key = 'j/checkpoint';
+const CHECKPOINT_BYTES = 10;
+/** The store takes over what the journal holds at the latest so long after it was written. Unit: ms. */
+const REST_MS = 2_000;
+/** And when this part of a segment is used. */
+const DUE_PART = 1 / 2;
+/** How often room is looked for on a full disk. Unit: ms. */
+const RETRY_MS = 1_000;
+
+export interface JournaledStoreComponents {
+  /** Holds nothing but sealed values. */
+  readonly base: Store;
+  readonly disk: JournalDisk;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+interface Waiting {
+  readonly batch: readonly Write[];
+  readonly bodyBytes: number;
+  /** It waits for the base, not for the journal. */
+  readonly isBehind: boolean;
+  readonly resolve: () => void;
+  readonly reject: (fault: StorageFault) => void;
+}
+
+/**
+ * A store with a journal before it: a batch is durable when it lies in the journal, which takes one short write. The base takes over what
+ * has come together now and then, one write a key.
+ *
+ * - D7 What is read is the base and then all that it has not taken over yet, in the order of the calls.
+ * - D8 The base takes over everything up to a record, and the number of that record, in one batch; only then are the records cleared.
+ * - D9 What was accepted is never refused later: a batch for which there is no room, or which comes after a fault, is refused whole, before
+ *   anything of it is written.
+ */
+export class JournaledStore implements Store {
+  readonly #base: Store;
+  readonly #below: StoreView;
+  readonly #disk: JournalDisk;
+  readonly #clock: Clock;
+  readonly #salt: number;
+  readonly #journal: Journal;
+  /** Not in the base yet: what was written since the last checkpoint began, and what that one takes over. */
+  #open = new PendingWrites();
+  #taken: PendingWrites | undefined;
+  #waiting: Waiting[] = [];
+  /** In `#open`, and told when the base has it. */
+  #behind: Waiting[] = [];
+  #pump: Promise<void> | undefined;
+  #checkpoint: Promise<void> | undefined;
+  #isCheckpointDue = false;
+  #rest: Timer | undefined;
+  readonly #closing = new AbortController();
+  #fault: StorageFault | undefined;
+
+  /** Both segments are clear, and the base has all they held. Use {@link openJournaledStore}. */
+  constructor({ base, disk, clock }: Omit<JournaledStoreComponents, 'random'>, checkpoint: Checkpoint) {
+    this.#base = base;
+    this.#below = new HiddenKey(base, CHECKPOINT_KEY);
+    this.#disk = disk;
+    this.#clock = clock;
+    this.#salt = checkpoint.salt;
+    this.#journal = new Journal(disk, checkpoint);
+  }
+
+  get(key: Key): Uint8Array | undefined {
+    this.#checkOpen();
+    const found = lookup(this.#layers(), key);
+    return found === 'unknown' ? this.#below.get(key) : found;
+  }
+
+  range(range: KeyRange): Iterable<readonly [Key, Uint8Array]> {
+    this.#checkOpen();
+    return mergeRange(this.#layers(), this.#below, range);
+  }
+
+  write(batch: readonly Write[]): Promise<void> {
+    return this.#ask(batch, false);
+  }
+
+  writeBehind(batch: readonly Write[]): Promise<void> {
+    return this.#ask(batch, true);
+  }
+
+  snapshot(): StoreSnapshot {
+    this.#checkOpen();
+    const base = this.#base.snapshot();
+    const below = new HiddenKey(base, CHECKPOINT_KEY);
+    const layers = this.#layers().map((layer) => layer.clone());
+    return {
+      get(key) {
+        const stored = below.get(key); // says so when it was released
+        const found = lookup(layers, key);
+        return found === 'unknown' ? stored : found;
+      },
+      range: (range) => mergeRange(layers, below, range),
+      [Symbol.dispose]: () => base[Symbol.dispose](),
+    };
+  }
+
+  /** Waits for the writes under way; the base has everything then, unless its disk is full. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#fault?.kind === 'closed') return;
+    while (this.#pump !== undefined) await this.#pump;
+    this.#closing.abort();
+    await this.#settle();
+    this.#fault = new StorageFault('closed', 'the store is closed');
+    this.#rest?.cancel();
+    await this.#disk[Symbol.asyncDispose]();
+    await this.#base[Symbol.asyncDispose]();
+  }
+
+  #layers(): PendingWrites[] {
+    return this.#taken === undefined ? [this.#open] : [this.#open, this.#taken];
+  }
+
+  #ask(batch: readonly Write[], isBehind: boolean): Promise<void> {
+    if (this.#fault !== undefined) return Promise.reject(this.#fault);
+    checkKeys(batch);
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ batch, bodyBytes: bodyBytesOf(batch), isBehind, resolve, reject });
+      this.#run();
+    });
+  }
+
+  #run(): void {
+    this.#pump ??= this.#writeWaiting();
+  }
+
+  async #writeWaiting(): Promise<void> {
+    while (this.#waiting.length > 0 || this.#mayCheckpoint()) {
+      await this.#disk.nextTurn();
+      const group = this.#takeGroup();
+      const fault = this.#fault ?? (await this.#accept(group));
+      if (fault !== undefined) for (const { reject } of group) reject(fault);
+      if (this.#mayCheckpoint()) void this.#beginCheckpoint();
+    }
+    this.#pump = undefined;
+  }
+
+  /** As many as go into one record; one that is too long for any goes alone. */
+  #takeGroup(): Waiting[] {
+    let bytes = 0;
+    const end = this.#waiting.findIndex(({ bodyBytes }) => {
+      bytes += bodyBytes;
+      return bytes > this.#journal.bodyBytesLimit;
+    });
+    return this.#waiting.splice(0, end === -1 ? this.#waiting.length : Math.max(1, end));
+  }
+
+  /** D9 @returns why nothing of it was accepted. */
+  async #accept(group: readonly Waiting[]): Promise<StorageFault | undefined> {
+    if (group.length === 0) return undefined;
+    const bodyBytes = sumOf(group);
+    if (!this.#disk.hasRoomFor(bodyBytes + this.#open.putBytes)) {
+      return new StorageFault('full', 'hardly any space is left for the store');
+    }
+    const [alone] = group as [Waiting];
+    const isLong = bodyBytes > this.#journal.bodyBytesLimit;
+    const journaled = isLong ? [] : group.filter(({ isBehind }) => !isBehind);
+    if (journaled.length > 0) {
+      const fault = await this.#append(journaled);
+      if (fault !== undefined) return fault;
+    }
+    for (const { batch } of group) apply(this.#open, batch);
+    for (const { resolve } of journaled) resolve();
+    const behind = isLong ? [alone] : group.filter(({ isBehind }) => isBehind);
+    this.#behind.push(...behind);
+    this.#isCheckpointDue ||=
+      behind.length > 0 || this.#journal.usedBytes >= this.#disk.segmentBytes * DUE_PART;
+    this.#rest ??= this.#clock.setTimer(REST_MS, this.#onRest);
+    if (isLong && !alone.isBehind) await this.#settle(); // nothing later is durable before it
+    return undefined;
+  }
+
+  async #append(journaled: readonly Waiting[]): Promise<StorageFault | undefined> {
+    try {
+      if (!this.#journal.hasPlaceFor(sumOf(journaled))) await this.#settle();
+      if (this.#fault !== undefined) return this.#fault;
+      await this.#journal.append(journaled.map(({ batch }) => batch));
+      return undefined;
+    } catch (error) {
+      this.#fault = faultOf(error);
+      return this.#fault;
+    }
+  }
+
+  /** Waits until the base has all there is. */
+  async #settle(): Promise<void> {
+    await this.#checkpoint;
+    if (this.#fault === undefined) await this.#beginCheckpoint();
+  }
+
+  readonly #onRest = (): void => {
+    this.#rest = undefined;
+    this.#isCheckpointDue = true;
+    if (this.#mayCheckpoint()) this.#run();
+  };
+
+  #mayCheckpoint(): boolean {
+    return this.#isCheckpointDue && this.#checkpoint === undefined && this.#fault === undefined;
+  }
+
+  /** Between two appends; ends well, or with a fault that is kept. */
+  #beginCheckpoint(): Promise<void> {
+    this.#checkpoint = this.#takeOver().then(() => {
+      this.#checkpoint = undefined;
+      if (this.#mayCheckpoint()) this.#run();
+    });
+    return this.#checkpoint;
+  }
+
+  /** D8 */
+  async #takeOver(): Promise<void> {
+    this.#isCheckpointDue = false;
+    this.#rest?.cancel();
+    this.#rest = undefined;
+    const taken = this.#open;
+    if (taken.isEmpty) return;
+    const behind = this.#behind.splice(0);
+    const clear = this.#journal.turn();
+    const checkpoint = { sequence: this.#journal.sequence, salt: this.#salt };
+    this.#taken = taken;
+    this.#open = new PendingWrites();
+    try {
+      await this.#writeBase([...taken.batch(), checkpointWrite(checkpoint)]);
+      this.#taken = undefined;
+      for (const { resolve } of behind) resolve();
+      await clear();
+    } catch (error) {
+      this.#fault ??= faultOf(error);
+      for (const { reject } of [...behind, ...this.#behind.splice(0)]) reject(this.#fault);
+    }
+  }
+
+  /** D9 A disk that has become full meanwhile is waited for: what it has to take is in the journal, or was accepted for it. */
+  async #writeBase(writes: readonly Write[]): Promise<void> {
+    for (;;) {
+      try {
+        await this.#base.write(writes);
+        return;
+      } catch (error) {
+        if (faultOf(error).kind !== 'full') throw error;
+      }
+      await sleep(this.#clock, RETRY_MS, this.#closing.signal).catch(() => {
+        throw new StorageFault('closed', 'the store was closed while its disk was full');
+      });
+    }
+  }
+
+  #checkOpen(): void {
+    if (this.#fault?.kind === 'closed') throw this.#fault;
+  }
+}
+
+/**
+ * Opens a store behind its journal: the base first takes over what the journal holds and it does not.
+ * @throws StorageFault `damaged` when either is not as it was written, `full` when there is no room to go on.
+ */
+export async function openJournaledStore(components: JournaledStoreComponents): Promise<JournaledStore> {
+  const { base, disk, random } = components;
+  const known = readCheckpoint(base);
+  if (known !== undefined && disk.isNew)
+    throw new StorageFault('damaged', 'the journal of the store is gone');
+  const segments = await Promise.all(disk.segments.map((segment) => segment.read()));
+  const checkpoint = known ?? { sequence: 0, salt: drawSalt(random) };
+  const { writes, sequence } = recoverJournal(segments, checkpoint);
+  const reached = { sequence, salt: checkpoint.salt };
+  if (known === undefined || sequence > known.sequence)
+    await base.write([...writes, checkpointWrite(reached)]);
+  for (const [at, segment] of disk.segments.entries()) {
+    if (!isZero(segments[at] as Buffer, 0, disk.segmentBytes)) await segment.clear(disk.segmentBytes);
+  }
+  return new JournaledStore(components, reached);
+}
+
+function readCheckpoint(base: Store): Checkpoint | undefined {
+  const stored = base.get(CHECKPOINT_KEY);
+  if (stored === undefined) return undefined;
+  const bytes = Buffer.from(openValue(CHECKPOINT_KEY, stored));
+  invariant(bytes.length === CHECKPOINT_BYTES, 'a checkpoint of the journal has another length');
+  return { sequence: bytes.readUIntBE(0, 6), salt: bytes.readUInt32BE(6) };
+}
+
+function checkpointWrite({ sequence, salt }: Checkpoint): Write {
+  const bytes = Buffer.alloc(CHECKPOINT_BYTES);
+  bytes.writeUIntBE(sequence, 0, 6);
+  bytes.writeUInt32BE(salt, 6);
+  return { type: 'put', key: CHECKPOINT_KEY, value: sealValue(CHECKPOINT_KEY, bytes) };
+}
+
+/** @returns a copy; undefined for a deleted key, `unknown` for one that no layer touches. */
+function lookup(layers: readonly PendingWrites[], key: Key): Uint8Array | undefined | 'unknown' {
+  for (const layer of layers) {
+    const found = layer.lookup(key);
+    if (found !== 'unknown') return found && new Uint8Array(found);
+  }
+  return 'unknown';
+}
+
+function drawSalt(random: Random): number {
+  return Buffer.from(random.bytes(4)).readUInt32BE();
+}
+
+function apply(layer: PendingWrites, batch: readonly Write[]): void {
+  for (const write of batch) {
+    if (write.type === 'put') layer.set(write.key, new Uint8Array(write.value), undefined);
+    else if (write.type === 'delete') layer.set(write.key, undefined, undefined);
+    else layer.deleteRange(write, undefined);
+  }
+}
+
+function sumOf(group: readonly Waiting[]): number {
+  let bytes = 0;
+  for (const { bodyBytes } of group) bytes += bodyBytes;
+  return bytes;
+}
+
+function faultOf(error: unknown): StorageFault {
+  if (error instanceof StorageFault) return error;
+  return new StorageFault('sync-failed', `the store failed: ${(error as Error).message}`, { cause: error });
+}

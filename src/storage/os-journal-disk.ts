@@ -1,0 +1,103 @@
+import { constants, existsSync } from 'node:fs';
+import { type FileHandle, open, rename } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { JournalDisk, Segment } from './journal.ts';
+import { hasRoomFor } from './lmdb-room.ts';
+import { syncDirectory } from './os-files.ts';
+import { StorageFault } from './store.ts';
+
+const SEGMENT_BYTES = 4 * 2 ** 20;
+const OWNER_ONLY = 0o600;
+const ZEROS = Buffer.alloc(2 ** 20);
+
+/** What is appended to the store's path for its journal. */
+export const JOURNAL_SUFFIXES = ['-journal-0', '-journal-1'] as const;
+
+/**
+ * Opens the two files of the journal of the store at `path`, or makes them: full of zeros, their owner's alone. They never grow, so a write needs
+ * no new block.
+ * @throws StorageFault `damaged` for a file that is no segment, `full` when there is no room for a new one.
+ */
+export async function openOsJournalDisk(path: string): Promise<JournalDisk> {
+  const paths = JOURNAL_SUFFIXES.map((suffix) => path + suffix);
+  const missing = paths.filter((each) => !existsSync(each));
+  for (const each of missing) await OsSegment.make(each);
+  const [first, second] = paths as [string, string];
+  const segments = [await OsSegment.open(first), await OsSegment.open(second)] as const;
+  return {
+    segmentBytes: SEGMENT_BYTES,
+    segments,
+    isNew: missing.length > 0,
+    hasRoomFor: (bytes) => hasRoomFor(path, bytes),
+    nextTurn: () => new Promise((resolve) => setImmediate(resolve)),
+    [Symbol.asyncDispose]: async () => {
+      for (const segment of segments) await segment[Symbol.asyncDispose]();
+    },
+  };
+}
+
+class OsSegment implements Segment, AsyncDisposable {
+  readonly #path: string;
+  readonly #file: FileHandle;
+
+  constructor(path: string, file: FileHandle) {
+    this.#path = path;
+    this.#file = file;
+  }
+
+  /** @throws StorageFault `damaged` for a file that is no segment. */
+  static async open(path: string): Promise<OsSegment> {
+    const file = await open(path, constants.O_RDWR);
+    const { size } = await file.stat();
+    if (size === SEGMENT_BYTES) return new OsSegment(path, file);
+    await file.close();
+    throw new StorageFault('damaged', `${path} has ${size} bytes instead of ${SEGMENT_BYTES}`);
+  }
+
+  /** It is there whole or not at all. @throws StorageFault `full` when there is no room for it. */
+  static async make(path: string): Promise<void> {
+    if (!hasRoomFor(path, SEGMENT_BYTES)) {
+      throw new StorageFault('full', `hardly any space is left for ${path}`);
+    }
+    const next = `${path}.new`;
+    const file = await open(next, constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC, OWNER_ONLY);
+    await using segment = new OsSegment(next, file);
+    await segment.clear(SEGMENT_BYTES);
+    await rename(next, path);
+    await syncDirectory(dirname(path));
+  }
+
+  async read(): Promise<Buffer> {
+    const bytes = Buffer.allocUnsafeSlow(SEGMENT_BYTES);
+    for (let at = 0; at < SEGMENT_BYTES; ) {
+      const { bytesRead } = await this.#file.read(bytes, at, SEGMENT_BYTES - at, at);
+      if (bytesRead === 0) throw new StorageFault('damaged', `${this.#path} has only ${at} bytes`);
+      at += bytesRead;
+    }
+    return bytes;
+  }
+
+  async write(bytes: Uint8Array, at: number): Promise<void> {
+    try {
+      for (let done = 0; done < bytes.length; ) {
+        const { bytesWritten } = await this.#file.write(bytes, done, bytes.length - done, at + done);
+        done += bytesWritten;
+      }
+      await this.#file.datasync();
+    } catch (cause) {
+      throw new StorageFault('sync-failed', `cannot write ${this.#path}: ${(cause as Error).message}`, {
+        cause,
+      });
+    }
+  }
+
+  async clear(byteLength: number): Promise<void> {
+    for (let at = 0; at < byteLength; at += ZEROS.length) {
+      await this.write(ZEROS.subarray(0, Math.min(ZEROS.length, byteLength - at)), at);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#file.close();
+  }
+}
