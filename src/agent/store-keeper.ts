@@ -156,8 +156,18 @@ export class StoreKeeper {
   async #beginAnew(noted: DiskLoss): Promise<OpenedStore> {
     const loss = noted.isMoved ? noted : await this.#moveAside(noted);
     if (loss.wasOnlyCopy) throw onlyCopyLost(loss, this.#platform.directory.path);
-    const store = await this.#openChecked();
-    return { store, loss };
+    try {
+      return { store: await this.#openChecked(), loss };
+    } catch (error) {
+      if (!noted.isMoved || !(error instanceof StorageFault) || error.kind !== 'damaged') throw error;
+      return this.#beginAnew(await this.#noteAgain(noted, error)); // the store that was begun in its place is damaged too
+    }
+  }
+
+  async #noteAgain(noted: DiskLoss, fault: StorageFault): Promise<DiskLoss> {
+    const loss = { ...noted, reason: fault.message, isMoved: false };
+    await this.#write(loss);
+    return loss;
   }
 
   async #moveAside(noted: DiskLoss): Promise<DiskLoss> {

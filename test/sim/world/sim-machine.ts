@@ -1,6 +1,7 @@
 import type { Platform, TransportRequest } from '../../../src/agent/index.ts';
-import type { Logger, PeerId, SeededRandom } from '../../../src/base/index.ts';
+import { AspenError, type Logger, type PeerId, type SeededRandom } from '../../../src/base/index.ts';
 import { type MemoryNetwork, MemoryTransport } from '../../../src/mesh/index.ts';
+import { openSecret } from '../../../src/secrets/index.ts';
 import {
   type DataDirectory,
   MemoryDirectoryDisk,
@@ -104,15 +105,24 @@ export class SimMachine {
       process,
     );
     const network = new LifeNetwork(wire, process, clock);
+    const crypto = new SimCrypto();
+    const sealingSeed = crypto.sha256(Buffer.from(this.name));
     const platform: Platform = {
       clock,
       random: chance,
-      crypto: new SimCrypto(),
+      crypto,
       logger: logger(process),
       directory,
       version: '0.0.0',
       supervisor: this.#supervisor.open(clock, process),
       environment: {},
+      sealingKey: crypto.sealingPublicKey(sealingSeed),
+      openSealed: (sealed, self) => {
+        const value = openSecret(crypto, sealingSeed, { ...sealed, peerId: self });
+        if (value === undefined)
+          throw new AspenError('DENIED', `"${sealed.name}" is not sealed to ${this.name}`);
+        return value;
+      },
       http: receiver.clientOf(clock),
       openStore: () =>
         openJournaledStore({

@@ -18,6 +18,8 @@ class Machine {
   table = new KeyTable();
   quarantined = 0;
   crashAt = Number.POSITIVE_INFINITY;
+  /** Whether what lies there cannot even be opened. */
+  isUnreadable = false;
   #operations = 0;
 
   async keeper(): Promise<{ keeper: StoreKeeper; directory: DataDirectory }> {
@@ -31,11 +33,15 @@ class Machine {
       clock: { wallMs: () => 1_000 },
       logger: silentLogger,
       directory: { ...directory, ...mortal },
-      openStore: async () => new MemoryStore(this.table),
+      openStore: async () => {
+        if (this.isUnreadable) throw new StorageFault('damaged', 'its journal is damaged');
+        return new MemoryStore(this.table);
+      },
       quarantineStore: () =>
         this.#step(async () => {
           if (this.table.size === 0) return null;
           this.table = new KeyTable();
+          this.isUnreadable = false;
           this.quarantined += 1;
           return '/data/quarantine/x';
         }),
@@ -99,6 +105,16 @@ describe('the keeper of a store', () => {
       const { loss } = await keeper.open({ isNew: false });
       assert.notEqual(loss, undefined, `after a crash at ${crashAt}`);
       assert.equal(machine.quarantined, 1);
+    }
+  });
+
+  it('R1: sets a store aside that was begun in place of a lost one and is damaged as well', async () => {
+    const machine = await member(THREE);
+    for (let loss = 1; loss <= 2; loss += 1) {
+      machine.isUnreadable = true;
+      const opened = await (await machine.keeper()).keeper.open({ isNew: false });
+      assert.deepEqual([opened.loss?.reason, machine.quarantined], ['its journal is damaged', loss]);
+      await opened.store.write([{ type: 'put', key: 't0/x', value: Uint8Array.of(1) }]); // not taken in again yet
     }
   });
 
