@@ -24,7 +24,7 @@ import {
   type SystemUser,
   userOf,
 } from './os-real-paths.ts';
-import { neverStarted, OsRunner } from './os-runner.ts';
+import { neverStarted, OsRunner, type OsRunnerOptions } from './os-runner.ts';
 import type { OutputStream, ProcessExit, ProcessRequest, Runner, RunningProcess } from './runner.ts';
 
 const ASKS_NOTHING: Ask = { variables: [] };
@@ -39,14 +39,15 @@ export const DENIED = 'DENIED';
  * {@link OsRunner} does.
  */
 export class ConfinedRunner implements Runner {
-  readonly #runner = new OsRunner();
+  readonly #runner: OsRunner;
   readonly #hidden: string;
   readonly #self = selfUser();
   #policy: WorkPolicy = OPEN_POLICY;
   #layers: Layers = NO_LAYERS;
 
   /** @param hidden the agent's own directory. */
-  constructor(hidden: string) {
+  constructor(hidden: string, options: OsRunnerOptions = {}) {
+    this.#runner = new OsRunner(options);
     this.#hidden = realpathSync(hidden);
   }
 

@@ -33,7 +33,8 @@ const UNSENT_MOST_BYTES = 1024 * 1024;
 const ENDING_GRACE_MS = 2_000;
 
 const [dataDirectory = '', id = ''] = argv.slice(2);
-umask(OWNER_ONLY);
+/** Files of jobs are as open as those of whoever started the agent; its own are not. */
+const jobUmask = umask(OWNER_ONLY);
 const files = new SupervisorFiles(dataDirectory);
 const secret = randomBytes(16).toString('hex');
 const nonce = randomBytes(16).toString('hex');
@@ -42,7 +43,7 @@ let markCount = 0;
 const owner = ownerNameOf(pid);
 clearSecretFiles(isOwnerAlive);
 
-const runner = new ConfinedRunner(dataDirectory);
+const runner = new ConfinedRunner(dataDirectory, { umask: jobUmask });
 const supervision = new Supervision({
   secrets: new OsSecretOpener({ dataDirectory, owner }),
   runner,

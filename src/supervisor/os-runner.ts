@@ -16,17 +16,39 @@ const GROUP_POLL_MOST_MS = 160;
 /** @param pid of the leader. */
 export type AskToEnd = (pid: number) => void;
 
+export interface OsRunnerOptions {
+  /** What files of these processes are not open to, by default. @default that of this process */
+  readonly umask?: number;
+}
+
 /** Starts processes of this machine. POSIX: each child is spawned detached, which makes it the leader of its own group. */
 export class OsRunner implements Runner {
+  readonly #umask: number | undefined;
+
+  constructor({ umask }: OsRunnerOptions = {}) {
+    this.#umask = umask;
+  }
+
   /** @param askToEnd tells the processes of a group to end. @default SIGTERM to all of it */
   start(request: ProcessRequest, askToEnd: AskToEnd = terminateGroup): RunningProcess {
     let child: ChildProcess;
     try {
-      child = launch(request);
+      child = withUmask(this.#umask, () => launch(request));
     } catch (error) {
       return neverStarted(spawnErrorOf(error, request));
     }
     return new OsProcess(child, request, askToEnd);
+  }
+}
+
+/** A process is forked within the call: what it inherits is what is set for so long. */
+function withUmask<T>(mask: number | undefined, start: () => T): T {
+  if (mask === undefined) return start();
+  const own = process.umask(mask);
+  try {
+    return start();
+  } finally {
+    process.umask(own);
   }
 }
 
@@ -182,8 +204,10 @@ export function neverStarted(exit: ProcessExit): RunningProcess {
   return { onOutput: () => undefined, exited: Promise.resolve(exit), stop: async () => undefined };
 }
 
+/** What was stopped hears of it when it goes on. */
 function terminateGroup(pid: number): void {
   signalGroup(pid, 'SIGTERM');
+  signalGroup(pid, 'SIGCONT');
 }
 
 /** @returns false when nobody is left in the group, or nobody whom this user may signal. */

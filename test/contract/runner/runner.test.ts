@@ -116,6 +116,23 @@ describe('runner: os alone', () => {
     assert.match(text, /cleaned\n$/);
   });
 
+  it('asks those to end that were stopped, too', async () => {
+    const child = new OsRunner().start(requestOf('sh', ['-c', 'echo up; kill -STOP 0; sleep 60']));
+    await new Promise<void>((resolve) => child.onOutput(() => resolve()));
+    await child.stop(600_000); // longer than this test may take
+    assert.equal((await child.exited).signal, 'SIGTERM');
+  });
+
+  it('gives files the mode that it is told, and keeps its own', async () => {
+    const own = process.umask(0o077);
+    try {
+      const { stdout } = await run(new OsRunner({ umask: 0o027 }), requestOf('sh', ['-c', 'umask']));
+      assert.deepEqual([Number.parseInt(stdout, 8), process.umask()], [0o027, 0o077]);
+    } finally {
+      process.umask(own);
+    }
+  });
+
   it('does not wait for the dead whom nobody buries, as in containers whose first process does not', async () => {
     const careless =
       'import os,time\nif os.fork()==0: time.sleep(60)\nos.setsid(); print(os.getpid(), flush=True); time.sleep(60)';
