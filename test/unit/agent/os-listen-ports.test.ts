@@ -41,6 +41,18 @@ describe('the ports a node listens on', () => {
     assert.deepEqual(await new OsListenPorts(directory).recall(OPEN), [`/ip4/127.0.0.1/tcp/${port}`]);
   });
 
+  it('are not those of WebSockets', async () => {
+    const directory = memoryDirectory();
+    const { port, leave } = await occupy();
+    await leave();
+    await new OsListenPorts(directory).remember([
+      `/ip4/127.0.0.1/tcp/${port}`,
+      '/ip4/127.0.0.1/tcp/443/tls/ws',
+      '/ip4/127.0.0.1/tcp/4180/ws',
+    ]);
+    assert.deepEqual(await new OsListenPorts(directory).recall(OPEN), [`/ip4/127.0.0.1/tcp/${port}`]);
+  });
+
   it('are open again while somebody else has them', async () => {
     const directory = memoryDirectory();
     const { port, leave } = await occupy();
