@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
 import { z } from 'zod';
-import { AspenError, decode, encode } from '../base/index.ts';
+import { AspenError, decode, encode, type Random, randomInt } from '../base/index.ts';
 import type { DataDirectory } from '../storage/index.ts';
 
 const FILE = 'ports';
@@ -8,32 +8,51 @@ const OPEN_PORT = /^\/(ip4|ip6)\/([^/]+)\/tcp\/0$/;
 /** A plain one: the port of a WebSocket is another one. */
 const BOUND_PORT = /^\/(ip4|ip6)\/[^/]+\/tcp\/(\d+)(?:\/p2p\/[^/]+)?$/;
 
+/**
+ * A new port is drawn from here: below what systems give to programs that connect to others (from 32,768 on Linux, 49,152 elsewhere), since any
+ * of those may have it while the agent is down.
+ */
+const DRAWN = { from: 20_000, to: 32_768 };
+const DRAWS = 20;
+
 const portSchema = z.int().min(1).max(65_535).optional();
 const portsSchema = z.object({ ip4: portSchema, ip6: portSchema });
 type Family = keyof z.infer<typeof portsSchema>;
 
 /**
- * The ports this node listened on last. Where the configuration leaves the port open, the same one is taken again if it is free: a mesh
- * whose agents were all stopped finds itself by the addresses they remember, and those hold only if the ports do.
+ * The ports this node listens on. Where the configuration leaves the port open, one is drawn at the first start, and the same one is taken
+ * again if it is free: a mesh whose agents were all stopped finds itself by the addresses they remember, and those hold only if the ports do.
  */
 export class OsListenPorts {
   readonly #directory: Pick<DataDirectory, 'readFile' | 'writeFileAtomic'>;
+  readonly #random: Random;
 
-  constructor(directory: Pick<DataDirectory, 'readFile' | 'writeFileAtomic'>) {
+  constructor(directory: Pick<DataDirectory, 'readFile' | 'writeFileAtomic'>, random: Random) {
     this.#directory = directory;
+    this.#random = random;
   }
 
-  /** @param listen multiaddrs. @returns the same, an open port replaced by the remembered one where nobody else has it. */
+  /** @param listen multiaddrs. @returns the same, an open port replaced by the remembered one where nobody else has it, else by a free one. */
   async recall(listen: readonly string[]): Promise<readonly string[]> {
     const ports = await this.#load();
     return await Promise.all(
       listen.map(async (address) => {
         const [, family, host = ''] = OPEN_PORT.exec(address) ?? [];
-        const port = family === undefined ? undefined : ports[family as Family];
-        if (port === undefined || !(await isFree({ host, port }))) return address;
-        return `/${family}/${host}/tcp/${port}`;
+        if (family === undefined) return address;
+        const port = await this.#firstFree(host, ports[family as Family]);
+        return port === undefined ? address : `/${family}/${host}/tcp/${port}`;
       }),
     );
+  }
+
+  /** @returns undefined where none of those tried is free: the system chooses then. */
+  async #firstFree(host: string, remembered: number | undefined): Promise<number | undefined> {
+    if (remembered !== undefined && (await isFree({ host, port: remembered }))) return remembered;
+    for (let draw = 0; draw < DRAWS; draw += 1) {
+      const port = randomInt(this.#random, DRAWN);
+      if (await isFree({ host, port })) return port;
+    }
+    return undefined;
   }
 
   /** @param addresses those that are listened on now; none changes nothing. Durable when it resolves. */

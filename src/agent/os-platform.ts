@@ -62,7 +62,7 @@ export async function createOsPlatform({ dataDir, config, logger }: OsPlatformOp
   const crypto = new OsCrypto();
   const directory = await openOsDataDirectory(dataDir, { random });
   await migrateOs(directory, logger);
-  const ports = new OsListenPorts(directory);
+  const ports = new OsListenPorts(directory, random);
   const { isMdnsEnabled, outputRetentionMs } = config;
   const policy = workPolicyOf(config);
   const { layers, why } = await probeLayers();
