@@ -118,6 +118,9 @@ function limitsOf(options: CommandContext['options']): { limits?: Record<string,
   return given.length === 0 ? {} : { limits: Object.fromEntries(given) as Record<string, number | boolean> };
 }
 
+/** The error of a program that ended by itself. */
+const OWN_EXIT = 'EXIT_CODE';
+
 /** Who sees nothing happen wants to know why. Said once. */
 function explainAfterAWhile({ call, tell }: CommandContext, id: string): Disposable {
   const timer = setTimeout(() => {
@@ -160,9 +163,7 @@ function showWhatWasNotStreamed({ io }: CommandContext, job: Job, copied: Copied
 
 function reportEnd({ io, tell }: CommandContext, job: Job): number {
   const code = exitCodeOfJob(job);
-  const isOwnExit =
-    job.error?.code !== 'SPAWN_FAILED' &&
-    (job.result as { readonly exitCode?: unknown } | null)?.exitCode === code;
+  const isOwnExit = job.error?.code === OWN_EXIT; // all else is the node's word: a limit, a refusal, nothing to start
   if (job.state === 'cancelled') tell(`aspen-agent: ${job.id} was cancelled`);
   else if (job.error !== null && !isOwnExit) {
     io.stderr.write(`aspen-agent: ${job.id} ${job.state}: ${job.error.message}\n`);

@@ -11,7 +11,7 @@ const shell = (exitCode: number | null, signal: string | null = null, stdout = '
   stdout,
   stderr: '',
 });
-const failure = { code: 'FAILED', message: 'exit code 3', retryable: true };
+const failure = { code: 'EXIT_CODE', message: 'talk exited with 3', retryable: true };
 
 describe('run', () => {
   let world: CliWorld;
@@ -38,6 +38,15 @@ describe('run', () => {
       stderr: 'err\n',
     });
   });
+
+  for (const code of ['DENIED', 'LIMIT_EXCEEDED', 'PROCESSES_LEFT', 'SIGNAL'])
+    it(`says what ended the program where that was not itself: ${code}`, async () => {
+      const error = { code, message: 'the reason', retryable: false };
+      world.agent.programs.set('talk', { result: shell(126), state: 'dead', error });
+      const ran = await world.run(['run', '--', 'talk']);
+      assert.equal(ran.code, 126);
+      assert.match(ran.stderr, /dead: the reason/);
+    });
 
   it('asks for one attempt unless it is told otherwise', async () => {
     await world.run(['run', '--', 'true']);
