@@ -14,12 +14,18 @@ describe('a member whose address changes while it works', function () {
   let cluster: Cluster;
   let agents: Agent[];
   let nextHost = 50;
+  /** Clients of the story that is told: ended with it, whatever became of it. */
+  let endings: (() => Promise<unknown>)[] = [];
   reportFailures(() => cluster);
 
   before(async () => {
     lan = new Lan(3);
     cluster = new Cluster();
     agents = await cluster.mesh(['a', 'b', 'c'], { netns: lan.machines });
+  });
+  afterEach(async () => {
+    await Promise.allSettled(endings.map((end) => end()));
+    endings = [];
   });
   after(async () => {
     try {
@@ -40,6 +46,7 @@ describe('a member whose address changes while it works', function () {
       const trace = join(cluster.directory, `trace-${mover.name}`);
       const long = await longJob(others[0] as Agent, mover, trace);
       const short = new Jobs(others[0] as Agent, mover);
+      endings = [() => own.stop(), () => foreign.stop(), () => short.end()];
       await Promise.all([own.more(50), foreign.more(50)]);
 
       lan.renumber(mover.netns as string, nextHost++);

@@ -41,9 +41,22 @@ export class Internet implements Disposable {
     readonly router: string;
     readonly routerHost: string;
   } {
+    const netns = this.#namespace(`home${this.#hostCount}`);
+    return { netns, ...this.#plugInBehind(translation, netns) };
+  }
+
+  /** Carries a machine from behind its router to behind another one: what it was linked with is cut without a word. */
+  moveHome(netns: string, translation: Translation): void {
+    inside(netns, 'link', 'del', 'eth0');
+    this.#plugInBehind(translation, netns);
+  }
+
+  #plugInBehind(
+    translation: Translation,
+    netns: string,
+  ): { readonly router: string; readonly routerHost: string } {
     const number = this.#hostCount;
     const router = this.#namespace(`nat${number}`);
-    const netns = this.#namespace(`home${number}`);
     const routerHost = this.#plugIn(router);
     inside(router, 'link', 'add', 'lan0', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', netns);
     inside(router, 'addr', 'add', `192.168.${number}.1/24`, 'dev', 'lan0');
@@ -53,7 +66,7 @@ export class Internet implements Disposable {
     inside(netns, 'route', 'add', 'default', 'via', `192.168.${number}.1`);
     run('ip', 'netns', 'exec', router, 'sysctl', '-qw', 'net.ipv4.ip_forward=1');
     run('ip', 'netns', 'exec', router, 'nft', rulesOf(translation));
-    return { netns, router, routerHost };
+    return { router, routerHost };
   }
 
   /** @returns the namespace of a machine in an office, whose router lets nothing out but TCP to one place. */
