@@ -153,10 +153,9 @@ export class Libp2pChannel implements PeerLink {
     if (!this.#isClosed) this.#life.verify();
   }
 
-  /** Z5 Asks the peer unless it was just heard; it is {@link isQuiet} when it does not answer within the time. */
+  /** Z5 Asks the peer; it is {@link isQuiet} when it does not answer within the time. */
   async confirm(withinMs: number): Promise<void> {
-    if (this.#life.isFresh || (await this.isAlive(withinMs))) return;
-    this.#life.doubt();
+    if (!(await this.isAlive(withinMs))) this.#life.doubt();
   }
 
   /** @returns whether the peer says anything within the time, asked now. */

@@ -33,7 +33,6 @@ export class LinkLife implements Disposable {
   #sinceAskedTicks = 0;
   #pausedTicks = 0;
   #idleTicks = 0;
-  #sinceHeardTicks = 0;
   #isDoubted = false;
   #verifiedSinceMs = 0;
   #isOver = false;
@@ -55,15 +54,9 @@ export class LinkLife implements Disposable {
     return this.#isDoubted || (this.#unansweredTicks ?? 0) >= QUIET_AFTER_TICKS;
   }
 
-  /** Whether something was heard of the peer within the latest tick. */
-  get isFresh(): boolean {
-    return !this.isQuiet && this.#sinceHeardTicks <= 1;
-  }
-
   /** The peer said something; what lay here since before a sleep says nothing about now. */
   heard(): void {
     this.#unansweredTicks = undefined;
-    this.#sinceHeardTicks = 0;
     if (this.#verifying === undefined) this.#isDoubted = false;
   }
 
@@ -110,7 +103,6 @@ export class LinkLife implements Disposable {
   #tick(): void {
     this.#sinceAskedTicks += 1;
     this.#idleTicks += 1;
-    this.#sinceHeardTicks += 1;
     if (this.#unansweredTicks !== undefined) this.#unansweredTicks += 1;
     const limits: LifeLimits = {
       deadAfterTicks: this.#options.deadAfterTicks,

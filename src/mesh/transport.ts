@@ -72,7 +72,7 @@ export interface Transport extends Startable {
    * addresses that failed no longer rest. @default paths never die in silence
    */
   verify?(): void;
-  /** Z5 Asks the links that were not heard just now; resolves when each has answered, or is called quiet. @default nothing is quiet */
+  /** Z5 Asks every link for a sign of life; resolves when each has given one, or is called quiet. @default nothing is quiet */
   confirm?(): Promise<void>;
   /** Absent where every node reaches every other one, as in simulations. */
   readonly reach?: Reaching;
