@@ -32,6 +32,7 @@ import { machineChecks } from './checks/os-machine-checks.ts';
 import { sandboxCheck } from './checks/sandbox-check.ts';
 import type { AgentConfig } from './config.ts';
 import { createDht } from './libp2p-dht.ts';
+import { OsGatewayHttp } from './net/os-gateway-http.ts';
 import { readGateway, readMachineNetwork, readNetworkMark } from './net/os-machine-network.ts';
 import { createProxyProbe } from './net/os-proxy-probe.ts';
 import { OsUdpPort } from './net/os-udp-port.ts';
@@ -89,6 +90,7 @@ export async function createOsPlatform({ dataDir, config, logger }: OsPlatformOp
     network: readMachineNetwork,
     networkMark: readNetworkMark,
     gateway: readGateway,
+    gatewayHttp: new OsGatewayHttp(),
     udp: new OsUdpPort(),
     ...(proxy !== undefined && { proxy }),
     openStore: async () => {

@@ -13,6 +13,7 @@ import type { Gateway } from './net/default-gateway.ts';
 import type { MachineNetwork } from './net/network-facts.ts';
 import type { ProxyProbe } from './net/proxy-probe.ts';
 import type { UdpPort } from './net/udp-port.ts';
+import type { GatewayHttp } from './net/upnp-client.ts';
 import type { Power } from './power.ts';
 import type { ProcessFacts } from './process-facts.ts';
 
@@ -70,6 +71,8 @@ export interface Platform {
   networkMark?(): string;
   /** The router that this machine could ask for a port. @default none is asked */
   gateway?(): Gateway | undefined;
+  /** How it is asked by UPnP. @default it is not */
+  readonly gatewayHttp?: GatewayHttp;
   /** @default there is no UDP */
   readonly udp?: UdpPort;
   /** @default nobody said anything of a proxy */

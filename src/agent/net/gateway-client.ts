@@ -15,7 +15,7 @@ import {
 import type { UdpPort } from './udp-port.ts';
 
 /** How a port was opened; it is closed the same way. */
-export type GatewayKind = 'PCP' | 'NAT-PMP';
+export type GatewayKind = 'PCP' | 'NAT-PMP' | 'UPnP';
 
 export interface Opened extends Grant {
   readonly kind: GatewayKind;

@@ -11,7 +11,7 @@ const PROGRAM = join(dirname(fileURLToPath(import.meta.url)), 'port-router-progr
 export interface PortRouterOptions {
   /** The namespace of the router. */
   readonly netns: string;
-  readonly kind: 'pcp' | 'nat-pmp';
+  readonly kind: 'pcp' | 'nat-pmp' | 'upnp';
   /** Its address on the internet. */
   readonly outside: string;
 }
