@@ -1,6 +1,7 @@
 import type { Check, Finding } from '../doctor.ts';
 import type { MeshNode } from '../mesh-node.ts';
 import { observeSelf } from '../net/observations.ts';
+import { judgePortMapping } from '../net/port-mapping-rules.ts';
 import { judgeClocks, judgeVersions } from './check-rules.ts';
 
 /** What only the other members can tell: whether clocks agree, what they run, whether they are there. */
@@ -9,6 +10,7 @@ export function meshChecks(node: MeshNode): readonly Check[] {
     { name: 'clock', run: async () => [await clockFinding(node)] },
     { name: 'versions', run: async () => [versionFinding(node)] },
     { name: 'mesh', run: async () => [linksFinding(node)] },
+    { name: 'reach', run: async () => [portFinding(node)] },
   ];
 }
 
@@ -51,5 +53,19 @@ function linksFinding(node: MeshNode): Finding {
     status: 'fail',
     detail: `none of ${others.length} other members is linked`,
     mend: 'aspen-agent netcheck; with a ticket of a member that runs: aspen-agent join <ticket>',
+  };
+}
+
+/** A port that no router opens is no fault: members are reached over others then. */
+function portFinding(node: MeshNode): Finding {
+  const { isSo, detail } = judgePortMapping(node.portMapping?.state ?? { step: 'off' });
+  const isNeeded = node.mesh.reach.reachability !== 'public' && isSo === false;
+  return {
+    name: 'reach.port-mapping',
+    status: isNeeded ? 'warn' : 'ok',
+    detail,
+    mend: isNeeded
+      ? 'let the router open ports (UPnP, NAT-PMP or PCP), or forward one and set announce'
+      : null,
   };
 }
