@@ -50,7 +50,11 @@ const STEPS: readonly Step[] = [
     command: ['mocha', '--reporter', 'dot', 'test/sim/scenarios/**/*.test.ts'],
     isSuite: true,
   },
-  { title: 'end to end tests', command: ['mocha', 'test/e2e/**/*.test.ts'], isSuite: true },
+  {
+    title: 'end to end tests',
+    command: ['mocha', '--parallel', '--jobs', '2', 'test/e2e/**/*.test.ts'],
+    isSuite: true,
+  },
   { title: 'fault lab, short', command: ['node', 'test/lab/run.ts', '--short'], needs: 'test/lab/run.ts' },
 ];
 
