@@ -244,6 +244,23 @@ describe('what doctor says of layers', () => {
     assert.deepEqual(new Set(Object.values(await states(ALL, sandboxed({})))), new Set(['ok']));
   });
 
+  it("names what keeps jobs from the agent's own files, how far, and why where nothing does", async () => {
+    const wanted = { ...OPEN_POLICY, sandbox: { ...OPEN_POLICY.sandbox, isAgentHidden: true } };
+    const said = async (layers: Layers, policy: WorkPolicy, why = {}) => {
+      const found = await sandboxCheck({ layers, why, policy }).run();
+      const { status, detail } = found.find(({ name }) => name === 'sandbox.data-directory') ?? {};
+      return `${status}: ${detail}`;
+    };
+    assert.match(await said(ALL, wanted), /^ok: unshare hides .*root can undo that on purpose$/);
+    assert.match(await said({ ...ALL, isRoot: false }, wanted), /^ok: unshare hides .* from jobs$/);
+    assert.match(await said(ALL, OPEN_POLICY), /^warn: .*own files included$/);
+    const why = { hide: 'unshare does not work: not permitted' };
+    assert.match(
+      await said(NO_LAYERS, wanted, why),
+      /^warn: .*included: unshare does not work: not permitted$/,
+    );
+  });
+
   it('warns of what is missing, and fails where the owner counts on it', async () => {
     const missing = await states(NO_LAYERS, OPEN_POLICY);
     assert.deepEqual(
