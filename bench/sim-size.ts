@@ -2,7 +2,7 @@
  * A mesh of many nodes in virtual time, on a wire in memory: one whole agent that founds the mesh and leads it, and nodes that are all of an agent
  * that membership costs: identity, gate, links, registry, session. What arrives, when and how much follows from the seed; processor time is real.
  *
- *   node --max-old-space-size=8000 bench/sim-size.ts [--nodes 10,100,1000] [--per-second 20] [--idle-seconds 30] [--seed 1]
+ *   node --max-old-space-size=8000 bench/sim-size.ts [--nodes 10,100,1000] [--per-second 20] [--idle-seconds 30] [--settle-seconds 100] [--seed 1]
  */
 import { parseArgs } from 'node:util';
 import { SizedMesh } from './simulated-mesh.ts';
@@ -13,12 +13,15 @@ const { values } = parseArgs({
     nodes: { type: 'string', default: '10,100,1000' },
     'per-second': { type: 'string', default: '20' },
     'idle-seconds': { type: 'string', default: '30' },
+    /** Before the one more node and before idling: long enough for links that nobody needs to go. */
+    'settle-seconds': { type: 'string', default: '100' },
     seed: { type: 'string', default: '1' },
   },
 });
-/** Long enough for links and anti-entropy to come to rest. */
-const SETTLE_MS = 60_000;
+/** After the one more node. */
+const REST_MS = 10_000;
 const KNOWN_CAP_MS = 600_000;
+const settleMs = Number(values['settle-seconds']) * 1_000;
 
 for (const count of values.nodes.split(',').map(Number)) await measure(count);
 
@@ -30,13 +33,13 @@ async function measure(count: number): Promise<void> {
   await mesh.grow(count - 2, Number(values['per-second']));
   const knownMs = await mesh.until(() => mesh.isComplete(), KNOWN_CAP_MS);
   say('everybody known everywhere, after the last one had started', seconds(knownMs));
-  await mesh.advance(SETTLE_MS);
+  await mesh.advance(settleMs);
   await mesh.grow(1, 1);
   say(
     'one more node: known everywhere, and knows everybody',
     seconds(await mesh.until(() => mesh.isComplete(), KNOWN_CAP_MS)),
   );
-  await mesh.advance(SETTLE_MS);
+  await mesh.advance(REST_MS);
 
   const links = mesh.linkCounts();
   say(

@@ -271,7 +271,8 @@ export class SizedMesh {
       members: () =>
         others().map(({ peerId, profile }) => ({ peerId, addresses: profile.addresses, isRelay: false })),
       linkable: () =>
-        others().map(({ peerId, isAlive, coordinate }) => ({
+        others().map(({ peerId, isAlive, coordinate, profile }) => ({
+          addresses: profile.addresses,
           peerId,
           isAlive,
           rttMs: coordinate && estimateRttMs(registry.coordinate, coordinate),

@@ -505,9 +505,9 @@ export class MeshNode implements Startable {
     return this.gate.members().flatMap(({ peerId }) => {
       const known = peerId === this.self ? undefined : this.registry.node(peerId);
       if (known === undefined) return [];
-      const { isAlive, coordinate } = known;
+      const { isAlive, coordinate, profile } = known;
       const rttMs = coordinate && estimateRttMs(this.registry.coordinate, coordinate);
-      return [{ peerId, isAlive, rttMs }];
+      return [{ peerId, isAlive, rttMs, addresses: profile.addresses }];
     });
   }
 

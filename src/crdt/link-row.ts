@@ -7,7 +7,7 @@ export const ROW_LIMIT = 64;
 /** Least pause between two rows of one node, however its links change. Unit: ms. */
 export const ROW_PAUSE_MS = 30_000;
 /** What each node of the mesh adds to that pause, since each row is checked by all. Unit: ms. */
-export const ROW_PAUSE_MS_PER_NODE = 100;
+export const ROW_PAUSE_MS_PER_NODE = 600;
 
 /** Enough of a peer id to tell members apart: 70 bits, in a fifth of the room. */
 const MARK_CHARACTERS = 12;

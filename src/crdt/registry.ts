@@ -85,7 +85,7 @@ export interface RegistryOptions extends ReplicatorOptions {
   readonly scope?: string;
   /** Pause between heartbeats in a small mesh. Unit: ms. @default 2_000 */
   readonly heartbeatEveryMs?: number;
-  /** What each node adds to that pause: a heartbeat costs every node a signature check, and six sends. Unit: ms. @default 60 */
+  /** What each node adds to that pause: a heartbeat costs every node a signature check, and six sends. Unit: ms. @default 120 */
   readonly heartbeatEveryMsPerNode?: number;
   /** From so many nodes on those whose links end are missed: in a smaller mesh heartbeats are frequent enough. @default 24 */
   readonly missedFrom?: number;
@@ -216,7 +216,7 @@ class ConvergingRegistry implements Registry {
       bulletinVerifiers = {},
     } = components;
     const { scope = '', horizonMs = 86_400_000, heartbeatEveryMs = 2_000 } = options;
-    const { heartbeatEveryMsPerNode = 60, flushEveryMs = 5_000, missedFrom = 24, ...rest } = options;
+    const { heartbeatEveryMsPerNode = 120, flushEveryMs = 5_000, missedFrom = 24, ...rest } = options;
     this.#components = components;
     this.#options = { heartbeatEveryMs, heartbeatEveryMsPerNode, flushEveryMs };
     this.#log = logger.child({ part: 'registry' });
@@ -276,6 +276,7 @@ class ConvergingRegistry implements Registry {
     this.#tasks.run((signal) => this.#beatForEver(signal));
     this.#tasks.run((signal) => this.#flushForEver(signal));
     this.#doubts?.start();
+    if (this.#components.messenger.connected().length > 0) this.#introduceOneself();
     this.#alone = this.#components.messenger.onPeer(({ type }) => {
       if (type === 'opened' && this.#components.messenger.connected().length === 1) this.#introduceOneself();
     });

@@ -17,7 +17,7 @@ import type { PeerLink, Transport } from './transport.ts';
 export interface LinkKeeperComponents {
   readonly transport: Pick<Transport, 'self' | 'links' | 'hangUp'>;
   readonly messenger: Pick<Messenger, 'handle' | 'send'>;
-  readonly connector: () => Pick<Connector, 'neededAtMs' | 'book'>;
+  readonly connector: () => Pick<Connector, 'neededAtMs' | 'book' | 'consider'>;
   /** The others, as the registry tells of them. */
   readonly members: () => readonly LinkableMember[];
   /** Those that this node cannot do without. */
@@ -97,20 +97,34 @@ export class LinkKeeper implements Startable {
 
   #situation(): LinkSituation {
     const { transport, members, pinned } = this.#components;
-    const carrying = transport.links().flatMap(({ address }) => parseCircuit(address)?.relay ?? []);
-    return { self: transport.self, members: members(), pinned: pinned().union(new Set(carrying)) };
+    const links = transport.links();
+    const linked = new Set(links.map(({ peerId }) => peerId));
+    const carrying = links.flatMap(({ address }) => parseCircuit(address)?.relay ?? []);
+    return { self: transport.self, members: members(), linked, pinned: pinned().union(new Set(carrying)) };
   }
 
   #look(): void {
     const { transport, isHub } = this.#components;
     const links = transport.links();
     this.#note(links);
+    this.#makeWanted();
     if (isHub() || links.length <= LINKS_KEPT) return;
     for (const peerId of linksToClose(
       this.#situation(),
       links.map((link) => this.#held(link)),
     ))
       this.#partWith(peerId);
+  }
+
+  /** Sources told of them when nothing spoke for a link yet. */
+  #makeWanted(): void {
+    const situation = this.#situation();
+    if (!isLarge(situation)) return;
+    const wanted = wantedLinks(situation);
+    for (const { peerId, addresses } of situation.members) {
+      if (!wanted.has(peerId) || situation.linked.has(peerId) || addresses.length === 0) continue;
+      this.#components.connector().consider({ peerId, addresses, source: 'registry' });
+    }
   }
 
   #note(links: readonly PeerLink[]): void {

@@ -5,6 +5,8 @@ import type { PeerLink } from './transport.ts';
 export interface LinkableMember {
   readonly peerId: PeerId;
   readonly isAlive: boolean;
+  /** Where it says that it is reached. */
+  readonly addresses: readonly string[];
   /** Measured, or promised by coordinates; undefined when neither is known. Unit: ms. */
   readonly rttMs: number | undefined;
 }
@@ -13,6 +15,8 @@ export interface LinkSituation {
   readonly self: PeerId;
   /** The others, as the registry tells of them. */
   readonly members: readonly LinkableMember[];
+  /** Those that it is linked with. */
+  readonly linked: ReadonlySet<PeerId>;
   /** Those that this node cannot do without: who votes and leads, its relays. */
   readonly pinned: ReadonlySet<PeerId>;
 }
@@ -36,7 +40,8 @@ export const LEAST_LINKS = 4;
 export const LINKS_KEPT = 32;
 /** A link stays for so long after it was made, or was needed last. Unit: ms. */
 export const LINK_LINGER_MS = 60_000;
-const NEAREST_STEP_MS = 2;
+const NEAREST_STEP_MS = 8;
+const STEP_FACTOR = 4;
 const UNKNOWN_STEP = 64;
 /** Most links given up at one look, the farthest first. */
 export const CLOSED_AT_ONCE = 4;
@@ -55,11 +60,13 @@ export function isLarge({ members }: Pick<LinkSituation, 'members'>): boolean {
  * Drawn alike at both ends by a random order of pairs, so that the mesh of those links is one piece: where each node has its three first of such an
  * order it almost surely is (Cooper and Frieze, "On the connectivity of random k-th nearest neighbour graphs", 1995).
  */
-export function wantedLinks({ self, members, pinned }: LinkSituation): ReadonlySet<PeerId> {
+export function wantedLinks({ self, members, linked, pinned }: LinkSituation): ReadonlySet<PeerId> {
   if (!isLarge({ members })) return new Set(members.map(({ peerId }) => peerId)).union(pinned);
   const all = members.map((member) => ({ ...member, at: order(self, member.peerId) })).toSorted(byOrder);
   const living = all.filter(({ isAlive }) => isAlive);
-  const near = living.map((member) => ({ ...member, step: rttStep(member.rttMs) })).toSorted(byStep);
+  const near = living
+    .map((member) => ({ ...member, step: rttStep(member.rttMs, linked.has(member.peerId)) }))
+    .toSorted(byStep);
   return new Set([
     ...pinned,
     ...all.slice(0, DRAWN_LINKS).map(({ peerId }) => peerId),
@@ -112,9 +119,11 @@ function byStep(left: Ordered & { readonly step: number }, right: typeof left): 
   return left.step - right.step || byOrder(left, right);
 }
 
-/** Round trips in powers of two from 2 ms: estimates waver, and whoever is about as near as others is not worth a link of its own. */
-function rttStep(rttMs: number | undefined): number {
-  return rttMs === undefined ? UNKNOWN_STEP : Math.max(0, Math.ceil(Math.log2(rttMs / NEAREST_STEP_MS)));
+/** In steps of four from 8 ms, and one less where there is a link already: estimates waver, and links shall not come and go with them. */
+function rttStep(rttMs: number | undefined, isLinked: boolean): number {
+  if (rttMs === undefined) return UNKNOWN_STEP;
+  const step = Math.log(rttMs / NEAREST_STEP_MS) / Math.log(STEP_FACTOR);
+  return Math.max(0, Math.ceil(step)) - (isLinked ? 1 : 0);
 }
 
 /** The same from both ends. */

@@ -9,7 +9,7 @@ import { identityOf, ManualClock } from './support.ts';
 
 const MEMBERS = 36;
 const people = Array.from({ length: MEMBERS }, (_, at) => identityOf(at + 1));
-const alive = (peerId: PeerId) => ({ peerId, isAlive: true, rttMs: undefined });
+const alive = (peerId: PeerId) => ({ peerId, isAlive: true, rttMs: undefined, addresses: ['/memory/x'] });
 
 describe('links of a node in a large mesh', () => {
   let village: Village;
@@ -47,6 +47,7 @@ class Lonely {
   readonly links = new Map<PeerId, PeerLink>();
   readonly told: PeerId[] = [];
   readonly needed = new Map<PeerId, number>();
+  readonly considered = new Set<PeerId>();
   isHub = false;
   hear: (from: PeerId) => void = () => undefined;
   readonly members = Array.from({ length: 200 }, (_, at) => `peer-${at}` as PeerId);
@@ -63,7 +64,11 @@ class Lonely {
       },
       send: (to) => this.told.push(to) > 0,
     },
-    connector: () => ({ neededAtMs: (peerId) => this.needed.get(peerId), book: new CandidateBook() }),
+    connector: () => ({
+      neededAtMs: (peerId) => this.needed.get(peerId),
+      book: new CandidateBook(),
+      consider: ({ peerId }) => this.considered.add(peerId),
+    }),
     members: () => this.members.map(alive),
     pinned: () => new Set(),
     isHub: () => this.isHub,
@@ -94,6 +99,13 @@ describe('a node with too many links', () => {
     assert.equal(lonely.links.size, LINKS_KEPT);
     assert.equal(lonely.told.length, 100 - LINKS_KEPT);
     for (const peerId of lonely.told) assert.ok(!lonely.links.has(peerId));
+  });
+
+  it('has those tried that it wants and is not linked with', async () => {
+    for (const peerId of lonely.members.slice(0, 100)) lonely.links.delete(peerId);
+    await lonely.clock.advance(10_000);
+    assert.ok(lonely.considered.size >= 8 && lonely.considered.size <= 24, `${lonely.considered.size}`);
+    for (const peerId of lonely.considered) assert.ok(lonely.keeper.wants(peerId));
   });
 
   it('keeps those that were asked for, or carry much', async () => {

@@ -21,11 +21,13 @@ const member = (peerId: PeerId, over: Partial<LinkableMember> = {}): LinkableMem
   peerId,
   isAlive: true,
   rttMs: undefined,
+  addresses: [],
   ...over,
 });
 const others = (all: readonly PeerId[], self: PeerId) =>
   all.filter((peerId) => peerId !== self).map((peerId) => member(peerId));
-const nobody: ReadonlySet<PeerId> = new Set();
+const linked: ReadonlySet<PeerId> = new Set();
+const nobody = linked;
 const old = (peerId: PeerId, over: Partial<HeldLink> = {}): HeldLink => ({
   peerId,
   rttMs: 1,
@@ -56,14 +58,17 @@ describe('links in a large mesh', () => {
   it('B1 everybody wants everybody among few', () => {
     const all = names(FULL_MESH_MEMBERS);
     for (const self of all)
-      assert.equal(wantedLinks({ self, members: others(all, self), pinned: nobody }).size, all.length - 1);
+      assert.equal(
+        wantedLinks({ self, members: others(all, self), linked, pinned: nobody }).size,
+        all.length - 1,
+      );
   });
 
   it('B2 whoever votes is wanted, however many others there are', () => {
     const all = names(500);
     const self = all[0] as PeerId;
     const pinned = new Set([all[7], all[77], all[477]] as PeerId[]);
-    const wanted = wantedLinks({ self, members: others(all, self), pinned });
+    const wanted = wantedLinks({ self, members: others(all, self), linked, pinned });
     for (const peerId of pinned) assert.ok(wanted.has(peerId));
   });
 
@@ -77,7 +82,7 @@ describe('links in a large mesh', () => {
         }),
         (count, states) => {
           const members = names(count).map((peerId, at) => member(peerId, states[at]));
-          const wanted = wantedLinks({ self: 'peer-self' as PeerId, members, pinned: nobody });
+          const wanted = wantedLinks({ self: 'peer-self' as PeerId, members, linked, pinned: nobody });
           assert.ok(wanted.size <= 2 * DRAWN_LINKS + NEAR_LINKS);
         },
       ),
@@ -86,8 +91,8 @@ describe('links in a large mesh', () => {
   });
 
   it('takes the nearest ones among them', () => {
-    const members = names(100).map((peerId, at) => member(peerId, { rttMs: at < 100 - NEAR_LINKS ? 20 : 3 }));
-    const wanted = wantedLinks({ self: 'peer-self' as PeerId, members, pinned: nobody });
+    const members = names(100).map((peerId, at) => member(peerId, { rttMs: at < 100 - NEAR_LINKS ? 40 : 3 }));
+    const wanted = wantedLinks({ self: 'peer-self' as PeerId, members, linked, pinned: nobody });
     for (const { peerId } of members.slice(-NEAR_LINKS)) assert.ok(wanted.has(peerId));
   });
 
@@ -97,12 +102,21 @@ describe('links in a large mesh', () => {
       wantedLinks({
         self,
         members: names(100).map((peerId, index) => member(peerId, { rttMs: rttMs(index) })),
+        linked,
         pinned: nobody,
       });
     assert.deepEqual(
       at((index) => 0.3 + (index % 7) / 5),
       at((index) => 1.7 - (index % 5) / 5),
     );
+  });
+
+  it('stays with those near ones that it has', () => {
+    const self = 'peer-self' as PeerId;
+    const members = names(100).map((peerId) => member(peerId, { rttMs: 20 }));
+    const before = wantedLinks({ self, members, linked, pinned: nobody });
+    const after = members.map((each) => ({ ...each, rttMs: before.has(each.peerId) ? 40 : 30 }));
+    assert.deepEqual(wantedLinks({ self, members: after, linked: before, pinned: nobody }), before);
   });
 
   it('makes one piece of any mesh, also of those left when a third has died', () => {
@@ -113,7 +127,7 @@ describe('links in a large mesh', () => {
       const links = new Map(
         living.map((self) => {
           const members = others(all, self).map((each) => ({ ...each, isAlive: !dead.has(each.peerId) }));
-          const wanted = wantedLinks({ self, members, pinned: nobody });
+          const wanted = wantedLinks({ self, members, linked, pinned: nobody });
           return [self, new Set([...wanted].filter((peerId) => !dead.has(peerId)))] as const;
         }),
       );
@@ -129,7 +143,9 @@ describe('links in a large mesh', () => {
         ...each,
         isAlive: isLeft(each.peerId) === isLeft(self),
       }));
-      return [...wantedLinks({ self, members, pinned: nobody })].filter((to) => isLeft(to) !== isLeft(self));
+      return [...wantedLinks({ self, members, linked, pinned: nobody })].filter(
+        (to) => isLeft(to) !== isLeft(self),
+      );
     });
     assert.ok(crossing.length >= 100, `${crossing.length} links wanted across`);
   });
@@ -137,7 +153,7 @@ describe('links in a large mesh', () => {
   it('is drawn by whoever draws it', () => {
     const all = names(120);
     for (const self of all.slice(0, 20)) {
-      const wanted = wantedLinks({ self, members: others(all, self), pinned: nobody });
+      const wanted = wantedLinks({ self, members: others(all, self), linked, pinned: nobody });
       for (const peer of wanted)
         assert.ok(
           isDrawnBy(self, { self: peer, members: others(all, peer) }),
@@ -149,7 +165,7 @@ describe('links in a large mesh', () => {
   describe('B5 links that go', () => {
     const all = names(200);
     const self = all[0] as PeerId;
-    const situation = { self, members: others(all, self), pinned: new Set([all[1] as PeerId]) };
+    const situation = { self, members: others(all, self), linked, pinned: new Set([all[1] as PeerId]) };
     const unwanted = all
       .slice(2)
       .filter((peer) => !wantedLinks(situation).has(peer) && !isDrawnBy(peer, situation));
