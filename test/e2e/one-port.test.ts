@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import {
   type Agent,
   Cluster,
-  ConnectProxy,
   Internet,
+  MiddleProgram,
   type Ran,
   runProgram,
   type Ticket,
@@ -117,7 +117,7 @@ describe('a member that may open TCP connections to port 443 and nothing else', 
 describe('a member that reaches nothing but a proxy', function () {
   this.timeout(STORY_CAP_MS);
   let town: Town;
-  let proxy: ConnectProxy;
+  let proxy: MiddleProgram;
   let netns: string;
   let url: string;
   let office: Agent;
@@ -129,7 +129,7 @@ describe('a member that reaches nothing but a proxy', function () {
     town = new Town();
     await town.settle();
     const place = town.internet.addPublic();
-    proxy = await ConnectProxy.start({
+    proxy = await MiddleProgram.connectProxy({
       netns: place.netns,
       port: 3128,
       credentials: `ada:${PASSWORD}`,
@@ -188,5 +188,61 @@ describe('a member that reaches nothing but a proxy', function () {
     assert.ok(code === 6 || code === 8, `${code}: ${stderr}`); // not reached, or not within its time
     assert.match(stderr, new RegExp(`the proxy at ${url} refused CONNECT to [0-9.]+:443: 407`));
     assert.doesNotMatch(stderr, /wrong-word/);
+  });
+});
+
+describe('a public member behind a web server that ends TLS', function () {
+  this.timeout(STORY_CAP_MS);
+  let internet: Internet;
+  let cluster: Cluster;
+  let server: MiddleProgram;
+  let open: Agent;
+  let office: Agent;
+  reportFailures(() => cluster);
+
+  before(async () => {
+    internet = new Internet();
+    cluster = new Cluster();
+    const { netns, host } = internet.addPublic();
+    server = await MiddleProgram.webServer({ netns, port: 443, onwardPort: 4180 });
+    const env = {
+      ...ENVIRONMENT,
+      ASPEN_LISTEN: '/ip4/0.0.0.0/tcp/4100,/ip4/127.0.0.1/tcp/4180/ws',
+      ASPEN_ANNOUNCE: `/ip4/${host}/tcp/4100,/ip4/${host}/tcp/443/wss`,
+      ASPEN_TRUST_FORWARDED: 'on',
+    };
+    open = cluster.add('open', { netns, env });
+    office = cluster.add('office', {
+      netns: internet.addOffice({ host, port: 443 }).netns,
+      env: ENVIRONMENT,
+    });
+    await open.up();
+  });
+  after(async () => {
+    await cluster?.[Symbol.asyncDispose]();
+    await server?.[Symbol.asyncDispose]();
+    internet?.[Symbol.dispose]();
+  });
+
+  it('is joined through it, and works', async () => {
+    await office.join((await open.call<Ticket>('mesh.ticket', {})).ticket);
+    assert.match((await linked(office, open)).address ?? '', /\/tcp\/443\/wss$/);
+    await runsOn(open, office);
+    await runsOn(office, open);
+  });
+
+  it('sees from where others come, and so that it is reached from anywhere', async () => {
+    const [request] = server.requests;
+    const from = request?.split(' ')[1];
+    assert.match((await linked(open, office)).address ?? '', new RegExp(`^/ip4/${from}/tcp/\\d+/ws$`));
+    await until(
+      async () => {
+        const { connectivity } = await open.call<{
+          readonly connectivity: { readonly reachability: string; readonly isRelay: boolean };
+        }>('agent.status');
+        return connectivity.reachability === 'public' && connectivity.isRelay;
+      },
+      { what: 'the member to see that it is reached from anywhere' },
+    );
   });
 });

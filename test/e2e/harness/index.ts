@@ -1,8 +1,8 @@
 export { Agent, READY_POLL_MS, withFlags } from './agent.ts';
 export { AttachedProgram, type WorkerEvent } from './attached-program.ts';
 export { agreement, Cluster, isAgreed, leaderAndFollowers } from './cluster.ts';
-export { ConnectProxy } from './connect-proxy.ts';
 export { Internet, type Translation } from './internet.ts';
+export { MiddleProgram } from './middle-program.ts';
 export { Lan } from './netns.ts';
 export { PortRouter } from './port-router.ts';
 export { isAlive, processesWith, signalProcess } from './processes.ts';
