@@ -6,12 +6,20 @@ import type { NameLookup } from './dnsaddr.ts';
 const TRY_MS = 3_000;
 const NO_RECORDS: ReadonlySet<unknown> = new Set(['ENODATA', 'ENOTFOUND']);
 
-/** Asks the name servers of this machine. */
+/** Asks name servers: those of this machine, or others. */
 export class OsNameLookup implements NameLookup {
+  readonly #servers: readonly string[] | undefined;
+
+  /** @param servers `host:port`. @default those of this machine */
+  constructor({ servers }: { readonly servers?: readonly string[] } = {}) {
+    this.#servers = servers;
+  }
+
   /** @throws AspenError UNAVAILABLE when no server answers. */
   async txt(name: string, signal: AbortSignal): Promise<readonly string[]> {
     signal.throwIfAborted();
     const resolver = new Resolver({ timeout: TRY_MS, tries: 2 });
+    if (this.#servers !== undefined) resolver.setServers(this.#servers);
     const onAbort = () => resolver.cancel();
     signal.addEventListener('abort', onAbort, { once: true });
     try {
