@@ -620,6 +620,7 @@ export class MeshNode implements Startable {
   #onUpheaval(): void {
     this.group.session.checkSleep();
     this.group.session.poke();
+    this.portMapping?.anew();
     this.#announce();
     this.#linkVoters();
   }

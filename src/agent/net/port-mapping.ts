@@ -91,6 +91,13 @@ export class PortMapping implements Startable {
     this.#mapping = undefined;
   }
 
+  /** This node slept or is in another network: a port may be shut by now though its time seems not to be over, and a refusal is out of date. */
+  anew(): void {
+    this.#refusals = 0;
+    this.#nextAskMs = 0;
+    if (this.#mapping !== undefined) this.#mapping = { ...this.#mapping, renewMs: 0 };
+  }
+
   #look(): void {
     if (this.#isBusy) return;
     const nowMs = this.#components.clock.monotonicMs();

@@ -264,6 +264,16 @@ describe('a port that a router opened', () => {
     assert.equal(opener.asked.at(-1), `close ${ROUTER}`);
   });
 
+  it('is asked for again after a sleep: its time went on meanwhile', async () => {
+    outcome = 'reached';
+    await clock.advance(20_000);
+    assert.equal(opener.asked.length, 1);
+    mapping.anew();
+    await clock.advance(60_000);
+    assert.equal(opener.asked.length, 2);
+    assert.deepEqual(told, [OUTSIDE]);
+  });
+
   it('is given up in another network, and asked for at its router', async () => {
     outcome = 'reached';
     await clock.advance(10_000);

@@ -294,6 +294,19 @@ describe('a worker', () => {
     assert.ok(world.kinds().every((kind) => kind === 'lose'));
   });
 
+  it('keeps an outcome to itself after it stood still, until its session is confirmed', async () => {
+    const { clock, world } = await started();
+    world.assign({ holdMs: 60_000 });
+    await clock.advance(0);
+    world.isConfirmed = false;
+    end(world);
+    await clock.advance(5_000);
+    assert.deepEqual(world.told, []);
+    world.isConfirmed = true;
+    await clock.advance(100);
+    assert.deepEqual(world.kinds(), ['complete']);
+  });
+
   it('throws away an outcome that it reached before a sleep was noticed', async () => {
     const { clock, world } = await started();
     world.assign({});

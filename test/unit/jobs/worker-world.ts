@@ -81,6 +81,7 @@ export class WorkerWorld {
   sessionId: string | null = 'ses_1';
   lastConfirmedSentMs: number | null = 0;
   hasSlept = false;
+  isConfirmed = true;
   pokeCount = 0;
   commandCount = 0;
   readonly outputs = new OutputStore();
@@ -120,7 +121,9 @@ export class WorkerWorld {
           },
           onLost: (callback) => this.lost.add(callback),
           checkSleep: () => !this.hasSlept,
-          isConfirmed: true,
+          get isConfirmed() {
+            return world.isConfirmed;
+          },
           poke: () => {
             this.pokeCount += 1;
           },
