@@ -186,16 +186,15 @@ export class SizedMesh {
   }
 
   #turn(isLeaders: boolean): void {
-    const nowMs = cpuMs();
-    if (this.#isLeadersTurn) this.#leaderCpuMs += nowMs - this.#turnBegunMs;
-    this.#turnBegunMs = nowMs;
+    if (this.#isLeadersTurn) this.#leaderCpuMs += cpuMs() - this.#turnBegunMs;
+    if (isLeaders) this.#turnBegunMs = cpuMs();
     this.#isLeadersTurn = isLeaders;
   }
 
   #makeWire(): WorldWire {
     const scheduler = this.#scheduler;
     const enter = (to: PeerId, arrive: () => void) => {
-      if (to === this.#leader) this.#isLeadersTurn = true;
+      if (to === this.#leader) this.#turn(true);
       arrive();
     };
     return new WorldWire(enter, {

@@ -48,6 +48,9 @@ const exchangeSchema = z.object({
   items: z.array(item).max(WANTS_LIMIT),
 });
 
+/** Made once: making a schema costs more than checking a heartbeat by it. */
+const gossipSchema = z.tuple([z.literal(GOSSIP_FORMAT), z.array(item).max(GOSSIP_ITEMS_LIMIT)]);
+
 const answerSchema = z.object({ items: z.array(item).max(WANTS_LIMIT), isCut: z.boolean() });
 
 export interface Exchange {
@@ -88,9 +91,7 @@ export function decodeGossip(bytes: Uint8Array): readonly Item[] | undefined {
     if (error instanceof AspenError) return undefined; // not MessagePack: the caller counts it
     throw error;
   }
-  const message = z
-    .tuple([z.literal(GOSSIP_FORMAT), z.array(item).max(GOSSIP_ITEMS_LIMIT)])
-    .safeParse(foreign);
+  const message = gossipSchema.safeParse(foreign);
   return message.data?.[1];
 }
 

@@ -1,4 +1,4 @@
-import { AspenError, hash32, type PeerId } from '../base/index.ts';
+import { AspenError, hash32, hash32Bytes, type PeerId } from '../base/index.ts';
 import { RecentIds } from './recent-ids.ts';
 import { GOSSIP_BYTES_LIMIT, type Transport } from './transport.ts';
 
@@ -64,15 +64,14 @@ export class MemoryGossip {
 
   #spread(message: GossipMessage, relayedBy?: PeerId): void {
     const neighbours = this.#components.neighbours().filter((peerId) => peerId !== relayedBy);
-    // A different order for each message and node, the same in each run: were it the same at all nodes, the others would never hear it.
-    const chosen =
-      neighbours.length <= this.#components.fanout
-        ? neighbours
-        : [...neighbours]
-            .map((peerId) => ({ peerId, at: hash32(peerId, this.#ownMark ^ message.id) }))
-            .sort((left, right) => left.at - right.at)
-            .slice(0, this.#components.fanout)
-            .map(({ peerId }) => peerId);
-    for (const peerId of chosen) this.#components.forward(peerId, message);
+    for (const peerId of this.#chosen(message.id, neighbours)) this.#components.forward(peerId, message);
+  }
+
+  /** Others for each message and node, the same in each run: if all nodes chose the same ones, the rest would never hear it. */
+  #chosen(messageId: number, neighbours: readonly PeerId[]): readonly PeerId[] {
+    const { fanout } = this.#components;
+    if (neighbours.length <= fanout) return neighbours;
+    const from = hash32Bytes(Uint8Array.of(messageId, messageId >>> 8, messageId >>> 16), this.#ownMark);
+    return Array.from({ length: fanout }, (_, at) => neighbours[(from + at) % neighbours.length] as PeerId);
   }
 }
