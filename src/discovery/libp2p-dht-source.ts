@@ -12,6 +12,7 @@ import {
   withDeadline,
 } from '../base/index.ts';
 import { AddressHints } from './address-hints.ts';
+import { DhtCalls } from './libp2p-dht-calls.ts';
 import { DhtTable } from './libp2p-dht-table.ts';
 import { RecordShelf } from './record-shelf.ts';
 import type { Candidate, DiscoverySource } from './source.ts';
@@ -21,6 +22,7 @@ import {
   isPublishingDue,
   isShortOfLinks,
   PUBLISH_EVERY_MS,
+  PUBLISH_RETRY_MS,
   type Published,
   searchPauseMs,
 } from './table-rules.ts';
@@ -81,12 +83,10 @@ export interface DhtSourceOptions {
 const TASK_MS = 20_000;
 /** Searches that wait for their turn. */
 const WAITING_LIMIT = 32;
-/** Members that are not linked are dialed for the table at most so often, all together. */
-const DIALS = { limit: 30, windowMs: 60_000, namesLimit: 1 };
 /** One member is looked for at most so often. */
 const FINDS = { limit: 1, windowMs: 300_000 };
-/** Members that are not linked are shown a certificate again after this, and those that ask are asked whether they answer. Unit: ms. */
-const INTRODUCED = { limit: 1, windowMs: 600_000 };
+/** Who asks is asked whether it answers, at most so often. */
+const MET_BACK = { limit: 1, windowMs: 600_000 };
 /** With so many that answer, no others are dialed only to learn whether they do. */
 const ANSWERING_ENOUGH = 24;
 /** Linked members asked in one round whether they answer by now. */
@@ -108,11 +108,10 @@ export class Libp2pDhtSource implements DiscoverySource {
   readonly #hints = new AddressHints();
   readonly #shelf: RecordShelf;
   readonly #table: DhtTable;
+  readonly #calls: DhtCalls;
   readonly #candidates = new Listeners<Candidate>();
-  readonly #dials = new Allowance(DIALS);
   readonly #finds = new Allowance(FINDS);
-  readonly #introduced = new Allowance(INTRODUCED);
-  readonly #metBack = new Allowance(INTRODUCED);
+  readonly #metBack = new Allowance(MET_BACK);
   readonly #waiting: { readonly what: string; readonly run: (signal: AbortSignal) => Promise<void> }[] = [];
   #tasks: Tasks | undefined;
   #isWorking = false;
@@ -128,7 +127,13 @@ export class Libp2pDhtSource implements DiscoverySource {
     this.#options = { lookEveryMs: 5_000, refreshEveryMs: 900_000, ...options };
     this.#log = components.log.child({ part: 'dht' });
     this.#shelf = new RecordShelf(components.clock);
-    const { addressesOf, ownAddresses, records } = components;
+    const { addressesOf, ownAddresses, records, clock, isMember, introduce, open } = components;
+    this.#calls = new DhtCalls({
+      ...{ clock, isMember, introduce, open },
+      isLinked: (peerId) => this.#isLinked(peerId),
+      addressesOf: (peerId) => [...new Set([...addressesOf(peerId), ...this.#hints.of(peerId)])],
+      onSilent: (peerId) => this.#table.drop(peerId),
+    });
     this.#table = new DhtTable(
       {
         streams: {
@@ -137,7 +142,7 @@ export class Libp2pDhtSource implements DiscoverySource {
               this.#meetBack(connection.remotePeer.toString() as PeerId);
               return handler(stream, connection);
             }),
-          open: (peerId, signal) => this.#open(peerId, signal),
+          open: (peerId, signal) => this.#calls.open(peerId, signal),
           probe: (peerId, signal) => this.#probe(peerId, signal),
         },
         shelf: this.#shelf,
@@ -232,11 +237,13 @@ export class Libp2pDhtSource implements DiscoverySource {
   async #publish(signal: AbortSignal): Promise<void> {
     const { clock, random, ownAddresses, records } = this.#components;
     const addresses = ownAddresses();
-    const againMs = PUBLISH_EVERY_MS * (0.75 + randomFloat(random) / 4);
-    this.#published = { addresses: addresses.join(), atMs: clock.monotonicMs(), againMs };
+    const told = { addresses: addresses.join(), atMs: clock.monotonicMs() };
+    this.#published = { ...told, againMs: PUBLISH_RETRY_MS };
     const record = records.sign(addresses, clock.wallMs());
     const keptBy = await this.#table.put(records.nameOf(this.#options.self), record, signal);
     if (this.#table.isServing) await this.#table.provide(signal);
+    if (keptBy > 0)
+      this.#published = { ...told, againMs: PUBLISH_EVERY_MS * (0.75 + randomFloat(random) / 4) };
     this.#log.debug({ keptBy }, 'told the table where this node is');
   }
 
@@ -292,34 +299,7 @@ export class Libp2pDhtSource implements DiscoverySource {
   async #probe(peerId: PeerId, signal: AbortSignal): Promise<Stream> {
     if (!this.#isLinked(peerId) && this.#table.size >= ANSWERING_ENOUGH)
       throw new AspenError('UNAVAILABLE', 'enough others answer'); // H5
-    return await this.#open(peerId, signal);
-  }
-
-  async #open(peerId: PeerId, signal: AbortSignal): Promise<Stream> {
-    const { open } = this.#components;
-    try {
-      if (this.#isLinked(peerId)) return await open(peerId, [], signal);
-      const addresses = await this.#meet(peerId, signal);
-      return await open(peerId, addresses, signal);
-    } catch (error) {
-      const isRefusedHere = error instanceof AspenError && error.code === 'RESOURCE_EXHAUSTED';
-      if (!signal.aborted && !isRefusedHere) await this.#table.drop(peerId);
-      throw error;
-    }
-  }
-
-  /** A member that is not linked: a short connection is enough to ask it. @returns where it may be. */
-  async #meet(peerId: PeerId, signal: AbortSignal): Promise<readonly string[]> {
-    const { clock, addressesOf, introduce, isMember } = this.#components;
-    const addresses = [...new Set([...addressesOf(peerId), ...this.#hints.of(peerId)])];
-    const nowMs = clock.monotonicMs();
-    if (addresses.length === 0) throw new AspenError('UNAVAILABLE', `no address of ${peerId} is known`);
-    if (!this.#dials.take('all', nowMs))
-      throw new AspenError('RESOURCE_EXHAUSTED', `${DIALS.limit} dials a minute are enough for the table`, {
-        details: { limit: 'DIALS' },
-      }); // H5
-    if (!isMember(peerId) || this.#introduced.take(peerId, nowMs)) await introduce(peerId, addresses, signal);
-    return addresses;
+    return await this.#calls.open(peerId, signal);
   }
 
   #isLinked(peerId: PeerId): boolean {

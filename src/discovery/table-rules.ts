@@ -7,6 +7,8 @@ export const RECORD_AHEAD_MS = 3_600_000;
 
 /** A record is told again this often, less a random part. Unit: ms. */
 export const PUBLISH_EVERY_MS = 3_600_000;
+/** While nobody keeps it. Unit: ms. */
+export const PUBLISH_RETRY_MS = 60_000;
 /** After the addresses have changed, so that a network that comes and goes costs little. Unit: ms. */
 export const PUBLISH_PAUSE_MS = 30_000;
 /** In a mesh of many: with fewer links others are looked for. */

@@ -112,6 +112,12 @@ describe('the table of addresses, on loopback', () => {
       [one.peerId],
       'the search made no links',
     );
+    world.kill(first);
+    await world.until(() => newcomer.transport.links().length === 0, 'the one it was linked with is gone');
+    newcomer.found.length = 0;
+    newcomer.table.find(two.peerId);
+    await world.until(() => names().has(two.peerId), 'another one is asked over a short connection');
+    assert.deepEqual(newcomer.transport.links(), []);
   });
 
   it('A3 one that answers is asked by a member it has not heard of, which shows its certificate', async () => {
