@@ -20,6 +20,8 @@ export interface LinkLifeOptions {
 /** A link that is doubted is asked at once, and is dead when nothing is heard within so many looks. */
 const VERIFY_LOOK_MS = 250;
 const VERIFY_LOOKS = 6;
+/** What lay here since before a sleep was read by then: what comes later was sent over a path that is whole. */
+const SETTLED_LOOKS = 2;
 /** An answer that is late by so many ticks is waited for, but the link is not called up. */
 const QUIET_AFTER_TICKS = 2;
 
@@ -35,6 +37,7 @@ export class LinkLife implements Disposable {
   #idleTicks = 0;
   #isDoubted = false;
   #verifiedSinceMs = 0;
+  #looks = 0;
   #isOver = false;
 
   constructor(components: LinkLifeComponents, options: LinkLifeOptions) {
@@ -57,15 +60,12 @@ export class LinkLife implements Disposable {
   /** The peer said something; what lay here since before a sleep says nothing about now. */
   heard(): void {
     this.#unansweredTicks = undefined;
-    if (this.#verifying === undefined) this.#isDoubted = false;
+    if (this.#verifying === undefined || this.#looks >= SETTLED_LOOKS) this.#believe();
   }
 
   /** The peer answered a question. @param askedMs when that was asked, by the monotonic clock. */
   answered(askedMs: number): void {
-    if (this.#verifying === undefined || askedMs < this.#verifiedSinceMs) return;
-    this.#verifying[Symbol.dispose]();
-    this.#verifying = undefined;
-    this.#isDoubted = false;
+    if (askedMs >= this.#verifiedSinceMs) this.#believe();
   }
 
   /** A frame goes either way: somebody depends on the link. */
@@ -87,17 +87,26 @@ export class LinkLife implements Disposable {
     this.#isDoubted = true;
   }
 
-  /** Z3 Believes nothing until the peer has answered a question asked from now on; without an answer in time the link is dead. */
+  /**
+   * Z3 Believes nothing until the peer has answered a question asked from now on, or says something when all that lay here was read: where
+   * much waits to be sent an answer is slow. Without either in time the link is dead.
+   */
   verify(): void {
     if (this.#isOver || this.#verifying !== undefined) return;
     this.#isDoubted = true;
     this.#verifiedSinceMs = this.#components.clock.monotonicMs();
-    let looks = 0;
+    this.#looks = 0;
     this.#verifying = every(this.#components.clock, VERIFY_LOOK_MS, () => {
-      looks += 1;
-      if (looks >= VERIFY_LOOKS) this.#die(0);
+      this.#looks += 1;
+      if (this.#looks >= VERIFY_LOOKS) this.#die(0);
     });
     this.#components.ask();
+  }
+
+  #believe(): void {
+    this.#verifying?.[Symbol.dispose]();
+    this.#verifying = undefined;
+    this.#isDoubted = false;
   }
 
   #tick(): void {

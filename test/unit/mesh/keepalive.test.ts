@@ -167,4 +167,19 @@ describe('keep-alive', () => {
     await end.clock.advance(10_000);
     assert.equal(end.diedMs, undefined);
   });
+
+  it('Z3 a doubted link whose answers are slow is believed again by what comes when all that lay here was read', async () => {
+    const end = new End();
+    await end.clock.advance(5_500);
+    end.isWhole = false;
+    end.life.verify();
+    await end.clock.advance(400);
+    end.life.heard();
+    assert.equal(end.life.isQuiet, true);
+    await end.clock.advance(400);
+    end.life.heard();
+    assert.equal(end.life.isQuiet, false);
+    await end.clock.advance(1_000);
+    assert.equal(end.diedMs, undefined);
+  });
 });
