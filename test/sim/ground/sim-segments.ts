@@ -36,6 +36,15 @@ export class SimSegments {
     }
   }
 
+  /** @returns up to where a segment holds anything; 0 for an empty one. Unit: bytes. */
+  usedBytes(segment: number): number {
+    const file = this.#files?.[segment];
+    if (file === undefined) return 0;
+    let end = file.length;
+    while (end > 0 && file[end - 1] === 0) end -= 1;
+    return end;
+  }
+
   clone(): SimSegments {
     const copy = new SimSegments(this.segmentBytes);
     if (this.#files !== undefined) copy.#files = [Buffer.from(this.#files[0]), Buffer.from(this.#files[1])];

@@ -111,6 +111,20 @@ export class SimDisk {
     return this.#harm(key, damaged);
   }
 
+  /** Damages one bit of what the journal holds. @returns where; undefined when it holds nothing. */
+  flipJournal(): string | undefined {
+    const used = [0, 1].filter((segment) => this.#journal.usedBytes(segment) > 0);
+    if (used.length === 0) return undefined;
+    const segment = used[randomInt(this.#random, { from: 0, to: used.length })] as number;
+    const at = randomInt(this.#random, { from: 0, to: this.#journal.usedBytes(segment) });
+    const byte =
+      (this.#journal.read(segment)[at] as number) ^ (1 << randomInt(this.#random, { from: 0, to: 8 }));
+    this.#journal.write(segment, Uint8Array.of(byte), at, () => true);
+    this.#wasHarmed = true;
+    this.#isDamaged = true;
+    return `byte ${at} of segment ${segment}`;
+  }
+
   /** Puts one stored value in the place of another. @returns the key of the wrong one; undefined when there are no two different ones. */
   misplaceValue(range: KeyRange): Key | undefined {
     const [chosen, other] = [this.#drawValue(range), this.#drawValue(range)];

@@ -424,8 +424,10 @@ export class World {
   #damageDisk(name: string, isMisplaced: boolean): void {
     const { disk } = this.node(name).machine;
     const everything = { from: '', to: '\uffff' };
-    const key = isMisplaced ? disk.misplaceValue(everything) : disk.flipValue(everything);
-    this.note(`${name}: ${key === undefined ? 'nothing to damage' : `damaged ${JSON.stringify(key)}`}`);
+    const what = isMisplaced
+      ? disk.misplaceValue(everything)
+      : (disk.flipJournal() ?? disk.flipValue(everything));
+    this.note(`${name}: ${what === undefined ? 'nothing to damage' : `damaged ${JSON.stringify(what)}`}`);
   }
 
   #sleep(name: string, forMs: number): void {
