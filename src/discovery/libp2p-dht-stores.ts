@@ -8,6 +8,9 @@ import type { RecordShelf } from './record-shelf.ts';
 const RECORDS = '/dht/record/';
 const PROVIDERS = '/dht/provider/';
 
+/** Of those that can be asked, so many are told at once: an answer has a bounded length. */
+const PROVIDERS_TOLD = 16;
+
 interface Key {
   toString(): string;
 }
@@ -71,10 +74,9 @@ export function tableDatastore({ shelf, known, meshDigest }: DatastoreParts) {
     },
     async *query({ prefix }: { readonly prefix?: string }) {
       if (prefix === undefined || !`${prefix}/`.startsWith(ofMesh)) return;
-      for (const [peerId, value] of shelf.providers()) {
-        if (known(peerId).flatMap(asMultiaddr).length > 0)
-          yield { key: { toString: () => ofMesh + peerId }, value };
-      }
+      const told = shelf.providers().filter(([peerId]) => known(peerId).flatMap(asMultiaddr).length > 0);
+      for (const [peerId, value] of told.slice(0, PROVIDERS_TOLD))
+        yield { key: { toString: () => ofMesh + peerId }, value };
     },
   };
 }
