@@ -64,12 +64,12 @@ export class SimClock implements Clock {
     this.#wallOffsetMs += byMs;
   }
 
-  /** The lid closes: monotonic time stands still and no timer fires, while wall time goes on. */
-  sleep(forMs: number): void {
-    if (this.isAsleep) return;
+  /** The lid closes: nothing runs, no message is heard, and monotonic time stands still, while wall time goes on. @returns whether it was open. */
+  sleep(forMs: number): boolean {
+    if (!this.#process.pause(forMs, () => this.#wake())) return false;
     this.#asleepSinceMs = this.#process.nowMs;
     this.#wakesMs = this.#process.nowMs + forMs;
-    this.#process.after(forMs, () => this.#wake(), 'wakes');
+    return true;
   }
 
   #wake(): void {

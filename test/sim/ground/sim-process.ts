@@ -77,11 +77,15 @@ export class SimProcess {
     this.#onUncaught = handle;
   }
 
-  /** Stops it as SIGSTOP does; its clocks go on. */
-  pause(forMs: number): void {
-    if (this.#isPaused || !this.#isAlive) return;
+  /**
+   * Stops it as SIGSTOP does; its clocks go on.
+   * @param onResume called when it goes on, before anything that was held up. @returns whether it was running.
+   */
+  pause(forMs: number, onResume: () => void = () => undefined): boolean {
+    if (this.#isPaused || !this.#isAlive) return false;
     this.#isPaused = true;
-    this.#scheduler.after(forMs, () => this.#resume(), `${this.name} goes on`);
+    this.#scheduler.after(forMs, () => this.#resume(onResume), `${this.name} goes on`);
+    return true;
   }
 
   /** At the `calls`-th time it gets to `point` from now on, `die` is called. */
@@ -124,8 +128,9 @@ export class SimProcess {
     }
   }
 
-  #resume(): void {
+  #resume(onResume: () => void): void {
     this.#isPaused = false;
+    onResume();
     this.#held.splice(0).forEach((run, at) => {
       this.#scheduler.after(at * APART_MS, () => this.enter(run), `${this.name} late`);
     });

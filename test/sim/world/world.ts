@@ -433,9 +433,7 @@ export class World {
   #sleep(name: string, forMs: number): void {
     this.observe({ type: 'stoodStill', node: name });
     const { life } = this.node(name);
-    if (life === undefined || life.clock.isAsleep) return;
-    life.clock.sleep(forMs);
-    if (forMs < LONG_SLEEP_MS) return;
+    if (life?.clock.sleep(forMs) !== true || forMs < LONG_SLEEP_MS) return;
     this.observe({ type: 'fallsAsleep', node: name });
     const atMs = this.nowMs;
     this.scheduler.after(
