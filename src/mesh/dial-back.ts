@@ -61,7 +61,7 @@ export class DialBack implements Disposable {
     for (const { peerId } of randomShuffle(random, far).slice(0, ASKED_LIMIT)) {
       const has = await this.#hasCome(peerId, address, signal);
       if (has === true) {
-        transport.knocking?.markReached();
+        transport.knocking?.markReached([address]);
         return 'reached';
       }
       if (has === false) outcome = 'not-reached';

@@ -1,5 +1,6 @@
 import type { Connection, Libp2p } from '@libp2p/interface';
 import type { Clock, PeerId } from '../base/index.ts';
+import { isPublicAddress } from './public-address.ts';
 import { isFromElsewhere } from './reach-rules.ts';
 import type { Knocking } from './transport.ts';
 
@@ -13,6 +14,8 @@ export interface KnocksComponents {
   readonly isMember: (peerId: Connection['remotePeer']) => boolean;
 }
 
+/** Own addresses that are remembered, those of former networks among them. */
+const REACHED_LIMIT = 32;
 /** Peers whose latest visit is remembered. */
 const VISITS_LIMIT = 256;
 
@@ -21,7 +24,8 @@ export class Libp2pKnocks implements Knocking {
   readonly #components: KnocksComponents;
   readonly #visits = new Map<PeerId, { readonly connection: Connection; readonly atMs: number }>();
   #also: readonly string[] = [];
-  #wasReached = false;
+  /** Where somebody came through. */
+  #reached: readonly string[] = [];
 
   constructor(components: KnocksComponents) {
     this.#components = components;
@@ -44,13 +48,15 @@ export class Libp2pKnocks implements Knocking {
     await this.#components.dial(peerId, [address], signal);
   }
 
-  /** Somebody was asked to come, and came. */
+  /** E1: in another network, with other addresses, what was seen before says nothing. */
   get wasReached(): boolean {
-    return this.#wasReached;
+    const own = this.#components.ownAddresses();
+    return this.#reached.some((address) => own.includes(address));
   }
 
-  markReached(): void {
-    this.#wasReached = true;
+  markReached(addresses: readonly string[]): void {
+    const all = new Set([...addresses.filter(isPublicAddress), ...this.#reached]);
+    this.#reached = [...all].slice(0, REACHED_LIMIT);
   }
 
   /** Whether this node made the connection itself, by a hole, is known only after it was there. */

@@ -144,7 +144,6 @@ export class Libp2pTransport implements Transport {
   #dialer: Libp2pDialer | undefined;
   #holes: Libp2pHoles | undefined;
   #isRelay = false;
-  #wasReached = false;
   #listenProblems: readonly string[] = [];
   #gateSubscription: Disposable | undefined;
 
@@ -186,7 +185,7 @@ export class Libp2pTransport implements Transport {
       offerCircuits: (isOffered) => this.#offerCircuits(isOffered),
       carriedCount: () => this.#circuits?.carriedCount ?? 0,
       upgrade: (peerId, addresses, signal) => this.#upgrade(peerId, addresses, signal),
-      wasReached: () => this.#wasReached || this.knocking.wasReached,
+      wasReached: () => this.knocking.wasReached,
       openHole: (observer, signal) => this.#openHole(observer, signal),
     };
     this.gossip = {
@@ -670,7 +669,7 @@ export class Libp2pTransport implements Transport {
   #noteReached({ isOpenedBySelf, path, address, connection }: Libp2pChannel): void {
     if (isOpenedBySelf || path !== 'direct' || !isFromElsewhere(address, this.addresses())) return;
     if (connection.direction === 'inbound' && this.#holes?.wasMadeHere(connection) !== true)
-      this.#wasReached = true;
+      this.knocking.markReached(this.addresses());
   }
 
   /** P1: to those above it is the same link, now on another path. */

@@ -136,8 +136,8 @@ export interface Knocking {
   knock(peerId: PeerId, address: string, signal: AbortSignal): Promise<void>;
   /** @returns when a member last came from elsewhere, by itself, by the monotonic clock; undefined when it did not. */
   knockedAtMs(peerId: PeerId): number | undefined;
-  /** This node is reached from anywhere: somebody who was asked to come has come. */
-  markReached(): void;
+  /** Somebody came to one of these addresses, from elsewhere and by itself: this node is reached while it has one of them. */
+  markReached(addresses: readonly string[]): void;
   /** Where it is reached beside the addresses of its interfaces, e.g. at a port that a router opened. */
   tellAlso(addresses: readonly string[]): void;
 }

@@ -3,6 +3,7 @@ import { type PeerId, SeededRandom, silentLogger } from '../../../src/base/index
 import { DialBack } from '../../../src/mesh/dial-back.ts';
 import { refusalToDialBack, thoseToAsk } from '../../../src/mesh/dial-back-rules.ts';
 import type { Messenger, RequestOptions } from '../../../src/mesh/index.ts';
+import { Libp2pKnocks } from '../../../src/mesh/libp2p-knocks.ts';
 import { ReachProbe } from '../../../src/mesh/reach-probe.ts';
 import type { Reachability } from '../../../src/mesh/reach-rules.ts';
 import type { PeerLink } from '../../../src/mesh/transport.ts';
@@ -126,6 +127,26 @@ describe('asking to be dialed back', () => {
     const refusal = await failureOf(Promise.resolve().then(() => served?.(ada, WANTED)));
     assert.match(String(refusal), /often enough/);
     assert.equal(knocks.length, 6);
+  });
+});
+
+describe('E1 a node that somebody came to', () => {
+  it('is reached as long as it has that address, and not by what was seen in another network', () => {
+    let own: readonly string[] = ['/ip4/192.168.1.7/tcp/4100', WANTED];
+    const knocks = new Libp2pKnocks({
+      clock: new ManualClock(),
+      dial: async () => assert.fail('nobody is dialed'),
+      ownAddresses: () => own,
+      wasMadeHere: () => false,
+      isMember: () => true,
+    });
+    assert.ok(!knocks.wasReached);
+    knocks.markReached(own);
+    assert.ok(knocks.wasReached);
+    own = ['/ip4/192.168.1.7/tcp/4100', '/ip4/203.0.113.99/tcp/4100'];
+    assert.ok(!knocks.wasReached, 'a private address that is the same in both proves nothing');
+    own = [WANTED];
+    assert.ok(knocks.wasReached, 'it is back');
   });
 });
 
