@@ -62,6 +62,8 @@ const STAGGER_MS = 100;
 const SIGNS_OF_LIFE: ReadonlySet<Candidate['source']> = new Set(['mdns', 'exchange']);
 /** What is known of a peer leads nowhere: the sources that can look for one are asked. */
 const FAILURES_BEFORE_ASKING = 3;
+/** Longest pause while nobody is linked. Unit: ms. */
+const ALONE_PAUSE_MS = 10_000;
 /** After a link was lost the peer with the larger id leaves the first try to the other one. */
 const YIELD_MS = 500;
 /** After this node slept or moved it yields to nobody for so long: the others may not reach it. */
@@ -302,9 +304,12 @@ export class Connector implements Startable {
     this.#dialNext();
   }
 
+  /** Whoever has no link at all waits for nobody long: to be left out costs more than a dial. */
   #pauseMs({ failures, isFamiliar }: Target): number {
     const { firstPauseMs, familiarPauseMs, longestPauseMs } = this.#options;
-    const mostMs = isFamiliar ? familiarPauseMs : longestPauseMs;
+    const isAlone = this.#components.transport.links().length === 0;
+    const ofStrangersMs = isAlone ? Math.min(ALONE_PAUSE_MS, longestPauseMs) : longestPauseMs;
+    const mostMs = isFamiliar ? familiarPauseMs : ofStrangersMs;
     return backoffMs(failures, this.#components.random, { firstMs: firstPauseMs, mostMs });
   }
 

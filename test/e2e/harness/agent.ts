@@ -16,6 +16,8 @@ export interface AgentOptions {
   /** Another user to run as. */
   readonly user?: ProgramOptions['user'];
   readonly env: Readonly<Record<string, string>>;
+  /** How long a start may take. Unit: ms. @default as long as anything else that is waited for */
+  readonly startCapMs?: number;
 }
 
 /** How long an agent may take to stop after it was asked to. Unit: ms. */
@@ -31,6 +33,7 @@ export class Agent {
   readonly netns: string | undefined;
   readonly user: ProgramOptions['user'];
   readonly #env: Readonly<Record<string, string>>;
+  readonly #startCapMs: number | undefined;
   #process: ChildProcess | undefined;
   #client: Promise<RpcClient> | undefined;
   #peerId: string | undefined;
@@ -44,6 +47,7 @@ export class Agent {
     this.netns = options.netns;
     this.user = options.user;
     this.#env = options.env;
+    this.#startCapMs = options.startCapMs;
   }
 
   get socketPath(): string {
@@ -85,6 +89,7 @@ export class Agent {
     const status = await until(async () => (this.isRunning ? await this.status() : 'ended'), {
       what: `agent ${this.name} to answer`,
       everyMs: READY_POLL_MS,
+      ...(this.#startCapMs !== undefined && { timeoutMs: this.#startCapMs }),
     });
     if (status === 'ended') {
       const how = child.exitCode ?? child.signalCode;

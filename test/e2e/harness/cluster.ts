@@ -11,6 +11,8 @@ export interface AddOptions {
   /** Another user to run as, whom its data directory belongs to then. */
   readonly user?: { readonly uid: number; readonly gid: number };
   readonly env?: Readonly<Record<string, string>>;
+  /** As for {@link Agent}. */
+  readonly startCapMs?: number;
 }
 
 export interface MeshOptions {
@@ -32,7 +34,7 @@ export class Cluster implements AsyncDisposable {
   /** Every agent carries it, so that none can be forgotten. */
   readonly #mark = `ASPEN_E2E_CLUSTER=${this.directory}`;
 
-  add(name: string, { netns, user, env }: AddOptions = {}): Agent {
+  add(name: string, { netns, user, env, startCapMs }: AddOptions = {}): Agent {
     const dataDir = join(this.directory, name);
     if (user !== undefined) {
       chmodSync(this.directory, 0o711);
@@ -44,6 +46,7 @@ export class Cluster implements AsyncDisposable {
       dataDir,
       logFile: join(this.directory, `${name}.log`),
       ...(netns === undefined ? {} : { netns }),
+      ...(startCapMs === undefined ? {} : { startCapMs }),
       user,
       env: {
         ...(user === undefined ? {} : { HOME: dataDir }),
