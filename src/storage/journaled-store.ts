@@ -2,11 +2,12 @@ import { type Clock, invariant, type Random, sleep, type Timer } from '../base/i
 import { openValue, sealValue } from './checked-value.ts';
 import { HiddenKey } from './hidden-key.ts';
 import { Journal, type JournalDisk } from './journal.ts';
+import { Backlog } from './journal-backlog.ts';
 import { bodyBytesOf, isZero } from './journal-record.ts';
 import { type Checkpoint, recoverJournal } from './journal-recovery.ts';
 import { checkKeys } from './key-table.ts';
 import { mergeRange } from './merge-range.ts';
-import { PendingWrites } from './pending-writes.ts';
+import type { PendingWrites } from './pending-writes.ts';
 import {
   type Key,
   type KeyRange,
@@ -60,11 +61,11 @@ export class JournaledStore implements Store {
   readonly #clock: Clock;
   readonly #salt: number;
   readonly #journal: Journal;
-  /** Not in the base yet: what was written since the last checkpoint began, and what that one takes over. */
-  #open = new PendingWrites();
-  #taken: PendingWrites | undefined;
+  /** Not in the base yet, in the order of the calls: since the last checkpoint began, and what that one takes over. */
+  #open = new Backlog();
+  #taken: Backlog | undefined;
   #waiting: Waiting[] = [];
-  /** In `#open`, and told when the base has it. */
+  /** Of those in `#open`, the ones that are told when the base has them. */
   #behind: Waiting[] = [];
   #pump: Promise<void> | undefined;
   #checkpoint: Promise<void> | undefined;
@@ -130,8 +131,9 @@ export class JournaledStore implements Store {
     await this.#base[Symbol.asyncDispose]();
   }
 
-  #layers(): PendingWrites[] {
-    return this.#taken === undefined ? [this.#open] : [this.#open, this.#taken];
+  /** Newest first. */
+  #layers(): readonly PendingWrites[] {
+    return this.#taken === undefined ? this.#open.layers : [...this.#open.layers, ...this.#taken.layers];
   }
 
   #ask(batch: readonly Write[], isBehind: boolean): Promise<void> {
@@ -172,7 +174,7 @@ export class JournaledStore implements Store {
   async #accept(group: readonly Waiting[]): Promise<StorageFault | undefined> {
     if (group.length === 0) return undefined;
     const bodyBytes = sumOf(group);
-    if (!this.#disk.hasRoomFor(bodyBytes + this.#open.putBytes)) {
+    if (!this.#disk.hasRoomFor(bodyBytes + this.#open.bytes)) {
       return new StorageFault('full', 'hardly any space is left for the store');
     }
     const [alone] = group as [Waiting];
@@ -182,7 +184,10 @@ export class JournaledStore implements Store {
       const fault = await this.#append(journaled);
       if (fault !== undefined) return fault;
     }
-    for (const { batch } of group) apply(this.#open, batch);
+    for (const { batch, bodyBytes: bytes, isBehind } of group) {
+      if (isBehind) this.#open.addWhole(batch, bytes);
+      else this.#open.add(batch, bytes);
+    }
     for (const { resolve } of journaled) resolve();
     const behind = isLong ? [alone] : group.filter(({ isBehind }) => isBehind);
     this.#behind.push(...behind);
@@ -241,7 +246,7 @@ export class JournaledStore implements Store {
     const clear = this.#journal.turn();
     const checkpoint = { sequence: this.#journal.sequence, salt: this.#salt };
     this.#taken = taken;
-    this.#open = new PendingWrites();
+    this.#open = new Backlog();
     try {
       await this.#writeBase([...taken.batch(), checkpointWrite(checkpoint)]);
       this.#taken = undefined;
@@ -320,14 +325,6 @@ function lookup(layers: readonly PendingWrites[], key: Key): Uint8Array | undefi
 
 function drawSalt(random: Random): number {
   return Buffer.from(random.bytes(4)).readUInt32BE();
-}
-
-function apply(layer: PendingWrites, batch: readonly Write[]): void {
-  for (const write of batch) {
-    if (write.type === 'put') layer.set(write.key, new Uint8Array(write.value), undefined);
-    else if (write.type === 'delete') layer.set(write.key, undefined, undefined);
-    else layer.deleteRange(write, undefined);
-  }
 }
 
 function sumOf(group: readonly Waiting[]): number {
