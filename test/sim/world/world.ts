@@ -326,7 +326,8 @@ export class World {
       node.machine.disk.free();
       node.machine.disk.spareNextSync();
       node.life?.process.spare();
-      node.jumpWall(-node.machine.wallOffsetMs);
+      const { wallOffsetMs } = node.machine;
+      if (wallOffsetMs !== 0) this.#jumpWall(node.name, -wallOffsetMs);
       this.#restart(node.name);
     }
   }
