@@ -1,5 +1,5 @@
 import type { AuditLog } from '../audit/index.ts';
-import { AspenError, type Clock, every, type MeshId } from '../base/index.ts';
+import { AspenError, type Clock, every, type MeshId, OneByOne } from '../base/index.ts';
 import { decodeTicket, type Ticket } from '../mesh/index.ts';
 import { Scrubber, StorageFault, type Store } from '../storage/index.ts';
 import { openAudit } from './audit-trail.ts';
@@ -47,7 +47,7 @@ export class Daemon {
   readonly #options: DaemonOptions;
   readonly #startedAtMs: number;
   #current: { readonly node: MeshNode; readonly store: Store } | undefined;
-  #change: Promise<unknown> = Promise.resolve();
+  readonly #change = new OneByOne();
   readonly #keeper: StoreKeeper;
   #loss: DiskLoss | undefined;
   #audit: AuditLog | undefined;
@@ -57,7 +57,7 @@ export class Daemon {
   /** Of the node that runs, or starts. */
   #keptOf: MeshNode | undefined;
   #keeping: Promise<void> = Promise.resolve();
-  #writing: Promise<void> = Promise.resolve();
+  readonly #writing = new OneByOne();
 
   constructor({ platform, onFatal }: DaemonComponents, options: DaemonOptions) {
     this.#platform = platform;
@@ -303,21 +303,13 @@ export class Daemon {
 
   /** One after the other. */
   #writeMembership(membership: Membership): Promise<void> {
-    const writing = this.#writing.then(() =>
-      this.#platform.directory.writeFileAtomic(MEMBERSHIP_FILE, encodeMembership(membership)),
-    );
-    this.#writing = writing.catch(() => undefined); // whoever asked for this write is told; the next one stands for itself
-    return writing;
+    const bytes = encodeMembership(membership);
+    return this.#writing.run(() => this.#platform.directory.writeFileAtomic(MEMBERSHIP_FILE, bytes));
   }
 
   /** One change of mesh at a time. */
   #serially<T>(change: () => Promise<T>): Promise<T> {
-    const result = this.#change.then(change);
-    this.#change = result.then(
-      () => undefined,
-      () => undefined, // the caller of `change` is told; the next change starts from whatever is there
-    );
-    return result;
+    return this.#change.run(change);
   }
 }
 

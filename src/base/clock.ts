@@ -37,6 +37,14 @@ export function sleep(clock: Clock, afterMs: number, signal?: AbortSignal): Prom
   });
 }
 
+/** Waits. @returns whether all of the time has passed: false when `signal` ended the wait early. */
+export function pause(clock: Clock, afterMs: number, signal: AbortSignal): Promise<boolean> {
+  return sleep(clock, afterMs, signal).then(
+    () => true,
+    () => false, // it rejects for nothing else
+  );
+}
+
 /** Calls `task` every `periodMs` until disposed; the next period begins when the task has returned. */
 export function every(clock: Clock, periodMs: number, task: () => void): Disposable {
   let timer: Timer;

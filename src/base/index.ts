@@ -3,7 +3,7 @@ export { InvariantError, invariant, unreachable } from './assert.ts';
 export { type BackoffOptions, backoffMs } from './backoff.ts';
 export { Batcher, type BatcherOptions } from './batcher.ts';
 export type { Brand, LogIndex, MeshId, PeerId, Term } from './brand.ts';
-export { type Clock, every, sleep, type Timer } from './clock.ts';
+export { type Clock, every, pause, sleep, type Timer } from './clock.ts';
 export { decode, decodeForeign, encode } from './codec.ts';
 export { type Coordinate, estimateRttMs } from './coordinate.ts';
 export type { Crypto } from './crypto.ts';
@@ -40,6 +40,7 @@ export {
   OTHER_SERIES,
   SERIES_LIMIT,
 } from './metrics.ts';
+export { OneByOne } from './one-by-one.ts';
 export {
   type Random,
   randomChance,

@@ -1,3 +1,4 @@
+import { OneByOne } from '../base/index.ts';
 import type { BlobId } from './blob-id.ts';
 import { type BlobState, encodeState } from './blob-state.ts';
 import { ChunkSet, chunkBytesOf } from './chunks.ts';
@@ -26,7 +27,7 @@ export class BlobEntry {
   #file: Promise<DataFile> | undefined;
   #users = 0;
   #holds = 0;
-  #saving: Promise<void> = Promise.resolve();
+  readonly #saving = new OneByOne();
   /** Chunks that a crash does not take any more; only these are said to be there. */
   readonly #synced: ChunkSet;
   #isDirty = false;
@@ -147,11 +148,9 @@ export class BlobEntry {
 
   /** Durable when it resolves. Chunks that are not synced yet are not said to be there. */
   async save(): Promise<void> {
-    const saving = this.#saving.then(() =>
+    await this.#saving.run(() =>
       this.#disk.writeAtomic(this.id, 'state', encodeState({ ...this.#state, chunks: this.#synced })),
     );
-    this.#saving = saving.catch(() => undefined); // who saves is told; the next save starts from what is there
-    await saving;
   }
 
   /** Closes the file, unless somebody uses it. */

@@ -3,6 +3,7 @@ import {
   type Clock,
   type Crypto,
   type Logger,
+  OneByOne,
   type PeerId,
   type Random,
   randomShuffle,
@@ -72,7 +73,7 @@ export class Fetch {
   #wake = Promise.withResolvers<void>();
   #failure: unknown;
   #sinceFlush = 0;
-  #flushing: Promise<void> = Promise.resolve();
+  readonly #flushing = new OneByOne();
   readonly #asks = new Set<Promise<void>>();
   readonly #listeners = new Set<() => void>();
   /** Settles when the fetch is over. */
@@ -142,8 +143,9 @@ export class Fetch {
       this.#over.abort(new Error('the fetch is over'));
       await looks;
       await Promise.all(this.#asks);
-      await this.#flushing;
-      if (store.stat(this.id) !== undefined) await store.flush(this.id); // X4
+      await this.#flushing.run(async () => {
+        if (store.stat(this.id) !== undefined) await store.flush(this.id); // X4
+      });
       this.#tell();
     }
     signal.throwIfAborted();
@@ -259,9 +261,7 @@ export class Fetch {
     this.#sinceFlush += 1;
     if (this.#sinceFlush < FLUSH_CHUNKS) return;
     this.#sinceFlush = 0;
-    const flushing = this.#flushing.then(() => this.#components.store.flush(this.id));
-    this.#flushing = flushing.catch(() => undefined); // told by who waits for it here
-    await flushing;
+    await this.#flushing.run(() => this.#components.store.flush(this.id));
   }
 
   async #keepLooking(manifest: Manifest, signal: AbortSignal): Promise<void> {

@@ -1,4 +1,4 @@
-import { AspenError, type Crypto } from '../base/index.ts';
+import { AspenError, type Crypto, OneByOne } from '../base/index.ts';
 import type { BlobId } from './blob-id.ts';
 import { BLOB_BYTES_LIMIT, CHUNK_BYTES } from './chunks.ts';
 import type { BlobDisk, DataFile } from './disk.ts';
@@ -27,7 +27,7 @@ export class Upload {
   #chunkBytes = 0;
   #sizeBytes = 0;
   #isOver = false;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #turn = new OneByOne();
 
   constructor(components: UploadComponents, name: string) {
     this.#components = components;
@@ -113,8 +113,6 @@ export class Upload {
   }
 
   #inTurn<T>(step: () => Promise<T>): Promise<T> {
-    const result = this.#turn.then(step);
-    this.#turn = result.catch(() => undefined); // who asked is told
-    return result;
+    return this.#turn.run(step);
   }
 }

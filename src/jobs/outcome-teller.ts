@@ -5,8 +5,8 @@ import {
   type Clock,
   fromWireError,
   type Logger,
+  pause,
   type Random,
-  sleep,
 } from '../base/index.ts';
 import type { GroupClient, SessionHolder } from '../lease/index.ts';
 import { isOver, isRefusedForGood, type Outcome, refusedOutcome } from './outcome.ts';
@@ -72,7 +72,7 @@ export class OutcomeTeller {
     for (let tries = 1; !signal.aborted; tries += 1) {
       if (!session.checkSleep() && outcome.kind !== 'lose') return notAccepted('its machine slept');
       if (!session.isConfirmed) {
-        await sleepUnless(clock, CONFIRMED_LOOK_MS, signal); // H3
+        await pause(clock, CONFIRMED_LOOK_MS, signal); // H3
         continue;
       }
       try {
@@ -85,7 +85,7 @@ export class OutcomeTeller {
         if (!(error instanceof AspenError)) throw error;
         if (isRefusedForGood(error)) return this.#refused(ref, outcome, error, isSubstitute);
       }
-      await sleepUnless(clock, backoffMs(tries, random, BACKOFF), signal);
+      await pause(clock, backoffMs(tries, random, BACKOFF), signal);
     }
     return notAccepted('its agent stops');
   }
@@ -121,10 +121,4 @@ function settledBy({ kind, body }: Outcome, { state }: Settlement): Settled {
     readonly error?: { readonly message: string };
   };
   return { isAccepted: kind !== 'lose', reason: reason ?? error?.message ?? null, state };
-}
-
-function sleepUnless(clock: Clock, forMs: number, signal: AbortSignal): Promise<void> {
-  return sleep(clock, forMs, signal).catch((reason: unknown) => {
-    if (!signal.aborted) throw reason;
-  });
 }

@@ -1,4 +1,4 @@
-import { AspenError, type Clock, type PeerId, type Random, randomPick, sleep } from '../base/index.ts';
+import { AspenError, type Clock, type PeerId, pause, type Random, randomPick } from '../base/index.ts';
 import type { Messenger } from '../mesh/index.ts';
 import { groupMethod } from './call-errors.ts';
 import type { GroupClient, GroupStatus } from './group.ts';
@@ -104,7 +104,7 @@ export class KvWatcher {
       if (events.length > 0 || (revision > told && nowMs - toldMs >= PROGRESS_MS)) {
         yield { events, revision };
         [toldMs, told] = [nowMs, revision];
-      } else if (!isAtEnd) await sleep(clock, 0, signal).catch(() => undefined); // aborted: the loop ends
+      } else if (!isAtEnd) await pause(clock, 0, signal);
     }
   }
 
@@ -116,7 +116,7 @@ export class KvWatcher {
       if (signal.aborted) return undefined;
       if (!(error instanceof AspenError) || error.retry === 'never') throw error;
       this.#chosen = undefined;
-      await sleep(this.#components.clock, PAUSE_MS, signal).catch(() => undefined); // aborted: the loop ends
+      await pause(this.#components.clock, PAUSE_MS, signal);
       return undefined;
     }
   }

@@ -1,4 +1,4 @@
-import { AspenError, backoffMs, type Clock, type Random, sleep } from '../base/index.ts';
+import { AspenError, backoffMs, type Clock, pause, type Random } from '../base/index.ts';
 import type { Result } from '../rpc/index.ts';
 import type { AgentConnection } from './connection.ts';
 import { keepAlive } from './keep-alive.ts';
@@ -116,7 +116,7 @@ export async function* watchKeys(
       if (clock.monotonicMs() - triedSinceMs > RECONNECT_MS) throw error;
       failures += 1;
       const pauseMs = backoffMs(failures, random, { firstMs: 20, mostMs: 500 });
-      await sleep(clock, pauseMs, signal).catch(() => undefined); // aborted: the loop ends
+      await pause(clock, pauseMs, signal);
     }
   }
 }

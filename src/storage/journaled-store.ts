@@ -1,4 +1,4 @@
-import { type Clock, invariant, type Random, sleep, type Timer } from '../base/index.ts';
+import { type Clock, invariant, pause, type Random, type Timer } from '../base/index.ts';
 import { openValue, sealValue } from './checked-value.ts';
 import { HiddenKey } from './hidden-key.ts';
 import { Journal, type JournalDisk } from './journal.ts';
@@ -267,9 +267,9 @@ export class JournaledStore implements Store {
       } catch (error) {
         if (faultOf(error).kind !== 'full') throw error;
       }
-      await sleep(this.#clock, RETRY_MS, this.#closing.signal).catch(() => {
+      if (!(await pause(this.#clock, RETRY_MS, this.#closing.signal))) {
         throw new StorageFault('closed', 'the store was closed while its disk was full');
-      });
+      }
     }
   }
 

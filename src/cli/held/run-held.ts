@@ -1,4 +1,4 @@
-import { AspenError, type Clock, every, sleep } from '../../base/index.ts';
+import { AspenError, type Clock, every, pause } from '../../base/index.ts';
 import type { Hold, Moment } from './hold.ts';
 
 /** How a program ended. */
@@ -97,10 +97,4 @@ async function keepRenewing(
       pauseMs = Math.ceil(renewEveryMs / 4); // whatever keeps it from being confirmed, `check` draws the consequence
     }
   }
-}
-
-/** @returns false when the signal aborted. */
-async function pause(clock: Clock, forMs: number, signal: AbortSignal): Promise<boolean> {
-  await sleep(clock, forMs, signal).catch(() => undefined); // aborted: told by the result
-  return !signal.aborted;
 }

@@ -132,7 +132,7 @@ describe('a worker', () => {
   });
 
   const unheard: [why: string, prepare: (world: WorkerWorld) => void][] = [
-    ['for an earlier session', (world) => world.assign({ sessionId: 'ses_0' })],
+    ['under a session that has ended', (world) => world.assign({ sessionId: 'ses_0' })],
     [
       'from a node that does not lead',
       (world) => {
