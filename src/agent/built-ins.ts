@@ -64,7 +64,10 @@ export function builtIns(components: BuiltInComponents, config: AgentConfig): re
       bounds: shellBoundsOf(config),
       secrets,
     }),
-    new MaintenanceExecutor({ blobs, store, group, clock }),
+    new MaintenanceExecutor({
+      ...{ blobs, store, group, clock, compactor: platform.compactor },
+      pruneOutputs: () => supervisor.prune?.() ?? Promise.resolve(0),
+    }),
     new ReplicationExecutor({ ...components, backups: backupsOf(components) }),
     ...webWorkers({ ...components, secrets }, config),
     ...(platform.codecs === undefined ? [] : [new BlobExecutor({ ...components, codecs: platform.codecs })]),

@@ -18,6 +18,7 @@ import { openSealed } from '../secrets/os-open-sealed.ts';
 import { readSealingKey } from '../secrets/os-sealing-key.ts';
 import { type DataDirectory, DIRECTORY_FILES, isSealed, migrateDirectory } from '../storage/index.ts';
 import { checkStoreFile } from '../storage/lmdb-check.ts';
+import { StoreCompaction } from '../storage/os-compaction.ts';
 import { openOsDataDirectory } from '../storage/os-data-directory.ts';
 import { OsFileBox } from '../storage/os-files.ts';
 import { openStoreWithJournal, STORE_SUFFIXES } from '../storage/os-journaled-store.ts';
@@ -71,6 +72,7 @@ export async function createOsPlatform({ dataDir, config, logger }: OsPlatformOp
     { clock, log: logger },
     { dataDirectory: directory.path, outputRetentionMs, confinement: { policy, layers } },
   );
+  const compaction = new StoreCompaction(directory, { clock, log: logger });
   const processFacts = new OsProcessFacts();
   return {
     clock,
@@ -93,9 +95,11 @@ export async function createOsPlatform({ dataDir, config, logger }: OsPlatformOp
     gatewayHttp: new OsGatewayHttp(),
     udp: new OsUdpPort(),
     ...(proxy !== undefined && { proxy }),
+    compactor: compaction,
     openStore: async () => {
       const checked = checkStoreFile(directory.storePath, { isGenuine: isSealed });
       logger.debug({ ...checked }, 'store checked');
+      await compaction.runIfAsked();
       return openStoreWithJournal(directory.storePath, { clock, random });
     },
     quarantineStore: (reason) =>

@@ -5,7 +5,7 @@ import type { Contact, DiscoverySource } from '../discovery/index.ts';
 import type { GroupComponents, GroupOptions } from '../lease/index.ts';
 import type { Gate, Identity, MembershipGate, Transport } from '../mesh/index.ts';
 import type { SealedForNode } from '../secrets/index.ts';
-import type { DataDirectory, Store } from '../storage/index.ts';
+import type { Compactor, DataDirectory, Store } from '../storage/index.ts';
 import type { OutputArchive, Supervisor } from '../supervisor/index.ts';
 import type { Codecs, HttpClient } from '../workers/index.ts';
 import type { Check } from './doctor.ts';
@@ -84,6 +84,8 @@ export interface Platform {
   /** What only the system itself can tell `doctor`. @default nothing */
   checks?(): readonly Check[];
   openStore(): Promise<Store>;
+  /** Gives back to the disk what the store does not use. @default nothing can */
+  readonly compactor?: Compactor;
   /** Moves the (closed) store aside, to be looked at. @returns where it is; null when there was none. */
   quarantineStore(reason: string): Promise<string | null>;
   /** Removes the contents of the (closed) store for good, and the blobs. */

@@ -1,6 +1,7 @@
 export { BIRTH_KEY } from './birth.ts';
 export { CheckedStore, type CheckedStoreComponents } from './checked-store.ts';
 export { CHECK_BYTES, isSealed, openValue, readableKey, sealValue } from './checked-value.ts';
+export { type Compacted, type Compactor, isWorthCompacting, type StoreSpace } from './compaction.ts';
 export {
   checkFileName,
   type DataDirectory,

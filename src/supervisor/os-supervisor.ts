@@ -76,7 +76,7 @@ export class OsSupervisor implements Supervisor {
   readonly #links = new Map<string, SupervisorLink>();
   #opening: Promise<SupervisorLink> | undefined;
   #startCount = 0;
-  #pruning: Promise<void> = Promise.resolve();
+  #pruning: Promise<number> = Promise.resolve(0);
   #pruner: Disposable | undefined;
 
   constructor(
@@ -255,13 +255,18 @@ export class OsSupervisor implements Supervisor {
     this.#files.remove(record.id);
   }
 
+  async prune(): Promise<number> {
+    this.#prune();
+    return this.#pruning;
+  }
+
   #prune(): void {
-    const live = [...this.#links.values()].flatMap((link) => link.liveKeys);
     this.#pruning = this.#pruning.then(async () => {
       try {
-        await this.#spool.prune(live);
+        return await this.#spool.prune([...this.#links.values()].flatMap((link) => link.liveKeys));
       } catch (err) {
         this.#components.log.warn({ err }, 'kept output not brought within its limits');
+        return 0;
       }
     });
   }

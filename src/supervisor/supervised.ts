@@ -105,6 +105,8 @@ export interface Supervisor {
   start(request: SupervisedRequest): SupervisedProcess;
   /** To be called before anything is started; what was given once is not given again. */
   inherit(): Promise<Inherited>;
+  /** Brings kept output within its limits now. @returns how many attempts' output went. @default it keeps none */
+  prune?(): Promise<number>;
   /** This agent begins no more. What runs goes on when `leaveRunning` is set, and is ended otherwise. */
   close(options: { readonly leaveRunning: boolean }): Promise<void>;
 }

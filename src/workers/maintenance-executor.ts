@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Clock, sleep } from '../base/index.ts';
+import { type Clock, sleep, unreachable } from '../base/index.ts';
 import type { Blobs } from '../blobs/index.ts';
 import {
   type AttemptContext,
@@ -11,13 +11,14 @@ import {
   type TablesPage,
 } from '../jobs/index.ts';
 import type { GroupClient } from '../lease/index.ts';
-import { type Key, readStep, type StoreView } from '../storage/index.ts';
+import { type Compactor, isWorthCompacting, type Key, readStep, type StoreView } from '../storage/index.ts';
 import { attempted } from './failures.ts';
 import { payloadCheck } from './payload-check.ts';
 
 const schema = z.discriminatedUnion('task', [
   z.strictObject({ task: z.literal('collect') }),
   z.strictObject({ task: z.literal('check') }),
+  z.strictObject({ task: z.literal('compact') }),
 ]);
 
 export type MaintenanceJob = z.output<typeof schema>;
@@ -31,6 +32,10 @@ export interface MaintenanceComponents {
   readonly store: StoreView;
   readonly group: Pick<GroupClient, 'query'>;
   readonly clock: Clock;
+  /** Of this node's store. @default nothing can compact it */
+  readonly compactor?: Compactor | undefined;
+  /** Drops kept output beyond its limits. @returns how many attempts' output went. */
+  readonly pruneOutputs: () => Promise<number>;
 }
 
 /** Tasks of one node at a time: they read much. */
@@ -55,20 +60,46 @@ export class MaintenanceExecutor implements Executor {
       if (!(await this.#slots.take(attempt.signal)))
         return stoppedResult(stopReasonOf(attempt.signal) ?? 'shutdown', null);
       try {
-        return await (task === 'collect' ? this.#collect() : this.#check(attempt.signal));
+        return await this.#do(task, attempt.signal);
       } finally {
         this.#slots.give();
       }
     });
   }
 
-  async #collect(): Promise<ExecutionResult> {
+  async #do(task: MaintenanceJob['task'], signal: AbortSignal): Promise<ExecutionResult> {
+    switch (task) {
+      case 'collect':
+        return { ok: true, result: { task, ...(await this.#collect()) } };
+      case 'check':
+        return this.#check(signal);
+      case 'compact':
+        return { ok: true, result: { task, ...(await this.#compact()) } };
+      default:
+        return unreachable(task);
+    }
+  }
+
+  async #collect() {
     const { blobs } = this.#components;
     const before = factsOf(blobs);
     await blobs.collect();
     const after = factsOf(blobs);
     const removed = { blobCount: before.blobCount - after.blobCount, bytes: before.bytes - after.bytes };
-    return { ok: true, result: { task: 'collect', before, after, removed } };
+    return { before, after, removed };
+  }
+
+  /** What can be let go of now, is; the store is written anew where nobody uses it: before the agent's next start opens it. */
+  async #compact() {
+    const { compactor, pruneOutputs } = this.#components;
+    const { removed: blobs } = await this.#collect();
+    const outputs = { removedCount: await pruneOutputs() };
+    const space = compactor?.space();
+    if (compactor === undefined || space === undefined) return { store: null, blobs, outputs };
+    const isAsked = isWorthCompacting(space);
+    const last = await compactor.last();
+    if (isAsked) await compactor.ask();
+    return { store: { ...space, when: isAsked ? 'next start' : 'not worth it', last }, blobs, outputs };
   }
 
   /** A damaged value is told of by the store itself: the agent ends, and begins anew without what was damaged. */

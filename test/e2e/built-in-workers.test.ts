@@ -14,6 +14,12 @@ interface Result {
   readonly holders: readonly string[];
   readonly blob: { readonly id: string; readonly sizeBytes: number };
   readonly bodyBlob: { readonly id: string; readonly sizeBytes: number };
+  readonly store: {
+    readonly fileBytes: number;
+    readonly usedBytes: number;
+    readonly freeBytes: number;
+    readonly when: string;
+  };
   readonly keyCount: number;
   readonly recordCount: number;
   readonly tables: { readonly rowCount: number; readonly faults: readonly string[] };
@@ -136,6 +142,11 @@ describe('the built-in workers of a mesh of three', function () {
     assert.deepEqual(result.tables.faults, []);
     assert.ok(result.tables.rowCount > 10);
     assert.equal((await run('maintenance', { task: 'collect' })).job.state, 'succeeded');
+    const compact = await run('maintenance', { task: 'compact' });
+    const { store } = compact.result;
+    assert.equal(compact.job.state, 'succeeded', JSON.stringify(compact.job.error));
+    assert.equal(store.fileBytes, store.usedBytes + store.freeBytes);
+    assert.match(store.when, /^(next start|not worth it)$/);
   });
 });
 

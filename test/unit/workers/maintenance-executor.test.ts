@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { encode } from '../../../src/base/index.ts';
 import { OsClock } from '../../../src/base/os-clock.ts';
 import { textKey } from '../../../src/jobs/machine-port.ts';
-import { MemoryStore } from '../../../src/storage/index.ts';
+import { type Compactor, MemoryStore, type StoreSpace } from '../../../src/storage/index.ts';
 import { MaintenanceExecutor } from '../../../src/workers/index.ts';
 import { bytesOf } from '../blobs/support.ts';
 import { JobsBench, SOME_ERROR } from '../jobs/jobs-bench.ts';
 import { resultOf } from '../lease/machine/support.ts';
 import { attemptOf, loneBlobs } from './support.ts';
 
-async function ground(bench = new JobsBench()) {
+async function ground(bench = new JobsBench(), compactor?: Compactor) {
   const lone = await loneBlobs();
   const store = new MemoryStore();
   await store.write(
@@ -26,6 +26,8 @@ async function ground(bench = new JobsBench()) {
       },
     },
     clock: new OsClock(),
+    compactor,
+    pruneOutputs: async () => 3,
   });
   const execute = async (payload: object, signal?: AbortSignal) => {
     const outcome = await executor.execute(attemptOf(payload, signal));
@@ -93,6 +95,35 @@ describe('maintenance worker', () => {
     const { outcome, result } = await execute({ task: 'collect' });
     assert.ok(outcome.ok);
     assert.deepEqual(result.removed, { blobCount: 1, bytes: 1_000 });
+  });
+
+  it('has the store compacted at the next start where much of it is free, and says how the last time went', async () => {
+    const mib = 2 ** 20;
+    const last = { atMs: 5, beforeBytes: 90 * mib, afterBytes: 30 * mib, durationMs: 700, fault: null };
+    const cases: readonly (readonly [StoreSpace | undefined, string | null])[] = [
+      [{ fileBytes: 100 * mib, usedBytes: 30 * mib, freeBytes: 70 * mib }, 'next start'],
+      [{ fileBytes: 100 * mib, usedBytes: 99 * mib, freeBytes: mib }, 'not worth it'],
+      [undefined, null],
+    ];
+    for (const [space, when] of cases) {
+      let askedCount = 0;
+      const ask = async () => {
+        askedCount += 1;
+      };
+      const { execute } = await ground(busyBench(), { space: () => space, last: async () => last, ask });
+      const { outcome, result } = await execute({ task: 'compact' });
+      assert.ok(outcome.ok);
+      assert.deepEqual(result.store, space === undefined ? null : { ...space, when, last });
+      assert.equal(askedCount, when === 'next start' ? 1 : 0);
+      assert.deepEqual(result.outputs, { removedCount: 3 });
+      assert.deepEqual(result.blobs, { blobCount: 0, bytes: 0 });
+    }
+  });
+
+  it('compacts what can be where the store lies in memory', async () => {
+    const { outcome, result } = await (await ground()).execute({ task: 'compact' });
+    assert.ok(outcome.ok);
+    assert.equal(result.store, null);
   });
 
   it('is refused for a task that it does not know', async () => {
