@@ -40,6 +40,11 @@ export class CandidateBook {
     return this.#addresses.get(peerId) ?? [];
   }
 
+  /** How many peers it holds. */
+  get size(): number {
+    return this.#addresses.size;
+  }
+
   peers(): readonly PeerId[] {
     return [...this.#addresses.keys()];
   }

@@ -24,13 +24,15 @@ export interface ConnectorComponents {
   readonly knownPeers: KnownPeers;
   /** Whom this node wants a link with in a large mesh. @default everybody */
   readonly wants?: (peerId: PeerId) => boolean;
+  /** Whom it cannot do without, however many links it has. @default nobody */
+  readonly needs?: (peerId: PeerId) => boolean;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
 }
 
 export interface ConnectorOptions {
-  /** Up to so many links are made without being asked; more come in, or by `connect`. @default 40 */
+  /** Up to so many links are made without being asked; more come in, by `connect`, and with those that it needs. @default 32 */
   readonly linksLimit?: number;
   /** How many dials may be in progress at once. @default 8 */
   readonly dialsLimit?: number;
@@ -266,8 +268,8 @@ export class Connector implements Startable {
   }
 
   #isWanted(peerId: PeerId): boolean {
-    const { transport, gate } = this.#components;
-    const hasRoom = transport.links().length < this.#options.linksLimit;
+    const { transport, gate, needs } = this.#components;
+    const hasRoom = transport.links().length < this.#options.linksLimit || needs?.(peerId) === true;
     if (!hasRoom || transport.isLinked(peerId) || gate.standingOf(peerId) === 'refused') return false;
     return this.#isPlanned(peerId);
   }

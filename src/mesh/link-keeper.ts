@@ -1,10 +1,12 @@
-import { type Clock, every, type Logger, type PeerId, type Startable } from '../base/index.ts';
+import type { Clock, Logger, PeerId, Startable, Timer } from '../base/index.ts';
 import { parseCircuit } from './circuit-address.ts';
 import type { Connector } from './connector.ts';
 import {
+  ENOUGH_LINKS,
   FULL_MESH_MEMBERS,
   type HeldLink,
   isLarge,
+  isPlanDue,
   LINKS_KEPT,
   type LinkableMember,
   type LinkSituation,
@@ -35,10 +37,20 @@ interface Seen {
   busyMs: number | undefined;
 }
 
+interface Plan {
+  readonly madeMs: number;
+  /** Undefined: everybody. */
+  readonly wanted: ReadonlySet<PeerId> | undefined;
+}
+
 const METHOD = 'mesh.parting';
 const LOOK_EVERY_MS = 5_000;
-/** How old what is wanted may be. Unit: ms. */
-const PLAN_FRESH_MS = 1_000;
+/** The same where links are lacking in a large mesh. */
+const LOOK_SOON_MS = 1_000;
+/** How old what is known of voters and relays may be. Unit: ms. */
+const PINNED_FRESH_MS = 1_000;
+/** After its first link a node may not have the whole registry for so long; what neighbours told of tells how large the mesh is. Unit: ms. */
+const NEWCOMER_MS = 10_000;
 /** More than that between two looks is use, and not upkeep. Unit: bytes. */
 const BUSY_BYTES = 256 * 2 ** 10;
 /** The word that a link goes gets there first. Unit: ms. */
@@ -55,11 +67,14 @@ export class LinkKeeper implements Startable {
   /** Who said that it lets go, and until when that explains the end of its link. */
   readonly #parting = new Map<PeerId, number>();
   readonly #handler: Disposable;
-  #looking: Disposable | undefined;
+  #looking: Timer | undefined;
   #isStopped = false;
-  /** Undefined: everybody. */
-  #wanted: ReadonlySet<PeerId> | undefined;
-  #plannedMs = Number.NEGATIVE_INFINITY;
+  #pinned: ReadonlySet<PeerId> = new Set();
+  #pinnedMs = Number.NEGATIVE_INFINITY;
+  #plan: Plan = { madeMs: Number.NEGATIVE_INFINITY, wanted: undefined };
+  #memberCount = 0;
+  #isChanging = false;
+  #firstLinkMs: number | undefined;
 
   constructor(components: LinkKeeperComponents) {
     this.#components = components;
@@ -68,25 +83,29 @@ export class LinkKeeper implements Startable {
   }
 
   async start(): Promise<void> {
-    this.#looking = every(this.#components.clock, LOOK_EVERY_MS, () => this.#look());
+    this.#lookAfter(LOOK_SOON_MS);
   }
 
   async stop(): Promise<void> {
     this.#isStopped = true;
-    this.#looking?.[Symbol.dispose]();
+    this.#looking?.cancel();
     this.#handler[Symbol.dispose]();
   }
 
   /** Whether a link with this peer is worth making unasked. */
   wants(peerId: PeerId): boolean {
+    const { wanted } = this.#planOfNow();
+    return wanted === undefined || wanted.has(peerId) || this.needs(peerId);
+  }
+
+  /** Whether this node cannot do without that peer. */
+  needs(peerId: PeerId): boolean {
     const nowMs = this.#components.clock.monotonicMs();
-    if (nowMs - this.#plannedMs >= PLAN_FRESH_MS) {
-      const situation = this.#situation();
-      this.#plannedMs = nowMs;
-      const isSeenLarge = this.#components.connector().book.peers().length >= FULL_MESH_MEMBERS; // before the registry is here
-      this.#wanted = isSeenLarge || isLarge(situation) ? wantedLinks(situation) : undefined;
+    if (nowMs - this.#pinnedMs >= PINNED_FRESH_MS) {
+      this.#pinnedMs = nowMs;
+      this.#pinned = this.#components.pinned();
     }
-    return this.#wanted === undefined || this.#wanted.has(peerId);
+    return this.#pinned.has(peerId);
   }
 
   /** Whether a link with this peer ended on purpose just now: then its end says nothing about whether the peer lives. */
@@ -95,34 +114,75 @@ export class LinkKeeper implements Startable {
     return untilMs !== undefined && this.#components.clock.monotonicMs() < untilMs;
   }
 
+  /** B6 */
+  #planOfNow(): Plan {
+    const { clock, transport } = this.#components;
+    const nowMs = clock.monotonicMs();
+    const ageMs = nowMs - this.#plan.madeMs;
+    const isOutgrown = this.#plan.wanted === undefined && this.#toldCount(nowMs) >= FULL_MESH_MEMBERS;
+    const linkCount = this.#plan.wanted === undefined ? 0 : transport.links().length;
+    if (isOutgrown || isPlanDue({ ageMs, linkCount, isChanging: this.#isChanging })) {
+      const situation = this.#situation();
+      this.#plan = { madeMs: nowMs, wanted: isLarge(situation) ? wantedLinks(situation) : undefined };
+    }
+    return this.#plan;
+  }
+
+  /** Before it has the registry a node goes by what it was told of: else it would link itself with all of them. */
+  #toldCount(nowMs: number): number {
+    const isNewcomer = this.#firstLinkMs === undefined || nowMs - this.#firstLinkMs < NEWCOMER_MS;
+    return isNewcomer ? this.#components.connector().book.size : 0;
+  }
+
   #situation(): LinkSituation {
     const { transport, members, pinned } = this.#components;
     const links = transport.links();
     const linked = new Set(links.map(({ peerId }) => peerId));
     const carrying = links.flatMap(({ address }) => parseCircuit(address)?.relay ?? []);
-    return { self: transport.self, members: members(), linked, pinned: pinned().union(new Set(carrying)) };
+    return {
+      self: transport.self,
+      members: members(),
+      linked,
+      pinned: pinned().union(new Set(carrying)),
+      toldCount: this.#toldCount(this.#components.clock.monotonicMs()),
+    };
+  }
+
+  #lookAfter(afterMs: number): void {
+    this.#looking = this.#components.clock.setTimer(afterMs, () => {
+      this.#look();
+      this.#lookAfter(this.#isLacking() ? LOOK_SOON_MS : LOOK_EVERY_MS);
+    });
+  }
+
+  /** Whether links are to be made soon; nobody hurries who has none to make them with. */
+  #isLacking(): boolean {
+    const linkCount = this.#components.transport.links().length;
+    return this.#plan.wanted !== undefined && linkCount > 0 && linkCount < ENOUGH_LINKS;
   }
 
   #look(): void {
     const { transport, isHub } = this.#components;
     const links = transport.links();
     this.#note(links);
-    this.#makeWanted();
+    const situation = this.#situation();
+    this.#isChanging = situation.members.length !== this.#memberCount;
+    this.#memberCount = situation.members.length;
+    this.#makeWanted(situation);
     if (isHub() || links.length <= LINKS_KEPT) return;
     for (const peerId of linksToClose(
-      this.#situation(),
+      situation,
       links.map((link) => this.#held(link)),
     ))
       this.#partWith(peerId);
   }
 
   /** Sources told of them when nothing spoke for a link yet. */
-  #makeWanted(): void {
-    const situation = this.#situation();
-    if (!isLarge(situation)) return;
-    const wanted = wantedLinks(situation);
-    for (const { peerId, addresses } of situation.members) {
-      if (!wanted.has(peerId) || situation.linked.has(peerId) || addresses.length === 0) continue;
+  #makeWanted({ members, linked }: LinkSituation): void {
+    const { wanted } = this.#planOfNow();
+    if (wanted === undefined) return;
+    for (const { peerId, addresses } of members) {
+      if (linked.has(peerId) || addresses.length === 0 || !this.wants(peerId)) continue;
       this.#components.connector().consider({ peerId, addresses, source: 'registry' });
     }
   }
@@ -130,6 +190,7 @@ export class LinkKeeper implements Startable {
   #note(links: readonly PeerLink[]): void {
     const nowMs = this.#components.clock.monotonicMs();
     const linked = new Set(links.map(({ peerId }) => peerId));
+    if (linked.size > 0) this.#firstLinkMs ??= nowMs;
     for (const peerId of this.#seen.keys()) if (!linked.has(peerId)) this.#seen.delete(peerId);
     for (const { peerId, bytesIn = 0, bytesOut = 0 } of links) {
       const bytes = bytesIn + bytesOut;

@@ -19,6 +19,16 @@ export interface LinkSituation {
   readonly linked: ReadonlySet<PeerId>;
   /** Those that this node cannot do without: who votes and leads, its relays. */
   readonly pinned: ReadonlySet<PeerId>;
+  /** How many others anybody told of: a newcomer hears of them before the registry has reached it. @default as many as `members` */
+  readonly toldCount?: number;
+}
+
+/** What a plan of links was made of, and how it does. */
+export interface PlanFacts {
+  readonly ageMs: number;
+  readonly linkCount: number;
+  /** The mesh had another number of members a moment ago. */
+  readonly isChanging: boolean;
 }
 
 /** A link, as far as it matters to whether it may go. */
@@ -36,10 +46,16 @@ export const DRAWN_LINKS = 8;
 export const NEAR_LINKS = 4;
 /** A node with fewer links takes whoever it can get. */
 export const LEAST_LINKS = 4;
+/** A node with so many links waits with others until the mesh has stopped growing. */
+export const ENOUGH_LINKS = DRAWN_LINKS + NEAR_LINKS;
 /** Beyond so many, the pinned ones not counted, links that nobody wants go. */
-export const LINKS_KEPT = 32;
+export const LINKS_KEPT = 24;
 /** A link stays for so long after it was made, or was needed last. Unit: ms. */
 export const LINK_LINGER_MS = 60_000;
+/** How old a plan may be: of a node that lacks links, of others, and of others while the mesh grows or shrinks. Unit: ms. */
+const HURRIED_PLAN_MS = 1_000;
+const SETTLED_PLAN_MS = 5_000;
+export const PATIENT_PLAN_MS = 30_000;
 const NEAREST_STEP_MS = 8;
 const STEP_FACTOR = 4;
 const UNKNOWN_STEP = 64;
@@ -47,8 +63,19 @@ const UNKNOWN_STEP = 64;
 export const CLOSED_AT_ONCE = 4;
 
 /** Whether there are too many members for everybody to be linked with everybody. */
-export function isLarge({ members }: Pick<LinkSituation, 'members'>): boolean {
-  return members.length >= FULL_MESH_MEMBERS;
+export function isLarge({ members, toldCount = 0 }: Pick<LinkSituation, 'members' | 'toldCount'>): boolean {
+  return Math.max(members.length, toldCount) >= FULL_MESH_MEMBERS;
+}
+
+/**
+ * Whether it is time to draw anew.
+ *
+ * - B6 While a mesh grows each newcomer draws whom it links with, and whoever has enough links draws rarely: of each number of members there was
+ *   it would draw others, and have a link with all of them in the end.
+ */
+export function isPlanDue({ ageMs, linkCount, isChanging }: PlanFacts): boolean {
+  if (linkCount < ENOUGH_LINKS) return ageMs >= HURRIED_PLAN_MS;
+  return ageMs >= (isChanging ? PATIENT_PLAN_MS : SETTLED_PLAN_MS);
 }
 
 /**
@@ -60,8 +87,9 @@ export function isLarge({ members }: Pick<LinkSituation, 'members'>): boolean {
  * Drawn alike at both ends by a random order of pairs, so that the mesh of those links is one piece: where each node has its three first of such an
  * order it almost surely is (Cooper and Frieze, "On the connectivity of random k-th nearest neighbour graphs", 1995).
  */
-export function wantedLinks({ self, members, linked, pinned }: LinkSituation): ReadonlySet<PeerId> {
-  if (!isLarge({ members })) return new Set(members.map(({ peerId }) => peerId)).union(pinned);
+export function wantedLinks(situation: LinkSituation): ReadonlySet<PeerId> {
+  const { self, members, linked, pinned } = situation;
+  if (!isLarge(situation)) return new Set(members.map(({ peerId }) => peerId)).union(pinned);
   const all = members.map((member) => ({ ...member, at: order(self, member.peerId) })).toSorted(byOrder);
   const living = all.filter(({ isAlive }) => isAlive);
   const near = living

@@ -83,8 +83,9 @@ export class Mesh implements Startable {
       log,
     });
     const wants = (peerId: PeerId) => this.links.wants(peerId);
+    const needs = (peerId: PeerId) => this.links.needs(peerId);
     this.connector = new Connector(
-      { transport, gate, admission: this.admission, sources, knownPeers, wants, clock, random, log },
+      { transport, gate, admission: this.admission, sources, knownPeers, wants, needs, clock, random, log },
       options.connector,
     );
     this.roots = new RootExchange({ messenger: this.messenger, roots: gate.roots, clock, log });

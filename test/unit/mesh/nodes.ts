@@ -47,6 +47,8 @@ export interface NodeOptions {
   readonly linksLimit?: number;
   /** What the registry would say of others. @default nothing */
   readonly linkable?: () => readonly LinkableMember[];
+  /** Whom it cannot do without. @default nobody */
+  readonly pinned?: () => ReadonlySet<PeerId>;
   /** What it knows of root keys from the start. */
   readonly roots?: RootBookOptions;
   /** @default as the first root key signs it */
@@ -92,9 +94,12 @@ export class Village implements AsyncDisposable {
     );
     const knownPeers = new KnownPeers({ memory: knownMemory, clock: this.clock });
     const { clock } = this;
-    const { linkable = () => [] } = options;
+    const { linkable = () => [], pinned = () => new Set<PeerId>() } = options;
     const mesh = new Mesh(
-      { transport, gate, sources, knownPeers, redeem, linkable, clock, crypto, random, log: silentLogger },
+      {
+        ...{ transport, gate, sources, knownPeers, redeem, linkable, pinned },
+        ...{ clock, crypto, random, log: silentLogger },
+      },
       linksLimit === undefined ? {} : { connector: { linksLimit } },
     );
     this.#nodes.add(mesh);
