@@ -1,5 +1,6 @@
 import { type Random, randomShuffle } from '../base/index.ts';
 import type { Space, Stamp } from './space.ts';
+import { hashesIn, type Part } from './summary.ts';
 
 /** What a replica holds, in short: per space each owner with the hash of all its versions. */
 export type Digest = readonly (readonly [
@@ -47,13 +48,31 @@ export function digestOf(spaces: readonly Space[]): Digest {
  * @param random so that owners who can never be made equal (one side refuses them) do not keep others out of the page for ever.
  */
 export function compareDigest(spaces: readonly Space[], theirs: Digest, random: Random): Comparison {
-  const unequal = randomShuffle(
-    random,
-    spaces.flatMap((space) => unequalOwners(space, theirs).map((owner) => ({ space, owner }))),
-  );
+  const unequal = spaces.flatMap((space) => {
+    const named = theirs.find(([name]) => name === space.name)?.[1] ?? [];
+    return unequalOwners(space.hashes(), named).map((owner) => ({ space, owner }));
+  });
+  return described(unequal, random);
+}
+
+/** The same, where only some buckets are compared. */
+export function compareParts(spaces: readonly Space[], theirs: readonly Part[], random: Random): Comparison {
+  const unequal = theirs.flatMap(([name, bucketCount, buckets, named]) => {
+    const space = spaces.find((candidate) => candidate.name === name);
+    if (space === undefined) return []; // a newer version's space: not ours to keep
+    const ours = hashesIn(space, bucketCount, new Set(buckets));
+    return unequalOwners(ours, named).map((owner) => ({ space, owner }));
+  });
+  return described(unequal, random);
+}
+
+function described(
+  unequal: readonly { readonly space: Space; readonly owner: string }[],
+  random: Random,
+): Comparison {
   const differences: Difference[] = [];
   let stampCount = 0;
-  for (const { space, owner } of unequal) {
+  for (const { space, owner } of randomShuffle(random, unequal)) {
     if (stampCount >= STAMPS_LIMIT) return { differences, isMore: true };
     const stamps = space.stampsOf(owner);
     stampCount += 1 + stamps.length;
@@ -109,10 +128,12 @@ export function roughBytes(wire: unknown): number {
   return 9;
 }
 
-function unequalOwners(space: Space, theirs: Digest): string[] {
-  const rest = new Map(theirs.find(([name]) => name === space.name)?.[1] ?? []);
+type Hashes = Iterable<readonly [owner: string, hash: number]>;
+
+function unequalOwners(ours: Hashes, theirs: Hashes): string[] {
+  const rest = new Map(theirs);
   const unequal: string[] = [];
-  for (const [owner, hash] of space.hashes()) {
+  for (const [owner, hash] of ours) {
     if (rest.get(owner) !== hash) unequal.push(owner);
     rest.delete(owner);
   }

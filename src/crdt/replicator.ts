@@ -12,16 +12,30 @@ import {
   type Timer,
 } from '../base/index.ts';
 import type { Incoming, Messenger, Transport } from '../mesh/index.ts';
-import { compareDigest, digestOf, type Item, itemsOf, planExchange } from './anti-entropy.ts';
+import {
+  type Comparison,
+  compareDigest,
+  compareParts,
+  digestOf,
+  type Item,
+  itemsOf,
+  planExchange,
+} from './anti-entropy.ts';
 import { isRefusal, type Refusal, type Space, type Verdict, type Via } from './space.ts';
+import { partsOf, summaryOf, unequalBuckets } from './summary.ts';
 import {
   decodeGossip,
   encodeGossip,
   METHODS,
+  partsMessage,
   readAnswer,
   readComparison,
   readDigest,
   readExchange,
+  readParts,
+  readSelection,
+  readSummary,
+  summaryMessage,
   TOPIC,
 } from './wire.ts';
 
@@ -47,6 +61,8 @@ export interface ReplicatorOptions {
   readonly syncEveryMsPerNode?: number;
   /** How long a peer may take to answer. Unit: ms. @default 5_000 */
   readonly requestTimeoutMs?: number;
+  /** Up to so many owners are all named to a peer: that costs little, and spares a question. Beyond it a summary goes first. @default 24 */
+  readonly namedAtOnce?: number;
 }
 
 export interface ReplicatorCounts {
@@ -58,6 +74,8 @@ export interface ReplicatorCounts {
   readonly refused: Readonly<Record<Refusal, number>>;
 }
 
+/** How a peer says that it does not know what it is asked. */
+const UNKNOWN_QUESTION: ReadonlySet<string> = new Set(['METHOD_NOT_FOUND', 'INVALID_REQUEST']);
 /** Rounds of one synchronisation; what is left after them waits for the next one. */
 const ROUNDS_LIMIT = 16;
 /** Synchronisations begun here at once, because new peers connected. */
@@ -80,6 +98,8 @@ export class Replicator implements Startable {
   readonly #tasks: Tasks;
   readonly #pending = new Map<string, Item>();
   readonly #syncing = new Set<PeerId>();
+  /** Linked ones of a version that knows no summaries. */
+  readonly #unsummarized = new Set<PeerId>();
   readonly #refused = { malformed: 0, 'not-signed': 0, future: 0, expired: 0, limit: 0 };
   readonly #counts = { synced: 0, syncFailed: 0, applied: 0 };
   #subscriptions: readonly Disposable[] = [];
@@ -93,6 +113,7 @@ export class Replicator implements Startable {
       syncEveryMs: 5_000,
       syncEveryMsPerNode: 50,
       requestTimeoutMs: 5_000,
+      namedAtOnce: 24,
       ...options,
     };
     this.#tasks = new Tasks(components.onFailure);
@@ -108,9 +129,12 @@ export class Replicator implements Startable {
     this.#subscriptions = [
       gossip.subscribe(TOPIC, (message) => this.#onGossip(message)),
       messenger.handle(METHODS.compare, (message) => this.#onCompare(message)),
+      messenger.handle(METHODS.summarize, (message) => this.#onSummary(message)),
+      messenger.handle(METHODS.compareParts, (message) => this.#onParts(message)),
       messenger.handle(METHODS.exchange, (message) => this.#onExchange(message)),
       messenger.onPeer(({ peerId, type }) => {
         if (type === 'opened') this.#greet(peerId);
+        else this.#unsummarized.delete(peerId); // it may come back as a later version
       }),
     ];
     this.#tasks.run((signal) => this.#syncForEver(signal));
@@ -149,7 +173,7 @@ export class Replicator implements Startable {
 
   async #syncRound(peerId: PeerId, signal?: AbortSignal): Promise<{ isMore: boolean; appliedCount: number }> {
     const { spaces } = this.#components;
-    const comparison = readComparison(await this.#ask(peerId, METHODS.compare, digestOf(spaces), signal));
+    const comparison = await this.#compare(peerId, signal);
     const { wants, offers, isCut: isPlanCut } = planExchange(spaces, comparison.differences);
     if (wants.length + offers.length === 0) return { isMore: comparison.isMore, appliedCount: 0 };
     const { items, isCut } = itemsOf(spaces, offers);
@@ -159,6 +183,32 @@ export class Replicator implements Startable {
       isMore: comparison.isMore || isPlanCut || isCut || answer.isCut,
       appliedCount: appliedCount + items.length,
     };
+  }
+
+  /** What one replica has to tell another one first grows with the root of their owners, and with what they differ in. */
+  async #compare(peerId: PeerId, signal?: AbortSignal): Promise<Comparison> {
+    const { spaces, random } = this.#components;
+    if (ownerCount(spaces) > this.#options.namedAtOnce && !this.#unsummarized.has(peerId)) {
+      const summary = summaryMessage(summaryOf(spaces, random.uint32()));
+      const answer = await this.#askNewer(peerId, METHODS.summarize, summary, signal);
+      if (answer !== undefined) {
+        const parts = partsOf(spaces, readSelection(answer));
+        if (parts.length === 0) return { differences: [], isMore: false };
+        return readComparison(await this.#ask(peerId, METHODS.compareParts, partsMessage(parts), signal));
+      }
+    }
+    return readComparison(await this.#ask(peerId, METHODS.compare, digestOf(spaces), signal));
+  }
+
+  /** @returns undefined when the peer is of a version that does not know the question, or not in this form. */
+  async #askNewer(peerId: PeerId, method: string, body: unknown, signal?: AbortSignal): Promise<unknown> {
+    try {
+      return await this.#ask(peerId, method, body, signal);
+    } catch (error) {
+      if (!(error instanceof AspenError) || !UNKNOWN_QUESTION.has(error.code)) throw error;
+      if (this.#components.messenger.connected().includes(peerId)) this.#unsummarized.add(peerId);
+      return undefined;
+    }
   }
 
   #ask(peerId: PeerId, method: string, body: unknown, signal?: AbortSignal): Promise<unknown> {
@@ -215,6 +265,21 @@ export class Replicator implements Startable {
     );
   }
 
+  #onSummary({ body }: Incoming): unknown {
+    return unequalBuckets(
+      this.#components.spaces,
+      this.#counted(() => readSummary(body)),
+    );
+  }
+
+  #onParts({ body }: Incoming): unknown {
+    return compareParts(
+      this.#components.spaces,
+      this.#counted(() => readParts(body)),
+      this.#components.random,
+    );
+  }
+
   #onExchange({ body }: Incoming): unknown {
     const { wants, items } = this.#counted(() => readExchange(body));
     this.#takeAll(items, 'exchange');
@@ -262,4 +327,10 @@ export class Replicator implements Startable {
     this.#pending.clear();
     for (const message of encodeGossip(items)) this.#components.gossip.publish(TOPIC, message);
   }
+}
+
+function ownerCount(spaces: readonly Space[]): number {
+  let count = 0;
+  for (const space of spaces) for (const _ of space.hashes()) count += 1;
+  return count;
 }
