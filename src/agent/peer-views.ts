@@ -21,6 +21,8 @@ export async function peersOf(node: MeshNode): Promise<MeshPeer[]> {
         name: known?.profile.name ?? null,
         role,
         ...linkFields(link),
+        isDoubted: quiet,
+        unheardMs: found.get(peerId)?.unheardMs ?? null,
         isAlive: known?.isAlive ?? link !== undefined,
         estimatedRttMs: link === undefined ? (node.registry.rttTo(peerId) ?? null) : null,
         why: link === undefined ? whyUnlinked(node, peerId, quiet) : whyRelayed(link),

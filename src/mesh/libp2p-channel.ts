@@ -148,6 +148,11 @@ export class Libp2pChannel implements PeerLink {
     return this.#life.isQuiet;
   }
 
+  /** For how long nothing was heard from the peer, to a tick of the keep-alive. */
+  get unheardMs(): number {
+    return this.#life.unheardMs;
+  }
+
   /** Z3 Believes nothing until the peer has answered; without a word within 1.5 s the channel ends. */
   verify(): void {
     if (!this.#isClosed) this.#life.verify();

@@ -363,8 +363,9 @@ export class Libp2pTransport implements Transport {
     for (const channel of this.#channels.values()) channel.verify();
   }
 
-  async confirm(): Promise<void> {
-    await Promise.all([...this.#channels.values()].map((channel) => channel.confirm(CONFIRM_MS)));
+  async confirm(unheardMs = 0): Promise<void> {
+    const asked = [...this.#channels.values()].filter((channel) => channel.unheardMs >= unheardMs);
+    await Promise.all(asked.map((channel) => channel.confirm(CONFIRM_MS)));
   }
 
   problems(): readonly string[] {

@@ -35,6 +35,7 @@ export class LinkLife implements Disposable {
   #sinceAskedTicks = 0;
   #pausedTicks = 0;
   #idleTicks = 0;
+  #unheardTicks = 0;
   #isDoubted = false;
   #verifiedSinceMs = 0;
   #looks = 0;
@@ -57,9 +58,15 @@ export class LinkLife implements Disposable {
     return this.#isDoubted || (this.#unansweredTicks ?? 0) >= QUIET_AFTER_TICKS;
   }
 
+  /** For how long the peer has said nothing, to a tick. Unit: ms. */
+  get unheardMs(): number {
+    return this.#unheardTicks * this.#options.tickMs;
+  }
+
   /** The peer said something; what lay here since before a sleep says nothing about now. */
   heard(): void {
     this.#unansweredTicks = undefined;
+    this.#unheardTicks = 0;
     if (this.#verifying === undefined || this.#looks >= SETTLED_LOOKS) this.#believe();
   }
 
@@ -112,6 +119,7 @@ export class LinkLife implements Disposable {
   #tick(): void {
     this.#sinceAskedTicks += 1;
     this.#idleTicks += 1;
+    this.#unheardTicks += 1;
     if (this.#unansweredTicks !== undefined) this.#unansweredTicks += 1;
     const limits: LifeLimits = {
       deadAfterTicks: this.#options.deadAfterTicks,

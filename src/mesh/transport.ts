@@ -39,6 +39,8 @@ export interface PeerLink {
   readonly bytesOut?: number;
   /** Z5 The peer was asked and has not answered: the path may be dead and is not to be called up. @default it is not */
   readonly isQuiet?: boolean;
+  /** For how long nothing was heard from the peer, to a tick of the keep-alive. Unit: ms. @default nobody counts */
+  readonly unheardMs?: number;
 }
 
 /** What strangers ask of this node. */
@@ -72,8 +74,12 @@ export interface Transport extends Startable {
    * addresses that failed no longer rest. @default paths never die in silence
    */
   verify?(): void;
-  /** Z5 Asks every link for a sign of life; resolves when each has given one, or is called quiet. @default nothing is quiet */
-  confirm?(): Promise<void>;
+  /**
+   * Z5 Asks every link for a sign of life; resolves when each has given one, or is called quiet, within a second.
+   * @param unheardMs those that were heard later than so long ago are not asked. @default all are
+   * @default nothing is quiet
+   */
+  confirm?(unheardMs?: number): Promise<void>;
   /** Absent where every node reaches every other one, as in simulations. */
   readonly reach?: Reaching;
   /** Absent where nobody can tell. */

@@ -5,6 +5,9 @@ import { runChecks, worstOf } from '../doctor.ts';
 import type { MeshNode } from '../mesh-node.ts';
 import type { DiskLoss } from '../store-keeper.ts';
 
+/** A link on which nothing came for so long is asked before it is called up. Unit: ms. */
+const UNHEARD_MS = 3_000;
+
 type AgentHandlers = Pick<Handlers, 'agent.status' | 'agent.doctor' | 'agent.stop' | 'config.show'>;
 
 /** This process: how it stands, what it runs with, and its end. */
@@ -13,7 +16,13 @@ export function agentHandlers(
   { pid, onStop }: { readonly pid: number; readonly onStop: () => void },
 ): AgentHandlers {
   return {
-    'agent.status': async () => statusOf(daemon, await daemon.node.group.disks()),
+    'agent.status': async () => {
+      const [disks] = await Promise.all([
+        daemon.node.group.disks(),
+        daemon.node.mesh.transport.confirm?.(UNHEARD_MS), // Z5
+      ]);
+      return statusOf(daemon, disks);
+    },
     'agent.doctor': async () => {
       const findings = await runChecks(daemon.clock, agentChecks(daemon));
       return { worst: worstOf(findings), findings: findings.map((finding) => ({ ...finding })) };
@@ -71,7 +80,8 @@ function upheavalOf({ mesh }: MeshNode): NonNullable<AgentStatus['connectivity']
 function statusOf(daemon: Daemon, disks: number | null): AgentStatus {
   const { node, platform, config } = daemon;
   const group = node.group.status();
-  const links = node.mesh.transport.links().filter(({ isQuiet }) => isQuiet !== true); // Z5
+  const all = node.mesh.transport.links();
+  const links = all.filter(({ isQuiet }) => isQuiet !== true); // Z5
   return {
     peerId: node.self,
     name: config.config.name,
@@ -99,6 +109,8 @@ function statusOf(daemon: Daemon, disks: number | null): AgentStatus {
       circuitsCarried: node.mesh.transport.reach?.carriedCount() ?? 0,
       direct: links.filter(({ path }) => path === 'direct').length,
       relay: links.filter(({ path }) => path === 'relay').length,
+      doubted: all.length - links.length,
+      longestUnheardMs: links.length === 0 ? null : Math.max(...links.map(({ unheardMs = 0 }) => unheardMs)),
       latestUpheaval: upheavalOf(node),
       problems: [
         ...(node.mesh.transport.problems?.() ?? []),

@@ -76,13 +76,18 @@ function statusOutput(status: AgentStatus): Output {
         ['disk', lost && `set aside: ${lost.reason}; kept in ${lost.quarantine ?? 'no place'}`],
         ['way out', lost && `${lost.mend}`],
         ['root key', rootText(status.root)],
-        ['peers', `${status.peers}`],
+        ['peers', peersText(status)],
         ['reached', reachText(status.connectivity)],
         ['woke or moved', upheavalText(status.connectivity)],
         ['lost session', lossText(status.session)],
         ...(status.connectivity.problems ?? []).map((problem) => ['problem', problem] as const),
       ]),
   };
+}
+
+/** A channel that may be dead is not counted, and is worth a word. */
+function peersText({ peers, connectivity: { doubted = 0 } }: AgentStatus): string {
+  return doubted === 0 ? `${peers}` : `${peers}; ${doubted} more do not answer: see aspen-agent peers`;
 }
 
 /** How others come to this node; on a network of its own that is not worth a line. */

@@ -41,7 +41,7 @@ function peersOutput(peers: readonly MeshPeer[]): Output {
           peer.name ?? '-',
           peer.peerId,
           peer.role ?? '-',
-          peer.path ?? 'not connected',
+          peer.path ?? unlinkedText(peer),
           rttText(peer),
           ...(isWide ? wideCells(peer) : []),
         ]),
@@ -49,12 +49,13 @@ function peersOutput(peers: readonly MeshPeer[]): Output {
   };
 }
 
-const WIDE = ['over', 'since', 'in', 'out', 'address'];
+const WIDE = ['over', 'since', 'heard', 'in', 'out', 'address'];
 
-function wideCells({ carrier, since, bytesIn, bytesOut, address }: MeshPeer): string[] {
+function wideCells({ carrier, since, unheardMs, bytesIn, bytesOut, address }: MeshPeer): string[] {
   return [
     carrier ?? '-',
     since === null || since === undefined ? '-' : formatDuration(Math.max(0, Date.now() - since)),
+    unheardMs === null || unheardMs === undefined ? '-' : `${formatDuration(unheardMs)} ago`,
     bytesText(bytesIn),
     bytesText(bytesOut),
     address ?? '-',
@@ -75,10 +76,17 @@ function bytesText(bytes: number | null | undefined): string {
   return `${unit === 0 ? value : value.toFixed(1)}${units[unit]}`;
 }
 
+/** A channel that does not answer is not called up, nor called gone. */
+function unlinkedText({ isDoubted }: MeshPeer): string {
+  return isDoubted === true ? 'doubted' : 'not connected';
+}
+
 /** Below the table, since a reason is a sentence. */
 function whyText(peers: readonly MeshPeer[]): string {
-  const reasons = peers.flatMap(({ name, peerId, path, why }) =>
-    why === null || why === undefined ? [] : [`  ${name ?? peerId}: ${path ?? 'not connected'}, ${why}`],
+  const reasons = peers.flatMap((peer) =>
+    peer.why === null || peer.why === undefined
+      ? []
+      : [`  ${peer.name ?? peer.peerId}: ${peer.path ?? unlinkedText(peer)}, ${peer.why}`],
   );
   return reasons.length === 0 ? '' : `\n${reasons.map((reason) => `${printable(reason)}\n`).join('')}`;
 }

@@ -57,8 +57,23 @@ export const agentStatusSchema = z.looseObject({
         .describe('The latest session that ended before this process did.'),
     })
     .optional(),
-  peers: z.number().int().describe('Members this node is connected to.'),
+  peers: z
+    .number()
+    .int()
+    .describe('Members this node is connected to: those that were heard lately, or answered just now.'),
   connectivity: z.looseObject({
+    doubted: z
+      .int()
+      .min(0)
+      .optional()
+      .describe('Channels whose other end was asked and does not answer; not counted in `peers`.'),
+    longestUnheardMs: z
+      .number()
+      .nullable()
+      .optional()
+      .describe(
+        'How long ago the peer that was heard longest ago was heard, to a second; null without peers.',
+      ),
     reachability: z
       .enum(['public', 'private', 'unknown'])
       .optional()

@@ -12,6 +12,15 @@ export const peerSchema = z.looseObject({
   since: wallMsSchema.nullable().optional(),
   bytesIn: z.number().nullable().optional().describe('Of the channel, since it opened.'),
   bytesOut: z.number().nullable().optional(),
+  isDoubted: z
+    .boolean()
+    .optional()
+    .describe('There is a channel whose other end was asked and does not answer: it counts as none.'),
+  unheardMs: z
+    .number()
+    .nullable()
+    .optional()
+    .describe('For how long nothing came over the channel, to a second; null without one.'),
   isAlive: z.boolean().optional().describe('Heard of lately, through whomever.'),
   estimatedRttMs: z.number().nullable().optional().describe('From coordinates, where no channel is open.'),
   why: z

@@ -74,6 +74,20 @@ describe('a path that dies in silence, on loopback', () => {
     assert.notEqual(linkOf(left)?.isQuiet, false);
   });
 
+  it('Z7 is known to have said nothing, and since when; whoever was heard lately is not asked', async () => {
+    await left.transport.confirm?.();
+    assert.ok((linkOf(left)?.unheardMs ?? Number.NaN) <= 500);
+    path.swallow();
+    await world.pass(250);
+    let isSettled = false;
+    void left.transport.confirm?.(60_000).then(() => {
+      isSettled = true;
+    });
+    for (let turn = 0; turn < 5; turn += 1) await Promise.resolve();
+    assert.ok(isSettled, 'nobody is waited for');
+    await world.until(() => (linkOf(left)?.unheardMs ?? 1) > 0, 'time without a word is counted');
+  });
+
   it('Z3 is ended by whoever doubts it, and the next dial makes a new way', async () => {
     path.swallow();
     left.transport.verify?.();

@@ -119,6 +119,17 @@ describe('keep-alive', () => {
     assert.equal(end.diedMs, undefined);
   });
 
+  it('Z7 says for how long nothing was heard', async () => {
+    const end = new End();
+    await end.useFor(30_000);
+    assert.ok(end.life.unheardMs <= TICK_MS);
+    end.isWhole = false;
+    await end.useFor(3_000);
+    assert.ok(end.life.unheardMs >= 3_000 && end.life.unheardMs <= 4_000, `${end.life.unheardMs}`);
+    end.life.heard();
+    assert.equal(end.life.unheardMs, 0);
+  });
+
   it('Z2 leaves a path alone for half as long when one died during a pause, until the network is another one', async () => {
     const end = new End();
     await end.clock.advance(300_000);
