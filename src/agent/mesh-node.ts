@@ -50,7 +50,7 @@ import type { PortMapping } from './net/port-mapping.ts';
 import { portMappingOf } from './net/port-mapping-parts.ts';
 import { PayloadBlobs } from './payload-blobs.ts';
 import type { Platform } from './platform.ts';
-import type { Power } from './power.ts';
+import { type MachinePower, thriftOf, UNKNOWN_POWER } from './power.ts';
 import { linkRoots } from './root-links.ts';
 import { voterTraitsOf } from './voter-traits.ts';
 
@@ -127,7 +127,7 @@ export class MeshNode implements Startable {
   readonly #onFatal: (error: unknown) => void;
   #announced = '';
   readonly #health: WorkerHealth;
-  #power: Power | null;
+  #power: MachinePower;
   readonly #startedAtMs: number;
   #copies = '';
   /** Who left since this node started, and was not admitted again. */
@@ -150,7 +150,7 @@ export class MeshNode implements Startable {
     const { clock, random, crypto, logger, directory } = platform;
     const { meshId } = membership;
     this.platform = platform;
-    this.#power = platform.power?.() ?? null;
+    this.#power = platform.power?.() ?? UNKNOWN_POWER;
     this.#health = new WorkerHealth(clock);
     this.#startedAtMs = clock.wallMs();
     this.#onCopies = onCopies ?? (async () => undefined);
@@ -214,6 +214,7 @@ export class MeshNode implements Startable {
       },
       { reach: { relay: config.relay } },
     );
+    transport.spare?.((peerId) => thriftOf(this.#power, this.registry.node(peerId)?.profile.power));
     const { messenger } = this.mesh;
     this.portMapping = portMappingOf({ platform, mesh: this.mesh }, config);
 
@@ -437,7 +438,7 @@ export class MeshNode implements Startable {
       every(clock, ANNOUNCE_MS, () => this.#announce()),
       every(clock, LINK_VOTERS_MS, () => this.#linkVoters()),
       every(clock, LOOK_AT_POWER_MS, () => {
-        this.#power = this.platform.power?.() ?? null;
+        this.#power = this.platform.power?.() ?? UNKNOWN_POWER;
       }),
     ];
   }
@@ -484,6 +485,11 @@ export class MeshNode implements Startable {
       jobCount: jobs.jobs.length,
       keyCount: keys.entries.length,
     };
+  }
+
+  /** What this machine runs on, as of half a minute ago at most. */
+  get power(): MachinePower {
+    return this.#power;
   }
 
   /** Where others may try to reach a peer: what it said itself, or how it is linked now. */
@@ -590,7 +596,7 @@ export class MeshNode implements Startable {
       types: types.slice(0, ANNOUNCED_TYPES_LIMIT),
       slots: Math.min(slots, ANNOUNCED_SLOTS_LIMIT),
       groupRole: this.group.status().role,
-      ...(this.#power !== null && { power: this.#power }),
+      ...(this.#power.source !== null && { power: this.#power.source }),
       startedAtMs: this.#startedAtMs,
       startCount: this.platform.directory.bootCount,
       ...(this.drain.isDraining && { isDraining: true }),

@@ -1,12 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Power, type PowerSupply, powerOf } from './power.ts';
+import { type MachinePower, machinePowerOf, type PowerSupply } from './power.ts';
 
 const SUPPLIES = '/sys/class/power_supply';
 
-/** What this machine runs on now; null where the system does not tell. */
-export function readPower(directory: string = SUPPLIES): Power | null {
-  return powerOf(namesIn(directory).map((name) => readSupply(join(directory, name))));
+/** What this machine runs on now, and what is left of it; null where the system does not tell. */
+export function readPower(directory: string = SUPPLIES): MachinePower {
+  return machinePowerOf(namesIn(directory).map((name) => readSupply(join(directory, name))));
 }
 
 function readSupply(path: string): PowerSupply {
@@ -15,7 +15,13 @@ function readSupply(path: string): PowerSupply {
     status: read(path, 'status'),
     isOnline: read(path, 'online') === '1',
     scope: read(path, 'scope'),
+    capacityPercent: percentOf(read(path, 'capacity')),
   };
+}
+
+/** Drivers say 0 to 100; some are known to say more of a full battery. */
+function percentOf(text: string | null): number | null {
+  return text !== null && /^\d{1,3}$/.test(text) ? Math.min(100, Number(text)) : null;
 }
 
 function namesIn(directory: string): readonly string[] {

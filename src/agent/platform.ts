@@ -14,7 +14,7 @@ import type { MachineNetwork } from './net/network-facts.ts';
 import type { ProxyProbe } from './net/proxy-probe.ts';
 import type { UdpPort } from './net/udp-port.ts';
 import type { GatewayHttp } from './net/upnp-client.ts';
-import type { Power } from './power.ts';
+import type { MachinePower } from './power.ts';
 import type { ProcessFacts } from './process-facts.ts';
 
 export interface TransportRequest {
@@ -61,8 +61,8 @@ export interface Platform {
   readonly archive?: OutputArchive;
   /** What executors may pass on of the agent's own environment (an allow-list is theirs). */
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** What the machine runs on now; null where it cannot tell. @default it cannot */
-  power?(): Power | null;
+  /** What the machine runs on now. @default it cannot tell */
+  power?(): MachinePower;
   /** What the machine is, as labels without a prefix: `os`, `arch`, `cpus`, `memoryGiB`, `hostname`. @default nothing is known */
   readonly machine?: Readonly<Record<string, string>>;
   /** What the machine says about its network. @default nothing is known */

@@ -31,6 +31,7 @@ export {
   VolatileGateMemory,
 } from './gate.ts';
 export { createIdentity, type Identity, isPeerId, peerIdOf, publicKeyOf } from './identity.ts';
+export { type Thrift, thriftyPause } from './keepalive-rules.ts';
 export type { LinkableMember } from './link-rules.ts';
 export { MemoryNetwork, type MemoryNetworkComponents, type NetworkPolicy } from './memory-network.ts';
 export {

@@ -40,6 +40,17 @@ export function nextLifeStep(
   return sinceAskedTicks >= pauseTicks(idleTicks, longestPauseTicks) ? 'ask' : 'wait'; // Z2
 }
 
+/** How much the two ends of a link have to save: neither runs on a battery, one does, or one has not much left. */
+export type Thrift = 'none' | 'saving' | 'scarce';
+
+/** Each question wakes two machines, and a radio that was asleep costs far more than the bytes. */
+const PAUSE_FACTORS: Readonly<Record<Thrift, number>> = { none: 1, saving: 3, scarce: 6 };
+
+/** Z8 What nothing depends on may be found dead later where that saves a battery; what is used is asked as often as ever. @returns ticks */
+export function thriftyPause(longestTicks: number, thrift: Thrift): number {
+  return longestTicks * PAUSE_FACTORS[thrift];
+}
+
 /** Most peers of which it is remembered that a path to them is forgotten soon. */
 const PEERS_LIMIT = 1_024;
 
@@ -50,14 +61,21 @@ const PEERS_LIMIT = 1_024;
 export class PauseLimits {
   readonly #longestTicks: number;
   readonly #learnt = new Map<string, number>();
+  #thriftOf: (peerId: string) => Thrift = () => 'none';
 
   constructor(longestTicks: number) {
     this.#longestTicks = longestTicks;
   }
 
+  /** @param thriftOf what the link with a peer has to save now; asked with every tick of every link. */
+  spare(thriftOf: (peerId: string) => Thrift): void {
+    this.#thriftOf = thriftOf;
+  }
+
   /** Unit: ticks, >= 1. */
   longestFor(peerId: string): number {
-    return this.#learnt.get(peerId) ?? this.#longestTicks;
+    const longestTicks = thriftyPause(this.#longestTicks, this.#thriftOf(peerId));
+    return Math.min(this.#learnt.get(peerId) ?? longestTicks, longestTicks);
   }
 
   /** The path was dead when it was asked after a pause; one of a tick teaches nothing. */

@@ -368,6 +368,9 @@ export class Libp2pTransport implements Transport {
     await Promise.all(asked.map((channel) => channel.confirm(CONFIRM_MS)));
   }
 
+  spare: NonNullable<Transport['spare']> = (thriftOf) =>
+    this.#pauses.spare((peerId) => thriftOf(peerId as PeerId));
+
   problems(): readonly string[] {
     return [...this.#conflicts.problems(), ...this.#listenProblems];
   }

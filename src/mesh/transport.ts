@@ -1,4 +1,5 @@
 import type { PeerId, Startable } from '../base/index.ts';
+import type { Thrift } from './keepalive-rules.ts';
 
 /** Which queue a frame waits in; a fuller queue of a later kind never delays an earlier one. */
 export type Priority = 'raft' | 'control' | 'bulk';
@@ -80,6 +81,8 @@ export interface Transport extends Startable {
    * @default nothing is quiet
    */
   confirm?(unheardMs?: number): Promise<void>;
+  /** Z8 How often idle links are asked for a sign of life follows what their ends have to save. @default nothing is saved */
+  spare?(thriftOf: (peerId: PeerId) => Thrift): void;
   /** Absent where every node reaches every other one, as in simulations. */
   readonly reach?: Reaching;
   /** Absent where nobody can tell. */

@@ -1,4 +1,5 @@
 import type { Finding } from '../doctor.ts';
+import type { MachinePower } from '../power.ts';
 
 /** Clocks that differ by more are told; what is more than {@link CLOCK_FAIL_MS} apart is refused by the registry of others. Unit: ms. */
 export const CLOCK_WARN_MS = 500;
@@ -69,6 +70,17 @@ export function judgeVersions(
     detail: told.join('; '),
     mend: 'bring all to the newest version, one after the other: what is new is used once all understand it',
   };
+}
+
+/** A battery is no fault; what follows from it is worth knowing. */
+export function judgePower({ source, chargePercent }: MachinePower): Finding {
+  const name = 'machine.power';
+  if (source === null)
+    return { name, status: 'ok', detail: 'unknown: the system tells of no battery', mend: null };
+  if (source === 'mains') return { name, status: 'ok', detail: 'on mains', mend: null };
+  const left = chargePercent === null ? '' : `, ${chargePercent} % left`;
+  const detail = `on battery${left}: idle links are asked for a sign of life less often, and other nodes vote before this one`;
+  return { name, status: 'ok', detail, mend: null };
 }
 
 /** @param syncMs how long each of several small synced writes took. */

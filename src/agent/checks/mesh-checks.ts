@@ -2,15 +2,16 @@ import type { Check, Finding } from '../doctor.ts';
 import type { MeshNode } from '../mesh-node.ts';
 import { observeSelf } from '../net/observations.ts';
 import { judgePortMapping } from '../net/port-mapping-rules.ts';
-import { judgeClocks, judgeVersions } from './check-rules.ts';
+import { judgeClocks, judgePower, judgeVersions } from './check-rules.ts';
 
 /** What only the other members can tell: whether clocks agree, what they run, whether they are there. */
 export function meshChecks(node: MeshNode): readonly Check[] {
   return [
     { name: 'clock', run: async () => [await clockFinding(node)] },
     { name: 'versions', run: async () => [versionFinding(node)] },
-    { name: 'mesh', run: async () => [linksFinding(node)] },
+    { name: 'mesh', run: async () => [await linksFinding(node)] },
     { name: 'reach', run: async () => [portFinding(node)] },
+    { name: 'machine', run: async () => [judgePower(node.power)] },
   ];
 }
 
@@ -34,10 +35,14 @@ function versionFinding(node: MeshNode): Finding {
   return judgeVersions(node.platform.version, others);
 }
 
-function linksFinding(node: MeshNode): Finding {
+async function linksFinding(node: MeshNode): Promise<Finding> {
   const name = 'mesh.links';
+  await node.mesh.transport.confirm?.(); // Z5
   const others = node.gate.members().filter(({ peerId }) => peerId !== node.self);
-  const linked = others.filter(({ peerId }) => node.mesh.transport.isLinked(peerId)).length;
+  const up = new Set(
+    node.mesh.transport.links().flatMap(({ peerId, isQuiet }) => (isQuiet === true ? [] : peerId)),
+  );
+  const linked = others.filter(({ peerId }) => up.has(peerId)).length;
   if (others.length === 0)
     return { name, status: 'ok', detail: 'this node is a mesh of its own', mend: null };
   if (linked > 0) {

@@ -2,7 +2,15 @@ import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { judgePower } from '../../../src/agent/checks/check-rules.ts';
 import { readPower } from '../../../src/agent/os-power.ts';
+import {
+  machinePowerOf,
+  type Power,
+  type PowerSupply,
+  thriftOf,
+  UNKNOWN_POWER,
+} from '../../../src/agent/power.ts';
 import { voterTraitsOf } from '../../../src/agent/voter-traits.ts';
 import type { NodeProfile } from '../../../src/crdt/index.ts';
 import { isPublicAddress } from '../../../src/mesh/index.ts';
@@ -40,15 +48,57 @@ describe('what a machine runs on', () => {
           for (const [file, text] of Object.entries(files))
             writeFileSync(join(directory, name, file), `${text}\n`);
         }
-        assert.equal(readPower(directory), power);
+        assert.equal(readPower(directory).source, power);
       } finally {
         rmSync(directory, { recursive: true });
       }
     });
   }
 
+  it('tells what is left, of several batteries their mean, and nothing that is no number', () => {
+    const battery = (capacityPercent: number | null, scope: string | null = null): PowerSupply => ({
+      ...{ type: 'Battery', status: 'Discharging', isOnline: false },
+      ...{ scope, capacityPercent },
+    });
+    const chargeOf = (...supplies: readonly PowerSupply[]) => machinePowerOf(supplies).chargePercent;
+    assert.equal(chargeOf(battery(80), battery(41), battery(3, 'Device')), 61);
+    assert.equal(chargeOf(battery(null)), null);
+    const directory = mkdtempSync(join(tmpdir(), 'aspen-power-'));
+    try {
+      for (const [name, capacity] of [
+        ['BAT0', '57'],
+        ['BAT1', 'much'],
+      ] as const) {
+        mkdirSync(join(directory, name));
+        const files = { type: 'Battery', status: 'Discharging', capacity };
+        for (const [file, text] of Object.entries(files))
+          writeFileSync(join(directory, name, file), `${text}\n`);
+      }
+      assert.deepEqual(readPower(directory), { source: 'battery', chargePercent: 57 });
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+
+  it('Z8 has links spared at both ends: on a battery, and more where little is left', () => {
+    const on = (source: Power | null, chargePercent: number | null = null) => ({ source, chargePercent });
+    assert.equal(thriftOf(on('mains'), 'mains'), 'none');
+    assert.equal(thriftOf(on(null), undefined), 'none');
+    assert.equal(thriftOf(on('mains', 10), 'battery'), 'saving');
+    assert.equal(thriftOf(on('battery', 20), 'mains'), 'saving');
+    assert.equal(thriftOf(on('battery'), undefined), 'saving');
+    assert.equal(thriftOf(on('battery', 19), 'mains'), 'scarce');
+  });
+
+  it('is told by doctor, with what follows from it', () => {
+    assert.match(judgePower({ source: 'battery', chargePercent: 57 }).detail, /^on battery, 57 % left: /);
+    assert.match(judgePower({ source: 'battery', chargePercent: null }).detail, /^on battery: /);
+    assert.equal(judgePower({ source: 'mains', chargePercent: 57 }).detail, 'on mains');
+    assert.match(judgePower(UNKNOWN_POWER).detail, /^unknown/);
+  });
+
   it('is not known where the system has no such place', () => {
-    assert.equal(readPower('/nonexistent/power_supply'), null);
+    assert.deepEqual(readPower('/nonexistent/power_supply'), UNKNOWN_POWER);
   });
 });
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { nextLifeStep, PauseLimits, pauseTicks } from '../../../src/mesh/keepalive-rules.ts';
+import { nextLifeStep, PauseLimits, pauseTicks, type Thrift } from '../../../src/mesh/keepalive-rules.ts';
 import { LinkLife } from '../../../src/mesh/link-life.ts';
 import { ManualClock } from './support.ts';
 
@@ -142,6 +142,28 @@ describe('keep-alive', () => {
     end.pauses.diedAfter('bob', 1); // a link in use: no pause is to blame
     assert.equal(end.pauses.longestFor('bob'), LONGEST / 2);
     end.pauses.clear();
+    assert.equal(end.pauses.longestFor('bob'), LONGEST);
+  });
+
+  it('Z8 leaves an idle link alone for longer where that saves a battery, and one in use never', async () => {
+    const end = new End();
+    let thrift: Thrift = 'saving';
+    end.pauses.spare((peerId) => (peerId === 'bob' ? thrift : 'none'));
+    assert.deepEqual([end.pauses.longestFor('bob'), end.pauses.longestFor('eve')], [3 * LONGEST, LONGEST]);
+    await end.clock.advance(900_000);
+    const before = end.askedMs.length;
+    await end.clock.advance(600_000);
+    assert.equal(end.askedMs.length - before, 10);
+    await end.useFor(30_000);
+    assert.ok(end.askedMs.length - before >= 10 + 29);
+    end.isWhole = false;
+    await end.useFor(6_000);
+    assert.notEqual(end.diedMs, undefined, 'found dead as soon as ever while it is used');
+    thrift = 'scarce';
+    assert.equal(end.pauses.longestFor('bob'), 6 * LONGEST);
+    end.pauses.diedAfter('bob', 3 * LONGEST);
+    assert.equal(end.pauses.longestFor('bob'), 1.5 * LONGEST, 'what the path survives goes before');
+    thrift = 'none';
     assert.equal(end.pauses.longestFor('bob'), LONGEST);
   });
 
