@@ -7,12 +7,17 @@ export interface SeenProcess {
   /** Since the start of the machine, in the system's ticks; tells two owners of one pid apart. */
   readonly startTicks: number;
   readonly command: string;
-  /** The value of {@link MARK_VARIABLE} in its environment; null where there is none, or it cannot be read. */
-  readonly mark: string | null;
+  /** Marks of the attempts it belongs to: in its environment, and in its view of the files; none where neither can be read. */
+  readonly marks: readonly string[];
 }
 
 /** Names the attempt that a process belongs to, in the environment that children inherit. */
 export const MARK_VARIABLE = 'ASPEN_ATTEMPT_MARK';
+/**
+ * Begins the name of what covers the agent's directory in the view of an attempt; its mark follows. Children have the same view, or a copy of it, whatever
+ * they do to their environment, group or session; only who may unmount it can be without.
+ */
+export const COVER_PREFIX = 'aspen-hidden-';
 
 /** Looks at the processes of a machine, and signals them. */
 export interface Census {
@@ -38,14 +43,14 @@ export interface Belonging {
 /**
  * V2. The processes of an attempt: those that carry its mark, those of its leader's group and session while the leader lives, those known
  * from an earlier look, those that a layer keeps together, and the descendants of all these. A child that left the group is found by its mark; one that cleaned its environment as
- * well, by its ancestors while they live.
+ * well, by its view of the files where the agent's directory is covered in it, elsewhere by its ancestors while they live.
  */
 export function processesOf(
   { mark, leaderPid, isLeaderAlive, known, members }: Belonging,
   census: readonly SeenProcess[],
 ): readonly SeenProcess[] {
   const isOwn = (seen: SeenProcess) =>
-    seen.mark === mark ||
+    seen.marks.includes(mark) ||
     members?.has(seen.pid) === true ||
     known.has(nameOfProcess(seen)) ||
     (isLeaderAlive && [seen.pid, seen.groupId, seen.sessionId].includes(leaderPid ?? Number.NaN));
@@ -66,3 +71,10 @@ export function processesOf(
 export function nameOfProcess({ pid, startTicks }: Pick<SeenProcess, 'pid' | 'startTicks'>): string {
   return `${pid}/${startTicks}`;
 }
+
+/** @param mountinfo the text of `/proc/PID/mountinfo`. @returns marks of the attempts whose view it is; several where agents run within jobs of others. */
+export function marksOfView(mountinfo: string): readonly string[] {
+  return [...mountinfo.matchAll(COVERS)].map(([, mark = '']) => mark);
+}
+
+const COVERS = new RegExp(` - tmpfs ${COVER_PREFIX}(\\S+) `, 'g');

@@ -1,3 +1,4 @@
+import { COVER_PREFIX, MARK_VARIABLE } from './census.ts';
 import type { Layers, Limits, Plan } from './confinement.ts';
 
 /** What is to be started, with every path looked up. */
@@ -48,8 +49,8 @@ shift
 ulimit -c 0
 exec "$@"`;
 
-/** Within a view of the files of its own: puts an empty directory, which nobody can write to, over another. */
-const HIDE = `"$1" -t tmpfs -o ro,size=4k aspen-hidden "$2" || { echo "not started: cannot hide $2" >&2; exit 125; }
+/** Within a view of the files of its own: puts an empty directory, which nobody can write to and which names the attempt, over another. */
+const HIDE = `"$1" -t tmpfs -o ro,size=4k "${COVER_PREFIX}$${MARK_VARIABLE}" "$2" || { echo "not started: cannot hide $2" >&2; exit 125; }
 shift 2
 exec "$@"`;
 

@@ -1,5 +1,5 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { type Census, MARK_VARIABLE, type SeenProcess } from './census.ts';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { type Census, MARK_VARIABLE, marksOfView, type SeenProcess } from './census.ts';
 
 const MARK_PREFIX = `${MARK_VARIABLE}=`;
 
@@ -7,11 +7,14 @@ const MARK_PREFIX = `${MARK_VARIABLE}=`;
 export class OsCensus implements Census {
   take(): readonly SeenProcess[] | null {
     if (process.platform !== 'linux') return null;
+    const views = new Views();
     return readdirSync('/proc').flatMap((entry) => {
       const pid = Number(entry);
       if (!Number.isInteger(pid)) return [];
       const stat = readProcessStat(pid);
-      return stat === undefined ? [] : [{ ...stat, mark: markOf(pid) }];
+      return stat === undefined
+        ? []
+        : [{ ...stat, marks: [...marksInEnvironment(pid), ...views.marksOf(pid)] }];
     });
   }
 
@@ -31,6 +34,34 @@ export class OsCensus implements Census {
   }
 }
 
+/** Views of the files that processes have in one look: their numbers are given again to others, so nothing is kept for the next. */
+class Views {
+  readonly #own = viewOf('self');
+  readonly #marks = new Map<string, readonly string[]>();
+
+  /** Whoever sees what this process sees belongs to no attempt by that. */
+  marksOf(pid: number): readonly string[] {
+    const view = viewOf(pid);
+    if (view === this.#own || view === '') return [];
+    const known = this.#marks.get(view);
+    if (known !== undefined) return known;
+    const text = readOf(`/proc/${pid}/mountinfo`);
+    const marks = marksOfView(text);
+    if (text !== '') this.#marks.set(view, marks); // otherwise it has just ended, and another may tell
+    return marks;
+  }
+}
+
+/** @returns a name of the mount namespace; empty for what ended meanwhile, or is not ours to look at. */
+function viewOf(pid: number | 'self'): string {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/mnt`);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    return '';
+  }
+}
+
 /** @returns whether a process of that group is more than a zombie. */
 export function hasLivingMember(groupId: number): boolean {
   const isMember = (pid: number) => Number.isInteger(pid) && readProcessStat(pid)?.groupId === groupId;
@@ -38,7 +69,7 @@ export function hasLivingMember(groupId: number): boolean {
 }
 
 /** @returns undefined when there is no such process, or a zombie. */
-export function readProcessStat(pid: number): Omit<SeenProcess, 'mark'> | undefined {
+export function readProcessStat(pid: number): Omit<SeenProcess, 'marks'> | undefined {
   const text = readOf(`/proc/${pid}/stat`);
   const commandEnd = text.lastIndexOf(')');
   if (commandEnd < 0) return undefined;
@@ -55,12 +86,12 @@ export function readProcessStat(pid: number): Omit<SeenProcess, 'mark'> | undefi
   };
 }
 
-function markOf(pid: number): string | null {
+function marksInEnvironment(pid: number): readonly string[] {
   const environment = readOf(`/proc/${pid}/environ`);
   const at = environment.startsWith(MARK_PREFIX) ? 0 : environment.indexOf(`\0${MARK_PREFIX}`) + 1;
-  if (at === 0 && !environment.startsWith(MARK_PREFIX)) return null;
+  if (at === 0 && !environment.startsWith(MARK_PREFIX)) return [];
   const end = environment.indexOf('\0', at);
-  return environment.slice(at + MARK_PREFIX.length, end < 0 ? undefined : end);
+  return [environment.slice(at + MARK_PREFIX.length, end < 0 ? undefined : end)];
 }
 
 /** @returns the empty string for what ended meanwhile, or is not ours to read. */

@@ -27,7 +27,9 @@ export async function endLeftovers(
     return isSupervisorAlive(record, bootIdNow) ? [record] : [];
   });
   return untilNobody(() => {
-    const left = (census.take() ?? []).filter(({ mark }) => mark?.startsWith(`${record.nonce}-`));
+    const left = (census.take() ?? []).filter(({ marks }) =>
+      marks.some((mark) => mark.startsWith(`${record.nonce}-`)),
+    );
     for (const seen of left) census.signal(seen, 'SIGKILL');
     return left;
   });

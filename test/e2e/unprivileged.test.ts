@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { getuid } from 'node:process';
 import {
@@ -9,6 +9,7 @@ import {
   type Job,
   processesWith,
   type ShellResult,
+  signalProcess,
   until,
 } from './harness/index.ts';
 import { reportFailures, STORY_CAP_MS } from './harness/mocha.ts';
@@ -92,6 +93,37 @@ describe('an agent that is not root', function () {
     }
   });
 
+  it('ends what left its session, cleaned its environment and lost its parents, where it hides its own files from jobs', async () => {
+    if (!works('sandbox.data-directory')) return;
+    const lost = '(env -i setsid sh -c \'trap "" TERM; echo $$; sleep 1018; sleep 1018\' &)';
+    const begun = async (spec: object = {}) => {
+      const id = await submit(sh(`${lost}; exec sleep 1018`, { graceMs: 100 }), spec);
+      let pid = 0;
+      await until(
+        async () => {
+          pid = Number((await agent.cli(['job', 'logs', id])).stdout);
+          return pid > 0;
+        },
+        { what: 'the process that is lost' },
+      );
+      return { id, pid };
+    };
+    const late = await begun({ timeoutMs: 5_000 });
+    assert.equal((await agent.waitForJob(late.id)).error?.code, 'TIMEOUT');
+    assert.equal(isAlive(late.pid), false);
+    const cancelled = await begun();
+    assert.ok(isAlive(cancelled.pid));
+    await agent.call('job.cancel', { id: cancelled.id });
+    assert.equal((await agent.waitForJob(cancelled.id)).state, 'cancelled');
+    assert.equal(isAlive(cancelled.pid), false);
+    const orphaned = await begun({ offline: { holdMs: 60_000 } });
+    const [supervisorPid = 0] = processesWith(`ASPEN_JOB_ID=${orphaned.id}`).map(parentOf);
+    signalProcess(supervisorPid, 'SIGKILL');
+    await until(() => !isAlive(orphaned.pid), { what: 'the agent to end what its supervisor left' });
+    await agent.call('job.cancel', { id: orphaned.id }); // it runs again
+    assert.equal((await agent.waitForJob(orphaned.id)).state, 'cancelled');
+  });
+
   it('stops what is over its limits by the layer that doctor names, and refuses what nothing holds', async () => {
     const file = `/tmp/aspen-unprivileged-${process.pid}`;
     const big = await ended({
@@ -160,3 +192,8 @@ describe('an agent that is not root', function () {
     assert.match(job.error?.message ?? '', /shell\.user: needs an agent that is root/);
   });
 });
+
+function parentOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+}

@@ -117,7 +117,10 @@ describe('a supervised process that its machine holds', function () {
     assert.equal(exit.spawnError?.code, 'DENIED', JSON.stringify(exit));
     return exit.spawnError?.message ?? '';
   };
-  const left = (mark: string) => (census.take() ?? []).filter((seen) => seen.mark === mark);
+  /** Numbers of processes whose line of arguments has it. */
+  const withArgument = (text: string): readonly number[] =>
+    (census.take() ?? []).map(({ pid }) => pid).filter((pid) => lineOf(pid).includes(text));
+  const left = (mark: string) => (census.take() ?? []).filter((seen) => seen.marks.includes(mark));
 
   describe('under a list of commands', () => {
     const policy = { commands: ['echo', '/usr/bin/env'] };
@@ -338,6 +341,33 @@ describe('a supervised process that its machine holds', function () {
       );
     });
 
+    const again = process.getuid?.() === 0 ? 'unshare --mount' : 'unshare --user --map-root-user --mount';
+    for (const [what, begun] of [
+      ['that lost its parents', ''],
+      ['that lost its parents and has a view of the files of its own', again],
+    ] as const) {
+      it(`ends a process ${what}, its session and its environment (V2)`, async function () {
+        if (layers.hide === null) this.skip();
+        const nap = `1021.${process.pid}${++count}`;
+        const stubborn = `trap "" TERM; sleep ${nap} & echo up; sleep ${nap}`;
+        const script = `(env -i setsid ${begun} sh -c '${stubborn}' &) ; exec sleep ${nap}`;
+        for (const way of ['cancel', 'timeout', 'hold'] as const) {
+          const held = {
+            timeout: { timeoutMs: 700 },
+            hold: { holdUntilBootMs: clock.bootMs() + 700 },
+            cancel: {},
+          };
+          const attempt = begin('sh', ['-c', script], { policy, order: held[way] });
+          await attempt.wrote;
+          if (way === 'cancel') attempt.supervision.stop('job/1/1', 100);
+          const { endedBy, survivors } = await attempt.ended;
+          assert.deepEqual([endedBy, survivors], [way === 'cancel' ? 'stop' : way, []]);
+          assert.deepEqual(withArgument(nap), [], way);
+          assert.deepEqual(left(attempt.mark), []);
+        }
+      });
+    }
+
     it('does not start among them', async () => {
       assert.match(
         await refusalOf(sh('true', { policy, order: { cwd: data } })),
@@ -463,3 +493,13 @@ describe('a supervised process that its machine holds', function () {
     });
   });
 });
+
+/** @returns empty for what ended meanwhile. */
+function lineOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    return '';
+  }
+}

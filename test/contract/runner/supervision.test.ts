@@ -64,7 +64,7 @@ describe('supervision of real processes', function () {
     return { supervision, mark, ended: ended.promise, wrote: grown.promise };
   }
 
-  const left = (mark: string) => (census.take() ?? []).filter((seen) => seen.mark === mark);
+  const left = (mark: string) => (census.take() ?? []).filter((seen) => seen.marks.includes(mark));
 
   it('tells what it wrote, and keeps all of it in the order in which it came', async () => {
     const { ended } = begin('echo one; sleep 0.1; echo two >&2; sleep 0.1; echo three');
@@ -169,7 +169,7 @@ describe('the processes of an attempt', () => {
     sessionId: pid,
     startTicks: pid * 10,
     command: 'some',
-    mark: null,
+    marks: [],
     ...more,
   });
   const belonging = { mark: 'm', leaderPid: 10, isLeaderAlive: true, known: new Set<string>() };
@@ -182,10 +182,10 @@ describe('the processes of an attempt', () => {
     const all = [
       seen(10),
       seen(11, { groupId: 10, sessionId: 10 }),
-      seen(12, { mark: 'm' }),
+      seen(12, { marks: ['m'] }),
       seen(13, { parentPid: 12 }),
       seen(14, { parentPid: 13 }),
-      seen(15, { mark: 'other' }),
+      seen(15, { marks: ['other'] }),
       seen(16),
     ];
     assert.deepEqual(pidsOf({}, ...all), [10, 11, 12, 13, 14]);

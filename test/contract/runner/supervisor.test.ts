@@ -192,7 +192,7 @@ describe('supervisor: os alone', function () {
   afterEach(() => machine[Symbol.asyncDispose]());
 
   const marked = (nonce: string) =>
-    (new OsCensus().take() ?? []).filter(({ mark }) => mark?.startsWith(`${nonce}-`));
+    (new OsCensus().take() ?? []).filter(({ marks }) => marks.some((mark) => mark.startsWith(`${nonce}-`)));
 
   it('leaves nothing running of what a killed supervisor held, before anything is said of it', async () => {
     const agent = await machine.agent();
