@@ -44,6 +44,8 @@ export interface AgentConfig {
   readonly isMdnsEnabled: boolean;
   /** Whether this node takes part in the mesh's table of addresses: `auto` answers others where it is reached from anywhere, `on` always. */
   readonly dht: 'auto' | 'on' | 'off';
+  /** Whether holes through routers are made by QUIC where TCP gets nothing through. */
+  readonly quic: 'auto' | 'off';
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   /** Job types this machine is willing to run. */
   readonly jobTypes: readonly string[];
@@ -195,6 +197,7 @@ export const SETTINGS = {
   isForwardedTrusted: row('trustForwarded', z.boolean(), fromText.flag),
   isMdnsEnabled: row('mdns', z.boolean(), fromText.flag),
   dht: row('dht', z.enum(['auto', 'on', 'off'])),
+  quic: row('quic', z.enum(['auto', 'off'])),
   logLevel: row('logLevel', z.enum(['debug', 'info', 'warn', 'error'])),
   jobTypes: row('jobTypes', z.array(z.string().min(1).max(128)).max(64), fromText.list),
   slots: row('slots', z.int().min(0).max(10_000), fromText.number),
@@ -242,6 +245,7 @@ export function defaultsOf(machine: { readonly cpuCount: number; readonly hostNa
     isForwardedTrusted: false,
     isMdnsEnabled: true,
     dht: 'auto',
+    quic: 'auto',
     logLevel: 'info',
     jobTypes: [...BUILT_IN_TYPES],
     slots: Math.max(16, machine.cpuCount * 4),

@@ -125,6 +125,7 @@ export async function createOsPlatform({ dataDir, config, logger }: OsPlatformOp
         { identity, gate, clock, crypto, random, log: logger },
         {
           ...{ meshId, listen, ports, proxies, isForwardedTrusted: config.isForwardedTrusted },
+          quic: config.quic,
           ...(tls !== undefined && { tls }),
           ...(announce !== undefined && { announce }),
         },

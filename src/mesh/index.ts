@@ -122,6 +122,7 @@ export {
   GOSSIP_BYTES_LIMIT,
   type PeerLink,
   type Priority,
+  type QuicState,
   type Standing,
   type StrangerCounts,
   type Transport,
@@ -131,6 +132,8 @@ export {
   type MessengerOptions,
   TransportMessenger,
 } from './transport-messenger.ts';
+export { OBSERVE_METHODS, TOKEN_BYTES } from './udp-ear.ts';
+export { isQuicInitial } from './udp-hole-rules.ts';
 export { honouredRevocations, isVouchedFor, nextWitnesses } from './witness-rules.ts';
 export { WitnessWatch, type WitnessWatchComponents } from './witness-watch.ts';
 export { isWebSocket, parseWsAddress } from './ws-address.ts';

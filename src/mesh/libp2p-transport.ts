@@ -28,6 +28,7 @@ import { Libp2pHoles } from './libp2p-holes.ts';
 import { Libp2pKnocks } from './libp2p-knocks.ts';
 import { Libp2pMemberStreams } from './libp2p-member-streams.ts';
 import { createNode, type Libp2pParts } from './libp2p-node.ts';
+import { Libp2pQuicWays } from './libp2p-quic-ways.ts';
 import { selfSigned } from './libp2p-self-signed.ts';
 import type { TlsIdentity } from './libp2p-ws-listener.ts';
 import { announcedAddresses, unboundAddresses } from './listen-addresses.ts';
@@ -45,6 +46,7 @@ import {
   type StrangerCounts,
   type Transport,
 } from './transport.ts';
+import { isQuic } from './udp-hole-rules.ts';
 
 export interface Libp2pTransportComponents {
   readonly identity: Identity;
@@ -70,6 +72,8 @@ export interface Libp2pTransportOptions {
   readonly tls?: TlsIdentity;
   /** Whether a web server on this machine is believed whom it speaks for (`X-Forwarded-For`). @default false */
   readonly isForwardedTrusted?: boolean;
+  /** Whether holes are made by QUIC as well, where its library is there. @default auto */
+  readonly quic?: 'auto' | 'off';
   /** Pause between pings on a channel that is used; on an idle one it grows to 20 times that. Unit: ms. @default 1_000 */
   readonly keepaliveMs?: number;
   /** A channel whose peer answers nothing for this long is closed. Unit: ms. @default 5_000 */
@@ -143,6 +147,7 @@ export class Libp2pTransport implements Transport {
   #circuits: Libp2pCircuits | undefined;
   #dialer: Libp2pDialer | undefined;
   #holes: Libp2pHoles | undefined;
+  readonly #quic: Libp2pQuicWays;
   #isRelay = false;
   #listenProblems: readonly string[] = [];
   #gateSubscription: Disposable | undefined;
@@ -178,8 +183,15 @@ export class Libp2pTransport implements Transport {
       clock: this.#clock,
       dial: (peerId, addresses, signal) => this.#dialNew(peerId, addresses, signal),
       ownAddresses: () => this.addresses(),
-      wasMadeHere: (connection) => this.#holes?.wasMadeHere(connection) === true,
+      wasMadeHere: (connection) => this.#wasMadeHere(connection),
       isMember: (peerId) => this.#isMember(peerId),
+    });
+    this.#quic = new Libp2pQuicWays({
+      setting: options.quic ?? 'auto',
+      parts: () => this.#parts,
+      clock: this.#clock,
+      log: this.#log,
+      onInitiated: (peerId, connection, signal) => this.#openUpgraded(peerId, connection, signal),
     });
     this.reach = {
       offerCircuits: (isOffered) => this.#offerCircuits(isOffered),
@@ -187,6 +199,8 @@ export class Libp2pTransport implements Transport {
       upgrade: (peerId, addresses, signal) => this.#upgrade(peerId, addresses, signal),
       wasReached: () => this.knocking.wasReached,
       openHole: (observer, signal) => this.#openHole(observer, signal),
+      quic: () => this.#quic.state(),
+      openUdpHole: (part) => this.#quic.open(part),
     };
     this.gossip = {
       publish: (topic, message) => this.#gossip?.publish(topic, message),
@@ -323,6 +337,7 @@ export class Libp2pTransport implements Transport {
     for (const channel of [...this.#channels.values()]) channel.close('this node is stopping');
     for (const channel of [...this.#retired]) channel.close('this node is stopping');
     await this.#circuits?.stop();
+    await this.#quic.stop();
     await this.#tasks.stop();
     await this.#gossip?.stop();
     await this.#parts?.node.stop();
@@ -672,8 +687,13 @@ export class Libp2pTransport implements Transport {
   /** E1 */
   #noteReached({ isOpenedBySelf, path, address, connection }: Libp2pChannel): void {
     if (isOpenedBySelf || path !== 'direct' || !isFromElsewhere(address, this.addresses())) return;
-    if (connection.direction === 'inbound' && this.#holes?.wasMadeHere(connection) !== true)
+    if (connection.direction === 'inbound' && !this.#wasMadeHere(connection))
       this.knocking.markReached(this.addresses());
+  }
+
+  /** By a hole: nobody comes by QUIC otherwise. */
+  #wasMadeHere(connection: Connection): boolean {
+    return this.#holes?.wasMadeHere(connection) === true || isQuic(connection.remoteAddr.toString());
   }
 
   /** P1: to those above it is the same link, now on another path. */

@@ -15,6 +15,7 @@ import { Roaming } from './roaming.ts';
 import { RootExchange } from './root-exchange.ts';
 import type { Transport } from './transport.ts';
 import { type MessengerOptions, TransportMessenger } from './transport-messenger.ts';
+import { UdpPuncher } from './udp-puncher.ts';
 
 export interface MeshComponents {
   readonly transport: Transport;
@@ -61,6 +62,7 @@ export class Mesh implements Startable {
   readonly roaming: Roaming;
   readonly #exchange: PeerExchange;
   readonly #puncher: Puncher;
+  readonly #udpPuncher: UdpPuncher;
   readonly #probe: ReachProbe | undefined;
 
   constructor(components: MeshComponents, options: MeshOptions = {}) {
@@ -92,11 +94,13 @@ export class Mesh implements Startable {
     const { connector, messenger } = this;
     this.dialBack = new DialBack({ transport, messenger, clock, random, log });
     this.#puncher = new Puncher({ transport, messenger, clock, log });
+    this.#udpPuncher = new UdpPuncher({ transport, messenger, clock, log });
     this.reach = new Reach(
       {
         transport,
         connector,
         puncher: this.#puncher,
+        udpPuncher: this.#udpPuncher,
         members: components.members ?? (() => []),
         clock,
         random,
@@ -143,9 +147,11 @@ export class Mesh implements Startable {
     await this.#probe?.stop();
     await this.reach.stop();
     await this.#puncher.stop();
+    await this.#udpPuncher.stop();
     await this.connector.stop();
     this.#exchange[Symbol.dispose]();
     this.#puncher[Symbol.dispose]();
+    this.#udpPuncher[Symbol.dispose]();
     this.dialBack[Symbol.dispose]();
     this.roots[Symbol.dispose]();
     this.admission[Symbol.dispose]();

@@ -3,6 +3,7 @@ import { isCircuit } from './circuit-address.ts';
 import type { Messenger } from './messenger.ts';
 import { isPublicAddress } from './public-address.ts';
 import type { Hole, PeerLink, Transport } from './transport.ts';
+import { isQuic } from './udp-hole-rules.ts';
 import { isWebSocket } from './ws-address.ts';
 
 export interface PuncherComponents {
@@ -104,9 +105,10 @@ export class Puncher implements Disposable {
   }
 }
 
-/** Where only a WebSocket leads out, or a proxy, what is seen there is not what a hole would need. */
+/** Where only a WebSocket leads out, or a proxy, what is seen there is not what a hole would need; who is linked by QUIC sits behind a router itself. */
 function isPlainAndPublic({ path, address }: PeerLink): boolean {
-  return path === 'direct' && isPublicAddress(address) && !isCircuit(address) && !isWebSocket(address);
+  const isPlain = !isCircuit(address) && !isWebSocket(address) && !isQuic(address);
+  return path === 'direct' && isPublicAddress(address) && isPlain;
 }
 
 /** @throws AspenError INVALID_PARAMS */

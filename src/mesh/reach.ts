@@ -25,6 +25,7 @@ import {
   upgradePauseMs,
 } from './reach-rules.ts';
 import type { PeerLink, Transport } from './transport.ts';
+import type { UdpPuncher } from './udp-puncher.ts';
 
 /** What a member says of itself, as far as it matters to reaching others. */
 export interface KnownMember {
@@ -37,6 +38,8 @@ export interface ReachComponents {
   readonly transport: Transport;
   readonly connector: Pick<Connector, 'consider' | 'connect'>;
   readonly puncher: Puncher;
+  /** Tried where that one's holes are in vain. @default there are no others */
+  readonly udpPuncher?: Pick<UdpPuncher, 'punch'>;
   /** The registry's word on the others, and on nobody it does not know. */
   readonly members: () => readonly KnownMember[];
   readonly clock: Clock;
@@ -253,12 +256,24 @@ export class Reach implements Startable {
       const upgraded = transport.reach?.upgrade(peerId, addresses, signal) ?? Promise.resolve();
       const isDirect = await this.#unlessInVain(upgraded, { peerId }, 'no direct address leads to it');
       if (!isDirect && puncher.begins(peerId) && isWorthPunching(upgrade.failures))
-        await this.#unlessInVain(puncher.punch(peerId, signal), { peerId }, 'no hole was punched');
+        await this.#punch(peerId, signal);
       const pauseMs = upgradePauseMs(upgrade.failures);
       upgrade.failures += 1;
       upgrade.isRunning = false;
       upgrade.nextMs = clock.monotonicMs() + pauseMs / 2 + (randomFloat(random) * pauseMs) / 2;
     });
+  }
+
+  /** By QUIC only where TCP gets nothing through: it carries less. */
+  async #punch(peerId: PeerId, signal: AbortSignal): Promise<void> {
+    const { puncher, udpPuncher } = this.#components;
+    const isThrough = await this.#unlessInVain(
+      puncher.punch(peerId, signal),
+      { peerId },
+      'no hole was punched',
+    );
+    if (isThrough || udpPuncher === undefined || signal.aborted) return;
+    await this.#unlessInVain(udpPuncher.punch(peerId, signal), { peerId }, 'no hole was punched by QUIC');
   }
 
   async #unlessInVain(trying: Promise<void>, facts: object, what: string): Promise<boolean> {

@@ -137,6 +137,43 @@ export interface Reaching {
    * Rejects with UNAVAILABLE when it does not say.
    */
   openHole(observer: PeerId, signal: AbortSignal): Promise<Hole>;
+  /** Whether holes are made by QUIC as well, and why not; for people. @default they are not */
+  quic?(): Promise<QuicState>;
+  /** A fresh UDP port. Rejects with UNAVAILABLE when there is no QUIC here. @default there is none */
+  openUdpHole?(part: HolePart): Promise<UdpHole>;
+}
+
+/** Which part one of the two ends of a hole by QUIC plays: one calls, the other one listens for that call. */
+export type HolePart = 'calls' | 'answers';
+
+export interface QuicState {
+  readonly isSo: boolean;
+  /** Whether the owner lets it. */
+  readonly isWanted: boolean;
+  readonly detail: string;
+}
+
+/** Where datagrams go. */
+export interface UdpPlace {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A port of a member that waits for a datagram, to tell from where it came. */
+export interface Ear extends UdpPlace {
+  readonly token: Uint8Array;
+}
+
+/** A local UDP port, to be seen by an ear first. */
+export interface UdpHole extends Disposable {
+  /** Sends something to an ear: the token, or the first datagram of a QUIC connection where only that leaves from the port. */
+  show(ear: Ear): void;
+  /**
+   * Makes a connection with a peer that does the same at the same time, and moves the link to it there. Nobody else gets in, and after a few
+   * seconds nobody at all. Rejects with UNAVAILABLE when nothing comes through.
+   * @param place where the port of the peer is seen.
+   */
+  through(peerId: PeerId, place: UdpPlace, signal: AbortSignal): Promise<void>;
 }
 
 /** How a node learns whether it is reached, before it says so. */

@@ -10,7 +10,7 @@ export function meshChecks(node: MeshNode): readonly Check[] {
     { name: 'clock', run: async () => [await clockFinding(node)] },
     { name: 'versions', run: async () => [versionFinding(node)] },
     { name: 'mesh', run: async () => [await linksFinding(node)] },
-    { name: 'reach', run: async () => [portFinding(node)] },
+    { name: 'reach', run: async () => [portFinding(node), await quicFinding(node)] },
     { name: 'machine', run: async () => [judgePower(node.power)] },
   ];
 }
@@ -72,5 +72,19 @@ function portFinding(node: MeshNode): Finding {
     mend: isNeeded
       ? 'let the router open ports (UPnP, NAT-PMP or PCP), or forward one and set announce'
       : null,
+  };
+}
+
+/** Without QUIC some routers let no hole through: members are reached over others then. */
+async function quicFinding({ mesh }: MeshNode): Promise<Finding> {
+  const name = 'reach.quic';
+  const state = await mesh.transport.reach?.quic?.();
+  if (state === undefined) return { name, status: 'ok', detail: 'links here need none', mend: null };
+  const isMissed = state.isWanted && !state.isSo && mesh.reach.reachability !== 'public';
+  return {
+    name,
+    status: isMissed ? 'warn' : 'ok',
+    detail: state.detail,
+    mend: isMissed ? 'npm install --include=optional where aspen-agent is installed, or quic: off' : null,
   };
 }

@@ -19,6 +19,7 @@ export interface NetReport {
   readonly udp: Judged;
   readonly mappingVaries: Judged;
   readonly portMapping: Judged;
+  readonly quic: Judged;
   /** As members see it, with how many of them. */
   readonly seenAs: readonly { readonly host: string; readonly isPublic: boolean; readonly members: number }[];
   readonly reachability: string;
@@ -47,10 +48,11 @@ export async function checkNet(node: MeshNode): Promise<NetReport> {
   const { platform, mesh } = node;
   const { messenger, transport } = mesh;
   const parts = { messenger, transport, clock: platform.clock, udp: platform.udp };
-  const [observations, probe, proxy] = await Promise.all([
+  const [observations, probe, proxy, quic] = await Promise.all([
     observeSelf(parts),
     probeUdp(parts),
     checkProxy(node),
+    quicOf(node),
     transport.confirm?.(), // Z5
   ]);
   const nameOf = (peerId: Parameters<typeof node.registry.node>[0]) =>
@@ -63,6 +65,7 @@ export async function checkNet(node: MeshNode): Promise<NetReport> {
     udp: judgeUdp(probe.observations),
     mappingVaries: judgeMapping(probe.observations, probe.localPort ?? 0),
     portMapping: judgePortMapping(node.portMapping?.state ?? { step: 'off' }),
+    quic,
     seenAs: seenAs(observations.map(({ address }) => address)),
     reachability: mesh.reach?.reachability ?? 'unknown',
     isRelay: mesh.reach?.isRelay ?? false,
@@ -78,6 +81,12 @@ export async function checkNet(node: MeshNode): Promise<NetReport> {
       saw: address,
     })),
   };
+}
+
+async function quicOf({ mesh }: MeshNode): Promise<Judged> {
+  const state = await mesh.transport.reach?.quic?.();
+  if (state === undefined) return { isSo: false, detail: 'links here need none' };
+  return { isSo: state.isSo, detail: state.detail };
 }
 
 /** Z5 */

@@ -1,8 +1,13 @@
 import { z } from 'zod';
 import { AspenError, type Clock, type PeerId, sleep } from '../../base/index.ts';
-import type { Messenger, PeerLink, Transport } from '../../mesh/index.ts';
+import {
+  type Messenger,
+  OBSERVE_METHODS,
+  type PeerLink,
+  TOKEN_BYTES,
+  type Transport,
+} from '../../mesh/index.ts';
 import { clockAheadMs, hostOf, type UdpObservation } from './net-rules.ts';
-import { OBSERVE_METHODS, TOKEN_BYTES } from './observer.ts';
 import type { UdpPort } from './udp-port.ts';
 
 export interface AskComponents {

@@ -1,24 +1,24 @@
 import { z } from 'zod';
 import { AspenError, type Clock, type PeerId, type Random, type Timer } from '../../base/index.ts';
-import type { Messenger, Transport } from '../../mesh/index.ts';
+import {
+  isQuicInitial,
+  type Messenger,
+  OBSERVE_METHODS,
+  TOKEN_BYTES,
+  type Transport,
+} from '../../mesh/index.ts';
 import type { UdpPort, UdpSocket } from './udp-port.ts';
-
-export const OBSERVE_METHODS = {
-  /** `null` → `[address, wallMs]`: from where you are linked with me, and what my clock says. */
-  observe: 'net/observe',
-  /** `family` → `[port, token]`: send the token to that port of mine by UDP. */
-  listen: 'net/udp-listen',
-  /** `token` → `[host, port]`, or null: from where it came. */
-  seen: 'net/udp-seen',
-} as const;
 
 /** Ears that are open at once, one for each peer. */
 export const EARS_LIMIT = 8;
 /** How long one listens. Unit: ms. */
 export const EAR_MS = 3_000;
-export const TOKEN_BYTES = 16;
 
 const familySchema = z.union([z.literal(4), z.literal(6)]);
+const kindSchema = z.union([
+  familySchema.transform((family) => ({ family, isForQuic: false })),
+  z.tuple([z.literal('quic'), familySchema]).transform(([, family]) => ({ family, isForQuic: true })),
+]);
 const tokenSchema = z.instanceof(Uint8Array).refine(({ length }) => length === TOKEN_BYTES);
 
 export interface ObserverComponents {
@@ -68,8 +68,8 @@ export class Observer implements Disposable {
   async #listen(from: PeerId, body: unknown): Promise<unknown> {
     const { udp, random, clock } = this.#components;
     if (udp === undefined) throw new AspenError('UNAVAILABLE', 'there is no UDP here');
-    const family = familySchema.safeParse(body).data;
-    if (family === undefined) throw new AspenError('INVALID_PARAMS', 'an ear is for family 4 or 6');
+    const kind = kindSchema.safeParse(body).data;
+    if (kind === undefined) throw new AspenError('INVALID_PARAMS', 'an ear is for family 4 or 6');
     this.#close(from);
     if (this.#ears.size >= EARS_LIMIT) {
       throw new AspenError('RESOURCE_EXHAUSTED', `${EARS_LIMIT} others are listened for already`, {
@@ -79,8 +79,9 @@ export class Observer implements Disposable {
     const ear: Ear = { token: random.bytes(TOKEN_BYTES), socket: undefined, timer: undefined, seen: null };
     this.#ears.set(from, ear);
     try {
-      ear.socket = await udp.open(family, ({ host, port, bytes }) => {
-        if (ear.seen === null && Buffer.compare(bytes, ear.token) === 0) ear.seen = [host, port];
+      ear.socket = await udp.open(kind.family, ({ host, port, bytes }) => {
+        const isMeant = kind.isForQuic ? isQuicInitial(bytes) : Buffer.compare(bytes, ear.token) === 0;
+        if (ear.seen === null && isMeant) ear.seen = [host, port];
       });
     } catch (error) {
       if (this.#ears.get(from) === ear) this.#ears.delete(from);

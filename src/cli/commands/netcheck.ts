@@ -32,6 +32,7 @@ function netcheckOutput(report: Report): Output {
         ...rows('seen as', seenText(report)),
         ['mapping varies', judged(report.mappingVaries)],
         ['port mapping', judged(report.portMapping)],
+        ...(report.quic === undefined ? [] : [['QUIC', judged(report.quic)] as const]),
         ['reachable', reachText(report)],
         ...rows('relay', relayText(report)),
         ...rows('proxy', proxyText(report)),

@@ -18,6 +18,7 @@ export const netReportSchema = z.object({
   udp: judgedSchema.describe('Whether datagrams of this node arrive.'),
   mappingVaries: judgedSchema.describe('Whether the address outside depends on whom one speaks to.'),
   portMapping: judgedSchema.describe('Whether a router forwards a port.'),
+  quic: judgedSchema.optional().describe('Whether holes through routers are made by QUIC as well.'),
   seenAs: z
     .array(z.object({ host: z.string(), isPublic: z.boolean(), members: z.number().int() }))
     .readonly()

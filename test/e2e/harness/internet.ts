@@ -1,8 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 
-/** How a router translates: one port outside for a port inside, whoever is spoken to, or another one for each. */
-export type Translation = 'cone' | 'symmetric';
+/**
+ * How a router translates: one port outside for a port inside, whoever is spoken to, or another one for each. A `strict` one is a cone that
+ * lets no TCP connection begin outside, also not towards a port that has just spoken to there: it drops the first packet, or refuses it.
+ */
+export type Translation = 'cone' | 'symmetric' | 'strict' | 'strict-refusing';
 
 /**
  * An internet of network namespaces: public machines on one bridge, and homes, each a router that translates addresses and lets nobody
@@ -69,6 +72,14 @@ export class Internet implements Disposable {
     return { router, routerHost };
   }
 
+  /** From now on the router lets no datagram through, either way. */
+  dropDatagrams(router: string): void {
+    run(
+      ...(['ip', 'netns', 'exec', router, 'nft'] as const),
+      'add chain ip home datagrams { type filter hook forward priority 5; }; add rule ip home datagrams meta l4proto udp drop',
+    );
+  }
+
   /** @returns the namespace of a machine in an office, whose router lets nothing out but TCP to one place. */
   addOffice(way: { readonly host: string; readonly port: number }): { readonly netns: string } {
     const { netns, router } = this.addHome('cone');
@@ -108,11 +119,14 @@ export class Internet implements Disposable {
 }
 
 function rulesOf(translation: Translation): string {
-  const how = translation === 'cone' ? 'masquerade' : 'masquerade fully-random';
+  const how = translation === 'symmetric' ? 'masquerade fully-random' : 'masquerade';
+  const begin = `iifname "wan0" tcp flags & (syn | ack) == syn`;
+  const strict = { strict: `${begin} drop;`, 'strict-refusing': `${begin} reject with tcp reset;` };
+  const more = translation in strict ? strict[translation as keyof typeof strict] : '';
   return `table ip home {
     chain out { type nat hook postrouting priority 100; oifname "wan0" ${how}; }
     chain in { type filter hook input priority 0; iifname "wan0" ct state new,invalid drop; }
-    chain through { type filter hook forward priority 0; iifname "wan0" ct state new,invalid drop; }
+    chain through { type filter hook forward priority 0; ${more} iifname "wan0" ct state new,invalid drop; }
   }`;
 }
 

@@ -8,11 +8,12 @@ import {
   type UdpObservation,
 } from '../../../src/agent/net/net-rules.ts';
 import { observeSelf, probeUdp } from '../../../src/agent/net/observations.ts';
-import { EAR_MS, EARS_LIMIT, OBSERVE_METHODS, Observer } from '../../../src/agent/net/observer.ts';
+import { EAR_MS, EARS_LIMIT, Observer } from '../../../src/agent/net/observer.ts';
 import { judgeProxy, targetsOf } from '../../../src/agent/net/proxy-check.ts';
 import type { Datagram, UdpPort, UdpSocket } from '../../../src/agent/net/udp-port.ts';
 import { AspenError, type PeerId, SeededRandom } from '../../../src/base/index.ts';
 import type { Messenger } from '../../../src/mesh/index.ts';
+import { OBSERVE_METHODS } from '../../../src/mesh/index.ts';
 import { ManualClock } from '../mesh/support.ts';
 
 const seen = (observerHost: string, host?: string, port = 5_000): UdpObservation => ({

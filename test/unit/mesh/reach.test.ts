@@ -24,6 +24,7 @@ class Place {
   readonly connects: PeerId[] = [];
   readonly upgrades: string[] = [];
   readonly punches: PeerId[] = [];
+  readonly udpPunches: PeerId[] = [];
   own: readonly string[] = ['/ip4/192.168.1.2/tcp/4100'];
   wasReached = false;
   offered: boolean | undefined;
@@ -75,6 +76,13 @@ class Place {
         transport,
         connector,
         puncher,
+        udpPuncher: {
+          punch: async (peerId: PeerId) => {
+            this.udpPunches.push(peerId);
+            assert.equal(this.udpPunches.length, this.punches.length, 'after the one by TCP');
+            throw new AspenError('UNAVAILABLE', 'no hole by QUIC');
+          },
+        },
         members: () => this.members,
         clock: this.clock,
         random: new SeededRandom(1),
@@ -161,6 +169,7 @@ describe('reach', () => {
     assert.ok(pausesMs.length >= 9, `${pausesMs}`);
     assert.ok(place.punches.length >= 5, `${place.punches.length}`);
     assert.ok(place.punches.length < place.upgrades.length); // U2
+    assert.deepEqual(place.udpPunches, place.punches); // U3
     place.hasDirectWay = true;
     await place.clock.advance(62_000);
     const count = place.upgrades.length;

@@ -264,6 +264,7 @@ export function createFakeAgent(): FakeAgent {
       udp: { isSo: true, detail: 'datagrams arrived at 1 of 1 members' },
       mappingVaries: { isSo: null, detail: 'unknown: that takes two members' },
       portMapping: { isSo: null, detail: 'unknown: no router is asked for a port' },
+      quic: { isSo: true, detail: 'for holes where TCP gets nothing through' },
       seenAs: [{ host: '198.51.100.7', isPublic: true, members: 1 }],
       reachability: 'unknown',
       isRelay: false,

@@ -1,0 +1,189 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { type Agent, Cluster, Internet, type Ticket, type Translation, until } from './harness/index.ts';
+import { reportFailures, STORY_CAP_MS } from './harness/mocha.ts';
+
+interface Peer {
+  readonly peerId: string;
+  readonly path: 'direct' | 'relay' | null;
+  readonly carrier: string | null;
+  readonly address: string | null;
+}
+
+interface Home {
+  readonly translation: Translation;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly hasDatagrams?: boolean;
+}
+
+interface Town {
+  readonly internet: Internet;
+  readonly cluster: Cluster;
+  /** Two public members, then one behind each router. */
+  readonly agents: readonly [Agent, Agent, Agent, Agent];
+}
+
+const ENVIRONMENT = { ASPEN_LISTEN: '/ip4/0.0.0.0/tcp/0', ASPEN_MDNS: 'off', ASPEN_LOG_LEVEL: 'debug' };
+const WITHOUT_QUIC = {
+  NODE_OPTIONS: `--import=${fileURLToPath(new URL('./harness/without-quic.ts', import.meta.url))}`,
+};
+
+async function settle(homes: readonly [Home, Home]): Promise<Town> {
+  const internet = new Internet();
+  const cluster = new Cluster();
+  const publics = ['p', 'q'].map((name) => ({ name, netns: internet.addPublic().netns, env: {} }));
+  const privates = homes.map(({ translation, env = {}, hasDatagrams = true }, at) => {
+    const { netns, router } = internet.addHome(translation);
+    if (!hasDatagrams) internet.dropDatagrams(router);
+    return { name: 'ab'[at] as string, netns, env };
+  });
+  const agents = [...publics, ...privates].map(({ name, netns, env }) =>
+    cluster.add(name, { netns, env: { ...ENVIRONMENT, ...env } }),
+  ) as [Agent, Agent, Agent, Agent];
+  const [p, ...others] = agents;
+  await p.up();
+  const { ticket } = await p.call<Ticket>('mesh.ticket', { uses: others.length });
+  for (const agent of others) await agent.join(ticket);
+  return { internet, cluster, agents };
+}
+
+async function leave(town: Town | undefined): Promise<void> {
+  try {
+    await town?.cluster[Symbol.asyncDispose]();
+  } finally {
+    town?.internet[Symbol.dispose]();
+  }
+}
+
+async function peerOf(from: Agent, to: Agent): Promise<Peer | undefined> {
+  const { peers } = await from.call<{ readonly peers: readonly Peer[] }>('mesh.peers');
+  return peers.find(({ peerId }) => peerId === to.peerId);
+}
+
+async function runsOn(from: Agent, to: Agent): Promise<void> {
+  const ran = await from.cli(['run', '--node', to.peerId, '--', 'sh', '-c', 'echo $ASPEN_NODE']);
+  assert.deepEqual([ran.code, ran.stdout.trim()], [0, to.peerId], ran.stderr);
+}
+
+/** Whoever of the two has the smaller peer id begins, and says in its log why a hole was not punched. */
+async function whyNoHole(one: Agent, other: Agent): Promise<string> {
+  const begins = one.peerId < other.peerId ? one : other;
+  return await until(
+    async () => {
+      const lines = readFileSync(begins.logFile, 'utf8').split('\n');
+      return lines.find((line) => line.includes('no hole was punched by QUIC'));
+    },
+    { what: `${begins.name} to try a hole by QUIC in vain` },
+  );
+}
+
+async function staysOnCircuit([, , a, b]: Town['agents']): Promise<void> {
+  for (const [from, to] of [
+    [a, b],
+    [b, a],
+  ] as const) {
+    const peer = await peerOf(from, to);
+    assert.equal(peer?.path, 'relay');
+    assert.match(peer?.address ?? '', /\/p2p-circuit$/);
+    await runsOn(from, to);
+  }
+}
+
+describe('two members behind routers that let no TCP connection begin outside', function () {
+  this.timeout(STORY_CAP_MS);
+  let town: Town;
+  reportFailures(() => town?.cluster);
+  before(async () => {
+    town = await settle([{ translation: 'strict' }, { translation: 'strict-refusing' }]);
+  });
+  after(() => leave(town));
+
+  it('find a direct path by QUIC while jobs run, and both say so', async () => {
+    const [, , a, b] = town.agents;
+    const affinity = { node: { peerId: b.peerId, mode: 'require' } };
+    const ends = new Set<string>();
+    const isDirect = async () => {
+      const peers = [await peerOf(a, b), await peerOf(b, a)];
+      return peers.every((peer) => peer?.path === 'direct');
+    };
+    while (!(await isDirect())) {
+      const { id } = await a.submit({ type: 'echo', affinity, retry: { maxAttempts: 1 } });
+      const { state, attempt } = await a.waitForJob(id);
+      ends.add(`${state} ${attempt}`);
+    }
+    assert.deepEqual([...ends], ['succeeded 1']);
+    for (const [from, to] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      const peer = await peerOf(from, to);
+      assert.equal(peer?.carrier, 'quic');
+      assert.match(peer?.address ?? '', /^\/ip4\/203\.0\.113\.\d+\/udp\/\d+\/quic-v1$/);
+      await runsOn(from, to);
+    }
+    const wide = await a.cli(['peers', '-o', 'wide']);
+    assert.match(wide.stdout, /\bquic\b/);
+  });
+
+  it('stay linked without the public member that helped', async () => {
+    const [p, , a, b] = town.agents;
+    await p.kill9();
+    await until(async () => (await a.status()).group.hasQuorum, { what: 'the others to go on' });
+    await runsOn(a, b);
+    assert.equal((await peerOf(a, b))?.carrier, 'quic');
+  });
+
+  it('are linked anew when that path dies', async () => {
+    const [, , a, b] = town.agents;
+    const before = (await peerOf(a, b))?.address;
+    await b.kill9();
+    await b.up();
+    await until(
+      async () => {
+        const peer = await peerOf(a, b);
+        return peer?.path === 'direct' && peer.address !== before;
+      },
+      { what: `${a.name} to reach ${b.name} directly again` },
+    );
+    await runsOn(a, b);
+  });
+});
+
+describe('two members behind such routers, one of which lets no datagram through', function () {
+  this.timeout(STORY_CAP_MS);
+  let town: Town;
+  reportFailures(() => town?.cluster);
+  before(async () => {
+    town = await settle([{ translation: 'strict' }, { translation: 'strict', hasDatagrams: false }]);
+  });
+  after(() => leave(town));
+
+  it('stay linked over a public member, and run jobs on each other', async () => {
+    const [, , a, b] = town.agents;
+    await whyNoHole(a, b);
+    await staysOnCircuit(town.agents);
+  });
+});
+
+describe('two members behind such routers, one of which has no QUIC', function () {
+  this.timeout(STORY_CAP_MS);
+  let town: Town;
+  reportFailures(() => town?.cluster);
+  before(async () => {
+    town = await settle([{ translation: 'strict' }, { translation: 'strict', env: WITHOUT_QUIC }]);
+  });
+  after(() => leave(town));
+
+  it('stay linked over a public member, and the one without says why', async () => {
+    const [, , a, b] = town.agents;
+    assert.match(await whyNoHole(a, b), /no QUIC/);
+    await staysOnCircuit(town.agents);
+    const doctor = await b.cli(['doctor']);
+    assert.match(doctor.stdout, /reach\.quic.*libp2p-quic is not there for this machine/);
+    const netcheck = await b.cli(['netcheck']);
+    assert.match(netcheck.stdout, /QUIC +no, @chainsafe\/libp2p-quic is not there for this machine/);
+    const other = await a.cli(['netcheck']);
+    assert.match(other.stdout, /QUIC +yes, /);
+  });
+});
