@@ -8,7 +8,7 @@ import type {
 } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
 import { AspenError, type Clock, type Logger, type PeerId, withDeadline } from '../base/index.ts';
-import { type QuicLibrary, type QuicPipe, QuicPort } from './libp2p-quic.ts';
+import { QuicEnd, type QuicLibrary, type QuicPipe } from './libp2p-quic.ts';
 import { streamAsConnection } from './libp2p-stream-connection.ts';
 import type { Ear, HolePart, UdpHole, UdpPlace } from './transport.ts';
 
@@ -27,8 +27,12 @@ export interface QuicHolesComponents {
 const THROUGH_MS = 5_000;
 /** A datagram may be lost: so many are sent. */
 const DATAGRAMS = 3;
-/** Ports that are open at once, those of links over QUIC among them. */
-const PORTS_LIMIT = 256;
+/** Ports that wait for a peer or carry its connection. */
+const ANSWERS_LIMIT = 256;
+
+interface Open {
+  end(): Promise<void>;
+}
 
 /**
  * Holes by QUIC. The connection that comes through carries one stream, and on it the two make a libp2p connection like on a circuit: same
@@ -38,48 +42,46 @@ const PORTS_LIMIT = 256;
  */
 export class Libp2pQuicHoles {
   readonly #components: QuicHolesComponents;
-  /** Until they are closed. */
-  readonly #open = new Set<QuicPort>();
+  readonly #quic: QuicEnd;
+  /** Until they have ended. */
+  readonly #open = new Set<Open>();
 
   constructor(components: QuicHolesComponents) {
     this.#components = components;
+    const { library, privateKey, logger, log } = components;
+    const onFailure = (err: unknown) => log.error({ err }, 'a listener for QUIC failed in an unknown way');
+    this.#quic = new QuicEnd({ library, privateKey, logger, onFailure });
   }
 
   /** @throws AspenError UNAVAILABLE when as many ports are open as may be, or the system refuses one. */
   async open(part: HolePart): Promise<UdpHole> {
-    if (this.#open.size >= PORTS_LIMIT) throw noHole(`${PORTS_LIMIT} ports are open`);
     return part === 'calls' ? this.#caller() : await this.#answerer();
   }
 
   /** Ends what is open, links over it too. */
   async stop(): Promise<void> {
-    await Promise.all([...this.#open].map((port) => this.#close(port)));
+    await Promise.all([...this.#open].map((open) => this.#end(open)));
+    await this.#quic[Symbol.asyncDispose]();
   }
 
   #caller(): UdpHole {
-    const port = this.#port();
-    let isKept = false;
+    const { upgrader, onInitiated } = this.#components;
     return {
-      show: (ear) => port.show(ear),
-      through: async (peerId, place, signal) => {
-        const { upgrader, onInitiated } = this.#components;
-        await this.#within(signal, async (over) => {
-          const pipe = await port.call(place, peerId, over);
-          const wire = this.#wire(pipe, port, 'outbound');
-          isKept = true; // from here on it ends with the wire
+      show: (ear) => this.#quic.show(ear),
+      through: (peerId, place, signal) =>
+        this.#within(signal, async (over) => {
+          const wire = this.#wire(await this.#quic.call(place, peerId, over), 'outbound');
           const connection = await this.#orEnd(wire, () =>
             upgrader.upgradeOutbound(wire, proved(peerId, over)),
           );
           await onInitiated(peerId, connection, over);
-        });
-      },
-      [Symbol.dispose]: () => {
-        if (!isKept) this.#end(port);
-      },
+        }),
+      [Symbol.dispose]: () => undefined, // calls share one port
     };
   }
 
   async #answerer(): Promise<UdpHole> {
+    if (this.#open.size >= ANSWERS_LIMIT) throw noHole(`${ANSWERS_LIMIT} ports are open`);
     const socket = await openSocket();
     const localPort = socket.address().port;
     let isSocketOpen = true;
@@ -99,51 +101,41 @@ export class Libp2pQuicHoles {
   }
 
   async #answer(peerId: PeerId, localPort: number, signal: AbortSignal): Promise<void> {
-    const port = this.#port();
-    let isKept = false;
+    const { upgrader } = this.#components;
+    const { come, close } = await this.#quic.answer(localPort, peerId);
+    const waiting: Open = { end: close };
+    this.#open.add(waiting);
+    let hasCome = false;
     try {
       await this.#within(signal, async (over) => {
-        const { come } = await port.answer(localPort, peerId);
-        const wire = this.#wire(await come, port, 'inbound');
-        isKept = true;
-        await this.#orEnd(wire, () => this.#components.upgrader.upgradeInbound(wire, proved(peerId, over)));
+        const pipe = await come;
+        over.throwIfAborted();
+        hasCome = true; // from here on it ends with the wire
+        const wire = this.#wire(pipe, 'inbound');
+        await this.#orEnd(wire, () => upgrader.upgradeInbound(wire, proved(peerId, over)));
       });
     } finally {
-      if (!isKept) this.#end(port);
+      if (hasCome) this.#open.delete(waiting);
+      else await this.#end(waiting);
     }
   }
 
-  #port(): QuicPort {
-    const { library, privateKey, logger, log } = this.#components;
-    const onFailure = (err: unknown) => log.error({ err }, 'a listener for QUIC failed in an unknown way');
-    const port = new QuicPort({ library, privateKey, logger, onFailure });
-    this.#open.add(port);
-    return port;
-  }
-
-  /** The port ends with it. */
-  #wire(
-    { stream, address }: QuicPipe,
-    port: QuicPort,
-    direction: 'inbound' | 'outbound',
-  ): MultiaddrConnection {
-    const wire = streamAsConnection(stream, { remoteAddress: address, direction });
-    wire.addEventListener('close', () => this.#end(port), { once: true });
-    if (stream.status !== 'open') this.#end(port);
+  /** The connection ends with it. */
+  #wire(pipe: QuicPipe, direction: 'inbound' | 'outbound'): MultiaddrConnection {
+    this.#open.add(pipe);
+    const wire = streamAsConnection(pipe.stream, { remoteAddress: pipe.address, direction });
+    wire.addEventListener('close', () => void this.#end(pipe), { once: true }); // it never rejects
+    if (pipe.stream.status !== 'open') wire.abort(new Error('the connection has ended'));
     return wire;
   }
 
-  #end(port: QuicPort): void {
-    void this.#close(port); // it never rejects
-  }
-
-  async #close(port: QuicPort): Promise<void> {
+  async #end(open: Open): Promise<void> {
     try {
-      await port[Symbol.asyncDispose]();
+      await open.end();
     } catch (err) {
       this.#components.log.warn({ err }, 'a port of QUIC was not closed');
     } finally {
-      this.#open.delete(port);
+      this.#open.delete(open);
     }
   }
 

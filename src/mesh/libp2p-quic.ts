@@ -3,7 +3,6 @@ import type {
   MultiaddrConnection,
   PrivateKey,
   Stream,
-  StreamMuxer,
   StreamMuxerFactory,
 } from '@libp2p/interface';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
@@ -74,9 +73,18 @@ export interface QuicPipe {
   readonly stream: Stream;
   /** Where it leads, with the peer id. */
   readonly address: string;
+  /** Ends the connection, and the port that only it used; resolves when that is free. Does nothing when it has ended. */
+  end(): Promise<void>;
 }
 
-export interface QuicPortComponents {
+/** A port that waits for one peer. */
+export interface QuicAnswering {
+  /** Resolves when it has come. */
+  readonly come: Promise<QuicPipe>;
+  close(): Promise<void>;
+}
+
+export interface QuicEndComponents {
   readonly library: QuicLibrary;
   readonly privateKey: PrivateKey;
   readonly logger: ComponentLogger;
@@ -96,16 +104,14 @@ const IDLE_MS = 30_000;
 const WINDOW_BYTES = 4 * 2 ** 20;
 
 /**
- * One UDP port for one QUIC connection with one stream on it. The library's own streams read without a bound that the reader could set, so the
- * streams of a link are made above that one, with credits of their own.
+ * This node's end of QUIC: one port that calls leave from, and one for each peer that is waited for. A connection has one stream: the library's
+ * own streams read without a bound that the reader could set, so the streams of a link are made above that one, with credits of their own.
  */
-export class QuicPort implements AsyncDisposable {
+export class QuicEnd implements AsyncDisposable {
   readonly #transport: RawTransport;
-  #listener: RawListener | undefined;
-  #ending: Promise<void> | undefined;
   readonly #onFailure: (error: unknown) => void;
 
-  constructor({ library, privateKey, logger, onFailure }: QuicPortComponents) {
+  constructor({ library, privateKey, logger, onFailure }: QuicEndComponents) {
     this.#onFailure = onFailure;
     const make = library.quic({
       ipv6: false,
@@ -119,31 +125,29 @@ export class QuicPort implements AsyncDisposable {
     this.#transport = make({ privateKey, logger });
   }
 
-  /** Sends the first datagram of a connection from the port that {@link call} uses; nobody answers it. */
-  show({ host, port }: UdpPlace): void {
-    const never = new AbortController().signal;
-    this.#transport.dial(placeOf({ host, port }), { signal: never, upgrader: {} }).catch(() => undefined); // that nobody answers is how it should be
+  /** Sends the first datagram of a connection from the port that calls leave from; nobody answers it. */
+  show(place: UdpPlace): void {
+    const upgrader: RawUpgrader = {
+      upgradeOutbound: () => Promise.reject(new Error('nobody was to answer')),
+    };
+    this.#transport.dial(placeOf(place), { signal: NEVER, upgrader }).catch(() => undefined); // as it should be
   }
 
-  /** Rejects when the place does not answer, or another peer does; disposing ends it before. */
+  /** Rejects when the place does not answer, or another peer does. What comes after the signal has aborted is ended. */
   async call(place: UdpPlace, peerId: PeerId, signal: AbortSignal): Promise<QuicPipe> {
     const upgrader: RawUpgrader = {
-      upgradeOutbound: async (wire, { muxerFactory }) => ({
-        wire,
-        muxer: muxerFactory.createStreamMuxer(wire),
-      }),
+      upgradeOutbound: async (wire, { muxerFactory }): Promise<QuicPipe> => {
+        signal.throwIfAborted();
+        const stream = await muxerFactory.createStreamMuxer(wire).createStream();
+        return { stream, address: wire.remoteAddr.toString(), end: async () => abort(wire) };
+      },
     };
     const target = placeOf(place).encapsulate(`/p2p/${peerId}`);
-    const dialed = await this.#transport.dial(target, { signal, upgrader });
-    const { wire, muxer } = dialed as { wire: MultiaddrConnection; muxer: StreamMuxer };
-    return { stream: await muxer.createStream(), address: wire.remoteAddr.toString() };
+    return (await this.#transport.dial(target, { signal, upgrader })) as QuicPipe;
   }
 
-  /**
-   * Listens on a port until the peer has come, and refuses everybody else.
-   * @returns what resolves when it has.
-   */
-  async answer(port: number, peerId: PeerId): Promise<{ readonly come: Promise<QuicPipe> }> {
+  /** Listens on a port for one peer, and refuses everybody else. */
+  async answer(port: number, peerId: PeerId): Promise<QuicAnswering> {
     const { promise, resolve } = Promise.withResolvers<QuicPipe>();
     let isTaken = false;
     const upgrader: RawUpgrader = {
@@ -151,31 +155,34 @@ export class QuicPort implements AsyncDisposable {
         if (isTaken || remotePeer.toString() !== peerId) throw new Error('nobody else is waited for'); // U4
         isTaken = true;
         const muxer = muxerFactory.createStreamMuxer(wire);
-        muxer.addEventListener(
-          'stream',
-          ({ detail: stream }) => resolve({ stream, address: wire.remoteAddr.toString() }),
-          { once: true },
-        );
+        const address = wire.remoteAddr.toString();
+        muxer.addEventListener('stream', ({ detail: stream }) => resolve({ stream, address, end: close }), {
+          once: true,
+        });
       },
     };
     const listener = this.#transport.createListener({ upgrader });
-    this.#listener = listener;
+    let closing: Promise<void> | undefined;
+    const close = () => {
+      closing ??= listener.close();
+      return closing;
+    };
     await listener.listen(placeOf({ host: '0.0.0.0', port }));
     for (let count = 1; count < HANDSHAKES_AT_ONCE; count += 1)
       listener.awaitInboundConnections().catch(this.#onFailure);
-    return { come: promise };
+    return { come: promise, close };
   }
 
-  /** Ends whatever is under way, and the connection; the port is free when it resolves. */
-  [Symbol.asyncDispose](): Promise<void> {
-    this.#ending ??= this.#end();
-    return this.#ending;
-  }
-
-  async #end(): Promise<void> {
+  /** Ends all calls, and what came of them; whoever has let a port answer closes it. */
+  async [Symbol.asyncDispose](): Promise<void> {
     await this.#transport.stop();
-    await this.#listener?.close();
   }
+}
+
+const NEVER = new AbortController().signal;
+
+function abort(wire: MultiaddrConnection): void {
+  wire.abort(new Error('the connection is not needed any more'));
 }
 
 function placeOf({ host, port }: UdpPlace): Multiaddr {

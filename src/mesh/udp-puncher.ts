@@ -23,7 +23,7 @@ const CALL_AFTER_MS = 300;
  * Holes by QUIC, for routers that let no TCP connection through that was begun outside: one end calls from a port whose outside place a
  * member has seen, the other one has sent a few datagrams to that place from a port of its own and listens there.
  *
- * - U3 Only peers that are linked over a circuit do so, and the smaller peer id begins; both ends try each part once, with fresh ports.
+ * - U3 Only peers that are linked over a circuit do so, and the smaller peer id begins; both ends try each part once.
  * - U4 A port listens only for the peer that the hole is for and only while it is waited for: half-open handshakes of others take some of a
  *   bounded number of places there, and hold up nothing but that hole.
  *

@@ -5,7 +5,7 @@ import { type PeerId, silentLogger } from '../../../src/base/index.ts';
 import { OsClock } from '../../../src/base/os-clock.ts';
 import { Door } from '../../../src/mesh/libp2p-door.ts';
 import { createNode, type Libp2pParts } from '../../../src/mesh/libp2p-node.ts';
-import { HANDSHAKES_AT_ONCE, loadQuic, type QuicLibrary, QuicPort } from '../../../src/mesh/libp2p-quic.ts';
+import { HANDSHAKES_AT_ONCE, loadQuic, QuicEnd, type QuicLibrary } from '../../../src/mesh/libp2p-quic.ts';
 import { Libp2pQuicHoles } from '../../../src/mesh/libp2p-quic-holes.ts';
 import { NO_PROXY } from '../../../src/mesh/proxy-rules.ts';
 import type { Ear, UdpHole, UdpPlace } from '../../../src/mesh/transport.ts';
@@ -304,10 +304,10 @@ async function halfOpen(
 ): Promise<AsyncDisposable> {
   const { privateKey, logger } = end.parts.components;
   const onFailure = (error: unknown) => assert.fail(String(error));
-  const parts: (Socket | QuicPort)[] = [];
+  const parts: (Socket | QuicEnd)[] = [];
   for (let number = 0; number < count; number += 1) {
     const [front, back] = [await bound(0), await bound(0)];
-    const pending = new QuicPort({ library, privateKey, logger, onFailure });
+    const pending = new QuicEnd({ library, privateKey, logger, onFailure });
     const arrived = new Promise<void>((resolve) =>
       front.on('message', (bytes) => back.send(bytes, port, '127.0.0.1', () => resolve())),
     );
@@ -318,7 +318,7 @@ async function halfOpen(
   return {
     [Symbol.asyncDispose]: async () => {
       for (const part of parts) {
-        if (part instanceof QuicPort) await part[Symbol.asyncDispose]();
+        if (part instanceof QuicEnd) await part[Symbol.asyncDispose]();
         else part.close();
       }
     },
