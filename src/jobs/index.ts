@@ -45,6 +45,7 @@ export { SECRET_NOT_GRANTED, type SecretSource } from './execution/shell-secrets
 export type { HookView } from './hooks/commands.ts';
 export { DELIVERY_TYPE, type DeliveryPayload, type HookEventBody } from './hooks/deliveries.ts';
 export { HOOK_EVENTS, type HookEvent } from './hooks/hook.ts';
+export { NO_NETWORK } from './hooks/sender-faults.ts';
 export { HOOK_TARGET, type HookTarget, serveHookTargets } from './hooks/target.ts';
 export {
   type ChangeFilter,

@@ -2,6 +2,7 @@ import { AspenError, toWireError, type WireError } from '../base/index.ts';
 import { moveRecord } from './dependents.ts';
 import { PROCESSES_LEFT } from './execution/executor.ts';
 import { afterMember } from './group-attempts.ts';
+import { isSenderFault } from './hooks/sender-faults.ts';
 import type { ApplyContext } from './machine-port.ts';
 import { finished, waiting } from './moves.ts';
 import {
@@ -79,7 +80,7 @@ function failed(
   const isStopped = record.state === 'cancelling' && error.code !== PROCESSES_LEFT;
   const after: JobRecord = {
     ...ended(record, running, context, isStopped ? 'cancelled' : 'failed', error),
-    failureCount: record.failureCount + 1,
+    failureCount: record.failureCount + (isSenderFault(record, error) ? 0 : 1),
     result,
     error,
   };

@@ -7,6 +7,7 @@ import {
   type Executor,
   HOOK_TARGET,
   type HookTarget,
+  NO_NETWORK,
   SECRET_NOT_GRANTED,
 } from '../jobs/index.ts';
 import type { GroupClient } from '../lease/index.ts';
@@ -16,6 +17,7 @@ import { bytesSource } from './http-body.ts';
 import type { HttpClient } from './http-client.ts';
 import { exchange } from './http-exchange.ts';
 import { isStatusIn } from './http-payload.ts';
+import { isOwnNetworkFault } from './own-network.ts';
 import { payloadCheck } from './payload-check.ts';
 import { retryAfterMs } from './redirects.ts';
 import { signatureOf } from './signing.ts';
@@ -33,6 +35,9 @@ export interface HookComponents {
 /** A receiver that takes longer has its delivery sent again. Unit: ms. */
 const ANSWER_TIMEOUT_MS = 15_000;
 const GONE = 410;
+/** Pauses after an attempt of which nothing left this node. Unit: ms. */
+const NOT_SENT_LEAST_MS = 5_000;
+const NOT_SENT_MOST_MS = 10 * 60_000;
 
 const targetSchema = z.object({ url: z.string(), secretName: z.string().nullable() });
 const parsePayload = payloadCheck(
@@ -46,6 +51,7 @@ const parsePayload = payloadCheck(
 /**
  * Delivers events of hooks.
  *
+ * - E6 What did not leave this node is told apart from what the receiver did not take.
  * - E5 What signs a delivery is opened on a node that it was granted to, for one attempt, and stands in no record.
  */
 export class HookExecutor implements Executor {
@@ -74,7 +80,12 @@ export class HookExecutor implements Executor {
     const key = secretName === null ? undefined : await this.#components.openSecret(secretName); // E5
     if (key === null) return notGranted(secretName ?? '');
     const options = { clock, timeoutMs: ANSWER_TIMEOUT_MS, what: `POST ${host}`, signal: attempt.signal };
-    return withDeadline(options, (signal) => this.#post(target.url, { key, attempt, event, signal }));
+    try {
+      return await withDeadline(options, (signal) => this.#post(target.url, { key, attempt, event, signal }));
+    } catch (error) {
+      if (isOwnNetworkFault(error)) return notSent(error, attempt);
+      throw error;
+    }
   }
 
   /** @returns undefined when there is no such hook any more. */
@@ -123,6 +134,12 @@ export class HookExecutor implements Executor {
     const durationMs = Math.round(clock.monotonicMs() - startMs);
     return verdict(response, { host: new URL(url).host, wallMs, durationMs });
   }
+}
+
+/** E6 The later, the longer nothing could be sent. */
+function notSent({ message }: Error, { attempt }: AttemptContext): ExecutionResult {
+  const retryAfterMs = Math.min(NOT_SENT_MOST_MS, NOT_SENT_LEAST_MS * 2 ** Math.min(20, attempt - 1));
+  return { ok: false, error: { code: NO_NETWORK, message, retryable: true, retryAfterMs }, result: null };
 }
 
 /** Another node may have what this one lost since the delivery was given to it. */

@@ -1,5 +1,5 @@
 import type { Clock } from '../base/index.ts';
-import type { AttemptContext, ExecutionResult, Executor } from '../jobs/index.ts';
+import { type AttemptContext, type ExecutionResult, type Executor, NO_NETWORK } from '../jobs/index.ts';
 
 export type Health = 'ok' | 'failing';
 
@@ -9,7 +9,12 @@ export const FAULTS_TO_FAIL = 3;
 export const FAILING_MS = 5 * 60_000;
 
 /** Codes that speak of the node, and neither of the job nor of whoever it asked. */
-const OF_THE_NODE: ReadonlySet<string> = new Set(['RESOURCE_EXHAUSTED', 'INTERNAL', 'INCONSISTENT']);
+const OF_THE_NODE: ReadonlySet<string> = new Set([
+  'RESOURCE_EXHAUSTED',
+  'INTERNAL',
+  'INCONSISTENT',
+  NO_NETWORK,
+]);
 
 interface Faults {
   count: number;

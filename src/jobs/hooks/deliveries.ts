@@ -5,11 +5,12 @@ import { isFinal, type JobRecord, type JobState } from '../record.ts';
 import { type JobSpec, PLAIN_SPEC } from '../spec.ts';
 import type { Tallies } from '../tallies.ts';
 import { afterFailure, afterSuccess, type Breaker } from './breaker.ts';
-import { HOOK_WAITING_LIMIT, type Hook, type HookEvent } from './hook.ts';
+import { DELIVERY_TYPE, HOOK_WAITING_LIMIT, type Hook, type HookEvent } from './hook.ts';
 import { type HasHooks, putHook } from './hook-book.ts';
+import { isSenderFault } from './sender-faults.ts';
 
-/** The type of the jobs that deliver; nobody submits one. */
-export const DELIVERY_TYPE = 'hook.deliver';
+export { DELIVERY_TYPE };
+
 /** What the ids of deliveries begin with; no other job may have such an id. */
 export const DELIVERY_ID_PREFIX = 'job_hk_';
 
@@ -74,6 +75,7 @@ interface Index extends HasHooks, Derived {
  *
  * - E1 A job that comes to its end has, in the same command, one delivery for each hook that asks for it, or is counted as dropped there.
  * - E2 No end of a delivery is an event.
+ * - E6 An attempt that the sending node is to blame for says nothing of the receiver, and costs the delivery none of its attempts.
  * @returns jobs to be put down, new ones.
  */
 export function afterMove(
@@ -111,14 +113,15 @@ export function testDelivery(hook: Hook, context: ApplyContext): JobRecord {
   return deliveryOf(hook, { body, made }, context);
 }
 
-/** The breaker of its hook learns from each attempt that was made; one that was lost says nothing of the receiver. */
-function noteAttempt(context: ApplyContext, { spec, history }: JobRecord): void {
+/** The breaker of its hook learns from each attempt that was made; one that was lost, or that its own node is to blame for, says nothing of the receiver. */
+function noteAttempt(context: ApplyContext, record: JobRecord): void {
   const { hooks } = context.derived<Index>();
-  const hook = hooks.find(spec.queue);
-  const attempt = history.at(-1);
+  const hook = hooks.find(record.spec.queue);
+  const attempt = record.history.at(-1);
   if (hook === undefined || attempt === undefined) return;
   if (attempt.outcome === 'succeeded') change(afterSuccess(hook), null);
-  else if (attempt.outcome === 'failed')
+  else if (attempt.outcome === 'failed' && !isSenderFault(record, attempt.error))
+    // E6
     change(afterFailure(hook, context.groupMs), {
       message: (attempt.error?.message ?? '').slice(0, MESSAGE_LENGTH),
       at: context.wallMs,

@@ -3,6 +3,9 @@ import { isSecretName } from '../../secrets/index.ts';
 import type { FinalState } from '../finished-counts.ts';
 import type { Breaker } from './breaker.ts';
 
+/** The type of the jobs that deliver; nobody submits one. */
+export const DELIVERY_TYPE = 'hook.deliver';
+
 /** What a hook is told of: a job came to its end. */
 export type HookEvent = `job.${FinalState}`;
 export const HOOK_EVENTS = [

@@ -4,7 +4,13 @@ import { AspenError } from '../../../src/base/index.ts';
 import { OsClock } from '../../../src/base/os-clock.ts';
 import { OsCrypto } from '../../../src/base/os-crypto.ts';
 import type { HookTarget } from '../../../src/jobs/index.ts';
-import { addressPolicy, HookExecutor, hmacSha256, signatureOf } from '../../../src/workers/index.ts';
+import {
+  addressPolicy,
+  HookExecutor,
+  type HttpClient,
+  hmacSha256,
+  signatureOf,
+} from '../../../src/workers/index.ts';
 import { OsHttpClient } from '../../../src/workers/os-http-client.ts';
 import { attemptOf, type Receiver, startReceiver } from './support.ts';
 
@@ -20,9 +26,13 @@ describe('delivery of a hook', () => {
   });
   afterEach(() => receiver[Symbol.asyncDispose]());
 
-  const deliver = (target: Partial<HookTarget> | AspenError = {}, allow = ['127.0.0.1']) => {
+  const deliver = (
+    target: Partial<HookTarget> | AspenError = {},
+    allow = ['127.0.0.1'],
+    { client = new OsHttpClient(), attempt = 1 }: { client?: HttpClient; attempt?: number } = {},
+  ) => {
     const executor = new HookExecutor({
-      client: new OsHttpClient(),
+      client,
       policy: addressPolicy(allow),
       group: {
         askLeader: async <R>() => {
@@ -34,7 +44,7 @@ describe('delivery of a hook', () => {
       clock: new OsClock(),
       crypto,
     });
-    return executor.execute(attemptOf(PAYLOAD));
+    return executor.execute({ ...attemptOf(PAYLOAD), attempt });
   };
 
   it('posts the event, with a signature over the time and the body that the receiver can check', async () => {
@@ -90,6 +100,29 @@ describe('delivery of a hook', () => {
       [outcome.error.code, outcome.error.retryable, receiver.requests.length],
       ['DENIED', true, 0],
     );
+  });
+
+  it('tells what did not leave this node apart from what the receiver did not take, and waits longer each time', async () => {
+    const noWay = Object.assign(new Error('connect ENETUNREACH'), { code: 'ENETUNREACH' });
+    const client = {
+      exchange: () => Promise.reject(new AspenError('UNAVAILABLE', noWay.message, { cause: noWay })),
+    };
+    for (const [attempt, retryAfterMs] of [
+      [1, 5_000],
+      [3, 20_000],
+      [90, 600_000],
+    ] as const) {
+      const outcome = await deliver({}, ['127.0.0.1'], { client, attempt });
+      assert.ok(!outcome.ok);
+      assert.deepEqual(outcome.error, {
+        ...{ code: 'NO_NETWORK', message: 'connect ENETUNREACH', retryable: true, retryAfterMs },
+      });
+    }
+    const { port } = receiver;
+    await receiver[Symbol.asyncDispose]();
+    const refused = await deliver({ url: `http://127.0.0.1:${port}/` });
+    assert.ok(!refused.ok);
+    assert.equal(refused.error.code, 'UNAVAILABLE');
   });
 
   it('is over when its hook was removed', async () => {

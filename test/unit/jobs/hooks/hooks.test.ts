@@ -3,6 +3,7 @@ import { FAILURES_TO_OPEN, OPEN_LEAST_MS } from '../../../../src/jobs/hooks/brea
 import type { HookView } from '../../../../src/jobs/hooks/commands.ts';
 import { DELIVERY_TYPE, type DeliveryPayload } from '../../../../src/jobs/hooks/deliveries.ts';
 import { HOOK_CONCURRENCY, HOOK_WAITING_LIMIT, HOOKS_LIMIT } from '../../../../src/jobs/hooks/hook.ts';
+import { NO_NETWORK, SENDER_FAULTS_LIMIT } from '../../../../src/jobs/hooks/sender-faults.ts';
 import type { JobRecord } from '../../../../src/jobs/record.ts';
 import { resultOf } from '../../lease/machine/support.ts';
 import { Mesh } from '../dispatcher-mesh.ts';
@@ -59,13 +60,13 @@ function start(bench: JobsBench, id: string): string | undefined {
   return result?.error?.message;
 }
 
-function failDelivery(bench: JobsBench, id: string): void {
+function failDelivery(bench: JobsBench, id: string, error: object = SOME_ERROR): void {
   const record = bench.record(id) as JobRecord;
   if (record.state === 'scheduled') {
     bench.groupMs = Math.max(bench.groupMs, record.dueGroupMs ?? 0);
     resultOf(bench.do('release'));
   }
-  resultOf(bench.do('fail', { ...bench.assign(id), error: SOME_ERROR, result: null }));
+  resultOf(bench.do('fail', { ...bench.assign(id), error, result: null }));
 }
 
 describe('a hook', () => {
@@ -293,6 +294,28 @@ describe('deliveries of a hook', () => {
     for (let at = 0; at < 5; at += 1)
       resultOf(bench.do('lose', { ...bench.assign(job), reason: 'gone', isHandedOver: false }));
     assert.equal(hook(bench).failures, 0);
+  });
+
+  it('that never left their node say nothing of the receiver, and cost no attempt, for a long time', () => {
+    const bench = withHook();
+    const { job } = resultOf(bench.do('testHook', { id: 'hook_1' })) as { job: string };
+    const error = { ...SOME_ERROR, code: NO_NETWORK, retryAfterMs: 30_000 };
+    for (let at = 1; at <= SENDER_FAULTS_LIMIT; at += 1) {
+      failDelivery(bench, job, error);
+      const { failureCount, state, dueGroupMs } = bench.record(job) as JobRecord;
+      assert.deepEqual([failureCount, state, dueGroupMs], [0, 'scheduled', bench.groupMs + 30_000], `${at}`);
+    }
+    assert.deepEqual([hook(bench).circuit, hook(bench).failures], ['closed', 0]);
+    failDelivery(bench, job, error);
+    assert.deepEqual([(bench.record(job) as JobRecord).failureCount, hook(bench).failures], [1, 1]);
+  });
+
+  it('are charged to a job of another type that tells the same', () => {
+    const bench = withHook();
+    bench.submit({ id: 'job_1' });
+    const error = { ...SOME_ERROR, code: NO_NETWORK };
+    resultOf(bench.do('fail', { ...bench.assign('job_1'), error, result: null }));
+    assert.equal((bench.record('job_1') as JobRecord).failureCount, 1);
   });
 
   it('are tried at once when an open hook is resumed', () => {
