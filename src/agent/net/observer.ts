@@ -7,7 +7,8 @@ import {
   TOKEN_BYTES,
   type Transport,
 } from '../../mesh/index.ts';
-import type { UdpPort, UdpSocket } from './udp-port.ts';
+import { hostOf } from './net-rules.ts';
+import type { Datagram, UdpPort, UdpSocket } from './udp-port.ts';
 
 /** Ears that are open at once, one for each peer. */
 export const EARS_LIMIT = 8;
@@ -23,7 +24,7 @@ const tokenSchema = z.instanceof(Uint8Array).refine(({ length }) => length === T
 
 export interface ObserverComponents {
   readonly messenger: Messenger;
-  readonly transport: Pick<Transport, 'links'>;
+  readonly transport: Pick<Transport, 'links'> & Partial<Pick<Transport, 'addresses'>>;
   readonly clock: Clock;
   readonly random: Random;
   readonly udp?: UdpPort | undefined;
@@ -79,10 +80,11 @@ export class Observer implements Disposable {
     const ear: Ear = { token: random.bytes(TOKEN_BYTES), socket: undefined, timer: undefined, seen: null };
     this.#ears.set(from, ear);
     try {
-      ear.socket = await udp.open(kind.family, ({ host, port, bytes }) => {
-        const isMeant = kind.isForQuic ? isQuicInitial(bytes) : Buffer.compare(bytes, ear.token) === 0;
-        if (ear.seen === null && isMeant) ear.seen = [host, port];
-      });
+      const isMeant = this.#meantFor(ear, { from, isForQuic: kind.isForQuic });
+      const onDatagram = (datagram: Datagram) => {
+        if (ear.seen === null && isMeant(datagram)) ear.seen = [datagram.host, datagram.port];
+      };
+      ear.socket = await udp.open(kind.family, onDatagram, this.#wantedPort());
     } catch (error) {
       if (this.#ears.get(from) === ear) this.#ears.delete(from);
       throw error;
@@ -91,6 +93,23 @@ export class Observer implements Disposable {
       ear.socket[Symbol.dispose](); // asked again meanwhile, or stopped
     else ear.timer = clock.setTimer(EAR_MS, () => this.#close(from));
     return [ear.socket.port, ear.token];
+  }
+
+  /** The first datagram of a QUIC connection has no token: it has to come from the host that the link comes from. */
+  #meantFor(ear: Ear, { from, isForQuic }: { from: PeerId; isForQuic: boolean }) {
+    if (!isForQuic) return ({ bytes }: Datagram) => Buffer.compare(bytes, ear.token) === 0;
+    const link = this.#components.transport.links().find(({ peerId }) => peerId === from);
+    const linked = link?.path === 'direct' ? hostOf(link.address)?.host : undefined;
+    return ({ host, bytes }: Datagram) => host === linked && isQuicInitial(bytes);
+  }
+
+  /** The number of the port that this node listens on by TCP: its owner can tell a firewall of that one. */
+  #wantedPort(): number | undefined {
+    const ports = (this.#components.transport.addresses?.() ?? []).map(
+      (address) => /^\/ip[46]\/[^/]+\/tcp\/(\d{1,5})$/.exec(address)?.[1],
+    );
+    const port = Number(ports.find((each) => each !== undefined));
+    return port >= 1_024 && port <= 65_535 ? port : undefined;
   }
 
   #seen(from: PeerId, body: unknown): unknown {

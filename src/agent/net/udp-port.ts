@@ -14,6 +14,9 @@ export interface UdpSocket extends Disposable {
 
 /** Absent where there is no UDP, as in simulations. */
 export interface UdpPort {
-  /** @throws AspenError UNAVAILABLE when the system refuses a socket. */
-  open(family: 4 | 6, onDatagram: (datagram: Datagram) => void): Promise<UdpSocket>;
+  /**
+   * @param wantedPort taken where it is free. @default any
+   * @throws AspenError UNAVAILABLE when the system refuses a socket.
+   */
+  open(family: 4 | 6, onDatagram: (datagram: Datagram) => void, wantedPort?: number): Promise<UdpSocket>;
 }

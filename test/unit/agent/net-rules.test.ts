@@ -94,14 +94,20 @@ class Nat implements UdpPort {
   readonly #sockets = new Map<number, (datagram: Datagram) => void>();
   readonly varies: boolean;
   opened = 0;
+  readonly wanted: (number | undefined)[] = [];
   #nextPort = 40_000;
 
   constructor(varies: boolean) {
     this.varies = varies;
   }
 
-  async open(_family: 4 | 6, onDatagram: (datagram: Datagram) => void): Promise<UdpSocket> {
+  async open(
+    _family: 4 | 6,
+    onDatagram: (datagram: Datagram) => void,
+    wantedPort?: number,
+  ): Promise<UdpSocket> {
     const port = this.#nextPort++;
+    this.wanted.push(wantedPort);
     this.opened += 1;
     this.#sockets.set(port, onDatagram);
     return {
@@ -155,7 +161,10 @@ describe('how members look to each other', () => {
       (name) =>
         new Observer({
           messenger: members.messengerOf(name),
-          transport: { links: () => [linkTo('a', '198.51.100.7')] },
+          transport: {
+            links: () => [linkTo('a', '198.51.100.7'), linkTo('e', '198.51.100.8')],
+            addresses: () => ['/ip4/203.0.113.1/tcp/443/tls/ws', '/ip4/203.0.113.1/tcp/4100'],
+          },
           clock,
           random: new SeededRandom(1),
           udp: nat,
@@ -227,5 +236,23 @@ describe('how members look to each other', () => {
     assert.deepEqual(seenBy('a', token), ['198.51.100.7', 50_000]);
     assert.equal(seenBy('z', token), null);
     assert.equal(seenBy('a', 'not a token'), null);
+  });
+
+  it('O2 takes the first datagram of a QUIC connection from the host of the link only', async () => {
+    const { members, nat } = world(false);
+    const own = members.handlers.get('b');
+    const initial = Buffer.alloc(1_200);
+    initial.set([0xc3, 0, 0, 0, 1]);
+    const seenFrom = async (from: string, bytes: Uint8Array) => {
+      const ear = await own?.get(OBSERVE_METHODS.listen)?.({ from: from as PeerId, body: ['quic', 4] });
+      const [port, token] = ear as [number, Uint8Array];
+      using socket = await nat.open(4, () => undefined);
+      socket.send({ host: '203.0.113.1', port, bytes });
+      return own?.get(OBSERVE_METHODS.seen)?.({ from: from as PeerId, body: token });
+    };
+    assert.deepEqual(await seenFrom('a', initial), ['198.51.100.7', 50_000]);
+    assert.equal(await seenFrom('a', initial.subarray(1)), null);
+    assert.equal(await seenFrom('e', initial), null);
+    assert.equal(nat.wanted[0], 4_100);
   });
 });
