@@ -101,19 +101,21 @@ function sandboxPart(
   { isNetworked, limits, holders }: Plan,
   { layers, writable, readable, hidden, cwd }: Surroundings & { readonly cwd: string | undefined },
 ): readonly string[] {
-  const tmpfs = PRIVATE_DIRECTORIES.flatMap((path) => ['--size', `${PRIVATE_TMP_BYTES}`, '--tmpfs', path]);
+  const isAllWritable = writable.includes('/');
+  const ownDirectories = isAllWritable ? [] : PRIVATE_DIRECTORIES;
+  const tmpfs = ownDirectories.flatMap((path) => ['--size', `${PRIVATE_TMP_BYTES}`, '--tmpfs', path]);
   const isOwn = (path: string) => writable.some((one) => isWithin(path, one));
   const isLost = cwd !== undefined && PRIVATE_DIRECTORIES.some((one) => isWithin(cwd, one)) && !isOwn(cwd);
   return [
     layers.bwrap ?? 'bwrap',
     ...['--unshare-pid', '--unshare-ipc', '--unshare-uts', '--die-with-parent', '--cap-drop', 'ALL'],
     ...(isNetworked ? [] : ['--unshare-net']),
-    ...['--ro-bind', '/', '/', '--dev', '/dev', '--proc', '/proc'],
+    ...[isAllWritable ? '--bind' : '--ro-bind', '/', '/', '--dev', '/dev', '--proc', '/proc'],
     ...tmpfs,
     ...(isNetworked ? RESOLVER_DIRECTORIES.flatMap((path) => ['--ro-bind-try', path, path]) : []),
     ...(isLost ? ['--ro-bind', cwd, cwd] : []),
     ...readable.flatMap((path) => ['--ro-bind', path, path]),
-    ...writable.flatMap((path) => ['--bind', path, path]),
+    ...writable.flatMap((path) => (path === '/' ? [] : ['--bind', path, path])),
     ...['--tmpfs', hidden],
     ...(cwd === undefined ? [] : ['--chdir', cwd]),
     '--',

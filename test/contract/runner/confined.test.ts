@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -419,6 +420,26 @@ describe('a supervised process that its machine holds', function () {
         'x\n',
       );
       assert.equal(existsSync('/tmp/confined-trial'), false);
+    });
+
+    it('has all files of the machine and none of its processes, where the owner lets it write everything', async () => {
+      const policy = { sandbox: { ...OPEN_POLICY.sandbox, writable: ['/'] } };
+      const trial = `/tmp/aspen-all-writable-${process.pid}`;
+      const other = spawn('sleep', ['30']);
+      try {
+        const script = `echo x >${work}/all; echo y >${trial}; kill -9 ${other.pid}; ls -A ${data}; ls -d /proc/${other.pid}; echo $PPID`;
+        const { exit, output } = await sh(script, { ask, policy });
+        assert.deepEqual([exit.exitCode, output.stdout], [0, '1\n'], output.stderr);
+        assert.match(output.stderr, /[Nn]o such process/);
+        assert.deepEqual([other.exitCode, other.signalCode], [null, null]);
+        assert.deepEqual(
+          [readFileSync(join(work, 'all'), 'utf8'), readFileSync(trial, 'utf8')],
+          ['x\n', 'y\n'],
+        );
+      } finally {
+        other.kill('SIGKILL');
+        rmSync(trial, { force: true });
+      }
     });
 
     it("finds nothing in the agent's directory, though all around it is to be written", async () => {
