@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { PeerId } from '../../../src/base/index.ts';
 import { signedBytes, toWire } from '../../../src/crdt/entry.ts';
 import { markOfPeer } from '../../../src/crdt/index.ts';
-import { SUSPECTS_KEY } from '../../../src/crdt/registry.ts';
+import { SUSPECTS_KEY } from '../../../src/crdt/own-entries.ts';
 import {
   decodeSuspicions,
   encodeSuspicions,
