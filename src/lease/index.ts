@@ -12,15 +12,7 @@ export {
   type ClaimRequest,
   type HeldClaim,
 } from './claim-client.ts';
-export {
-  type AgreedRoots,
-  createGroup,
-  type Founding,
-  type Group,
-  type GroupComponents,
-  type GroupOptions,
-  type LeadingPart,
-} from './create-group.ts';
+export { createGroup } from './create-group.ts';
 export type {
   CallOptions,
   GroupClient,
@@ -35,6 +27,14 @@ export type {
   Query,
 } from './group.ts';
 export { MAIN_GROUP } from './group.ts';
+export type {
+  AgreedRoots,
+  Founding,
+  Group,
+  GroupComponents,
+  GroupOptions,
+  LeadingPart,
+} from './group-node.ts';
 export type { GroupHealthLine, GroupReport, ReportedMember } from './group-report.ts';
 export { KvFeed } from './kv-feed.ts';
 export { type KvChanges, type KvWatch, KvWatcher } from './kv-watcher.ts';

@@ -1,0 +1,128 @@
+import { AspenError, type Clock, type PeerId, sleep } from '../base/index.ts';
+import type { LeaderClient } from './client.ts';
+import type { GroupRecovery, RecoverOptions } from './group-recovery.ts';
+import type { GroupView } from './group-view.ts';
+import type { LeaderFinder } from './leader-finder.ts';
+import type { RecoveryPlan } from './recovery-rules.ts';
+import type { Replica } from './replica/index.ts';
+import { bestSuccessor } from './role-keeper.ts';
+
+export interface GroupMovesComponents {
+  readonly self: PeerId;
+  readonly clock: Clock;
+  readonly replica: Replica;
+  readonly client: LeaderClient;
+  readonly finder: LeaderFinder;
+  readonly recovery: GroupRecovery;
+  readonly view: GroupView;
+}
+
+const WAIT_STEP_MS = 50;
+const RECOVERED_TIMEOUT_MS = 15_000;
+/** Of one try. */
+const TRANSFER_TIMEOUT_MS = 2_500;
+const TRANSFER_TRIES = 3;
+
+/** Moves of the leadership and of this node's part that take a while: begun here, then watched until they are seen to have come about. */
+export class GroupMoves {
+  readonly #components: GroupMovesComponents;
+
+  constructor(components: GroupMovesComponents) {
+    this.#components = components;
+  }
+
+  /** Hands the leadership to `to`, or to the voter best fit for it. @returns whether this node no longer leads. */
+  async handOver({ to, timeoutMs = 2_000 }: { to?: PeerId; timeoutMs?: number } = {}): Promise<boolean> {
+    const { self, replica } = this.#components;
+    if (replica.leading === undefined) return true;
+    const successor = to ?? bestSuccessor(replica.raftState, self);
+    if (successor === undefined || !replica.transferLeadership(successor)) return false;
+    return this.#until(() => replica.leading === undefined, timeoutMs);
+  }
+
+  /**
+   * Asks the leader, whoever it is, to hand over. That can fall through where the successor is lost or slow: it is asked for again, until the time
+   * is up.
+   * @throws AspenError CONFLICT when `to` has no vote or nobody else has one, UNAVAILABLE when it was not taken over in time.
+   */
+  async transfer({ to }: { to?: PeerId } = {}): Promise<{ from: PeerId; leader: PeerId }> {
+    const { client, finder, view } = this.#components;
+    const ask = () => client.askLeader<{ from: PeerId }>('group/transfer', { to: to ?? null });
+    const { from } = await ask();
+    const isOver = () => {
+      void finder.refresh();
+      const { leader } = view.status();
+      return leader !== null && (to === undefined ? leader !== from : leader === to);
+    };
+    for (let tries = 0; tries < TRANSFER_TRIES; tries += 1) {
+      if (await this.#until(isOver, TRANSFER_TIMEOUT_MS))
+        return { from, leader: view.status().leader as PeerId };
+      if (to !== undefined) await ask();
+    }
+    throw new AspenError(
+      'UNAVAILABLE',
+      `${to ?? 'no other voter'} did not take over the leadership in time`,
+      {
+        outcome: 'unknown',
+      },
+    );
+  }
+
+  /**
+   * Begins a new epoch on a survivor, and waits until it leads.
+   * @throws as `planRecovery`; UNAVAILABLE when nobody leads in time.
+   */
+  async recover(options: RecoverOptions = {}): Promise<RecoveryPlan> {
+    const { recovery, finder, view } = this.#components;
+    const plan = await recovery.recover(options);
+    if (options.isDryRun === true) return plan;
+    const isLed = () => {
+      void finder.refresh();
+      return view.status().leader === plan.on;
+    };
+    if (await this.#until(isLed, RECOVERED_TIMEOUT_MS)) return plan;
+    throw new AspenError(
+      'UNAVAILABLE',
+      `${plan.on} was told to go on, and does not lead yet: see group status`,
+      {
+        outcome: 'unknown',
+      },
+    );
+  }
+
+  /**
+   * Hands over, gives back this node's membership, and waits until it has no part in the group.
+   * @throws AspenError DEADLINE_EXCEEDED when it still has one after `timeoutMs`.
+   */
+  async leave({ timeoutMs = 30_000 }: { timeoutMs?: number } = {}): Promise<void> {
+    const { self, client } = this.#components;
+    await this.handOver();
+    await client.askLeader('members/leave', { peerId: self }, { timeoutMs });
+    const isOut = await this.#until(() => !this.#isInGroup(), timeoutMs);
+    if (isOut) return;
+    throw new AspenError(
+      'DEADLINE_EXCEEDED',
+      `this node still has a part in the group after ${timeoutMs} ms`,
+    );
+  }
+
+  /** A node that was taken out may never hear of it: then the others' word counts. */
+  #isInGroup(): boolean {
+    const { self, replica, finder } = this.#components;
+    const { role, leader } = replica.status();
+    if (role === 'spare') return false;
+    if (leader !== null) return true;
+    void finder.ask();
+    const hint = finder.hint;
+    return hint === undefined || [...hint.voters, ...hint.standbys].includes(self);
+  }
+
+  async #until(isTrue: () => boolean, timeoutMs: number): Promise<boolean> {
+    const { clock } = this.#components;
+    for (let spentMs = 0; !isTrue(); spentMs += WAIT_STEP_MS) {
+      if (spentMs >= timeoutMs) return false;
+      await sleep(clock, WAIT_STEP_MS);
+    }
+    return true;
+  }
+}
