@@ -1,4 +1,4 @@
-import { AspenError, type Random } from '../base/index.ts';
+import { AspenError, type Logger, type Random } from '../base/index.ts';
 import type { BlobStore, Upload } from '../blobs/index.ts';
 import type { Connection } from '../rpc/index.ts';
 
@@ -16,10 +16,12 @@ interface OpenUpload {
 /** Blobs that come in pieces over the socket. Each belongs to its connection and ends with it. */
 export class BlobUploads {
   readonly #random: Random;
+  readonly #log: Logger;
   readonly #open = new Map<string, OpenUpload>();
 
-  constructor(components: { readonly random: Random }) {
-    this.#random = components.random;
+  constructor({ random, logger }: { readonly random: Random; readonly logger: Logger }) {
+    this.#random = random;
+    this.#log = logger.child({ part: 'blob-uploads' });
   }
 
   /** @throws AspenError RESOURCE_EXHAUSTED */
@@ -32,7 +34,12 @@ export class BlobUploads {
     const upload = store.begin();
     const onClosed = () => {
       this.#open.delete(id);
-      upload.abort().catch(() => undefined); // what could not be removed is removed as an orphan at the next start
+      upload.abort().catch((err: unknown) => {
+        this.#log.warn(
+          { err, upload: id },
+          'what was uploaded of a blob could not be removed, the next start does it',
+        );
+      });
     };
     connection.signal.addEventListener('abort', onClosed, { once: true });
     const release = () => connection.signal.removeEventListener('abort', onClosed);

@@ -26,6 +26,7 @@ export { type IdPrefix, newId } from './ids.ts';
 export { type Startable, Tasks } from './lifecycle.ts';
 export { Listeners } from './listeners.ts';
 export { type Logger, silentLogger } from './logger.ts';
+export { mayGoUnheard } from './may-go-unheard.ts';
 export {
   CountsBy,
   DURATION_BOUNDS_S,

@@ -3,6 +3,7 @@ import {
   type Clock,
   type Crypto,
   type Logger,
+  mayGoUnheard,
   OneByOne,
   type PeerId,
   type Random,
@@ -102,8 +103,7 @@ export class Fetch {
       lookEveryMs: options.lookEveryMs ?? 2_000,
       patienceMs: options.patienceMs ?? 5_000,
     };
-    this.ended = this.#run();
-    this.ended.catch(() => undefined); // whoever waits for it hears of it
+    this.ended = mayGoUnheard(this.#run());
   }
 
   hint(hints: readonly PeerId[]): void {

@@ -1,5 +1,5 @@
 import type { Connection, Stream, StreamMessageEvent } from '@libp2p/interface';
-import { AspenError, type Clock, type PeerId, type Timer } from '../base/index.ts';
+import { AspenError, type Clock, mayGoUnheard, type PeerId, type Timer } from '../base/index.ts';
 import { isCircuit, withoutTarget } from './circuit-address.ts';
 import { FrameDecoder, type Signal, signalSegment } from './frame-codec.ts';
 import { FrameQueue } from './frame-queue.ts';
@@ -97,8 +97,7 @@ export class Libp2pChannel implements PeerLink {
     this.path = isCircuit(this.address) ? 'relay' : 'direct';
     this.carrier = carrierOf(this.address);
     this.since = clock.wallMs();
-    this.helloed = this.#hello.promise;
-    this.helloed.catch(() => undefined); // whoever waits for it hears of it; nobody has to
+    this.helloed = mayGoUnheard(this.#hello.promise);
     this.#stream = stream;
     this.#clock = clock;
     this.#events = events;

@@ -131,7 +131,7 @@ export class AspenClient implements Disposable {
     } finally {
       keptAlive[Symbol.dispose]();
       connection.release(subscription);
-      connection.peer.request('job.logsStop', { subscription }).catch(() => undefined); // closed or ended already: both are fine
+      connection.end('job.logsStop', subscription);
     }
   }
 
@@ -209,7 +209,7 @@ export class AspenClient implements Disposable {
       yield* stream.read(signal) as AsyncGenerator<N, void, undefined>;
     } finally {
       connection.releaseNotes(subscription);
-      connection.peer.request(stopMethod, { subscription }).catch(() => undefined); // closed or ended already: both are fine
+      connection.end(stopMethod, subscription);
     }
   }
 

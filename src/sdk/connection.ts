@@ -1,5 +1,5 @@
-import { type AspenError, silentLogger } from '../base/index.ts';
-import type { JobLog, JobLogEnd } from '../rpc/index.ts';
+import { AspenError, silentLogger } from '../base/index.ts';
+import type { JobLog, JobLogEnd, MethodName } from '../rpc/index.ts';
 import { fromRpcError, type LineDuplex, RpcPeer } from '../rpc/os-client.ts';
 import { LogStream } from './log-stream.ts';
 import { NoteStream } from './note-stream.ts';
@@ -59,6 +59,13 @@ export class AgentConnection {
 
   releaseNotes(subscription: string): void {
     this.#notes.delete(subscription);
+  }
+
+  /** Tells the agent that a subscription is over, without waiting: what it refuses, or no longer hears, has ended already. */
+  end(stopMethod: MethodName, subscription: string): void {
+    this.peer.request(stopMethod, { subscription }).catch((error: unknown) => {
+      if (!(error instanceof AspenError)) throw error;
+    });
   }
 
   async #take(method: string, params: unknown): Promise<null> {

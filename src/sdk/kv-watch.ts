@@ -139,6 +139,6 @@ async function* notesFrom(
     yield* stream.read(signal) as unknown as AsyncGenerator<Note, void, undefined>;
   } finally {
     connection.releaseNotes(subscription);
-    connection.peer.request('kv.unwatch', { subscription }).catch(() => undefined); // closed or ended already: both are fine
+    connection.end('kv.unwatch', subscription);
   }
 }

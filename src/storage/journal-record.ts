@@ -137,6 +137,7 @@ function zeroSectorsIn(record: Buffer, at: number, from: number): number {
   return count;
 }
 
+/** Whether `bytes` hold nothing but zeros from `from` up to `to`; true where there are none between. */
 export function isZero(bytes: Buffer, from: number, to: number): boolean {
   for (let at = from; at < to; at += ZEROS.length) {
     const end = Math.min(at + ZEROS.length, to);

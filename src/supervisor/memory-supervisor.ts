@@ -1,4 +1,4 @@
-import type { Clock } from '../base/index.ts';
+import { type Clock, mayGoUnheard } from '../base/index.ts';
 import { MemorySpool } from './memory-spool.ts';
 import type { Runner } from './runner.ts';
 import {
@@ -151,8 +151,7 @@ class Door implements SupervisedProcess {
     this.#components = components;
     this.#name = name;
     this.#key = key;
-    this.ended = this.#settled.promise;
-    this.ended.catch(() => undefined); // whoever waits for it is told; nobody may be waiting
+    this.ended = mayGoUnheard(this.#settled.promise);
   }
 
   onOutput(callback: () => void): Disposable {

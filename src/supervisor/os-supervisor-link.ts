@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import { mayGoUnheard } from '../base/index.ts';
 import {
   type Command,
   checkReport,
@@ -201,8 +202,7 @@ export class LinkedProcess implements SupervisedProcess {
     this.#link = link;
     this.#name = name;
     this.key = key;
-    this.ended = this.#settled.promise;
-    this.ended.catch(() => undefined); // whoever waits for it is told; nobody may be waiting
+    this.ended = mayGoUnheard(this.#settled.promise);
   }
 
   onOutput(callback: () => void): Disposable {

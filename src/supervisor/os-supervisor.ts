@@ -114,7 +114,7 @@ export class OsSupervisor implements Supervisor {
 
   async close({ leaveRunning }: { readonly leaveRunning: boolean }): Promise<void> {
     this.#pruner?.[Symbol.dispose]();
-    if (this.#opening !== undefined) await this.#opening.catch(() => undefined); // who asked for it was told
+    if (this.#opening !== undefined) await Promise.allSettled([this.#opening]); // who asked for it is told
     for (const link of this.#links.values()) {
       if (!leaveRunning && !link.isClosed) link.send({ type: 'retire', graceMs: 0 });
       await link.close();

@@ -1,3 +1,4 @@
+import { mayGoUnheard } from '../base/index.ts';
 import type { SpoolPage } from './spool.ts';
 import {
   type SupervisedEnd,
@@ -17,8 +18,7 @@ export class WaitingProcess implements SupervisedProcess {
 
   constructor(request: SupervisedRequest) {
     this.#request = request;
-    this.ended = this.#settled.promise;
-    this.ended.catch(() => undefined); // whoever waits for it is told; nobody may be waiting
+    this.ended = mayGoUnheard(this.#settled.promise);
   }
 
   get outputBytes(): number {

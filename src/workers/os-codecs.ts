@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { Readable, type Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import * as zlib from 'node:zlib';
-import { AspenError } from '../base/index.ts';
+import { AspenError, mayGoUnheard } from '../base/index.ts';
 import type { Algorithm, Codecs, Format } from './codecs.ts';
 
 /** node:zlib and node:crypto. */
@@ -29,8 +29,7 @@ async function* through(
   pieces: AsyncIterable<Uint8Array>,
   transform: Transform,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const fed = pipeline(Readable.from(pieces, { objectMode: true }), transform);
-  fed.catch(() => undefined); // met where the output is read
+  const fed = mayGoUnheard(pipeline(Readable.from(pieces, { objectMode: true }), transform));
   try {
     for await (const piece of transform) yield piece as Uint8Array;
     await fed;

@@ -56,7 +56,7 @@ async function takeBackup(context: CommandContext): Promise<Output | number> {
     await sink.commit();
   } catch (error) {
     await sink.abandon();
-    await context.call('backup.end', { id }).catch(() => undefined); // an agent that is gone has let go of it
+    await letGo(context, id);
     throw error;
   }
   context.tell(
@@ -69,6 +69,17 @@ async function takeBackup(context: CommandContext): Promise<Output | number> {
     ids: [file],
     text: () => `${file}\n`,
   };
+}
+
+/** What made the backup fail is told by the caller. An agent that is gone has let go of it, and one that is not does so after a minute. */
+async function letGo({ call, tell }: CommandContext, id: string): Promise<void> {
+  try {
+    await call('backup.end', { id });
+  } catch (error) {
+    if (!(error instanceof AspenError)) throw error;
+    if (error.code !== 'UNAVAILABLE')
+      tell(`the agent was not told that the backup is given up: ${error.message}`);
+  }
 }
 
 interface Sink {

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { formatDuration } from '../../base/index.ts';
+import { formatDuration, mayGoUnheard } from '../../base/index.ts';
 import type { Result } from '../../rpc/index.ts';
 import { type BlobSink, fileSink, piecesOf, standardOutput } from '../blob-files.ts';
 import { type CommandContext, define, type ExitSlot } from '../command.ts';
@@ -95,9 +95,7 @@ async function addBlob(context: CommandContext): Promise<Output> {
   let offset = 0;
   for await (const piece of piecesOf(context, file, PIECE_BYTES)) {
     const data = Buffer.from(piece.buffer, piece.byteOffset, piece.length).toString('base64');
-    const sent = call('blob.write', { upload, offset, data });
-    sent.catch(() => undefined); // whoever waits for it hears of it
-    underWay.push(sent);
+    underWay.push(mayGoUnheard(call('blob.write', { upload, offset, data })));
     offset += piece.length;
     if (underWay.length >= PIECES_UNDER_WAY) await underWay.shift();
     progress(offset);
@@ -147,9 +145,7 @@ async function copyBlob(
   let asked = PIECE_BYTES;
   for (let piece: Piece | undefined = first; piece !== undefined; piece = await underWay.shift()) {
     while (underWay.length < PIECES_UNDER_WAY && asked < sizeBytes) {
-      const next = readPiece(context, id, asked);
-      next.catch(() => undefined); // whoever waits for it hears of it
-      underWay.push(next);
+      underWay.push(mayGoUnheard(readPiece(context, id, asked)));
       asked += PIECE_BYTES;
     }
     const bytes = Buffer.from(piece.data, 'base64');

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { mayGoUnheard } from '../../base/index.ts';
 import { type CommandContext, define, type ExitSlot } from '../command.ts';
 import { wholeNumber } from '../flags.ts';
 import type { CliIo } from '../io.ts';
@@ -21,7 +22,7 @@ async function runDevMesh(context: CommandContext): Promise<number> {
   const interrupted = new Promise<void>((resolve) => {
     io.onInterrupt(() => resolve());
   });
-  const started = mesh.start((options['nodes'] as number | undefined) ?? 3);
+  const started = mayGoUnheard(mesh.start((options['nodes'] as number | undefined) ?? 3)); // an interrupted start fails, and nobody minds
   const ended = await Promise.race([
     interrupted.then(() => 'interrupted' as const),
     started.then(() => 'started' as const),
@@ -35,6 +36,5 @@ async function runDevMesh(context: CommandContext): Promise<number> {
     if (lost !== undefined) io.stderr.write(`aspen-agent: ${lost} ended by itself, stopping the others\n`);
     return lost === undefined ? 0 : 1;
   }
-  started.catch(() => undefined); // interrupted while starting: the mesh goes away, whatever it was waiting for
   return 0;
 }

@@ -254,33 +254,44 @@ describe('WebSockets', () => {
   });
 });
 
-/** Says its words to whoever comes, whatever that one says, and keeps what it heard. */
-class Parrot implements AsyncDisposable {
-  heard = '';
+/** A server on loopback that ends with all that came to it. */
+abstract class LoopbackServer implements AsyncDisposable {
+  protected abstract readonly server: Server;
   readonly #sockets = new Set<Socket>();
-  readonly #server: Server;
+
+  /** Ends with the server, and by itself when it fails. */
+  protected keep(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.on('error', () => socket.destroy());
+  }
+
+  async listen(): Promise<number> {
+    this.server.listen(0, '127.0.0.1');
+    await once(this.server, 'listening');
+    return (this.server.address() as AddressInfo).port;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    this.server.close();
+  }
+}
+
+/** Says its words to whoever comes, whatever that one says, and keeps what it heard. */
+class Parrot extends LoopbackServer {
+  heard = '';
+  protected readonly server: Server;
 
   constructor(words: string, { isClosing = false } = {}) {
-    this.#server = createServer((socket) => {
-      this.#sockets.add(socket);
-      socket.on('error', () => socket.destroy());
+    super();
+    this.server = createServer((socket) => {
+      this.keep(socket);
       socket.on('data', (chunk) => {
         this.heard += chunk.toString('latin1');
         if (isClosing) socket.end(words);
         else socket.write(words);
       });
     });
-  }
-
-  async listen(): Promise<number> {
-    this.#server.listen(0, '127.0.0.1');
-    await once(this.#server, 'listening');
-    return (this.#server.address() as AddressInfo).port;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
-    this.#server.close();
   }
 }
 
@@ -362,34 +373,20 @@ describe('asking a proxy to let through', () => {
 });
 
 /** What ends TLS before a member, as web servers do. */
-class TlsEnd implements AsyncDisposable {
-  readonly #sockets = new Set<Socket>();
-  readonly #server: Server;
+class TlsEnd extends LoopbackServer {
+  protected readonly server: Server;
 
   constructor(port: number) {
+    super();
     const { certificate, key } = selfSigned(Date.now());
-    this.#server = createTlsServer({ cert: certificate, key }, (socket) => {
+    this.server = createTlsServer({ cert: certificate, key }, (socket) => {
       const onward = connect({ host: '127.0.0.1', port });
-      for (const end of [socket, onward]) {
-        this.#sockets.add(end);
-        end.on('error', () => end.destroy());
-      }
+      for (const end of [socket, onward]) this.keep(end);
       socket.on('close', () => onward.destroy());
       onward.on('close', () => socket.destroy());
       socket.pipe(onward);
       onward.pipe(socket);
     });
-  }
-
-  async listen(): Promise<number> {
-    this.#server.listen(0, '127.0.0.1');
-    await once(this.#server, 'listening');
-    return (this.#server.address() as AddressInfo).port;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
-    this.#server.close();
   }
 }
 

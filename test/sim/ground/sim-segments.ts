@@ -1,5 +1,4 @@
-/** What a disk writes whole or not at all. Unit: bytes. */
-const SECTOR_BYTES = 512;
+import { SECTOR_BYTES } from '../../../src/storage/journal-record.ts';
 
 /** The two files of a journal as they are on a simulated disk. */
 export class SimSegments {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { BlobUploads } from '../../../src/agent/blob-uploads.ts';
-import { SeededRandom } from '../../../src/base/index.ts';
+import { SeededRandom, silentLogger } from '../../../src/base/index.ts';
 import type { Connection } from '../../../src/rpc/index.ts';
 import { bytesOf, openStore } from '../blobs/support.ts';
 
@@ -10,7 +10,7 @@ function connection(): Connection & { readonly abort: AbortController } {
 }
 
 describe('an upload over the socket', () => {
-  const uploads = new BlobUploads({ random: new SeededRandom(1) });
+  const uploads = new BlobUploads({ random: new SeededRandom(1), logger: silentLogger });
   const write = (id: string, offset: number, bytes: Uint8Array, from: Connection) =>
     uploads.write(id, { offset, bytes }, from);
 
