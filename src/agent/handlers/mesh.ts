@@ -79,7 +79,7 @@ function contactsOf(node: MeshNode): TicketMember[] {
   const others = node.mesh.transport
     .links()
     .toSorted((left, right) => rank(right) - rank(left))
-    .map(({ peerId, address }) => ({ peerId, addresses: node.addressesOf(peerId, address) }))
+    .map(({ peerId, address }) => ({ peerId, addresses: node.acquaintances.addressesOf(peerId, address) }))
     .filter(({ addresses }) => addresses.length > 0);
   return [{ peerId: node.self, addresses: [...node.mesh.reach.addresses()] }, ...others].slice(
     0,
