@@ -56,7 +56,8 @@ export {
   type MachineStore,
   NotUnderstood,
 } from './machine.ts';
-export { listMembers, type Member, type MeshRecord, membersModule, requireRole } from './members.ts';
+export { listMembers, type Member, type MeshRecord, requireRole } from './member-records.ts';
+export { membersModule } from './members.ts';
 export type {
   ApplyContext,
   CommandKind,

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { AspenError, type PeerId } from '../../base/index.ts';
 import { decodeRootList, decodeSuccession, isPeerId, ROOT_LIST_BYTES_LIMIT } from '../../mesh/index.ts';
 import { textKey } from '../../storage/index.ts';
-import type { Member, MeshRecord } from './members.ts';
+import type { Member, MeshRecord } from './member-records.ts';
 import type { ApplyContext, QueryContext } from './module.ts';
 import type { TicketRecord } from './ticket-rules.ts';
 

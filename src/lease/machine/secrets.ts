@@ -4,7 +4,7 @@ import { isPeerId, roleAllows } from '../../mesh/index.ts';
 import { keyText, textKey } from '../../storage/index.ts';
 import { parseWith } from './checks.ts';
 import { exhausted } from './lease-records.ts';
-import type { Member } from './members.ts';
+import type { Member } from './member-records.ts';
 import type { ApplyContext, Fact, MachineModule, QueryContext } from './module.ts';
 
 /** Secrets at one time. */
