@@ -6,12 +6,12 @@ import { openAudit } from './audit-trail.ts';
 import type { ResolvedConfig } from './config.ts';
 import { foundMesh } from './founding.ts';
 import { redeemTicket } from './joining.ts';
-import { encodeMembership, type Membership, ownMembership } from './membership.ts';
+import type { Membership } from './membership.ts';
+import { MembershipFile } from './membership-file.ts';
 import { MeshNode } from './mesh-node.ts';
 import type { Platform } from './platform.ts';
 import { type DiskLoss, type OpenedStore, StoreKeeper } from './store-keeper.ts';
 
-const MEMBERSHIP_FILE = 'mesh';
 const MARK_EVERY_MS = 5_000;
 
 export interface DaemonComponents {
@@ -56,14 +56,14 @@ export class Daemon {
   #scrubber: Disposable | undefined;
   /** Of the node that runs, or starts. */
   #keptOf: MeshNode | undefined;
-  #keeping: Promise<void> = Promise.resolve();
-  readonly #writing = new OneByOne();
+  readonly #file: MembershipFile;
 
   constructor({ platform, onFatal }: DaemonComponents, options: DaemonOptions) {
     this.#platform = platform;
     this.#onFatal = onFatal;
     this.#options = options;
     this.#startedAtMs = platform.clock.monotonicMs();
+    this.#file = new MembershipFile(platform);
     this.#keeper = new StoreKeeper(platform, (fault) => this.#endDamaged(fault));
   }
 
@@ -113,7 +113,7 @@ export class Daemon {
     const { ticket, abandon = false, config } = this.#options;
     this.#audit = await openAudit(this.#platform, config.config.audit);
     this.#audit?.record({ kind: 'agent.start', version: this.#platform.version });
-    const membership = await this.#readMembership();
+    const membership = await this.#file.read();
     if (membership === undefined) {
       await this.#serially(async () => this.#enter(await this.#firstMembership(ticket)));
     } else {
@@ -161,7 +161,7 @@ export class Daemon {
       const { meshId } = node.membership;
       await node.leave({ timeoutMs });
       await this.#halt();
-      await this.#platform.directory.removeFile(MEMBERSHIP_FILE);
+      await this.#file.remove();
       await this.#platform.eraseStore();
       return meshId;
     });
@@ -174,7 +174,7 @@ export class Daemon {
 
   async #enter(membership: Membership): Promise<void> {
     await this.#keeper.reset();
-    await this.#writeMembership(membership); // B1
+    await this.#file.write(membership); // B1
     await this.#run(membership, { isNew: true });
   }
 
@@ -187,7 +187,7 @@ export class Daemon {
     await node.start();
     if (membership.foundingRootSeed !== null) {
       await node.found(membership.foundingRootSeed);
-      await this.#writeMembership(node.membership);
+      await this.#file.write(node.membership);
     }
     this.#current = { node, store };
     this.#scrubber = new Scrubber(store, this.clock);
@@ -276,35 +276,18 @@ export class Daemon {
     this.#marking?.[Symbol.dispose]();
     this.#scrubber?.[Symbol.dispose]();
     await current.node.stop(how);
-    await this.#keeping;
+    await this.#file.written();
     if (!this.#isDamaged) await this.#noteMark(current.store);
     await current.store[Symbol.asyncDispose]();
   }
 
-  async #readMembership(): Promise<Membership | undefined> {
-    const file = await this.#platform.directory.readFile(MEMBERSHIP_FILE);
-    if (file === undefined) return undefined;
-    const { crypto, directory } = this.#platform;
-    return ownMembership(crypto, { file, seed: directory.seed });
-  }
-
-  /** One write after the other, each of what is to be kept then. */
+  /** What a full disk did not take is kept with the next change, and what is lost is told again. */
   #keepRoots(): void {
-    this.#keeping = this.#keeping
-      .then(async () => {
-        const membership = this.#keptOf?.membership;
-        if (membership !== undefined) await this.#writeMembership(membership);
-      })
+    this.#file
+      .writeLatest(() => this.#keptOf?.membership)
       .catch((error: unknown) => {
-        // A full disk: it is kept with the next change, and what is lost is told again.
         if (!(error instanceof AspenError) || error.code !== 'RESOURCE_EXHAUSTED') this.#onFatal(error);
       });
-  }
-
-  /** One after the other. */
-  #writeMembership(membership: Membership): Promise<void> {
-    const bytes = encodeMembership(membership);
-    return this.#writing.run(() => this.#platform.directory.writeFileAtomic(MEMBERSHIP_FILE, bytes));
   }
 
   /** One change of mesh at a time. */

@@ -11,11 +11,13 @@ import {
 } from '../base/index.ts';
 import type { Messenger } from '../mesh/index.ts';
 import type { BlobId } from './blob-id.ts';
+import type { BlobStat } from './blob-stat.ts';
 import { CHUNK_BYTES, chunkCountOf } from './chunks.ts';
 import { Fetch, type FetchOptions } from './fetch.ts';
 import { HolderBook, type HolderRecord } from './holder-book.ts';
+import type { KeepOptions } from './keep-rules.ts';
 import { serveBlobs } from './server.ts';
-import type { BlobStat, BlobStore, KeepOptions } from './store.ts';
+import type { BlobStore } from './store.ts';
 import { METHODS, readHolding, readKeepAsk } from './wire.ts';
 
 export interface BlobsComponents {

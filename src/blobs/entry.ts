@@ -1,11 +1,11 @@
 import { OneByOne } from '../base/index.ts';
 import type { BlobId } from './blob-id.ts';
+import type { BlobStat } from './blob-stat.ts';
 import { type BlobState, encodeState } from './blob-state.ts';
 import { ChunkSet, chunkBytesOf } from './chunks.ts';
 import type { KeptBlob } from './collection.ts';
 import type { BlobDisk, DataFile } from './disk.ts';
 import type { Manifest } from './manifest.ts';
-import type { BlobStat } from './store.ts';
 
 /** Bytes of an open blob, closed when nobody uses them any more. */
 type OpenData = Pick<DataFile, 'read' | 'write' | 'sync'> & AsyncDisposable;

@@ -13,9 +13,10 @@ import {
 import type { Messenger } from '../mesh/index.ts';
 import type { BlobId } from './blob-id.ts';
 import type { HolderBook } from './holder-book.ts';
+import type { KeepOptions } from './keep-rules.ts';
 import { type Manifest, readManifest } from './manifest.ts';
 import { type Ask, ChunkSchedule } from './schedule.ts';
-import type { BlobStore, KeepOptions } from './store.ts';
+import type { BlobStore } from './store.ts';
 import { type Holding, METHODS, malformed, readHolding } from './wire.ts';
 
 export interface FetchComponents {

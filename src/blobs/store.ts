@@ -1,17 +1,14 @@
 import { AspenError, type Clock, type Crypto, type Logger, type Random } from '../base/index.ts';
 import { type BlobId, isBlobId } from './blob-id.ts';
-import {
-  BLOB_NAME_LIMIT,
-  type BlobReference,
-  type BlobState,
-  decodeState,
-  encodeState,
-  REFERENCES_LIMIT,
-} from './blob-state.ts';
+import type { BlobStat } from './blob-stat.ts';
+import { type BlobReference, decodeState, encodeState } from './blob-state.ts';
+import { BlobCatalog } from './catalog.ts';
 import { CHUNK_BYTES, ChunkSet, chunkBytesOf, chunkCountOf } from './chunks.ts';
 import { collectable, type KeptBlob } from './collection.ts';
 import type { BlobDisk } from './disk.ts';
 import { BlobEntry, type BlobEntryComponents } from './entry.ts';
+import { IdleFiles } from './idle-files.ts';
+import { jobsOver, type KeepOptions, keptAgain, newState } from './keep-rules.ts';
 import { encodeManifest, isChunk, type Manifest, readManifest } from './manifest.ts';
 import { Upload } from './upload.ts';
 
@@ -30,30 +27,6 @@ export interface BlobStoreOptions {
   readonly graceMs?: number;
 }
 
-/** What a node tells of a blob of its own. */
-export interface BlobStat {
-  readonly id: BlobId;
-  readonly sizeBytes: number;
-  /** Bytes on this disk; fewer than `sizeBytes` while it is partial. */
-  readonly heldBytes: number;
-  readonly isComplete: boolean;
-  readonly isPinned: boolean;
-  readonly origin: 'added' | 'fetched';
-  readonly name: string | null;
-  readonly jobs: readonly string[];
-  readonly addedAtMs: number;
-  readonly usedAtMs: number;
-}
-
-export interface KeepOptions {
-  readonly isPinned?: boolean;
-  readonly name?: string;
-  /** The job that needs it. */
-  readonly jobId?: string;
-  /** For how long the job needs it at most. Unit: ms. @default as long as the job is on record */
-  readonly keptForMs?: number;
-}
-
 interface EndedUpload {
   /** Of the entry on the disk. */
   readonly name: string;
@@ -63,8 +36,6 @@ interface EndedUpload {
 
 /** Blobs on one disk. */
 export const BLOBS_LIMIT = 100_000;
-/** Files that stay open though nobody uses them now. */
-const IDLE_FILES_LIMIT = 16;
 export const DEFAULT_GRACE_MS = 3_600_000;
 
 /**
@@ -83,20 +54,17 @@ export class BlobStore {
   readonly #log: Logger;
   readonly #quotaBytes: number;
   readonly #graceMs: number;
-  readonly #entries = new Map<BlobId, BlobEntry>();
-  /** Those whose files are open though nobody uses them now, the one that was used last at the end. */
-  readonly #idle = new Set<BlobEntry>();
+  readonly #catalog = new BlobCatalog();
+  readonly #idle = new IdleFiles();
   readonly #parts: BlobEntryComponents;
   readonly #keeping = new Map<BlobId, Promise<void>>();
   /** Begun here, and neither kept nor given up. */
   readonly #uploads = new Set<Upload>();
   #damagedCount = 0;
-  /** Until a blob comes, goes, or becomes whole. */
-  #newest: { readonly limit: number; readonly ids: readonly BlobId[] } | undefined;
 
   constructor({ disk, crypto, clock, random, log }: BlobStoreComponents, options: BlobStoreOptions) {
     this.#disk = disk;
-    this.#parts = { disk, idle: (entry) => this.#idled(entry) };
+    this.#parts = { disk, idle: (entry) => this.#onIdle(entry) };
     this.#crypto = crypto;
     this.#clock = clock;
     this.#random = random;
@@ -107,21 +75,14 @@ export class BlobStore {
 
   /** Whole blobs, those that came last first. */
   newest(limit: number): readonly BlobId[] {
-    if (this.#newest?.limit !== limit) {
-      const whole = [...this.#entries.values()].filter(({ state }) => state.chunks.isFull);
-      whole.sort(
-        (left, right) => right.state.addedAtMs - left.state.addedAtMs || (left.id < right.id ? -1 : 1),
-      );
-      this.#newest = { limit, ids: whole.slice(0, limit).map(({ id }) => id) };
-    }
-    return this.#newest.ids;
+    return this.#catalog.newest(limit);
   }
 
   /** Reads what is there, without its bytes: those are checked when they are read. Orphans are removed. */
   async open(): Promise<void> {
     for (const name of await this.#disk.names()) {
       const entry = isBlobId(name) ? await this.#load(name) : undefined;
-      if (entry !== undefined) this.#entries.set(entry.id, entry);
+      if (entry !== undefined) this.#catalog.set(entry);
       else {
         this.#log.debug({ name }, 'orphan removed');
         await this.#disk.remove(name);
@@ -132,15 +93,14 @@ export class BlobStore {
   /** Ends what is open; uploads are given up. */
   async close(): Promise<void> {
     for (const upload of [...this.#uploads]) await upload.abort();
-    for (const entry of this.#entries.values()) {
+    for (const entry of this.#catalog.all()) {
       await entry.flush();
       await entry.close();
     }
   }
 
   get usedBytes(): number {
-    let bytes = 0;
-    for (const entry of this.#entries.values()) bytes += entry.roomBytes;
+    let bytes = this.#catalog.roomBytes();
     for (const upload of this.#uploads) bytes += upload.sizeBytes;
     return bytes;
   }
@@ -156,21 +116,19 @@ export class BlobStore {
 
   /** By id. */
   list(): BlobStat[] {
-    return [...this.#entries.values()]
-      .map((entry) => entry.stat())
-      .sort((left, right) => (left.id < right.id ? -1 : 1));
+    return this.#catalog.list();
   }
 
   stat(id: BlobId): BlobStat | undefined {
-    return this.#entries.get(id)?.stat();
+    return this.#catalog.find(id)?.stat();
   }
 
   chunksOf(id: BlobId): ChunkSet | undefined {
-    return this.#entries.get(id)?.state.chunks;
+    return this.#catalog.find(id)?.state.chunks;
   }
 
   isComplete(id: BlobId): boolean {
-    return this.#entries.get(id)?.state.chunks.isFull === true;
+    return this.#catalog.find(id)?.state.chunks.isFull === true;
   }
 
   /** Takes bytes whose id is known when all of them have come. @throws AspenError RESOURCE_EXHAUSTED */
@@ -204,23 +162,21 @@ export class BlobStore {
 
   /** Begins a copy of what others hold, or goes on with one. @throws AspenError RESOURCE_EXHAUSTED */
   async adopt(id: BlobId, manifest: Manifest, options: KeepOptions = {}): Promise<void> {
-    const known = this.#entries.get(id);
+    const known = this.#catalog.find(id);
     if (known !== undefined) return this.#change(known, options);
     await this.#makeRoom(manifest.sizeBytes);
-    const beaten = this.#entries.get(id);
+    const beaten = this.#catalog.find(id);
     if (beaten !== undefined) return this.#change(beaten, options);
-    const state = this.#newState(manifest.sizeBytes, {
-      origin: 'fetched',
-      chunks: new ChunkSet(chunkCountOf(manifest.sizeBytes)),
-      options,
-    });
+    const { sizeBytes } = manifest;
+    const chunks = new ChunkSet(chunkCountOf(sizeBytes));
+    const state = newState({ sizeBytes, origin: 'fetched', chunks }, options, this.#clock.wallMs());
     const entry = new BlobEntry(this.#parts, id, state, manifest);
-    this.#entries.set(id, entry); // K3: its room is taken from here on
+    this.#catalog.set(entry); // K3: its room is taken from here on
     try {
       await this.#disk.writeAtomic(id, 'manifest', encodeManifest(manifest));
       await entry.save();
     } catch (error) {
-      this.#entries.delete(id);
+      this.#catalog.delete(id);
       await this.#disk.remove(id);
       throw error;
     }
@@ -228,14 +184,14 @@ export class BlobStore {
 
   /** @throws AspenError NOT_FOUND where the blob is not begun here; INTERNAL where what is on the disk is no manifest of it. */
   async manifest(id: BlobId): Promise<Manifest> {
-    const entry = this.#get(id);
+    const entry = this.#catalog.get(id);
     entry.manifest ??= await this.#readManifest(id);
     return entry.manifest;
   }
 
   /** K2 @returns undefined where the chunk is not here, or is damaged: then it is absent from now on. */
   async readChunk(id: BlobId, index: number): Promise<Uint8Array | undefined> {
-    const entry = this.#entries.get(id);
+    const entry = this.#catalog.find(id);
     if (entry === undefined || !entry.state.chunks.has(index)) return undefined;
     const manifest = await this.manifest(id);
     await using data = await entry.open();
@@ -245,7 +201,7 @@ export class BlobStore {
     this.#damagedCount += 1;
     this.#log.warn({ id, index }, 'a chunk on the disk is damaged');
     entry.lose(index);
-    this.#newest = undefined;
+    this.#catalog.changed();
     await entry.save();
     return undefined;
   }
@@ -255,30 +211,30 @@ export class BlobStore {
    * @returns false when the bytes are not that chunk: nothing is kept then.
    */
   async writeChunk(id: BlobId, index: number, bytes: Uint8Array): Promise<boolean> {
-    const entry = this.#get(id);
+    const entry = this.#catalog.get(id);
     const manifest = await this.manifest(id);
     if (!isChunk(this.#crypto, manifest, index, bytes)) return false;
     if (entry.state.chunks.has(index)) return true;
     await using data = await entry.open();
     await data.write(index * CHUNK_BYTES, bytes);
     entry.gain(index);
-    if (entry.state.chunks.isFull) this.#newest = undefined;
+    if (entry.state.chunks.isFull) this.#catalog.changed();
     return true;
   }
 
   /** K1, K4 */
   async flush(id: BlobId): Promise<void> {
-    await this.#get(id).flush();
+    await this.#catalog.get(id).flush();
   }
 
   /** Keeps it in use, so that it is not collected meanwhile. */
   hold(id: BlobId): Disposable {
-    return this.#get(id).hold();
+    return this.#catalog.get(id).hold();
   }
 
   /** @throws AspenError NOT_FOUND */
   async pin(id: BlobId, isPinned: boolean): Promise<BlobStat> {
-    const entry = this.#get(id);
+    const entry = this.#catalog.get(id);
     if (entry.state.isPinned !== isPinned) {
       entry.update({ isPinned, usedAtMs: this.#clock.wallMs() });
       await entry.save();
@@ -288,18 +244,16 @@ export class BlobStore {
 
   /** @throws AspenError NOT_FOUND */
   async refer(id: BlobId, jobId: string): Promise<void> {
-    await this.#change(this.#get(id), { jobId });
+    await this.#change(this.#catalog.get(id), { jobId });
   }
 
   /** Jobs for which blobs are kept here, each once. */
   references(): readonly (BlobReference & { readonly id: BlobId })[] {
-    return [...this.#entries.values()].flatMap(({ id, state }) =>
-      state.references.map((reference) => ({ ...reference, id })),
-    );
+    return this.#catalog.references();
   }
 
   async unrefer(id: BlobId, jobIds: ReadonlySet<string>): Promise<void> {
-    const entry = this.#entries.get(id);
+    const entry = this.#catalog.find(id);
     if (entry === undefined) return;
     const references = entry.state.references.filter(({ jobId }) => !jobIds.has(jobId));
     if (references.length === entry.state.references.length) return;
@@ -310,21 +264,18 @@ export class BlobStore {
   /** G4 Ends the references whose time has passed. */
   async unreferOld(): Promise<void> {
     const nowMs = this.#clock.wallMs();
-    const isOver = ({ untilMs }: BlobReference) => untilMs !== null && untilMs <= nowMs;
-    for (const { id, state } of [...this.#entries.values()]) {
-      const over = state.references.filter(isOver);
-      if (over.length > 0) await this.unrefer(id, new Set(over.map(({ jobId }) => jobId)));
+    for (const { id, state } of this.#catalog.all()) {
+      const over = jobsOver(state.references, nowMs);
+      if (over.size > 0) await this.unrefer(id, over);
     }
   }
 
   /** Gives it up, whatever names it. @returns whether it was here. */
   async remove(id: BlobId): Promise<boolean> {
-    const entry = this.#entries.get(id);
+    const entry = this.#catalog.find(id);
     if (entry === undefined) return false;
-    this.#entries.delete(id);
-    this.#idle.delete(entry);
-    this.#newest = undefined;
-    await entry.close();
+    this.#catalog.delete(id);
+    await this.#idle.close(entry);
     await this.#disk.remove(id);
     return true;
   }
@@ -335,7 +286,7 @@ export class BlobStore {
    * @throws AspenError NOT_FOUND; CONFLICT while it is in use, or a job needs it: nothing is removed then.
    */
   async discard(id: BlobId, { isForced }: { readonly isForced: boolean }): Promise<number> {
-    const entry = this.#get(id);
+    const entry = this.#catalog.get(id);
     const { isInUse } = entry.kept();
     const { jobs, heldBytes } = entry.stat();
     if (isInUse) throw new AspenError('CONFLICT', `blob ${id} is being read, written or fetched here`);
@@ -349,32 +300,26 @@ export class BlobStore {
 
   /** Removes what nothing names any more. @returns what went. */
   async collect(neededBytes = 0): Promise<readonly BlobId[]> {
-    const kept: KeptBlob[] = [...this.#entries.values()].map((entry) => entry.kept());
+    const kept: KeptBlob[] = this.#catalog.all().map((entry) => entry.kept());
     const gone = collectable(kept, { nowMs: this.#clock.wallMs(), graceMs: this.#graceMs, neededBytes });
     for (const id of gone) await this.remove(id);
     if (gone.length > 0) this.#log.info({ count: gone.length }, 'blobs collected');
     return gone;
   }
 
-  /** A file that is read chunk by chunk stays open between them. */
-  async #idled(entry: BlobEntry): Promise<void> {
-    this.#idle.delete(entry);
-    if (this.#entries.get(entry.id) !== entry) return entry.close();
-    this.#idle.add(entry);
-    const [oldest] = this.#idle;
-    if (this.#idle.size <= IDLE_FILES_LIMIT || oldest === undefined) return;
-    this.#idle.delete(oldest);
-    await oldest.close();
+  /** What was removed while it was read is not kept open. */
+  #onIdle(entry: BlobEntry): Promise<void> {
+    return this.#catalog.find(entry.id) === entry ? this.#idle.add(entry) : this.#idle.close(entry);
   }
 
   /** K3 @throws AspenError RESOURCE_EXHAUSTED */
   async #makeRoom(bytes: number): Promise<void> {
     if (this.usedBytes + bytes > this.#quotaBytes)
       await this.collect(this.usedBytes + bytes - this.#quotaBytes);
-    if (this.usedBytes + bytes <= this.#quotaBytes && this.#entries.size < BLOBS_LIMIT) return;
+    if (this.usedBytes + bytes <= this.#quotaBytes && this.#catalog.size < BLOBS_LIMIT) return;
     throw new AspenError(
       'RESOURCE_EXHAUSTED',
-      `no room for ${bytes} bytes: blobs of this node have ${this.usedBytes} of ${this.#quotaBytes} bytes and are ${this.#entries.size} of ${BLOBS_LIMIT}; ` +
+      `no room for ${bytes} bytes: blobs of this node have ${this.usedBytes} of ${this.#quotaBytes} bytes and are ${this.#catalog.size} of ${BLOBS_LIMIT}; ` +
         'unpin what is not needed (aspen-agent blob list, blob unpin), or set blobQuota in aspen.yaml',
       { details: { limit: 'blobQuota' } },
     );
@@ -395,7 +340,7 @@ export class BlobStore {
   }
 
   async #keepNow({ name, manifest, id }: EndedUpload, options: KeepOptions): Promise<BlobStat> {
-    const known = this.#entries.get(id);
+    const known = this.#catalog.find(id);
     if (known?.state.chunks.isFull === true) {
       await this.#disk.remove(name);
       known.update({ origin: 'added' });
@@ -403,55 +348,20 @@ export class BlobStore {
       return known.stat();
     }
     const chunks = ChunkSet.full(chunkCountOf(manifest.sizeBytes));
-    const state = this.#newState(manifest.sizeBytes, { origin: 'added', chunks, options });
+    const { sizeBytes } = manifest;
+    const state = newState({ sizeBytes, origin: 'added', chunks }, options, this.#clock.wallMs());
     await this.#disk.writeAtomic(name, 'manifest', encodeManifest(manifest));
     await this.#disk.writeAtomic(name, 'state', encodeState(state));
     if (known !== undefined) await this.remove(id);
     await this.#disk.rename(name, id); // K1: it is there from here on
     const entry = new BlobEntry(this.#parts, id, state, manifest);
-    this.#entries.set(id, entry);
-    this.#newest = undefined;
+    this.#catalog.set(entry);
     return entry.stat();
   }
 
-  async #change(entry: BlobEntry, { isPinned, name, jobId, keptForMs }: KeepOptions): Promise<void> {
-    const { state } = entry;
-    const isKnown = jobId === undefined || state.references.some((reference) => reference.jobId === jobId);
-    entry.update({
-      usedAtMs: this.#clock.wallMs(),
-      isPinned: state.isPinned || isPinned === true,
-      name: state.name ?? name?.slice(0, BLOB_NAME_LIMIT) ?? null,
-      ...(!isKnown && { references: this.#referencesWith(state.references, { jobId, keptForMs }) }),
-    });
+  async #change(entry: BlobEntry, options: KeepOptions): Promise<void> {
+    entry.update(keptAgain(entry.state, options, this.#clock.wallMs()));
     await entry.save();
-  }
-
-  /** The newest stay, where there are more than are kept. */
-  #referencesWith(
-    references: readonly BlobReference[],
-    { jobId, keptForMs }: { readonly jobId: string; readonly keptForMs: number | undefined },
-  ): readonly BlobReference[] {
-    const sinceMs = this.#clock.wallMs();
-    const untilMs = keptForMs === undefined ? null : sinceMs + keptForMs;
-    return [...references, { jobId, sinceMs, untilMs }].slice(-REFERENCES_LIMIT);
-  }
-
-  #newState(
-    sizeBytes: number,
-    { origin, chunks, options }: Pick<BlobState, 'origin' | 'chunks'> & { readonly options: KeepOptions },
-  ): BlobState {
-    const nowMs = this.#clock.wallMs();
-    const { isPinned = false, name, jobId, keptForMs } = options;
-    return {
-      sizeBytes,
-      addedAtMs: nowMs,
-      usedAtMs: nowMs,
-      isPinned,
-      origin,
-      name: name?.slice(0, BLOB_NAME_LIMIT) ?? null,
-      references: jobId === undefined ? [] : this.#referencesWith([], { jobId, keptForMs }),
-      chunks,
-    };
   }
 
   /** @returns undefined where what is there is no blob, or not as much of it as it says. */
@@ -474,11 +384,5 @@ export class BlobStore {
     this.#damagedCount += 1;
     await this.remove(id);
     throw new AspenError('NOT_FOUND', `what this node kept of blob ${id} is damaged and was given up`);
-  }
-
-  #get(id: BlobId): BlobEntry {
-    const entry = this.#entries.get(id);
-    if (entry === undefined) throw new AspenError('NOT_FOUND', `this node has no blob ${id}`);
-    return entry;
   }
 }

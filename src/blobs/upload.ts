@@ -1,9 +1,10 @@
 import { AspenError, type Crypto, OneByOne } from '../base/index.ts';
 import type { BlobId } from './blob-id.ts';
+import type { BlobStat } from './blob-stat.ts';
 import { BLOB_BYTES_LIMIT, CHUNK_BYTES } from './chunks.ts';
 import type { BlobDisk, DataFile } from './disk.ts';
+import type { KeepOptions } from './keep-rules.ts';
 import { blobIdOf, type Manifest } from './manifest.ts';
-import type { BlobStat, KeepOptions } from './store.ts';
 
 export interface UploadComponents {
   readonly disk: BlobDisk;

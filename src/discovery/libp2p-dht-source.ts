@@ -8,17 +8,15 @@ import {
   type PeerId,
   type Random,
   randomFloat,
-  Tasks,
-  withDeadline,
 } from '../base/index.ts';
 import { AddressHints } from './address-hints.ts';
 import { DhtCalls } from './libp2p-dht-calls.ts';
 import { DhtTable } from './libp2p-dht-table.ts';
+import { type AddressRecords, RecordJudge } from './record-judge.ts';
 import { RecordShelf } from './record-shelf.ts';
 import type { Candidate, DiscoverySource } from './source.ts';
 import {
   Allowance,
-  isOfNow,
   isPublishingDue,
   isShortOfLinks,
   PUBLISH_EVERY_MS,
@@ -26,24 +24,7 @@ import {
   type Published,
   searchPauseMs,
 } from './table-rules.ts';
-
-/** Where a member was reached, as it signed. */
-export interface SignedAddresses {
-  readonly peerId: PeerId;
-  readonly addresses: readonly string[];
-  /** Wall time. */
-  readonly issuedAtMs: number;
-}
-
-/** How records are named, made and checked: the mesh's own statements. */
-export interface AddressRecords {
-  /** 32 bytes. */
-  readonly meshName: Uint8Array;
-  nameOf(peerId: PeerId): string;
-  sign(addresses: readonly string[], issuedAtMs: number): Uint8Array;
-  /** @throws AspenError DENIED */
-  verify(record: Uint8Array): SignedAddresses;
-}
+import { TableTasks } from './table-tasks.ts';
 
 export interface DhtSourceComponents {
   readonly clock: Clock;
@@ -79,10 +60,6 @@ export interface DhtSourceOptions {
   readonly refreshEveryMs?: number;
 }
 
-/** Longest for one search, or one record told. Unit: ms. */
-const TASK_MS = 20_000;
-/** Searches that wait for their turn. */
-const WAITING_LIMIT = 32;
 /** One member is looked for at most so often. */
 const FINDS = { limit: 1, windowMs: 300_000 };
 /** Who asks is asked whether it answers, at most so often. */
@@ -96,7 +73,6 @@ const PROBES_LIMIT = 16;
  * The table of addresses that the members of one mesh keep for each other (Kademlia): where a member is that neither the registry nor the
  * memory reaches, and who else is there when those known are gone.
  *
- * - H3 Only a record counts that the member itself signed, lately, for this mesh, under the name that follows from both.
  * - H4 What the table tells is a hint: whoever answers there proves who it is, and that it belongs to the mesh, like anybody.
  * - H5 What others say makes this node dial a bounded number of places, and look for a bounded number of members.
  */
@@ -112,9 +88,8 @@ export class Libp2pDhtSource implements DiscoverySource {
   readonly #candidates = new Listeners<Candidate>();
   readonly #finds = new Allowance(FINDS);
   readonly #metBack = new Allowance(MET_BACK);
-  readonly #waiting: { readonly what: string; readonly run: (signal: AbortSignal) => Promise<void> }[] = [];
-  #tasks: Tasks | undefined;
-  #isWorking = false;
+  readonly #judge: RecordJudge;
+  readonly #tasks: TableTasks;
   #parts: readonly Disposable[] = [];
   #published: Published | undefined;
   #searches = 0;
@@ -128,6 +103,8 @@ export class Libp2pDhtSource implements DiscoverySource {
     this.#log = components.log.child({ part: 'dht' });
     this.#shelf = new RecordShelf(components.clock);
     const { addressesOf, ownAddresses, records, clock, isMember, introduce, open } = components;
+    this.#tasks = new TableTasks({ clock, log: this.#log });
+    this.#judge = new RecordJudge({ records, shelf: this.#shelf, clock, log: this.#log, isMember });
     this.#calls = new DhtCalls({
       ...{ clock, isMember, introduce, open },
       isLinked: (peerId) => this.#isLinked(peerId),
@@ -149,7 +126,7 @@ export class Libp2pDhtSource implements DiscoverySource {
         hints: this.#hints,
         addressesOf,
         ownAddresses,
-        checkRecord: (name, record) => void this.#check(name, record),
+        checkRecord: (name, record) => void this.#judge.check(name, record),
         log: this.#log,
       },
       { self: options.self, meshName: records.meshName },
@@ -164,7 +141,7 @@ export class Libp2pDhtSource implements DiscoverySource {
 
   async start(): Promise<void> {
     const { clock, onLink, links } = this.#components;
-    this.#tasks = new Tasks((err) => this.#log.error({ err }, 'the table failed in an unknown way'));
+    this.#tasks.start();
     await this.#table.start();
     this.#parts = [
       onLink(({ peerId, type }) => {
@@ -178,8 +155,7 @@ export class Libp2pDhtSource implements DiscoverySource {
 
   async stop(): Promise<void> {
     for (const part of this.#parts) part[Symbol.dispose]();
-    this.#waiting.length = 0;
-    await this.#tasks?.stop();
+    await this.#tasks.stop();
     await this.#table.stop();
   }
 
@@ -195,18 +171,18 @@ export class Libp2pDhtSource implements DiscoverySource {
   find(peerId: PeerId): void {
     if (this.#table.size === 0 || !this.#components.isMember(peerId)) return;
     if (!this.#finds.take(peerId, this.#components.clock.monotonicMs())) return; // H5
-    this.#enqueue(`where ${peerId} is`, (signal) => this.#findNow(peerId, signal));
+    this.#tasks.add(`where ${peerId} is`, (signal) => this.#findNow(peerId, signal));
   }
 
   #look(): void {
     const { clock, isReachable, ownAddresses, links, memberCount } = this.#components;
     const nowMs = clock.monotonicMs();
     if (isReachable() !== this.#table.isServing)
-      this.#enqueue('whether to answer', () => this.#table.serve(isReachable()));
+      this.#tasks.add('whether to answer', () => this.#table.serve(isReachable()));
     if (nowMs - this.#refreshedMs >= this.#options.refreshEveryMs || this.#hasGrown()) this.#learn(nowMs);
     if (this.#table.size === 0) return;
     if (isPublishingDue(ownAddresses().join(), this.#published, nowMs))
-      this.#enqueue('telling where this node is', (signal) => this.#publish(signal));
+      this.#tasks.add('telling where this node is', (signal) => this.#publish(signal));
     const isFirst = this.#searchedMs === Number.NEGATIVE_INFINITY;
     if (!isFirst && !isShortOfLinks(links().length, memberCount())) this.#searches = 0;
     else if (nowMs - this.#searchedMs >= searchPauseMs(this.#searches)) this.#search(nowMs);
@@ -221,13 +197,13 @@ export class Libp2pDhtSource implements DiscoverySource {
     if (this.#hasGrown()) this.#published = undefined; // few knew of it until now
     this.#refreshedMs = nowMs;
     this.#sizeBefore = this.#table.size;
-    this.#enqueue('who answers', (signal) => this.#refresh(signal));
+    this.#tasks.add('who answers', (signal) => this.#refresh(signal));
   }
 
   #search(nowMs: number): void {
     this.#searches += 1;
     this.#searchedMs = nowMs;
-    this.#enqueue('who else is there', async (signal) => {
+    this.#tasks.add('who else is there', async (signal) => {
       const found = await this.#table.members(signal);
       for (const contact of found) this.#emit(contact);
       this.#log.debug({ count: found.length }, 'looked for other members');
@@ -259,36 +235,13 @@ export class Libp2pDhtSource implements DiscoverySource {
 
   async #findNow(peerId: PeerId, signal: AbortSignal): Promise<void> {
     const name = this.#components.records.nameOf(peerId);
-    const found = (await this.#table.find(name, signal)).flatMap((bytes) => this.#readable(name, bytes));
-    const [latest] = found.toSorted((left, right) => right.issuedAtMs - left.issuedAtMs);
+    const latest = this.#judge.latest(name, await this.#table.find(name, signal));
     this.#log.debug({ peerId, isFound: latest !== undefined }, 'looked for a member');
     if (latest !== undefined) this.#emit(latest);
   }
 
   #emit({ peerId, addresses }: { readonly peerId: PeerId; readonly addresses: readonly string[] }): void {
     if (peerId !== this.#options.self) this.#candidates.emit({ peerId, addresses, source: 'dht' }); // H4
-  }
-
-  #readable(name: string, bytes: Uint8Array): readonly SignedAddresses[] {
-    try {
-      return [this.#check(name, bytes)];
-    } catch (err) {
-      if (!(err instanceof AspenError)) throw err;
-      this.#log.debug({ err }, 'a record that does not count was told');
-      return [];
-    }
-  }
-
-  /** H2, H3 @throws AspenError DENIED */
-  #check(name: string, bytes: Uint8Array): SignedAddresses {
-    const { records, isMember, clock } = this.#components;
-    const record = records.verify(bytes);
-    const { peerId, issuedAtMs } = record;
-    if (records.nameOf(peerId) !== name) throw denied(`${peerId} has another name`);
-    if (!isMember(peerId)) throw denied(`${peerId} is no member`);
-    if (!isOfNow(issuedAtMs, clock.wallMs())) throw denied('it is too old, or of a time to come');
-    if (!this.#shelf.isLatest(name, issuedAtMs)) throw denied('there is a later one');
-    return record;
   }
 
   /** Whoever asks may answer as well: so both come to know of each other. */
@@ -305,32 +258,4 @@ export class Libp2pDhtSource implements DiscoverySource {
   #isLinked(peerId: PeerId): boolean {
     return this.#components.links().some((link) => link.peerId === peerId);
   }
-
-  #enqueue(what: string, run: (signal: AbortSignal) => Promise<void>): void {
-    if (this.#waiting.length >= WAITING_LIMIT || this.#waiting.some((task) => task.what === what)) return;
-    this.#waiting.push({ what, run });
-    if (!this.#isWorking) this.#tasks?.run((signal) => this.#work(signal));
-  }
-
-  /** One after the other: the table is never in a hurry. */
-  async #work(signal: AbortSignal): Promise<void> {
-    this.#isWorking = true;
-    try {
-      for (let task = this.#waiting.shift(); task !== undefined; task = this.#waiting.shift()) {
-        const { what, run } = task;
-        try {
-          await withDeadline({ clock: this.#components.clock, timeoutMs: TASK_MS, what, signal }, run);
-        } catch (err) {
-          if (signal.aborted) return;
-          this.#log.debug({ err, what }, 'the table gave no answer');
-        }
-      }
-    } finally {
-      this.#isWorking = false;
-    }
-  }
-}
-
-function denied(reason: string): AspenError {
-  return new AspenError('DENIED', `the record does not count: ${reason}`);
 }
