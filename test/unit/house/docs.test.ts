@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import type { Command } from 'commander';
 import { type CliIo, createProgram } from '../../../src/cli/index.ts';
 import { anchorsOf, commandLinesOf, docPages, linksOf, pathsOf } from './doc-pages.ts';
@@ -35,6 +36,13 @@ describe('the pages for people', () => {
     });
   }
 
+  it('docs/ARCHITECTURE.md has the table of rooms that the import rules are made of', () => {
+    const { text = '' } = pages.find(({ path }) => path === 'docs/ARCHITECTURE.md') ?? {};
+    const rows = [...text.matchAll(/^\| `(\w+)` \| .* \| ([^|]+) \|$/gm)];
+    const told = rows.map(([, folder = '', below = '']) => [folder, belowOf(below, folder)]);
+    assert.deepEqual(Object.fromEntries(told), allowed());
+  });
+
   it('show commands enough that the check means something', () => {
     assert.ok(pages.flatMap(commandLinesOf).length > 50);
   });
@@ -51,6 +59,33 @@ describe('the pages for people', () => {
     assert.deepEqual(linksOf(page), [{ path: 'docs/NOWHERE.md', anchor: 'part' }]);
   });
 });
+
+/** @returns what each folder may import, sorted, as the import rules say. */
+function allowed(): Readonly<Record<string, readonly string[]>> {
+  const { forbidden } = createRequire(import.meta.url)('../../../.dependency-cruiser.cjs') as {
+    readonly forbidden: readonly { readonly name: string; readonly comment?: string }[];
+  };
+  const rules = forbidden.filter(({ name }) => name.endsWith('-imports-only-what-lies-below'));
+  return Object.fromEntries(
+    rules.map(({ comment = '' }) => {
+      const [, folder = '', itself = ''] = /^src\/(\w+) may import: (.*)$/.exec(comment) ?? [];
+      return [folder, namesIn(itself).filter((name) => name !== folder)];
+    }),
+  );
+}
+
+function belowOf(cell: string, folder: string): readonly string[] {
+  if (cell === 'nothing') return [];
+  if (!cell.startsWith('all but ')) return namesIn(cell);
+  const left = [folder, ...namesIn(cell.slice('all but '.length).replace(' and ', ', '))];
+  return Object.keys(allowed())
+    .filter((name) => !left.includes(name))
+    .sort();
+}
+
+function namesIn(list: string): readonly string[] {
+  return list.split(', ').sort();
+}
 
 /** @returns what the program would not understand; undefined when it understands all. */
 function faultOf(program: Command, words: readonly string[]): string | undefined {
