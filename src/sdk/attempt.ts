@@ -1,6 +1,7 @@
 import type { WorkerCancel, WorkerExecute } from '../rpc/index.ts';
 import type { RpcPeer } from '../rpc/os-client.ts';
 
+/** `cancelled`, `timeout`, `heartbeat` (silent for too long), `lost` (the job may run elsewhere by now) or `shutdown`. */
 export type StopReason = WorkerCancel['reason'];
 
 /** The job, as its handler sees it. */
@@ -15,7 +16,9 @@ export interface WorkerJob<P = unknown> {
 export interface AttemptProgress {
   /** 0 to 100. */
   readonly percent?: number;
+  /** At most 1,024 characters. */
   readonly message?: string;
+  /** At most 64, by name. */
   readonly counters?: Readonly<Record<string, number>>;
 }
 

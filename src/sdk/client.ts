@@ -18,18 +18,21 @@ import { type KvEvent, type KvWatchOptions, watchKeys } from './kv-watch.ts';
 import type { LogChunk } from './log-stream.ts';
 
 export interface CallOptions {
-  /** Unit: ms. @default that of `connect` */
+  /** How long the call waits for its answer, reconnecting if it must. Unit: ms. @default that of `connect` */
   readonly timeoutMs?: number;
+  /** Ends the waiting; what was sent may have its effect nevertheless. */
   readonly signal?: AbortSignal;
 }
 
-/** What `observeElection` tells. */
+/** What `observeElection` tells: who leads, and what it proclaims. */
 export type ElectionChange = Result<'election.leader'> & { readonly name: string };
 
 export interface LogsOptions {
   /** Go on until the job is final. @default false */
   readonly follow?: boolean;
+  /** Where to begin in the output of the job. Unit: bytes. @default 0 */
   readonly fromOffset?: number;
+  /** Ends the reading, without an error. */
   readonly signal?: AbortSignal;
 }
 
@@ -96,25 +99,34 @@ export class AspenClient implements Disposable {
     ) as Promise<Result<M>>;
   }
 
+  /**
+   * Hands a job to the mesh. @returns its id once it is durable.
+   * @throws AspenError INVALID_PARAMS naming what does not fit the spec, NO_QUORUM where nothing can be agreed: then nothing was submitted.
+   */
   submit(spec: ParamsInput<'job.submit'>, options?: CallOptions): Promise<Result<'job.submit'>> {
     return this.call('job.submit', spec, options);
   }
 
+  /** @throws AspenError NOT_FOUND where there is no such job, or no longer. */
   get(id: string): Promise<Job> {
     return this.call('job.get', { id });
   }
 
-  /** @throws AspenError DEADLINE_EXCEEDED when the job is not final in time. */
+  /** @returns the job once it is final. @throws AspenError DEADLINE_EXCEEDED when it is not in time, NOT_FOUND. */
   wait(id: string, { timeoutMs = this.#timeoutMs, signal }: CallOptions = {}): Promise<Job> {
     const options = { timeoutMs: timeoutMs + ANSWER_MARGIN_MS, ...(signal ? { signal } : {}) };
     return this.call('job.wait', { id, timeoutMs }, options);
   }
 
+  /** Ends a job before it is final. @returns the job, `cancelling` while an attempt of it still ends. @throws AspenError NOT_FOUND, CONFLICT where it ended otherwise. */
   cancel(id: string, reason?: string): Promise<Job> {
     return this.call('job.cancel', reason === undefined ? { id } : { id, reason });
   }
 
-  /** The output of a job, piece by piece. Ending the loop early ends the subscription. */
+  /**
+   * The output of a job, piece by piece. Ending the loop early ends the subscription.
+   * @throws AspenError NOT_FOUND; UNAVAILABLE after the last piece when the output ended early.
+   */
   async *logs(
     id: string,
     { signal, ...options }: LogsOptions = {},
@@ -145,7 +157,10 @@ export class AspenClient implements Disposable {
     return this.#notes<Result<'service.get'>>(['service.watch', 'service.watchStop'], { name }, signal);
   }
 
-  /** Changes of jobs from now on, or after a cursor. Ending the loop early ends the subscription. */
+  /**
+   * Changes of jobs from now on, or after a cursor. Ending the loop early ends the subscription.
+   * @throws AspenError INVALID_PARAMS for a cursor that is none; UNAVAILABLE when changes were missed or the connection broke, RESOURCE_EXHAUSTED when too many wait to be read.
+   */
   watchJobs(
     params: ParamsInput<'job.watch'> = {},
     signal?: AbortSignal,
@@ -153,16 +168,22 @@ export class AspenClient implements Disposable {
     return this.#notes<Omit<JobChange, 'subscription'>>(['job.watch', 'job.watchStop'], params, signal);
   }
 
+  /** Keys and values that the mesh agrees on. Keys have at most 1,024 bytes, values 1 MiB. */
   readonly kv = {
+    /** @returns `{value, revision, version, createRevision, leaseId?}`; null where the key is absent. */
     get: (key: string, options: Omit<ParamsInput<'kv.get'>, 'key'> = {}) =>
       this.call('kv.get', { key, ...options }),
+    /** @param options `ttlMs` or `leaseId` let the key end. @returns `{revision}`. */
     put: (key: string, value: string, options: { readonly ttlMs?: number; readonly leaseId?: string } = {}) =>
       this.call('kv.put', { key, value, ...options }),
+    /** @returns `{deleted, revision}`; `deleted` is false where the key was absent. */
     delete: (key: string) => this.call('kv.delete', { key }),
+    /** Sets a key where it has the value expected; null expects no key, or deletes it. @returns `{swapped, current, revision}`. */
     cas: (key: string, change: { readonly expected: string | null; readonly value: string | null }) =>
       this.call('kv.cas', { key, ...change }),
     /** If all of `compare` holds, does `success`, else `failure`: as one change with one revision. */
     txn: (txn: Omit<ParamsInput<'kv.txn'>, 'requestId'>) => this.call('kv.txn', txn),
+    /** @returns `{entries, cursor?}` in the order of keys, 1,000 unless `limit` says otherwise; with a cursor there is more. */
     scan: (prefix: string, options: Omit<ParamsInput<'kv.scan'>, 'prefix'> = {}) =>
       this.call('kv.scan', { prefix, ...options }),
     /**
@@ -186,6 +207,7 @@ export class AspenClient implements Disposable {
     return signal === undefined ? Promise.resolve() : whenAborted(signal);
   }
 
+  /** Calls that wait for an answer are rejected with UNAVAILABLE; later ones are, too. */
   close(): void {
     this.#isClosed = true;
     this.#connection?.peer.close();

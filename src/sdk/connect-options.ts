@@ -4,6 +4,7 @@ import { socketPathOf } from '../rpc/os-client.ts';
 export interface ConnectOptions {
   /** Data directory of the agent; its socket is in it. One of `dataDir` and `socketPath` must be given. */
   readonly dataDir?: string;
+  /** The socket itself; goes before `dataDir`. */
   readonly socketPath?: string;
   /** How long a call waits for its answer, reconnecting if it must. Unit: ms. @default 30_000 */
   readonly timeoutMs?: number;

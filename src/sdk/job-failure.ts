@@ -4,7 +4,7 @@ import { RpcFailure } from '../rpc/os-client.ts';
 const FAILED = -32_000;
 const CODE_LENGTH_LIMIT = 64;
 
-/** A failure that another attempt would only repeat: the job is dead at once. */
+/** A failure that another attempt would only repeat: the job is dead at once, with `code` (`NON_RETRYABLE` unless given, at most 64 characters). */
 export class NonRetryableError extends Error {
   override readonly name = 'NonRetryableError';
   readonly code: string;

@@ -9,6 +9,7 @@ export interface KvEvent {
   readonly key: string;
   /** Null when the key was deleted. */
   readonly value: string | null;
+  /** Of the change that this is part of; grows from change to change. */
   readonly revision: number;
   /** Writes since the key was absent; 0 when it was deleted. */
   readonly version: number;
@@ -19,6 +20,7 @@ export interface KvEvent {
 export interface KvWatchOptions {
   /** The first revision that is told. @default what happens from now on */
   readonly fromRevision?: number;
+  /** Ends the watch, without an error. */
   readonly signal?: AbortSignal;
 }
 

@@ -40,6 +40,7 @@ export type WorkerDefinition = WorkerSettings &
     | { readonly types: readonly string[]; readonly handler: JobHandler }
   );
 
+/** Where the agent is; one of the two must be given. */
 export type WorkerConnectOptions = Pick<ConnectOptions, 'dataDir' | 'socketPath'>;
 
 export interface CloseOptions {
@@ -47,12 +48,13 @@ export interface CloseOptions {
   readonly timeoutMs?: number;
 }
 
+/** A program that runs jobs of the types it names, for the agent of its machine. Disposing closes it. */
 export interface Worker extends AsyncDisposable {
   /** The name under which it is attached now; null while it is not. */
   readonly workerId: string | null;
   /** Handlers at work. */
   readonly runningCount: number;
-  /** Attaches. @throws AspenError UNAVAILABLE when no agent answers; as the agent answered. */
+  /** Attaches. @throws AspenError UNAVAILABLE when no agent answers, CONFLICT when it was started before; as the agent answered. */
   start(): Promise<void>;
   /** Takes nothing more, lets handlers finish, then detaches. What is not done in time is stopped, and runs elsewhere. */
   close(options?: CloseOptions): Promise<void>;
@@ -73,7 +75,7 @@ const CLOSE_MS = 30_000;
 const STOP_MS = 2_000;
 const BACKOFF = { firstMs: 50, mostMs: 5_000 };
 
-/** A worker of the agent at `options`. Nothing happens before `start`. */
+/** A worker of the agent at `options`. Nothing happens before `start`. @throws AspenError INVALID_PARAMS where `options` name no agent. */
 export function defineWorker(definition: WorkerDefinition, options: WorkerConnectOptions): Worker {
   const path = socketOf(options);
   const components = {

@@ -32,8 +32,9 @@ _Notes = queue.Queue  # of (method, params)
 class LogChunk(NamedTuple):
     """A piece of a job's output."""
 
+    #: ``stdout`` or ``stderr``.
     stream: str
-    #: Of its first byte in the output of the job.
+    #: Of its first byte in the output of the job. Unit: bytes.
     offset: int
     data: bytes
 
@@ -43,6 +44,9 @@ class Client:
 
     When the connection breaks, calls connect again and repeat themselves; a call that changes something carries one request id over all its
     repetitions, so that it has its effect once. Give ``data_dir`` or ``socket``. Unit of all timeouts: seconds.
+
+    Raises AspenError INVALID_PARAMS where neither is given, UNAVAILABLE (outcome ``not-applied``) where no agent answers. Answers are plain
+    data with the names of the socket (``job["createdAtMs"]``); ``call("rpc.discover")`` describes all of it.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
+        """Calls that wait for an answer raise AspenError UNAVAILABLE; later ones do, too."""
         with self._lock:
             self._is_closed = True
             connection = self._connection
@@ -104,7 +109,12 @@ class Client:
         raise AspenError("DEADLINE_EXCEEDED", f"{method}: no answer in time", "unknown")
 
     def submit(self, type: str, payload: Json = None, **spec: Json) -> Dict[str, Json]:
-        """Submits a job; further fields of the spec as the socket names them (``queue=...``, ``retry={...}``). Returns ``{id, durability, ...}``."""
+        """Submits a job; further fields of the spec as the socket names them (``queue=...``, ``retry={...}``).
+
+        ``{id, durability, duplicate}`` once the job is durable; ``duplicate`` says that it was there already.
+
+        Raises AspenError INVALID_PARAMS naming what does not fit, NO_QUORUM where nothing can be agreed: then nothing was submitted.
+        """
         return self.call("job.submit", {"type": type, "payload": payload, **spec})
 
     def submit_many(self, jobs: List[Dict[str, Json]]) -> List[Dict[str, Json]]:
@@ -112,18 +122,23 @@ class Client:
         return self.call("job.submitMany", {"jobs": jobs})["results"]
 
     def get(self, id: str) -> Dict[str, Json]:
+        """The job as the mesh knows it. Raises AspenError NOT_FOUND where there is none, or no longer."""
         return self.call("job.get", {"id": id})
 
     def wait(self, id: str, timeout: Optional[float] = None) -> Dict[str, Json]:
-        """The job once it is final. Raises AspenError DEADLINE_EXCEEDED when it is not in time."""
+        """The job once it is final. Raises AspenError DEADLINE_EXCEEDED when it is not in time, NOT_FOUND."""
         limit = self._timeout if timeout is None else timeout
         return self.call("job.wait", {"id": id, "timeoutMs": int(limit * 1_000)}, limit + _ANSWER_MARGIN_S)
 
     def cancel(self, id: str, reason: Optional[str] = None) -> Dict[str, Json]:
+        """Ends a job before it is final; the job, ``cancelling`` while an attempt of it still ends. Raises AspenError NOT_FOUND, CONFLICT."""
         return self.call("job.cancel", {"id": id} if reason is None else {"id": id, "reason": reason})
 
     def logs(self, id: str, *, follow: bool = False, from_offset: int = 0) -> Iterator[LogChunk]:
-        """The output of a job, piece by piece. Raises AspenError UNAVAILABLE when it ends early."""
+        """The output of a job, piece by piece, until the job is final where ``follow`` is set. ``from_offset`` counts bytes.
+
+        Raises AspenError NOT_FOUND; UNAVAILABLE when the output ends early.
+        """
         params = {"id": id, "follow": follow, "fromOffset": from_offset}
         for note in self._notes("job.logs", "job.logsStop", params):
             data, encoding = note["data"], note.get("encoding", "utf8")
@@ -131,7 +146,7 @@ class Client:
             yield LogChunk(note["stream"], note["offset"], raw)
 
     def watch_jobs(self, **params: Json) -> Iterator[Dict[str, Json]]:
-        """Changes of jobs from now on, or after a cursor."""
+        """Changes of jobs from now on, or after a ``cursor``. Raises AspenError UNAVAILABLE when changes were missed."""
         return self._notes("job.watch", "job.watchStop", params)
 
     def _notes(self, method: str, stop_method: str, params: Dict[str, Json]) -> Iterator[Dict[str, Json]]:
@@ -192,24 +207,27 @@ class Client:
 
 
 class Kv:
-    """Keys and values that the mesh agrees on."""
+    """Keys and values that the mesh agrees on. Keys have at most 1,024 bytes, values 1 MiB."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def get(self, key: str, **options: Json) -> Dict[str, Json]:
+    def get(self, key: str, **options: Json) -> Optional[Dict[str, Json]]:
+        """``{value, revision, version, createRevision}``; None where the key is absent."""
         return self._client.call("kv.get", {"key": key, **options})
 
     def put(self, key: str, value: str, **options: Json) -> Dict[str, Json]:
-        """``ttlMs=...`` or ``leaseId=...`` let it end."""
+        """``{revision}``; ``ttlMs=...`` or ``leaseId=...`` let the key end."""
         return self._client.call("kv.put", {"key": key, "value": value, **options})
 
     def delete(self, key: str) -> Dict[str, Json]:
+        """``{deleted, revision}``; ``deleted`` is False where the key was absent."""
         return self._client.call("kv.delete", {"key": key})
 
     def cas(self, key: str, expected: Optional[str], value: Optional[str]) -> Dict[str, Json]:
-        """``{swapped, current, ...}``; None expects no key, or deletes it."""
+        """``{swapped, current, revision}``; None expects no key, or deletes it."""
         return self._client.call("kv.cas", {"key": key, "expected": expected, "value": value})
 
     def scan(self, prefix: str, **options: Json) -> Dict[str, Json]:
+        """``{entries, cursor?}`` in the order of keys, 1,000 unless ``limit=...`` says otherwise; with a cursor there is more."""
         return self._client.call("kv.scan", {"prefix": prefix, **options})

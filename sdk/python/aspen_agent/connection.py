@@ -21,6 +21,7 @@ Handler = Callable[[str, Dict[str, Any], Any], None]
 
 
 def socket_path(data_dir: str) -> str:
+    """Where the agent of that data directory listens."""
     return os.path.join(data_dir, "agent.sock")
 
 

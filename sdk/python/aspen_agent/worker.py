@@ -56,6 +56,7 @@ class Attempt:
 
     @property
     def name(self) -> Tuple[str, int]:
+        """Job and number of the attempt."""
         return (self.job_id, self.attempt)
 
     def raise_if_stopped(self) -> None:
@@ -74,7 +75,7 @@ class Attempt:
         message: Optional[str] = None,
         counters: Optional[Mapping[str, float]] = None,
     ) -> None:
-        """Tells how far it is; only the latest counts."""
+        """Tells how far it is, in percent and in words (1,024 characters) and counters (64); only the latest counts."""
         said = {"percent": percent, "message": message, "counters": counters}
         told = {key: value for key, value in said.items() if value is not None}
         self._connection.notify("worker.progress", {**self._params(), **told})
@@ -99,6 +100,7 @@ class Attempt:
                 return  # the attempt is over or the connection gone: nobody is there to read it
 
     def stop(self, reason: str) -> None:
+        """Called by the worker when the handler should end; the first reason stays."""
         if not self.stopped.is_set():
             self.reason = reason
             self.stopped.set()
@@ -111,13 +113,18 @@ Handler = Callable[[Job, Attempt], Any]
 
 
 class Worker:
-    """Runs ``handlers`` (by type of job) in at most ``concurrency`` threads.
+    """Runs ``handlers`` (by type of job) in at most ``concurrency`` threads, for the agent at ``data_dir`` or ``socket``.
 
     What a handler returns is the job's result (plain data), what it raises fails the attempt: ``NonRetryableError`` for good; of any other
     error ``code``, ``retryable`` and ``exit_code`` are kept where it has them. The worker attaches again whenever its connection was lost.
 
     ``heartbeats``: ``automatic`` lets a thread of this library give the signs of life of jobs with a ``heartbeatTimeoutMs``, ``manual`` leaves
     them to the handlers, so that one that hangs is found out.
+
+    ``on_settled`` is told what became of an attempt (``accepted`` is False where another one had taken its place), ``on_attached`` the name of
+    the worker whenever it attached, ``on_detached`` that the connection was lost (None) or that attaching again failed (the error).
+
+    Raises AspenError INVALID_PARAMS where neither ``data_dir`` nor ``socket`` is given, or ``heartbeats`` is something else.
     """
 
     def __init__(
@@ -168,7 +175,7 @@ class Worker:
         self.close()
 
     def start(self) -> None:
-        """Attaches. Raises AspenError UNAVAILABLE when no agent answers; as the agent answered."""
+        """Attaches. Raises AspenError UNAVAILABLE when no agent answers, CONFLICT when it was started before; as the agent answered."""
         if self._keeper is not None:
             raise AspenError("CONFLICT", "this worker was started before")
         self._attach()
