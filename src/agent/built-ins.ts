@@ -1,12 +1,6 @@
 import type { PeerId } from '../base/index.ts';
 import type { Blobs } from '../blobs/index.ts';
-import {
-  DELIVERY_TYPE,
-  EchoExecutor,
-  type Executor,
-  type SecretSource,
-  ShellExecutor,
-} from '../jobs/index.ts';
+import { EchoExecutor, type Executor, type SecretSource, ShellExecutor } from '../jobs/index.ts';
 import type { GroupClient } from '../lease/index.ts';
 import type { Store } from '../storage/index.ts';
 import {
@@ -25,17 +19,6 @@ import type { Platform } from './platform.ts';
 import { rateLimited } from './rate-limited-executor.ts';
 import { secretSource } from './secret-source.ts';
 import { shellBoundsOf } from './work-policy.ts';
-
-/** Types of jobs that an agent runs by itself, unless its owner names fewer. */
-export const BUILT_IN_TYPES = [
-  'shell',
-  'echo',
-  'http',
-  'blob',
-  'replication',
-  'maintenance',
-  DELIVERY_TYPE,
-] as const;
 
 export interface BuiltInComponents {
   readonly platform: Platform;

@@ -3,7 +3,7 @@ import { AspenError } from '../base/index.ts';
 import { parseDnsName, parsePlace } from '../discovery/index.ts';
 import { PROXY_AUTO, PROXY_OFF, parseProxy, proxyText } from '../mesh/index.ts';
 import { ALLOWED_NETWORKS_LIMIT, parseNetwork } from '../workers/index.ts';
-import { BUILT_IN_TYPES } from './built-ins.ts';
+import { BUILT_IN_TYPES } from './built-in-types.ts';
 import { durationSchema, fromText, orAny, orNone, rateSchema, sizeSchema } from './config-values.ts';
 
 /** What a job may use of the machine; `none` is no bound. */

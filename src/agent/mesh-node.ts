@@ -33,6 +33,7 @@ import { createNodeBlobs, createNodePayloads } from './rooms/blobs-room.ts';
 import { createNodeGroup } from './rooms/group-room.ts';
 import { createNodeWorker, leadingJobs } from './rooms/jobs-room.ts';
 import { createNodeGate, createNodeMesh } from './rooms/mesh-room.ts';
+import type { NodeRooms } from './rooms/node-rooms.ts';
 import { createNodeRegistry } from './rooms/registry-room.ts';
 import { serveNode } from './rooms/services.ts';
 
@@ -64,9 +65,11 @@ const LINK_VOTERS_MS = 2_000;
 const LOOK_AT_POWER_MS = 30_000;
 
 /** One node in one mesh: every part, put together. Parts are named by what they are; each is made in its room (`rooms/`), in the order that stands here. */
-export class MeshNode implements Startable {
+export class MeshNode implements NodeRooms, Startable {
   readonly self: PeerId;
   readonly platform: Platform;
+  readonly labels: LabelBook;
+  readonly drain: DrainBook;
   readonly gate: MembershipGate;
   readonly acquaintances: Acquaintances;
   readonly mesh: Mesh;
@@ -75,12 +78,10 @@ export class MeshNode implements Startable {
   readonly requests: OnDemand;
   readonly group: Group;
   readonly members: MembershipClient;
-  readonly outputs: OutputStore;
-  readonly worker: WorkerHost;
-  readonly labels: LabelBook;
-  readonly drain: DrainBook;
   readonly blobs: Blobs;
   readonly payloads: PayloadBlobs;
+  readonly outputs: OutputStore;
+  readonly worker: WorkerHost;
   readonly portMapping: PortMapping | undefined;
   readonly jobCounts = new JobCounts();
   readonly #membership: Membership;

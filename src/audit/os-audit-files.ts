@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { open, readdir, readFile, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { syncDirectory } from '../base/os-sync-directory.ts';
 import { type AuditFiles, isFileName } from './audit-files.ts';
 
 const OWNER_ONLY_DIRECTORY = 0o700;
@@ -36,7 +37,7 @@ export class OsAuditFiles implements AuditFiles {
     } finally {
       await file.close();
     }
-    if (offset === 0) await this.#syncDirectory();
+    if (offset === 0) await syncDirectory(this.#directory);
   }
 
   async truncate(name: string, length: number): Promise<void> {
@@ -51,7 +52,7 @@ export class OsAuditFiles implements AuditFiles {
 
   async remove(name: string): Promise<void> {
     await unlink(this.#path(name));
-    await this.#syncDirectory();
+    await syncDirectory(this.#directory);
   }
 
   async setAside(name: string): Promise<void> {
@@ -59,7 +60,7 @@ export class OsAuditFiles implements AuditFiles {
     const all = new Set(await readdir(this.#directory));
     while (all.has(`${name}.unverified-${count}`)) count += 1;
     await rename(this.#path(name), this.#path(`${name}.unverified-${count}`));
-    await this.#syncDirectory();
+    await syncDirectory(this.#directory);
   }
 
   async readHead(): Promise<string | undefined> {
@@ -85,15 +86,6 @@ export class OsAuditFiles implements AuditFiles {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
       throw error;
-    }
-  }
-
-  async #syncDirectory(): Promise<void> {
-    const directory = await open(this.#directory, 'r');
-    try {
-      await directory.sync();
-    } finally {
-      await directory.close();
     }
   }
 

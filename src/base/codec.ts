@@ -50,6 +50,25 @@ export function decodeForeign(bytes: Uint8Array, nestingLimit: number = NESTING_
   }
 }
 
+/** As {@link decode}; undefined where that throws, for what counts as absent when it cannot be read. */
+export function decodeOrUndefined(bytes: Uint8Array): unknown {
+  return orUndefined(() => decode(bytes));
+}
+
+/** As {@link decodeForeign}; undefined where that throws, for what counts as absent when it cannot be read. */
+export function decodeForeignOrUndefined(bytes: Uint8Array): unknown {
+  return orUndefined(() => decodeForeign(bytes));
+}
+
+function orUndefined(read: () => unknown): unknown {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof AspenError) return undefined;
+    throw error;
+  }
+}
+
 function notMessagePack(bytes: Uint8Array, cause?: unknown): AspenError {
   return new AspenError('INVALID_REQUEST', `not one plain MessagePack value (${bytes.length} bytes)`, {
     cause,

@@ -4,7 +4,13 @@ export { type BackoffOptions, backoffMs } from './backoff.ts';
 export { Batcher, type BatcherOptions } from './batcher.ts';
 export type { Brand, LogIndex, MeshId, PeerId, Term } from './brand.ts';
 export { type Clock, every, pause, sleep, type Timer } from './clock.ts';
-export { decode, decodeForeign, encode } from './codec.ts';
+export {
+  decode,
+  decodeForeign,
+  decodeForeignOrUndefined,
+  decodeOrUndefined,
+  encode,
+} from './codec.ts';
 export { type Coordinate, estimateRttMs } from './coordinate.ts';
 export type { Crypto } from './crypto.ts';
 export { formatDuration, parseDurationMs } from './duration.ts';

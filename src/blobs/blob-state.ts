@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { AspenError, decode, encode } from '../base/index.ts';
+import { decodeOrUndefined, encode } from '../base/index.ts';
 import { BLOB_BYTES_LIMIT, ChunkSet, chunkCountOf } from './chunks.ts';
 
 /** Jobs by which one blob may be held at one node; more keep it as the newest of them do. */
@@ -65,13 +65,4 @@ export function decodeState(bytes: Uint8Array): BlobState | undefined {
   if (chunks === undefined) return undefined;
   const named = references.map(([jobId, sinceMs, untilMs = null]) => ({ jobId, sinceMs, untilMs }));
   return { ...state, references: named, chunks };
-}
-
-function decodeOrUndefined(bytes: Uint8Array): unknown {
-  try {
-    return decode(bytes);
-  } catch (error) {
-    if (error instanceof AspenError) return undefined;
-    throw error;
-  }
 }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AspenError } from '../base/index.ts';
+import { syncDirectory } from '../base/os-sync-directory.ts';
 import type { BlobDisk, DataFile, EntryFile } from './disk.ts';
 
 const OWNER_ONLY_DIRECTORY = 0o700;
@@ -174,16 +175,6 @@ class OsDataFile implements DataFile {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#handle.close();
-  }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  if (process.platform === 'win32') return; // NTFS journals renames, and directories cannot be opened there
-  const directory = await open(path, 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
   }
 }
 

@@ -1,15 +1,6 @@
-import { type FileHandle, open, rename, unlink } from 'node:fs/promises';
-import { AspenError } from '../base/index.ts';
+import { type FileHandle, open } from 'node:fs/promises';
 import type { CommandContext } from './command.ts';
-
-const OWNER_ONLY = 0o600;
-
-/** Where the bytes of a blob go. */
-export interface BlobSink {
-  write(piece: Uint8Array): Promise<void>;
-  commit(): Promise<void>;
-  abandon(): Promise<void>;
-}
+import { refused } from './file-sink.ts';
 
 /** @returns the pieces of a file or of standard input (`-`), none longer than `pieceBytes`. */
 export async function* piecesOf(
@@ -38,66 +29,10 @@ export async function* piecesOf(
   }
 }
 
-/** Bytes go out as fast as they are read, and no faster. */
-export function standardOutput({ io }: Pick<CommandContext, 'io'>): BlobSink {
-  return {
-    write: async (piece) => {
-      io.stdout.write(piece);
-      await io.stdout.drained?.();
-    },
-    commit: async () => undefined,
-    abandon: async () => undefined,
-  };
-}
-
-/** The file is there whole or not at all. @throws AspenError CONFLICT when it exists and may not be replaced. */
-export async function fileSink(
-  path: string,
-  { isForced }: { readonly isForced: boolean },
-): Promise<BlobSink> {
-  if (!isForced && (await exists(path)))
-    throw new AspenError(
-      'CONFLICT',
-      `${path} exists already; add --force to replace it, or choose another name`,
-    );
-  const partial = `${path}.partial`;
-  const file = await open(partial, 'w', OWNER_ONLY).catch((cause: unknown) => {
-    throw refused(partial, cause);
-  });
-  return {
-    write: async (piece) => {
-      await file.writeFile(piece);
-    },
-    commit: async () => {
-      await file.sync();
-      await file.close();
-      await rename(partial, path);
-    },
-    abandon: async () => {
-      await file.close();
-      await unlink(partial);
-    },
-  };
-}
-
 async function openFile(path: string): Promise<FileHandle> {
   try {
     return await open(path, 'r');
   } catch (cause) {
     throw refused(path, cause);
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await (await open(path, 'r')).close();
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'ENOENT';
-  }
-}
-
-function refused(path: string, cause: unknown): AspenError {
-  const { code, message } = cause as NodeJS.ErrnoException;
-  return new AspenError(code === 'ENOENT' ? 'NOT_FOUND' : 'DENIED', `${path}: ${message}`, { cause });
 }

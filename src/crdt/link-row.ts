@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { AspenError, decodeForeign, encode, type PeerId } from '../base/index.ts';
+import { decodeForeignOrUndefined, encode, type PeerId } from '../base/index.ts';
 import type { PeerLink } from '../mesh/index.ts';
 
 /** Links that a row tells of; of more the nearest ones. */
@@ -68,7 +68,7 @@ const rowSchema = z.tuple([
 
 /** @returns undefined when the bytes are no row. */
 export function decodeLinkRow(bytes: Uint8Array): LinkRow | undefined {
-  const row = rowSchema.safeParse(decodeOrUndefined(bytes)).data;
+  const row = rowSchema.safeParse(decodeForeignOrUndefined(bytes)).data;
   if (row === undefined) return undefined;
   const [linkCount, rows] = row;
   return {
@@ -85,13 +85,4 @@ function roundedRtt(rttMs: number | undefined): number | null {
 
 function byRtt(left: ToldLink, right: ToldLink): number {
   return (left.rttMs ?? Number.POSITIVE_INFINITY) - (right.rttMs ?? Number.POSITIVE_INFINITY) || 0;
-}
-
-function decodeOrUndefined(bytes: Uint8Array): unknown {
-  try {
-    return decodeForeign(bytes);
-  } catch (error) {
-    if (error instanceof AspenError) return undefined; // not MessagePack: the caller treats it as absent
-    throw error;
-  }
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { AspenError, type Coordinate, decodeForeign, encode } from '../base/index.ts';
+import { AspenError, type Coordinate, decodeForeignOrUndefined, encode } from '../base/index.ts';
 import type { Role } from '../mesh/index.ts';
 import { isCoordinate } from './coordinates.ts';
 
@@ -67,7 +67,7 @@ export function encodeProfile(profile: NodeProfile): Uint8Array {
 
 /** @returns undefined when the bytes are no profile. */
 export function decodeProfile(bytes: Uint8Array): NodeProfile | undefined {
-  return profileSchema.safeParse(decodeOrUndefined(bytes)).data;
+  return profileSchema.safeParse(decodeForeignOrUndefined(bytes)).data;
 }
 
 /** A sign of life. */
@@ -89,7 +89,7 @@ export function encodeHeartbeat({ periodMs, coordinate }: Heartbeat): Uint8Array
 
 /** @returns undefined when the bytes are no heartbeat. */
 export function decodeHeartbeat(bytes: Uint8Array): Heartbeat | undefined {
-  const foreign = decodeOrUndefined(bytes);
+  const foreign = decodeForeignOrUndefined(bytes);
   if (!Array.isArray(foreign)) return undefined;
   const [periodMs, xMs, yMs, heightMs, error] = foreign as unknown[];
   const coordinate = { xMs, yMs, heightMs, error };
@@ -129,7 +129,7 @@ export function encodeProgress({ fencingToken, progress }: ProgressReport): Uint
 
 /** @returns undefined when the bytes are no report. */
 export function decodeProgress(bytes: Uint8Array): ProgressReport | undefined {
-  const report = reportSchema.safeParse(decodeOrUndefined(bytes)).data;
+  const report = reportSchema.safeParse(decodeForeignOrUndefined(bytes)).data;
   return report === undefined ? undefined : { fencingToken: report[0], progress: report[1] };
 }
 
@@ -140,13 +140,4 @@ function checkedBy<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
   throw new AspenError('INVALID_PARAMS', `${what} is not valid: ${issues[0]?.path}: ${issues[0]?.message}`, {
     details: { issues },
   });
-}
-
-function decodeOrUndefined(bytes: Uint8Array): unknown {
-  try {
-    return decodeForeign(bytes);
-  } catch (error) {
-    if (error instanceof AspenError) return undefined; // not MessagePack: the caller treats it as absent
-    throw error;
-  }
 }

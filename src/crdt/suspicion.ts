@@ -1,4 +1,4 @@
-import { AspenError, decodeForeign, encode, type PeerId } from '../base/index.ts';
+import { decodeForeignOrUndefined, encode, type PeerId } from '../base/index.ts';
 import { markOfPeer } from './link-row.ts';
 
 /**
@@ -26,7 +26,7 @@ export function encodeSuspicions(suspicions: readonly Suspicion[]): Uint8Array {
 
 /** @returns undefined when the bytes are no list of suspicions. */
 export function decodeSuspicions(bytes: Uint8Array): readonly Suspicion[] | undefined {
-  const foreign = decodeOrUndefined(bytes);
+  const foreign = decodeForeignOrUndefined(bytes);
   if (!Array.isArray(foreign) || foreign.length > SUSPICIONS_LIMIT) return undefined;
   const suspicions = foreign.flatMap((item) => {
     const [mark, lastSignMs] = Array.isArray(item) ? (item as unknown[]) : [];
@@ -79,14 +79,5 @@ export class SuspicionBook {
     const authors = this.#byMark.get(mark);
     authors?.delete(author);
     if (authors?.size === 0) this.#byMark.delete(mark);
-  }
-}
-
-function decodeOrUndefined(bytes: Uint8Array): unknown {
-  try {
-    return decodeForeign(bytes);
-  } catch (error) {
-    if (error instanceof AspenError) return undefined; // not MessagePack: the caller treats it as absent
-    throw error;
   }
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { AspenError, decodeForeign, encode } from '../base/index.ts';
+import { AspenError, decodeForeignOrUndefined, encode } from '../base/index.ts';
 import {
   type Comparison,
   type Digest,
@@ -150,14 +150,7 @@ export function encodeGossip(items: readonly Item[]): Uint8Array[] {
 
 /** @returns the items; undefined when the bytes are not a gossip message of this format. */
 export function decodeGossip(bytes: Uint8Array): readonly Item[] | undefined {
-  let foreign: unknown;
-  try {
-    foreign = decodeForeign(bytes);
-  } catch (error) {
-    if (error instanceof AspenError) return undefined; // not MessagePack: the caller counts it
-    throw error;
-  }
-  const message = gossipSchema.safeParse(foreign);
+  const message = gossipSchema.safeParse(decodeForeignOrUndefined(bytes));
   return message.data?.[1];
 }
 

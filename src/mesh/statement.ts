@@ -1,4 +1,4 @@
-import { type Crypto, decodeForeign } from '../base/index.ts';
+import { type Crypto, decodeForeignOrUndefined } from '../base/index.ts';
 
 /** A field of a signed statement. */
 export type StatementField = string | number | null | Uint8Array;
@@ -30,7 +30,7 @@ export function foreignRecord(
   foreign: unknown,
   bytesLimit: number,
 ): Readonly<Record<string, unknown>> | undefined {
-  const value = foreign instanceof Uint8Array ? decodeOrUndefined(foreign, bytesLimit) : foreign;
+  const value = foreign instanceof Uint8Array ? decodedWithin(foreign, bytesLimit) : foreign;
   const isRecord =
     typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
   return isRecord ? (value as Readonly<Record<string, unknown>>) : undefined;
@@ -45,11 +45,7 @@ export function isWallMs(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-function decodeOrUndefined(bytes: Uint8Array, bytesLimit: number): unknown {
-  if (bytes.length > bytesLimit) return undefined;
-  try {
-    return decodeForeign(bytes);
-  } catch {
-    return undefined; // not MessagePack: the caller names what it expected
-  }
+/** What is no MessagePack is no statement either: the caller names what it expected. */
+function decodedWithin(bytes: Uint8Array, bytesLimit: number): unknown {
+  return bytes.length > bytesLimit ? undefined : decodeForeignOrUndefined(bytes);
 }

@@ -2,6 +2,7 @@ import { closeSync, existsSync, fstatSync, openSync, readSync, statfsSync, statS
 import { rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Clock, Logger } from '../base/index.ts';
+import { syncDirectory } from '../base/os-sync-directory.ts';
 import { isSealed } from './checked-value.ts';
 import {
   type Compacted,
@@ -19,7 +20,6 @@ import { KEY_BYTES_LIMIT } from './key-table.ts';
 import { checkStoreFile, type StoreCheckOptions } from './lmdb-check.ts';
 import { META_BYTES, META_PAGES, type MetaFacts, readMeta, type TreeFacts } from './lmdb-pages.ts';
 import { openLmdbStore } from './lmdb-store.ts';
-import { syncDirectory } from './os-files.ts';
 import { type Key, StorageFault, type Write } from './store.ts';
 
 /** The file in the data directory that remembers what was asked for, and how the last one ended. */

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AspenError } from '../base/index.ts';
+import { syncDirectory } from '../base/os-sync-directory.ts';
 import type { FileBox } from './data-directory.ts';
 
 const OWNER_ONLY_DIRECTORY = 0o700;
@@ -88,16 +89,6 @@ async function writeSynced(path: string, bytes: Uint8Array): Promise<void> {
     await file.sync();
   } finally {
     await file.close();
-  }
-}
-
-export async function syncDirectory(path: string): Promise<void> {
-  if (process.platform === 'win32') return; // NTFS journals renames, and directories cannot be opened there
-  const directory = await open(path, 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
   }
 }
 

@@ -1,9 +1,9 @@
 import { constants, existsSync } from 'node:fs';
 import { type FileHandle, open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { syncDirectory } from '../base/os-sync-directory.ts';
 import type { JournalDisk, Segment } from './journal.ts';
 import { hasRoomFor } from './lmdb-room.ts';
-import { syncDirectory } from './os-files.ts';
 import { StorageFault } from './store.ts';
 
 const SEGMENT_BYTES = 4 * 2 ** 20;

@@ -1,13 +1,12 @@
-import { open, rename, unlink } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { AspenError } from '../../base/index.ts';
 import type { Result } from '../../rpc/index.ts';
 import { type CommandContext, define, type ExitSlot } from '../command.ts';
 import { wrongUsage } from '../failure.ts';
+import { fileSink, standardOutput } from '../file-sink.ts';
 import type { CliIo } from '../io.ts';
 import type { Output } from '../output.ts';
 
-const OWNER_ONLY = 0o600;
 /** Progress is told once for so much more. Unit: bytes. */
 const PROGRESS_STEP_BYTES = 16 * 2 ** 20;
 
@@ -38,10 +37,13 @@ export function addBackupCommands(program: Command, io: CliIo, exit: ExitSlot): 
 
 async function takeBackup(context: CommandContext): Promise<Output | number> {
   const [file = ''] = context.args;
+  if (file === '-' && context.io.stdout.isTTY)
+    throw wrongUsage('a backup is not for a terminal: give a file, or pipe "-" into something');
   const { id, header } = await context.call('backup.begin', {
     allowStale: context.options['allowStale'] === true,
   });
-  const sink = file === '-' ? standardOutput(context) : await newFile(file);
+  const wayOut = 'move it away or choose another name';
+  const sink = file === '-' ? standardOutput(context) : await fileSink(file, { wayOut });
   let bytes = 0;
   try {
     const progress = teller(context, 'backed up');
@@ -80,51 +82,6 @@ async function letGo({ call, tell }: CommandContext, id: string): Promise<void> 
     if (error.code !== 'UNAVAILABLE')
       tell(`the agent was not told that the backup is given up: ${error.message}`);
   }
-}
-
-interface Sink {
-  write(piece: Uint8Array): Promise<void>;
-  commit(): Promise<void>;
-  abandon(): Promise<void>;
-}
-
-function standardOutput({ io }: CommandContext): Sink {
-  if (io.stdout.isTTY)
-    throw wrongUsage('a backup is not for a terminal: give a file, or pipe "-" into something');
-  return {
-    write: async (piece) => io.stdout.write(piece),
-    commit: async () => undefined,
-    abandon: async () => undefined,
-  };
-}
-
-/** Its owner's alone, and there whole or not at all. @throws AspenError CONFLICT when the file exists. */
-async function newFile(path: string): Promise<Sink> {
-  const partial = `${path}.partial`;
-  await open(path, 'r').then(
-    async (file) => {
-      await file.close();
-      throw new AspenError('CONFLICT', `${path} exists already; move it away or choose another name`);
-    },
-    () => undefined, // not there, as it should be; anything else shows when it is written
-  );
-  const file = await open(partial, 'w', OWNER_ONLY).catch((cause: Error) => {
-    throw new AspenError('DENIED', `cannot write ${partial}: ${cause.message}`, { cause });
-  });
-  return {
-    write: async (piece) => {
-      await file.write(piece);
-    },
-    commit: async () => {
-      await file.sync();
-      await file.close();
-      await rename(partial, path);
-    },
-    abandon: async () => {
-      await file.close();
-      await unlink(partial);
-    },
-  };
 }
 
 async function restoreBackup(context: CommandContext): Promise<Output> {

@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
 import { formatDuration, mayGoUnheard } from '../../base/index.ts';
 import type { Result } from '../../rpc/index.ts';
-import { type BlobSink, fileSink, piecesOf, standardOutput } from '../blob-files.ts';
+import { piecesOf } from '../blob-files.ts';
 import { type CommandContext, define, type ExitSlot } from '../command.ts';
 import { wrongUsage } from '../failure.ts';
+import { type ByteSink, fileSink, standardOutput } from '../file-sink.ts';
 import { findBlobId } from '../find-blob.ts';
 import { wholeNumber } from '../flags.ts';
 import type { CliIo } from '../io.ts';
@@ -115,7 +116,10 @@ async function getBlob(context: CommandContext): Promise<Output | number> {
   const sink =
     file === '-'
       ? standardOutput(context)
-      : await fileSink(file, { isForced: context.options['force'] === true });
+      : await fileSink(file, {
+          isForced: context.options['force'] === true,
+          wayOut: 'add --force to replace it, or choose another name',
+        });
   try {
     await copyBlob(context, { id, first, sink });
     await sink.commit();
@@ -137,7 +141,7 @@ function readPiece({ call }: CommandContext, id: string, offset: number): Promis
 /** Several pieces are on their way while one is written. */
 async function copyBlob(
   context: CommandContext,
-  { id, first, sink }: { readonly id: string; readonly first: Piece; readonly sink: BlobSink },
+  { id, first, sink }: { readonly id: string; readonly first: Piece; readonly sink: ByteSink },
 ): Promise<void> {
   const { sizeBytes } = first;
   const progress = teller(context, 'got', sizeBytes);
