@@ -16,6 +16,7 @@ import type { AssignResult } from './assign.ts';
 import { AttemptKeeper } from './attempt-keeper.ts';
 import { backlogOf } from './backlog.ts';
 import { explainJob, type JobExplanation } from './explain.ts';
+import { Foresight, linesAhead } from './foresight.ts';
 import { Lines } from './lines.ts';
 import { type LiveIndex, readyKey } from './live-index.ts';
 import type { Fact, Key, QueryContext } from './machine-port.ts';
@@ -36,6 +37,7 @@ import { findRecord } from './record-store.ts';
 import type { AttemptRef, SettleItem } from './settle.ts';
 import { StartBudget } from './start-budget.ts';
 import { type Held, heldBack } from './starts.ts';
+import type { SubmitItem } from './submit.ts';
 import { holdsSlot } from './tallies.ts';
 import { keepUp } from './upkeep-timer.ts';
 import { type Orders, reportSchema, type WorkerReport } from './wire.ts';
@@ -85,6 +87,7 @@ const parseJobName = parseWith(z.object({ id: z.string().min(1).max(128) }));
  *   assignment names one.
  * - P9 What a limit holds back is not tried again before the end of a running job, the refill of a rate, or a change of the limits.
  * - P16 What limits allow is counted with what plans on their way will take: no plan waits for another, also under limits.
+ * - P17 A job for which a slot is free is assigned in the entry that accepts it: see {@link Foresight}.
  * - P15 What gave an attempt back, because it has gone or is stopping, is given nothing more until its node reports again.
  * - P6 A new leader reads what waits in slices, the most urgent first, so that a long queue does not keep it from leading.
  */
@@ -94,8 +97,10 @@ export class Dispatcher implements Disposable {
   readonly #keeper: AttemptKeeper;
   readonly #reports = new Map<PeerId, WorkerReport & { readonly sessionId: string }>();
   readonly #plannedStarts = new PlannedStarts();
+  readonly #foresight = new Foresight();
   readonly #parts: readonly Disposable[];
   #loading: Timer | undefined;
+  #isLoaded = false;
   /** Rings when a rate lets the next job start. */
   #refill: Timer | undefined;
   #isPlanDue = false;
@@ -149,7 +154,8 @@ export class Dispatcher implements Disposable {
       if (record !== undefined) this.#lines.add(readyJob(record, key), placementOf(record.spec), record.spec);
     }
     const last = rows.at(-1);
-    if (last === undefined || rows.length < LOAD_LIMIT) return;
+    this.#isLoaded = last === undefined || rows.length < LOAD_LIMIT;
+    if (last === undefined || this.#isLoaded) return;
     this.#loading = clock.setTimer(0, () => {
       this.#loadWaiting(`${last.key}\u00ff`);
       this.#wantPlan();
@@ -178,10 +184,15 @@ export class Dispatcher implements Disposable {
     const { queue, concurrencyKey } = record.spec;
     if (concurrencyKey !== null && before !== null && holdsSlot(before) && !holdsSlot(record.state))
       this.#lines.unpark(queue, concurrencyKey); // P8
-    if (record.state === 'queued')
-      this.#lines.add(readyJob(record, readyKey(record)), placementOf(record.spec), record.spec);
-    else if (before === 'queued')
+    const isForeseen = before === null && this.#foresight.accepted(id);
+    if (record.state === 'queued') {
+      if (!isForeseen) this.#wait(record); // P17
+    } else if (before === 'queued')
       this.#lines.remove(readyJob(record, readyKey(record)), placementOf(record.spec), record.spec);
+  }
+
+  #wait(record: JobRecord): void {
+    this.#lines.add(readyJob(record, readyKey(record)), placementOf(record.spec), record.spec);
   }
 
   #onSession({ peerId }: KeptSession): void {
@@ -210,6 +221,7 @@ export class Dispatcher implements Disposable {
 
   #sweep(): void {
     this.#keeper.sweep();
+    this.#foresight.forget(this.#components.clock.monotonicMs());
     this.#wantPlan();
   }
 
@@ -218,11 +230,27 @@ export class Dispatcher implements Disposable {
    * between one attempt and the next.
    */
   #onProposed({ module, kind, body }: Proposed): void {
-    if (module !== 'jobs' || kind !== 'settle') return;
+    if (module !== 'jobs') return;
+    if (kind === 'submit') this.#foresee((body as { readonly jobs: readonly SubmitItem[] }).jobs);
+    if (kind !== 'settle') return;
     const { items } = body as { readonly items: readonly SettleItem[] };
     for (const item of items) if (item.kind === 'lose' && item.isHandedOver) this.#stopOffering(item);
     this.#keeper.expectEnds(items);
     if (this.#lines.size > 0) this.#planNow();
+  }
+
+  /** P17: the assignment stands behind the submission in one entry; where that is refused, this is refused as well. */
+  #foresee(jobs: readonly SubmitItem[]): void {
+    const planned = this.#mayForesee() ? this.#plan(linesAhead(jobs), undefined) : [];
+    const ids = planned.map(({ job }) => job.id);
+    this.#foresight.note(jobs, ids, this.#components.clock.monotonicMs());
+    if (planned.length > 0) this.#give(planned, undefined);
+  }
+
+  #mayForesee(): boolean {
+    if (!this.#isLoaded || this.#underWay >= PLANS_UNDER_WAY || this.#components.leadership.signal.aborted)
+      return false;
+    return this.#lines.size === 0 && !this.#foresight.isAnyWaiting && this.#budget() === undefined;
   }
 
   /** P15 */
@@ -246,20 +274,22 @@ export class Dispatcher implements Disposable {
 
   /** Plans follow each other before they are agreed, since what is planned is counted: slots (P2) and what limits allow (P16). */
   #planNow(): void {
-    const { leadership, log } = this.#components;
-    if (leadership.signal.aborted || this.#lines.size === 0) return;
+    if (this.#components.leadership.signal.aborted || this.#lines.size === 0) return;
     if (this.#underWay >= PLANS_UNDER_WAY) {
       this.#isPlanMissed = true;
       return;
     }
     const budget = this.#budget();
-    const planned = this.#plan(budget);
+    const planned = this.#plan(this.#lines, budget);
     if (budget?.hasHeld && this.#underWay > 0) this.#isPlanMissed = true; // P16: perhaps by what is refused yet
-    if (planned.length === 0) return;
+    if (planned.length > 0) this.#give(planned, budget);
+  }
+
+  #give(planned: readonly PlannedAssignment[], budget: StartBudget | undefined): void {
     this.#underWay += 1;
     this.#assign(planned)
       .catch((err: unknown) => {
-        log.debug({ err }, 'plan not agreed');
+        this.#components.log.debug({ err }, 'plan not agreed');
         return false;
       })
       .then((isAgreed) => {
@@ -277,9 +307,9 @@ export class Dispatcher implements Disposable {
       if (job.concurrencyKey !== undefined) this.#lines.unpark(line.owner.queue, job.concurrencyKey);
   }
 
-  #plan(budget: StartBudget | undefined): PlannedAssignment[] {
+  #plan(lines: Lines, budget: StartBudget | undefined): PlannedAssignment[] {
     const { clock, random } = this.#components;
-    const planned = planAssignments(this.#lines.all(), this.#nodeViews(this.#named()), {
+    const planned = planAssignments(lines.all(), this.#nodeViews(this.#named()), {
       limit: PLAN_LIMIT,
       nowMs: clock.monotonicMs(),
       seed: random.uint32(),
@@ -387,21 +417,26 @@ export class Dispatcher implements Disposable {
     try {
       results = await leadership.propose<readonly AssignResult[]>(command);
     } catch (error) {
-      for (const { job, line } of planned) this.#lines.add(job, line.placement, line.owner);
+      if (!leadership.signal.aborted) for (const { job } of planned) this.#putBack(job.id);
       throw error;
     } finally {
       this.#keeper.reserve(planned, -1);
+      this.#foresight.end(planned.map(({ job }) => job.id));
     }
     let isAgreed = true;
-    for (const [at, result] of results.entries()) {
+    for (const result of results) {
       if (!('error' in result)) continue;
       isAgreed = false;
       log.debug({ jobId: result.jobId, code: result.error.code }, 'assignment refused');
-      const { job, line } = planned[at] as PlannedAssignment;
-      if (this.#record(job.id)?.state === 'queued') this.#lines.add(job, line.placement, line.owner);
+      this.#putBack(result.jobId);
     }
     this.#keeper.push(results.flatMap((result) => ('running' in result ? [result.jobId] : [])));
     return isAgreed;
+  }
+
+  #putBack(jobId: string): void {
+    const record = this.#record(jobId);
+    if (record?.state === 'queued') this.#wait(record);
   }
 
   #explain(body: unknown): JobExplanation {

@@ -1,3 +1,4 @@
+import { encode } from '../base/index.ts';
 import { KindCounts } from './kind-index.ts';
 import type { LateRow } from './late-rows.ts';
 import type { LiveIndex } from './live-index.ts';
@@ -40,7 +41,9 @@ function writeIndexes(context: ApplyContext, id: string, { written, now }: LateR
   const before = keysOf(written);
   const after = keysOf(now);
   for (const entry of before) if (!isAmong(after, entry)) context.table(entry.table).delete(entry.key);
-  for (const entry of after) if (!isAmong(before, entry)) context.table(entry.table).put(entry.key, id);
+  const value = encode(id);
+  for (const { table, key } of after)
+    if (!isAmong(before, { table, key })) context.table(table).putEncoded(key, value);
 }
 
 const NONE: readonly IndexKey[] = [];

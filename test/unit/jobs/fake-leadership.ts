@@ -1,5 +1,6 @@
 import { AspenError, fromWireError, Listeners, type PeerId, type Term } from '../../../src/base/index.ts';
 import type { KeptSession, LeaderRequest, Leadership, Proposal, Proposed } from '../../../src/lease/index.ts';
+import { commandOf } from '../../../src/lease/leader-term.ts';
 import type { CommandOutcome, Fact, QueryContext } from '../../../src/lease/machine/index.ts';
 import { type CommandSpec, entryOf } from '../lease/machine/support.ts';
 import type { ManualClock } from '../lease/manual-clock.ts';
@@ -52,8 +53,28 @@ export class FakeLeadership implements Leadership {
     return Math.max(this.#bench.groupMs, Math.floor(this.#clock.monotonicMs()));
   }
 
-  async propose<R = unknown>({ module, kind, body }: Proposal): Promise<R> {
-    if (!this.signal.aborted) this.#proposed.emit({ module, kind, body });
+  /** What is proposed in answer to a proposal is applied after it. */
+  propose<R = unknown>(proposal: Proposal): Promise<R> {
+    const agreed = this.#agree<R>(proposal);
+    if (!this.signal.aborted) this.#announce(proposal);
+    return agreed;
+  }
+
+  /** As the replica does for what it lets in. */
+  #announce(proposal: Proposal): void {
+    const { module, kind } = proposal;
+    const { machine } = this.#bench;
+    const command = commandOf(proposal);
+    try {
+      machine.admit(command);
+    } catch (error) {
+      if (error instanceof AspenError) return; // refused when its turn comes
+      throw error;
+    }
+    this.#proposed.emit({ module, kind, body: machine.admittedBody(command) });
+  }
+
+  async #agree<R>({ module, kind, body }: Proposal): Promise<R> {
     await (this.held ?? Promise.resolve());
     if (this.signal.aborted) throw new AspenError('NOT_LEADER', 'over');
     if (this.refusal !== undefined) throw this.refusal;

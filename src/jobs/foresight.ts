@@ -1,0 +1,65 @@
+import { Lines } from './lines.ts';
+import { numberKey } from './machine-port.ts';
+import { placementOf } from './plan.ts';
+import { SPEC_BASE } from './spec.ts';
+import type { SubmitItem } from './submit.ts';
+
+/** What became of a submission is known by then, or it was refused, which nobody tells. Unit: ms, monotonic. */
+const FORGET_MS = 1_000;
+const LOWEST_PRIORITY = 10;
+
+/**
+ * Jobs on their way into the log that a free slot waits for already: they are assigned in the entry that accepts them.
+ *
+ * - P17 A job is placed ahead only where none waits, and none that came before it is about to: what was submitted and found no slot is
+ *   waited for until it is agreed, so that nobody overtakes it.
+ */
+export class Foresight {
+  /** Their assignments stand right behind their submissions. */
+  readonly #assigned = new Set<string>();
+  /** The last one of each submission that found no slot for some job, and when it was let in. */
+  readonly #waiting = new Map<string, number>();
+
+  /** Whether some job is about to wait. */
+  get isAnyWaiting(): boolean {
+    return this.#waiting.size > 0;
+  }
+
+  /** Takes in what was found for a submission. */
+  note(jobs: readonly SubmitItem[], placedIds: Iterable<string>, nowMs: number): void {
+    for (const id of placedIds) this.#assigned.add(id);
+    const last = jobs.findLast(({ id, spec }) => spec.delayMs === 0 && !this.#assigned.has(id));
+    if (last !== undefined) this.#waiting.set(last.id, nowMs);
+  }
+
+  /** A job is there. @returns whether its assignment is on its way. */
+  accepted(id: string): boolean {
+    if (this.#waiting.size > 0) this.#waiting.delete(id);
+    return this.#assigned.has(id);
+  }
+
+  /** It is known what became of the assignments. */
+  end(ids: Iterable<string>): void {
+    for (const id of ids) this.#assigned.delete(id);
+  }
+
+  /** To be called now and then. */
+  forget(nowMs: number): void {
+    for (const [id, sinceMs] of this.#waiting) if (nowMs - sinceMs > FORGET_MS) this.#waiting.delete(id);
+  }
+}
+
+/** @returns lines of those that will be ready as soon as they are accepted, the most urgent first. */
+export function linesAhead(jobs: readonly SubmitItem[]): Lines {
+  const lines = new Lines();
+  for (const [at, { id, spec }] of jobs.entries()) {
+    const isReady = spec.delayMs === 0 && spec.runAtMs === null && spec.dependsOn.length === 0;
+    if (!isReady || spec.group !== null || spec.affinity !== SPEC_BASE.affinity) continue;
+    lines.add(
+      { id, key: numberKey(LOWEST_PRIORITY - spec.priority) + numberKey(at) },
+      placementOf(spec),
+      spec,
+    );
+  }
+  return lines;
+}
