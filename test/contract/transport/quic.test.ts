@@ -123,7 +123,8 @@ function holesByQuic(library: QuicLibrary): void {
     assert.deepEqual(right.gated, [ada.peerId]);
   });
 
-  it('U5 who reads slowly is not cut off, and what it has not read stays with the sender', async () => {
+  it('U5 who reads slowly is not cut off, and what it has not read stays with the sender', async function () {
+    this.timeout(60_000);
     const [left, right] = [await end(ada), await end(bob)];
     const connection = await punch(left, right);
     const accepted = Promise.withResolvers<Stream>();
@@ -164,6 +165,25 @@ function holesByQuic(library: QuicLibrary): void {
       await calls.through(bob.peerId, { host: '127.0.0.1', port }, never);
       await through;
       assert.deepEqual(right.gated, [ada.peerId]);
+    } finally {
+      await halves[Symbol.asyncDispose]();
+    }
+  });
+
+  it('U4 hold up nothing but themselves when more handshakes stay half open than there are places', async function () {
+    this.timeout(60_000);
+    const [left, right, stranger] = [await end(ada), await end(bob), await end(eve)];
+    using calls = await left.holes.open('calls');
+    using answers = await right.holes.open('answers');
+    const { port } = await seenPort(answers);
+    const through = failureOf(answers.through(left.peerId, { host: '127.0.0.1', port: 9 }, never));
+    const halves = await halfOpen(port, { library, end: stranger, count: HANDSHAKES_AT_ONCE + 4 });
+    try {
+      const called = failureOf(calls.through(bob.peerId, { host: '127.0.0.1', port }, never));
+      const again = await punch(left, right);
+      assert.equal(again.status, 'open');
+      for (const error of [await through, await called]) assert.match(String(error), /took longer/);
+      await bound(port).then((socket) => socket.close());
     } finally {
       await halves[Symbol.asyncDispose]();
     }
