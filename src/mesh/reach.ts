@@ -83,6 +83,8 @@ export class Reach implements Startable {
   readonly #log: Logger;
   readonly #upgrades = new Map<PeerId, Upgrade>();
   readonly #relayTries = new Map<PeerId, RelayTry>();
+  /** Towards whom a hole by QUIC was what worked, in this network. */
+  readonly #quicFirst = new Set<PeerId>();
   readonly #changes = new Listeners<void>();
   readonly #tasks: Tasks;
   #looking: Disposable | undefined;
@@ -205,6 +207,7 @@ export class Reach implements Startable {
     }
     const names = new Set(known.map(({ peerId }) => peerId));
     for (const peerId of this.#relayTries.keys()) if (!names.has(peerId)) this.#relayTries.delete(peerId);
+    for (const peerId of this.#quicFirst) if (!names.has(peerId)) this.#quicFirst.delete(peerId);
   }
 
   #improvePaths(known: readonly KnownMember[]): void {
@@ -232,6 +235,7 @@ export class Reach implements Startable {
   }
 
   #forgetUpgrades(): void {
+    this.#quicFirst.clear();
     const nextMs = this.#components.clock.monotonicMs() + FIRST_UPGRADE_MS;
     for (const upgrade of this.#upgrades.values()) {
       upgrade.failures = 0;
@@ -264,16 +268,20 @@ export class Reach implements Startable {
     });
   }
 
-  /** By QUIC only where TCP gets nothing through: it carries less. */
+  /** U3 By QUIC only where TCP gets nothing through, since it carries less; where that was so before, by QUIC first. */
   async #punch(peerId: PeerId, signal: AbortSignal): Promise<void> {
     const { puncher, udpPuncher } = this.#components;
-    const isThrough = await this.#unlessInVain(
-      puncher.punch(peerId, signal),
-      { peerId },
-      'no hole was punched',
-    );
-    if (isThrough || udpPuncher === undefined || signal.aborted) return;
-    await this.#unlessInVain(udpPuncher.punch(peerId, signal), { peerId }, 'no hole was punched by QUIC');
+    const byTcp = () => this.#unlessInVain(puncher.punch(peerId, signal), { peerId }, 'no hole was punched');
+    const byQuic = async () => {
+      if (udpPuncher === undefined) return false;
+      const punching = udpPuncher.punch(peerId, signal);
+      const isThrough = await this.#unlessInVain(punching, { peerId }, 'no hole was punched by QUIC');
+      if (isThrough) this.#quicFirst.add(peerId);
+      else this.#quicFirst.delete(peerId);
+      return isThrough;
+    };
+    const [first, second] = this.#quicFirst.has(peerId) ? [byQuic, byTcp] : [byTcp, byQuic];
+    if (!(await first()) && !signal.aborted) await second();
   }
 
   async #unlessInVain(trying: Promise<void>, facts: object, what: string): Promise<boolean> {

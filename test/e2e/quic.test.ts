@@ -103,8 +103,10 @@ describe('two members behind routers that let no TCP connection begin outside', 
     const [, , a, b] = town.agents;
     const affinity = { node: { peerId: b.peerId, mode: 'require' } };
     const ends = new Set<string>();
+    let linkedMs: number | undefined;
     const isDirect = async () => {
       const peers = [await peerOf(a, b), await peerOf(b, a)];
+      if (peers[0]?.path === 'relay') linkedMs ??= performance.now();
       return peers.every((peer) => peer?.path === 'direct');
     };
     while (!(await isDirect())) {
@@ -112,6 +114,8 @@ describe('two members behind routers that let no TCP connection begin outside', 
       const { state, attempt } = await a.waitForJob(id);
       ends.add(`${state} ${attempt}`);
     }
+    if (process.env.ASPEN_E2E_TIMES === '1' && linkedMs !== undefined)
+      process.stderr.write(`      direct ${Math.round(performance.now() - linkedMs)} ms after linked\n`);
     assert.deepEqual([...ends], ['succeeded 1']);
     for (const [from, to] of [
       [a, b],

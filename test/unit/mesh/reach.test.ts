@@ -24,7 +24,9 @@ class Place {
   readonly connects: PeerId[] = [];
   readonly upgrades: string[] = [];
   readonly punches: PeerId[] = [];
-  readonly udpPunches: PeerId[] = [];
+  /** In their order. */
+  readonly holes: ('tcp' | 'quic')[] = [];
+  isQuicThrough = false;
   own: readonly string[] = ['/ip4/192.168.1.2/tcp/4100'];
   wasReached = false;
   offered: boolean | undefined;
@@ -68,6 +70,7 @@ class Place {
       begins: () => true,
       punch: async (peerId: PeerId) => {
         this.punches.push(peerId);
+        this.holes.push('tcp');
         throw new AspenError('UNAVAILABLE', 'no hole');
       },
     } as unknown as Puncher;
@@ -78,9 +81,9 @@ class Place {
         puncher,
         udpPuncher: {
           punch: async (peerId: PeerId) => {
-            this.udpPunches.push(peerId);
-            assert.equal(this.udpPunches.length, this.punches.length, 'after the one by TCP');
-            throw new AspenError('UNAVAILABLE', 'no hole by QUIC');
+            this.holes.push('quic');
+            if (!this.isQuicThrough) throw new AspenError('UNAVAILABLE', 'no hole by QUIC');
+            this.links.set(peerId, 'direct');
           },
         },
         members: () => this.members,
@@ -169,13 +172,37 @@ describe('reach', () => {
     assert.ok(pausesMs.length >= 9, `${pausesMs}`);
     assert.ok(place.punches.length >= 5, `${place.punches.length}`);
     assert.ok(place.punches.length < place.upgrades.length); // U2
-    assert.deepEqual(place.udpPunches, place.punches); // U3
+    assert.deepEqual(place.holes.slice(0, 4), ['tcp', 'quic', 'tcp', 'quic']); // U3
     place.hasDirectWay = true;
     await place.clock.advance(62_000);
     const count = place.upgrades.length;
     assert.equal(place.links.get(bob), 'direct');
     await place.clock.advance(600_000);
     assert.equal(place.upgrades.length, count);
+    await place.reach.stop();
+  });
+
+  it('U3 makes a hole by QUIC where TCP gets nothing through, and there by QUIC first from then on', async () => {
+    const place = new Place();
+    place.members = [{ peerId: bob, addresses: ['/ip4/192.168.7.2/tcp/4100'], isRelay: false }];
+    place.isQuicThrough = true;
+    const relayedAgain = async () => {
+      place.holes.length = 0;
+      place.links.set(bob, 'relay');
+      await place.clock.advance(10_000);
+      return place.holes;
+    };
+    await place.reach.start();
+    assert.deepEqual(await relayedAgain(), ['tcp', 'quic']);
+    assert.deepEqual(await relayedAgain(), ['quic']);
+    place.isQuicThrough = false;
+    assert.deepEqual((await relayedAgain()).slice(0, 3), ['quic', 'tcp', 'tcp']);
+    place.isQuicThrough = true;
+    assert.equal(place.links.get(bob), 'relay');
+    await place.clock.advance(20_000);
+    assert.equal(place.links.get(bob), 'direct');
+    place.own = ['/ip4/10.9.8.7/tcp/4100'];
+    assert.deepEqual(await relayedAgain(), ['tcp', 'quic'], 'in another network nothing is known');
     await place.reach.stop();
   });
 
