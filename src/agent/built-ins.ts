@@ -36,8 +36,8 @@ export function builtIns(components: BuiltInComponents, config: AgentConfig): re
   const { platform, blobs, group, store } = components;
   const { clock, supervisor, environment, logger } = platform;
   const outputs = new OutputBlobs(
-    { blobs, log: logger.child({ part: 'outputs' }) },
-    { retentionMs: config.outputRetentionMs },
+    { blobs, log: logger.child({ part: 'outputs' }), candidates: components.candidates },
+    { retentionMs: config.outputRetentionMs, replicas: config.outputReplicas },
   );
   const secrets = secretSource(group, components.self);
   const known: readonly Executor[] = [

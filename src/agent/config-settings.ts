@@ -63,6 +63,8 @@ export interface AgentConfig {
   readonly metricsPort: number;
   /** How long the whole output of a job is kept here; its record, with head and tail, stays as long as it says itself. Unit: ms. */
   readonly outputRetentionMs: number;
+  /** Nodes that keep the whole output of a job that ran here, this one included. */
+  readonly outputReplicas: number;
   /** Networks that jobs may reach over HTTP although they are not public, such as `10.1.0.0/16`; `private` for all of them. */
   readonly httpAllow: readonly string[];
   /** What goes into the audit log beside administrative acts. */
@@ -213,6 +215,7 @@ export const SETTINGS = {
     'outputRetention',
     durationSchema.pipe(z.int().min(0).max(OUTPUT_RETENTION_MOST_MS)),
   ),
+  outputReplicas: row('outputReplicas', z.int().min(1).max(5), fromText.number),
   httpAllow: row('httpAllow', z.array(network).max(ALLOWED_NETWORKS_LIMIT), fromText.list),
   audit: row('audit', z.enum(['off', 'commands', 'all'])),
   shellCommands: row('shell.commands', orAny(command), fromText.listOrAny),
@@ -255,6 +258,7 @@ export function defaultsOf(machine: { readonly cpuCount: number; readonly hostNa
     blobQuotaBytes: 10 * 2 ** 30,
     metricsPort: 0,
     outputRetentionMs: 7 * 24 * 3_600_000,
+    outputReplicas: 1,
     httpAllow: [],
     audit: 'commands',
     shellCommands: 'any',

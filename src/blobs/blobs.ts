@@ -134,7 +134,7 @@ export class Blobs implements Startable {
   async ensure(id: BlobId, options: EnsureOptions = {}): Promise<BlobStat> {
     const { hints = [], signal, onProgress, ...keep } = options;
     if (this.store.isComplete(id)) {
-      if (keep.jobId !== undefined) await this.store.refer(id, keep.jobId);
+      if (keep.jobId !== undefined) await this.store.refer(id, keep.jobId, keep.keptForMs);
       if (keep.isPinned === true) await this.store.pin(id, true);
       return this.store.stat(id) as BlobStat;
     }
@@ -145,7 +145,7 @@ export class Blobs implements Startable {
     });
     await orAborted(running.fetch.ended, signal);
     if (keep.isPinned === true) await this.store.pin(id, true);
-    if (keep.jobId !== undefined) await this.store.refer(id, keep.jobId);
+    if (keep.jobId !== undefined) await this.store.refer(id, keep.jobId, keep.keptForMs);
     const stat = this.store.stat(id);
     if (stat === undefined)
       throw new AspenError('UNAVAILABLE', `blob ${id} was removed while it was fetched`);
@@ -192,11 +192,14 @@ export class Blobs implements Startable {
       count,
       candidates,
       jobId,
+      keptForMs,
       timeoutMs = KEEP_TIMEOUT_MS,
     }: {
       readonly count: number;
       readonly candidates: readonly PeerId[];
       readonly jobId?: string | undefined;
+      /** For how long the job needs it at most. Unit: ms. @default as long as the job is on record */
+      readonly keptForMs?: number | undefined;
       /** For each of them. @default 10 min */
       readonly timeoutMs?: number;
     },
@@ -206,7 +209,8 @@ export class Blobs implements Startable {
     for (const peerId of candidates) {
       if (kept.length >= count) break;
       try {
-        const answer = await messenger.request(peerId, METHODS.keep, [id, jobId ?? null], { timeoutMs });
+        const ask = [id, jobId ?? null, ...(keptForMs === undefined ? [] : [keptForMs])];
+        const answer = await messenger.request(peerId, METHODS.keep, ask, { timeoutMs });
         if (answer === true) kept.push(peerId);
       } catch (err) {
         if (!(err instanceof AspenError)) throw err;
@@ -326,10 +330,14 @@ export class Blobs implements Startable {
   }
 
   async #onKeep(from: PeerId, body: unknown): Promise<boolean> {
-    const { id, jobId } = readKeepAsk(body);
+    const { id, jobId, keptForMs } = readKeepAsk(body);
     if (this.#components.mayKeep?.(from) === false)
       throw new AspenError('DENIED', 'your role does not let you leave copies here');
-    const { isComplete } = await this.ensure(id, { hints: [from], ...(jobId !== null && { jobId }) });
+    const { isComplete } = await this.ensure(id, {
+      hints: [from],
+      ...(jobId !== null && { jobId }),
+      ...(keptForMs !== undefined && { keptForMs }),
+    });
     return isComplete;
   }
 }

@@ -242,9 +242,12 @@ export class BlobStore {
     return entry.stat();
   }
 
-  /** @throws AspenError NOT_FOUND */
-  async refer(id: BlobId, jobId: string): Promise<void> {
-    await this.#change(this.#catalog.get(id), { jobId });
+  /**
+   * @param keptForMs for how long the job needs it at most. @default as long as the job is on record
+   * @throws AspenError NOT_FOUND
+   */
+  async refer(id: BlobId, jobId: string, keptForMs?: number): Promise<void> {
+    await this.#change(this.#catalog.get(id), { jobId, ...(keptForMs !== undefined && { keptForMs }) });
   }
 
   /** Jobs for which blobs are kept here, each once. */

@@ -10,7 +10,7 @@ export const METHODS = {
   manifest: 'blobs/manifest',
   /** `[id, index]` → the chunk; null: it is not here. */
   chunk: 'blobs/chunk',
-  /** `[id, jobId | null]` → true when the whole of it is durable there. */
+  /** `[id, jobId | null, keptForMs?]` → true when the whole of it is durable there. */
   keep: 'blobs/keep',
 } as const;
 
@@ -54,13 +54,24 @@ export function readChunkAsk(body: unknown): { readonly id: BlobId; readonly ind
   return { id, index };
 }
 
+/** What a member wants kept for it. */
+export interface KeepAsk {
+  readonly id: BlobId;
+  readonly jobId: string | null;
+  /** For how long the job needs it at most; undefined as long as the job is on record. Unit: ms. */
+  readonly keptForMs: number | undefined;
+}
+
 /** @throws AspenError INVALID_PARAMS */
-export function readKeepAsk(body: unknown): { readonly id: BlobId; readonly jobId: string | null } {
+export function readKeepAsk(body: unknown): KeepAsk {
   const id = readId(body);
-  const jobId = (body as readonly unknown[])[1] ?? null;
+  const [, jobId = null, keptForMs] = body as readonly unknown[];
   if (jobId !== null && (typeof jobId !== 'string' || jobId.length === 0 || jobId.length > JOB_ID_LIMIT))
     throw new AspenError('INVALID_PARAMS', 'the id of a job is a short text');
-  return { id, jobId };
+  if (keptForMs === undefined) return { id, jobId, keptForMs };
+  if (typeof keptForMs !== 'number' || !Number.isSafeInteger(keptForMs) || keptForMs < 0)
+    throw new AspenError('INVALID_PARAMS', 'a blob is kept for a number of ms');
+  return { id, jobId, keptForMs };
 }
 
 export function malformed(method: string): AspenError {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { OutputBlobs } from '../../../src/agent/output-blobs.ts';
-import { silentLogger } from '../../../src/base/index.ts';
+import { type PeerId, silentLogger } from '../../../src/base/index.ts';
 import { type BlobId, type BlobStoreOptions, MemoryBlobDisk } from '../../../src/blobs/index.ts';
 import { cutStreams, RECORDED_BYTES } from '../../../src/jobs/index.ts';
 import { MemorySpool } from '../../../src/supervisor/index.ts';
@@ -9,11 +9,20 @@ import { bytesOf, openStore, readAll } from '../blobs/support.ts';
 const HOUR_MS = 3_600_000;
 const NAME = { jobId: 'job_1', attempt: 2 };
 const LONG_BYTES = 1_000_000;
+const PEERS = ['b', 'c', 'd', 'e'] as unknown as readonly PeerId[];
 
-async function ground(options: Partial<BlobStoreOptions> = {}) {
+type Replicate = ConstructorParameters<typeof OutputBlobs>[0]['blobs']['replicate'];
+
+async function ground(
+  options: Partial<BlobStoreOptions> = {},
+  { replicas = 1, replicate = () => assert.fail() }: { replicas?: number; replicate?: Replicate } = {},
+) {
   const disk = new MemoryBlobDisk();
   const { store, clock } = await openStore(disk, options);
-  const outputs = new OutputBlobs({ blobs: { store }, log: silentLogger }, { retentionMs: 24 * HOUR_MS });
+  const outputs = new OutputBlobs(
+    { blobs: { store, replicate }, log: silentLogger, candidates: () => PEERS },
+    { retentionMs: 24 * HOUR_MS, replicas },
+  );
   const spool = new MemorySpool();
   const writer = spool.create('key', () => undefined);
   const source = {
@@ -70,6 +79,31 @@ describe('output too long for a record', () => {
     assert.deepEqual(await ids(24 * HOUR_MS - 1), [stdoutBlob]);
     assert.deepEqual(await ids(1), []);
     assert.equal(store.list().length, 1);
+  });
+
+  it('is on as many nodes as the owner wants before it is told, another one first each time', async () => {
+    const asked: Parameters<Replicate>[1][] = [];
+    const replicate: Replicate = async (id, wanted) => {
+      assert.ok(replicated.store.isComplete(id));
+      asked.push(wanted);
+      return wanted.candidates.slice(0, wanted.count);
+    };
+    const replicated = await ground({}, { replicas: 2, replicate });
+    replicated.writer.append('stdout', bytesOf(LONG_BYTES));
+    for (const attempt of [1, 2])
+      await replicated.outputs.keep({ jobId: 'job_1', attempt }, replicated.source, ['stdout']);
+    const wanted = { count: 1, jobId: 'job_1', keptForMs: 24 * HOUR_MS, timeoutMs: 30_000 };
+    assert.deepEqual(asked, [
+      { ...wanted, candidates: ['b', 'c', 'd'] },
+      { ...wanted, candidates: ['c', 'd', 'e'] },
+    ]);
+  });
+
+  it('does not change the outcome where no node takes a copy (O6)', async () => {
+    const { store, outputs, writer, source } = await ground({}, { replicas: 3, replicate: async () => [] });
+    writer.append('stdout', bytesOf(LONG_BYTES));
+    const { stdoutBlob } = await outputs.keep(NAME, source, ['stdout']);
+    assert.ok(store.isComplete(stdoutBlob as BlobId));
   });
 
   it('of many attempts at once is kept a few at a time, the same bytes under one name', async () => {

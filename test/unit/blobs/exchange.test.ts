@@ -304,6 +304,19 @@ describe('blobs between members', () => {
     assert.deepEqual(holders.toSorted(), [one.peerId, two.peerId].toSorted());
   });
 
+  it('are given up by those who keep a copy when the time has passed that they were wanted for', async () => {
+    await using ground = new Ground();
+    const one = await ground.node(1);
+    const two = await ground.node(2);
+    await ground.link();
+    const { id } = await one.store.add(BYTES);
+    const wanted = { count: 1, candidates: [two.peerId], jobId: 'job_1', keptForMs: 0 };
+    assert.deepEqual(await ground.during(one.blobs.replicate(id, wanted)), [two.peerId]);
+    assert.deepEqual(two.store.stat(id)?.jobs, ['job_1']);
+    await two.store.unreferOld();
+    assert.deepEqual(two.store.stat(id)?.jobs, []);
+  });
+
   it('are fetched once for all who want them at the same time', async () => {
     await using ground = new Ground();
     const one = await ground.node(1);
