@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Agent, Cluster, type Job, until } from './harness/index.ts';
+import { type Agent, Cluster, type Job, type KvEntry, until } from './harness/index.ts';
 import { reportFailures, STORY_CAP_MS } from './harness/mocha.ts';
 
 interface Compact {
@@ -60,7 +60,7 @@ describe('a store that much was deleted from', function () {
     const { last } = await compact();
     assert.deepEqual([last?.fault, last?.beforeBytes], [null, before]);
     assert.ok(before - (last?.afterBytes ?? before) > asked.freeBytes / 2, JSON.stringify({ asked, last }));
-    const { entry } = await agent.call<{ entry: { value: unknown } | null }>('kv.get', { key: 'kept' });
+    const entry = await agent.call<KvEntry | null>('kv.get', { key: 'kept' });
     assert.equal(entry?.value, 'here');
   });
 });
