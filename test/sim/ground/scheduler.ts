@@ -31,6 +31,7 @@ export class Scheduler {
   #nowMs = 0;
   #lastSequence = 0;
   #eventsRun = 0;
+  #isRunning = false;
   #observe: (event: SimEvent) => void = () => undefined;
   #onRejection: (reason: unknown) => void = (reason) => {
     throw reason;
@@ -80,13 +81,16 @@ export class Scheduler {
 
   /**
    * Runs events until a limit or until none is left.
-   * @throws what an event threw, or a promise that nobody awaited rejected with, at the moment it happened.
+   * @throws what an event threw, or a promise that nobody awaited rejected with, at the moment it happened. Also when a run is under way: two would
+   *   each let the other's promises move on at moments of real time.
    */
   async run({
     untilMs = Number.POSITIVE_INFINITY,
     condition,
     maxEvents = 1_000_000,
   }: RunLimits): Promise<RunEnd> {
+    if (this.#isRunning) throw new Error('the world runs already: ask its nodes, and let one wait run it');
+    this.#isRunning = true;
     const onRejection = (reason: unknown) => this.#rejections.push(reason);
     process.on('unhandledRejection', onRejection);
     try {
@@ -104,6 +108,7 @@ export class Scheduler {
       return condition?.() ? 'condition' : 'events';
     } finally {
       process.off('unhandledRejection', onRejection);
+      this.#isRunning = false;
     }
   }
 

@@ -67,6 +67,15 @@ describe('scheduler', () => {
     rejected.after(2, () => assert.fail('too late'));
     await assert.rejects(rejected.run({}), /from the promise/);
   });
+
+  it('is run by one at a time, and again by the next', async () => {
+    const scheduler = new Scheduler(1);
+    scheduler.after(1, () => undefined);
+    const first = scheduler.run({});
+    await assert.rejects(scheduler.run({}), /runs already/);
+    assert.equal(await first, 'idle');
+    assert.equal(await scheduler.run({}), 'idle');
+  });
 });
 
 describe('simulated clock', () => {

@@ -15,8 +15,8 @@ function heardOf(world: World): (string | null)[] {
 
 describe('a hook in the simulated mesh', () => {
   scenario('hears of each dead job, also when the leader crashes before any was delivered', async (world) => {
-    await world.settled(world.call(world.home, 'hook.add', HOOK));
-    await world.settled(world.call(world.home, 'hook.pause', { id: 'last' }));
+    await world.call(world.home, 'hook.add', HOOK);
+    await world.call(world.home, 'hook.pause', { id: 'last' });
     const dying = { type: 'shell', payload: { command: 'false' }, retry: { maxAttempts: 1 } };
     const ids = ['job_1', 'job_2', 'job_3'];
     for (const id of ids) await world.submit({ ...dying, id });
@@ -28,7 +28,7 @@ describe('a hook in the simulated mesh', () => {
     const leader = world.leader();
     leader.crash();
     const elsewhere = world.other(leader).name;
-    await world.settled(world.call(elsewhere, 'hook.resume', { id: 'last' }));
+    await world.call(elsewhere, 'hook.resume', { id: 'last' });
     leader.start();
     await world.until(() => heardOf(world).length === ids.length, {
       limitMs: 120_000,

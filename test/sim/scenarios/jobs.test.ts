@@ -6,7 +6,7 @@ describe('a job in the simulated mesh', () => {
     const names = world.members.map(({ name }) => name);
     const submits = Array.from({ length: 50 }, (_, at) => {
       const spec = { id: `job_try-${at}`, type: 'echo', idempotencyKey: 'the-one' };
-      return world.call(names[at % names.length] as string, 'job.submit', spec);
+      return world.node(names[at % names.length] as string).call('job.submit', spec);
     });
     const answers = await world.settled(Promise.all(submits));
     assert.equal(new Set(answers.map(({ id }) => id)).size, 1);
@@ -53,7 +53,7 @@ describe('a job in the simulated mesh', () => {
       const elsewhere = world.other(worker).name;
       world.network.isolate(worker.name);
       await world.advance(20_000);
-      const asked = await world.settled(world.call(elsewhere, 'job.cancel', { id, reason: 'not needed' }));
+      const asked = await world.call(elsewhere, 'job.cancel', { id, reason: 'not needed' });
       assert.equal(asked.state, 'cancelling');
       await world.advance(5_000);
       assert.equal((await world.job(id, elsewhere)).state, 'cancelling');
@@ -67,10 +67,10 @@ describe('a job in the simulated mesh', () => {
     'of four priorities submitted to a busy mesh run in the reverse order of their submission',
     async (world) => {
       const slots = world.members.length * 16;
-      const busy = Array.from({ length: slots }, (_, at) =>
-        world.submit({ type: 'echo', id: `job_busy-${at}`, payload: { delayMs: 5_000 } }),
+      const payload = { delayMs: 5_000 };
+      await world.submitAll(
+        Array.from({ length: slots }, (_, at) => ({ type: 'echo', id: `job_busy-${at}`, payload })),
       );
-      await world.settled(Promise.all(busy));
       const begun: string[] = [];
       world.onObserved(
         (event) => event.type === 'assigned' && !begun.includes(event.job) && begun.push(event.job),

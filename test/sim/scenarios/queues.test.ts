@@ -13,7 +13,7 @@ describe('a queue in the simulated mesh', () => {
         most = Math.max(most, running.size);
       });
       const limits = { queue: 'narrow', concurrency: 3, perKey: 1 };
-      await world.settled(world.call(world.home, 'queue.limit', limits));
+      await world.call(world.home, 'queue.limit', limits);
       const work = { type: 'echo', payload: { delayMs: 400 }, queue: 'narrow' };
       const ids = Array.from({ length: 12 }, (_, at) => `job_${at}`);
       for (const [at, id] of ids.entries())
@@ -30,7 +30,7 @@ describe('a queue in the simulated mesh', () => {
   );
 
   scenario('that is paused starts nothing until it is resumed, whoever leads', async (world) => {
-    await world.settled(world.call(world.home, 'queue.pause', { queue: 'mail', reason: 'moving' }));
+    await world.call(world.home, 'queue.pause', { queue: 'mail', reason: 'moving' });
     const id = await world.submit({ type: 'echo', payload: null, queue: 'mail' });
     const leader = world.leader();
     leader.crash();
@@ -38,7 +38,7 @@ describe('a queue in the simulated mesh', () => {
     await world.advance(20_000);
     assert.equal((await world.job(id, elsewhere)).state, 'queued');
     leader.start();
-    await world.settled(world.call(elsewhere, 'queue.resume', { queue: 'mail' }));
+    await world.call(elsewhere, 'queue.resume', { queue: 'mail' });
     await world.settle();
     assert.equal((await world.job(id)).state, 'succeeded');
   });

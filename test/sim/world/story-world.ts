@@ -62,6 +62,14 @@ export class StoryWorld extends World {
     return id;
   }
 
+  /** Hands in all of them at once. @returns their ids, in order. */
+  async submitAll(specs: readonly Spec[], on = this.home): Promise<string[]> {
+    const asked = specs.map((spec) => this.node(on).call('job.submit', spec));
+    const ids = (await this.settled(Promise.all(asked))).map(({ id }) => id);
+    for (const job of ids) this.observe({ type: 'accepted', job });
+    return ids;
+  }
+
   async job(id: string, on = this.home): Promise<Job> {
     return this.call(on, 'job.get', { id });
   }

@@ -67,6 +67,32 @@ export function commandLinesOf({ text }: DocPage): string[][] {
   );
 }
 
+/** Jobs that a page shows, with their payloads as JSON: on a command line, or written out under the heading of their type. */
+export function jobsOf({ text }: DocPage): { readonly type: string; readonly payload: string }[] {
+  const onCommandLines = [...text.matchAll(/job submit (\w+) '([^']+)'/g)];
+  const writtenOut = text.split(/^## /m).flatMap((section) => {
+    const type = /^(http|blob|replication|maintenance)\n/.exec(section)?.[1];
+    const objects = type === undefined ? [] : [...section.matchAll(/`(\{"[^`]*\})`/g)];
+    return objects
+      .filter(([, object = '']) => isJson(object))
+      .map(([whole, object]) => [whole, type, object]);
+  });
+  return [...onCommandLines, ...writtenOut].map(([, type = '', payload = '']) => ({
+    type,
+    payload: payload.replace(/\s+/g, ' '),
+  }));
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch (error) {
+    if (error instanceof SyntaxError) return false; // it says what may stand there
+    throw error;
+  }
+}
+
 function anchorOf(heading: string): string {
   return heading
     .toLowerCase()
