@@ -4,7 +4,9 @@ import { addMark, type Space } from './space.ts';
 /**
  * What a replica holds, in a few hundred bytes: owners fall into buckets by a hash of their names, and of each bucket only a sum is told.
  *
- * Sums are salted: two replicas that differ and look equal by chance, or because an owner saw to it, look equal once and not again (C8).
+ * - C13 It leads to the differences that naming all owners would. Sums are salted: two replicas that differ and look equal by chance, or because an
+ *   owner saw to it, look equal once and not again (C8).
+ * - C14 What it takes, with the owners of one bucket, grows with the root of the owners.
  */
 export interface Summary {
   /** Drawn for each summary. A whole number, 0 <= n < 2^32. */

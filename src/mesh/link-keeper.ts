@@ -98,7 +98,7 @@ export class LinkKeeper implements Startable {
     return wanted === undefined || wanted.has(peerId) || this.needs(peerId);
   }
 
-  /** Whether this node cannot do without that peer. */
+  /** B7 Whether this node cannot do without that peer. */
   needs(peerId: PeerId): boolean {
     const nowMs = this.#components.clock.monotonicMs();
     if (nowMs - this.#pinnedMs >= PINNED_FRESH_MS) {

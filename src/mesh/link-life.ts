@@ -58,7 +58,7 @@ export class LinkLife implements Disposable {
     return this.#isDoubted || (this.#unansweredTicks ?? 0) >= QUIET_AFTER_TICKS;
   }
 
-  /** For how long the peer has said nothing, to a tick. Unit: ms. */
+  /** Z7 For how long the peer has said nothing, to a tick. Unit: ms. */
   get unheardMs(): number {
     return this.#unheardTicks * this.#options.tickMs;
   }

@@ -15,6 +15,9 @@ import {
   readComparison,
   readDigest,
   readExchange,
+  readParts,
+  readSelection,
+  readSummary,
 } from '../../../src/crdt/wire.ts';
 import { epochFromWire } from '../../../src/lease/epoch.ts';
 import { parseConfiguration, parseMessage } from '../../../src/lease/raft/index.ts';
@@ -308,15 +311,24 @@ const VALUES: Readonly<Record<string, ValueBorder>> = {
   'an epoch': { of: ['epochFromWire'], valid: [[1, 'a']], take: epochFromWire },
   'an entry of the registry': { of: ['fromWire'], valid: [entry], take: fromWire },
   'anti-entropy': {
-    of: ['readDigest', 'readComparison', 'readExchange', 'readAnswer'],
+    of: [
+      ...['readDigest', 'readComparison', 'readExchange', 'readAnswer'],
+      ...['readSummary', 'readSelection', 'readParts'],
+    ],
     valid: [
       [['node', [['a', 1]]]],
       { differences: [['node', 'a', [['k', 1, 2, 3]]]], isMore: false },
       { wants: [['node', 'a', 'k']], items: [['node', entry]] },
       { items: [], isCut: true },
+      [1, 7, [['node', [1, 2]]]],
+      [['node', 2, [0, 1]]],
+      [1, [['node', 2, [0], [['a', 1]]]]],
     ],
     take: (value) =>
-      [readDigest, readComparison, readExchange, readAnswer].map((read) => refusalOf(() => read(value))),
+      [
+        ...[readDigest, readComparison, readExchange, readAnswer],
+        ...[readSummary, readSelection, readParts],
+      ].map((read) => refusalOf(() => read(value))),
   },
   'what is asked of blobs': {
     of: ['readHolding', 'readId', 'readChunkAsk', 'readKeepAsk'],
