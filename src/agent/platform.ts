@@ -1,6 +1,7 @@
 import type { AuditFiles } from '../audit/index.ts';
 import type { Clock, Crypto, Logger, MeshId, PeerId, Random } from '../base/index.ts';
 import type { BlobDisk } from '../blobs/index.ts';
+import type { RegistryComponents, RegistryOptions } from '../crdt/index.ts';
 import type { Contact, DiscoverySource } from '../discovery/index.ts';
 import type { GroupComponents, GroupOptions } from '../lease/index.ts';
 import type { Gate, Identity, MembershipGate, Transport } from '../mesh/index.ts';
@@ -107,5 +108,7 @@ export interface Platform {
   createDiscovery(request: DiscoveryRequest): readonly DiscoverySource[];
   /** For simulations only: modules that watch what is applied, a log that is cut early, or a planted fault. @default what the daemon runs with */
   readonly trial?: Partial<Pick<GroupComponents, 'modules' | 'commitRule' | 'isHashed'>> &
-    Pick<GroupOptions, 'replica'>;
+    Pick<GroupOptions, 'replica'> &
+    Pick<RegistryComponents, 'refutation'> &
+    Pick<RegistryOptions, 'missedFrom' | 'heartbeatEveryMs'>;
 }

@@ -122,6 +122,7 @@ class ConvergingRegistry implements Registry {
         own,
         probe,
         hasParted,
+        refutation: components.refutation,
         onSelfMissed,
         onFailure,
       },
@@ -137,7 +138,7 @@ class ConvergingRegistry implements Registry {
   }
 
   async start(): Promise<void> {
-    this.#disk.reserveClock(this.#hlc.timeMs);
+    this.#disk.reserveClock(this.#hlc.facts);
     await this.#disk.flush(); // before the first stamp is given (H1)
     await this.#replicator.start();
     this.#liveness.start();
@@ -291,7 +292,7 @@ class ConvergingRegistry implements Registry {
       this.#nodes.collect();
       this.#progress.collect();
       this.#progressBook.sweep();
-      this.#disk.reserveClock(this.#hlc.latest.wallMs);
+      this.#disk.reserveClock(this.#hlc.facts);
       await this.#disk.flush();
     }
   }

@@ -11,7 +11,7 @@ import {
 } from '../base/index.ts';
 import type { Messenger } from '../mesh/index.ts';
 import { markOfPeer } from './link-row.ts';
-import { isOwnFault, SUSPICIONS_LIMIT, type Suspicion } from './suspicion.ts';
+import { isOwnFault, type RefutationRule, SUSPICIONS_LIMIT, type Suspicion } from './suspicion.ts';
 
 export interface DoubtsComponents {
   readonly messenger: Pick<Messenger, 'connected' | 'onPeer'>;
@@ -26,6 +26,7 @@ export interface DoubtsComponents {
   readonly hasParted: (peerId: PeerId) => boolean;
   /** Tries to reach it. Rejects when it cannot be. */
   readonly probe: (peerId: PeerId, signal: AbortSignal) => Promise<void>;
+  readonly isRefuted: RefutationRule;
   /** Tells everybody whom this node misses. */
   readonly onChange: () => void;
   readonly onFailure: (error: unknown) => void;
@@ -78,10 +79,10 @@ export class Doubts {
 
   /** What is to be told now; what was refuted meanwhile is left out. */
   suspicions(): readonly Suspicion[] {
-    const { clock, lastSignMs } = this.#components;
+    const { clock, lastSignMs, isRefuted } = this.#components;
     for (const [peerId, { lastSignMs: namedMs, sinceMs }] of this.#missed) {
-      const isRefuted = (lastSignMs(peerId) ?? Number.NEGATIVE_INFINITY) > namedMs; // D3
-      if (isRefuted || clock.monotonicMs() - sinceMs > FORGET_MS) this.#missed.delete(peerId);
+      const isOver = isRefuted(lastSignMs(peerId) ?? Number.NEGATIVE_INFINITY, namedMs); // D3
+      if (isOver || clock.monotonicMs() - sinceMs > FORGET_MS) this.#missed.delete(peerId);
     }
     return [...this.#missed].map(([peerId, { lastSignMs: namedMs }]) => ({
       mark: markOfPeer(peerId),

@@ -54,6 +54,31 @@ export function refusalOf({ wallMs }: HlcTime, nowWallMs: number): string | unde
     : undefined;
 }
 
+/** What a promise about stamps to come follows from. Unit: ms. */
+export interface ClockFacts {
+  readonly wallMs: number;
+  /** The latest stamp of somebody else that was believed. */
+  readonly remoteMs: number;
+  /** The latest stamp given or observed. */
+  readonly lastMs: number;
+}
+
+/** Stamps are promised ahead by this much, so that the disk is written once in a while and not for each stamp. Unit: ms. */
+export const CLOCK_RESERVE_MS = 20_000;
+/** A promise further ahead of the wall clock would be refused by others after a restart. Unit: ms. */
+const FLOOR_AHEAD_LIMIT_MS = AHEAD_LIMIT_MS - 10_000;
+
+/**
+ * A time below which a later run gives no stamp.
+ *
+ * - H4 However often a node is started again in a short time, what it stamps stays believed: a clock that is ahead because an earlier run
+ *   promised it stands still until the wall clock gets there, so nothing more is promised on top of it.
+ */
+export function floorFor({ wallMs, remoteMs, lastMs }: ClockFacts): number {
+  const soonMs = Math.max(wallMs, remoteMs) + CLOCK_RESERVE_MS;
+  return Math.max(Math.ceil(Math.min(soonMs, wallMs + FLOOR_AHEAD_LIMIT_MS)), lastMs + 1);
+}
+
 export interface HybridClockOptions {
   /** A time that no stamp of an earlier run exceeded; kept on disk by the owner. @default none */
   readonly floor?: HlcTime;
@@ -101,9 +126,9 @@ export class HybridClock {
     return undefined;
   }
 
-  /** Not below any stamp given or observed: what to remember over a restart. */
-  get latest(): HlcTime {
-    return this.#last;
+  /** What to promise over a restart follows from these. */
+  get facts(): ClockFacts {
+    return { wallMs: this.#wallMs(), remoteMs: this.#remote.wallMs, lastMs: this.#last.wallMs };
   }
 
   /** The time that stamps would bear, without giving one. Unit: ms. */

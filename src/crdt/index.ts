@@ -14,4 +14,5 @@ export type {
   RegistryOptions,
 } from './registry.ts';
 export type { ReplicatorCounts } from './replicator.ts';
+export type { RefutationRule } from './suspicion.ts';
 export type { ToldLinkRow } from './whereabouts.ts';

@@ -7,7 +7,14 @@ import type { AppliedEntry, LwwMap } from './lww-map.ts';
 import { aliveForMs, type NodeBook } from './node-book.ts';
 import { HEARTBEAT_KEY, type OwnEntries, SUSPECTS_KEY } from './own-entries.ts';
 import { decodeHeartbeat } from './profile.ts';
-import { decodeSuspicions, encodeSuspicions, REFUTATION_MS, SuspicionBook } from './suspicion.ts';
+import {
+  decodeSuspicions,
+  encodeSuspicions,
+  isRefuted,
+  REFUTATION_MS,
+  type RefutationRule,
+  SuspicionBook,
+} from './suspicion.ts';
 
 export interface LivenessComponents
   extends Pick<DoubtsComponents, 'messenger' | 'clock' | 'random' | 'log' | 'hasParted' | 'onFailure'> {
@@ -18,6 +25,8 @@ export interface LivenessComponents
   readonly own: OwnEntries;
   /** Tries to reach a peer whose link has ended; rejects when it cannot be reached. Without it nobody is missed. */
   readonly probe: DoubtsComponents['probe'] | undefined;
+  /** @default a later sign of life refutes */
+  readonly refutation?: RefutationRule | undefined;
   /** Somebody says that it misses this node. */
   readonly onSelfMissed: () => void;
 }
@@ -30,20 +39,26 @@ export interface LivenessOptions {
 /** Whoever misses several at once says so once. Unit: ms. */
 const MISSING_PAUSE_MS = 200;
 
-/** Who lives, as far as this node can tell: by signs of life, and by whom enough others miss. Tells everybody whom this node misses. */
+/**
+ * Who lives, as far as this node can tell: by signs of life, and by whom enough others miss. Tells everybody whom this node misses.
+ *
+ * - D6 Nobody that lives and is linked with a majority is shown as gone for more than 8 s by anybody of whom the same is true.
+ */
 export class Liveness {
   readonly #components: LivenessComponents;
-  readonly #suspicions = new SuspicionBook();
+  readonly #suspicions: SuspicionBook;
   readonly #doubts: Doubts | undefined;
   #telling: Timer | undefined;
 
   constructor(components: LivenessComponents, { missedFrom }: LivenessOptions) {
     this.#components = components;
-    const { probe, nodes } = components;
+    const { probe, nodes, refutation = isRefuted } = components;
+    this.#suspicions = new SuspicionBook(refutation);
     if (probe === undefined) return;
     this.#doubts = new Doubts({
       ...components,
       probe,
+      isRefuted: refutation,
       isWorthIt: () => nodes.ownerCount >= missedFrom,
       lastSignMs: (peerId) => this.#lastSignMs(peerId),
       onChange: () => this.#tellSoon(components.clock),

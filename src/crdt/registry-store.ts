@@ -10,14 +10,11 @@ import {
 } from '../storage/index.ts';
 import type { Bulletin } from './bulletins.ts';
 import { type Entry, fromWire, toWire } from './entry.ts';
-import type { HlcTime } from './hlc.ts';
+import { CLOCK_RESERVE_MS, type ClockFacts, floorFor, type HlcTime } from './hlc.ts';
 
 const CLOCK_KEY = textKey('crdt/clock');
 const NODE_PREFIX = 'crdt/node/';
 const BULLETIN_PREFIX = 'crdt/bulletin/';
-
-/** Stamps are promised ahead by this much, so that the disk is written once in a while and not for each stamp. Unit: ms. */
-const CLOCK_RESERVE_MS = 20_000;
 
 /**
  * What the registry keeps over a restart: each node's last profile (with its addresses), the bulletins, and a time that no stamp given so far
@@ -71,10 +68,13 @@ export class RegistryStore {
     this.#dirty.set(key, { type: 'delete', key });
   }
 
-  /** Makes sure that a restart begins later than `latestMs`; writes only when half of the reserve is used up. */
-  reserveClock(latestMs: number): void {
-    if (latestMs + CLOCK_RESERVE_MS / 2 <= this.#clockFloorMs) return;
-    this.#clockFloorMs = latestMs + CLOCK_RESERVE_MS;
+  /** Makes sure that a restart begins later than all stamps given until the next call; writes only when half of the reserve is used up. */
+  reserveClock(clock: ClockFacts): void {
+    const wantedMs = floorFor(clock);
+    const isEnough =
+      clock.lastMs < this.#clockFloorMs && wantedMs - this.#clockFloorMs < CLOCK_RESERVE_MS / 2;
+    if (isEnough) return;
+    this.#clockFloorMs = wantedMs;
     this.#put(CLOCK_KEY, encode(this.#clockFloorMs));
   }
 

@@ -6,6 +6,7 @@ import type { NodeEntry } from './node-book.ts';
 import type { NodeProfile, Progress } from './profile.ts';
 import type { JobProgress } from './progress-book.ts';
 import type { ReplicatorCounts, ReplicatorOptions } from './replicator.ts';
+import type { RefutationRule } from './suspicion.ts';
 import type { ToldLinkRow } from './whereabouts.ts';
 
 export interface RegistryComponents {
@@ -32,6 +33,8 @@ export interface RegistryComponents {
   readonly hasParted?: (peerId: PeerId) => boolean;
   /** Tries to reach a peer whose link has ended; rejects when it cannot be reached. Without it nobody is missed. */
   readonly probe?: (peerId: PeerId, signal: AbortSignal) => Promise<void>;
+  /** What refutes a suspicion; for simulations that plant a wrong one. @default a later sign of life */
+  readonly refutation?: RefutationRule;
   /** One verifier for each kind of bulletin. */
   readonly bulletinVerifiers?: Readonly<Record<string, BulletinVerifier>>;
   /** The registry cannot go on, e.g. the disk failed. @default it is logged */

@@ -41,6 +41,14 @@ export function isOwnFault({ lost, left }: { readonly lost: number; readonly lef
   return lost >= 4 && lost > left;
 }
 
+/** D1 Whether a sign of life refutes a suspicion. @param namedMs the stamp of the latest sign of life that its author knew. */
+export function isRefuted(lastSignMs: number, namedMs: number): boolean {
+  return lastSignMs > namedMs;
+}
+
+/** What refutes what. */
+export type RefutationRule = typeof isRefuted;
+
 /**
  * Who misses whom, as everybody tells.
  *
@@ -51,6 +59,11 @@ export class SuspicionBook {
   /** By mark, then by author. */
   readonly #byMark = new Map<string, Map<PeerId, number>>();
   readonly #byAuthor = new Map<PeerId, readonly Suspicion[]>();
+  readonly #isRefuted: RefutationRule;
+
+  constructor(rule: RefutationRule = isRefuted) {
+    this.#isRefuted = rule;
+  }
 
   /** Takes over all that an author says now. @returns the marks about which something has changed. */
   hear(author: PeerId, suspicions: readonly Suspicion[]): ReadonlySet<string> {
@@ -71,7 +84,7 @@ export class SuspicionBook {
   isMissed(peerId: PeerId, lastSignMs: number): boolean {
     let count = 0;
     for (const namedMs of this.#byMark.get(markOfPeer(peerId))?.values() ?? [])
-      if (namedMs >= lastSignMs) count += 1; // D1
+      if (!this.#isRefuted(lastSignMs, namedMs)) count += 1; // D1
     return count >= SUSPECTORS_NEEDED; // D2
   }
 

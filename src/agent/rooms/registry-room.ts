@@ -17,7 +17,7 @@ export function createNodeRegistry(
   { store, membership, onFatal }: RegistryRoomComponents,
 ): Registry {
   const { self, platform, gate, mesh, acquaintances } = rooms;
-  const { clock, random, crypto, logger, directory } = platform;
+  const { clock, random, crypto, logger, directory, trial = {} } = platform;
   const { transport, messenger } = mesh;
   const { meshId, certificate } = membership;
   return createRegistry(
@@ -41,8 +41,13 @@ export function createNodeRegistry(
       bulletinVerifiers: {
         [REVOCATIONS]: (key, bytes) => isRevocationOf({ crypto, meshId, roots: gate.roots }, key, bytes),
       },
+      ...(trial.refutation !== undefined && { refutation: trial.refutation }),
       onFailure: onFatal,
     },
-    { scope: meshId },
+    {
+      scope: meshId,
+      ...(trial.missedFrom !== undefined && { missedFrom: trial.missedFrom }),
+      ...(trial.heartbeatEveryMs !== undefined && { heartbeatEveryMs: trial.heartbeatEveryMs }),
+    },
   );
 }

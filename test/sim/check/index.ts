@@ -32,4 +32,5 @@ export {
   registerPartition,
 } from './register.ts';
 export { SleepersCompleteNothing } from './sleepers.ts';
+export { NobodyAliveIsGone, SHOWN_GONE_LIMIT_MS } from './standing.ts';
 export { type Change, WatchesLeaveNothingOut } from './watches.ts';

@@ -2,6 +2,7 @@ import { EveryAcceptedJobEnds, JobsEndOnce } from './job-ends.ts';
 import { LocksExclude } from './locks.ts';
 import { AttemptsNeverOverlap } from './overlap.ts';
 import { SleepersCompleteNothing } from './sleepers.ts';
+import { NobodyAliveIsGone } from './standing.ts';
 import { type Change, WatchesLeaveNothingOut } from './watches.ts';
 
 /** What a world reports. Only what the law speaks of; nothing of how it is done. */
@@ -61,6 +62,16 @@ export type Observation =
       readonly client: string;
       readonly changes: readonly Change[];
       readonly through: number;
+    }
+  /** Whether a node shows another one as alive; both run. */
+  | {
+      readonly type: 'shown';
+      readonly atMs: number;
+      readonly by: string;
+      readonly of: string;
+      readonly isAlive: boolean;
+      /** Each of the two is awake, and linked with a majority. */
+      readonly isStandingWell: boolean;
     }
   /** What a node's registry amounts to at the end; equal for equal registries. */
   | { readonly type: 'registry'; readonly node: string; readonly digest: string };
@@ -228,5 +239,6 @@ export function allObservers(): readonly Observer[] {
     new JobsEndOnce(),
     new EveryAcceptedJobEnds(),
     new RegistriesConverge(),
+    new NobodyAliveIsGone(),
   ];
 }

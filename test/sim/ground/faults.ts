@@ -51,7 +51,8 @@ export type NemesisFault =
   /** Happens at once. */
   | { readonly type: 'jumpWall'; readonly node: string; readonly byMs: number };
 
-export type FaultType = NemesisFault['type'];
+/** What may be drawn: `partial` is a partition between one node and a few of the others, who stay linked with the rest. */
+export type FaultType = NemesisFault['type'] | 'partial';
 export type MembershipChange = 'join' | 'leave' | 'revoke' | 'transfer';
 
 export interface NemesisStep {
@@ -119,6 +120,13 @@ const DRAW: Readonly<Record<FaultType, Draw>> = {
   partition: (random, nodes) => {
     const cut = drawCut(random, nodes);
     return cut && { type: 'partition', ...cut };
+  },
+  partial: (random, nodes) => {
+    if (nodes.length < 3) return undefined;
+    const [node, ...others] = randomShuffle(random, nodes) as [string, ...string[]];
+    const most = Math.floor((nodes.length - 1) / 2); // it stays linked with a majority
+    const few = randomChance(random, 0.5) ? most : randomInt(random, { from: 1, to: most + 1 });
+    return { type: 'partition', from: [node], to: others.slice(0, few), isOneWay: randomChance(random, 0.3) };
   },
   flapping: (random, nodes) => {
     const cut = drawCut(random, nodes);

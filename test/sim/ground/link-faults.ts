@@ -53,6 +53,16 @@ export class LinkFaults {
     return !this.#blocks.has(linkOf(from, to));
   }
 
+  /** Share of frames that is lost now where nothing is blocked. */
+  get loss(): number {
+    return this.#profile.loss;
+  }
+
+  /** Whether what is sent arrives now, but for what the profile loses. */
+  isOpen(from: string, to: string): boolean {
+    return this.isReachable(from, to) && !this.#clogs.has(linkOf(from, to));
+  }
+
   /** Nothing gets from any of `from` to any of `to`. @returns what opens these links again. */
   block(from: readonly string[], to: readonly string[]): Disposable {
     const links = from.flatMap((sender) => to.map((receiver) => linkOf(sender, receiver)));

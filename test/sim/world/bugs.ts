@@ -1,4 +1,5 @@
 import { membersOf } from '../../../src/lease/raft/index.ts';
+import { CALM_LINKS } from '../ground/index.ts';
 import { ForgetfulDisk } from './forgetful-disk.ts';
 import {
   countingTooFew,
@@ -83,6 +84,15 @@ export const BUGS: Readonly<Record<string, WorldBug>> = {
     kv: twiceWhenDerived,
     keptEntries: 5,
     weather: { types: ['members'], meanPauseMs: 2_500, longestFaultMs: 1_500 },
+  },
+  /** Who is missed by enough others stays missed, whatever signs of life it gives. */
+  'never-refuted': {
+    refutation: () => false,
+    nodeCount: 8,
+    beatsRarely: true,
+    jobFeatures: NONE,
+    links: CALM_LINKS,
+    weather: { types: ['partial'], meanPauseMs: 10_000, longestFaultMs: 80_000 },
   },
   'watch-skips-a-revision': { tamper: skippingFirst },
 };

@@ -10,6 +10,7 @@ import { LockClients } from './lock-clients.ts';
 import { Operator } from './operator.ts';
 import { LawBroken, Stuck } from './outcome.ts';
 import { QueueKeeper } from './queue-keeper.ts';
+import { Standings } from './standings.ts';
 import { WatchClients } from './watch-clients.ts';
 import type { World } from './world.ts';
 
@@ -80,6 +81,7 @@ export class MeshLife {
     const world = this.#world;
     const startMs = world.nowMs;
     world.links.setProfile(this.#plan.links);
+    new Standings(world).start();
     scheduleNemesis(
       this.#plan.steps.map((step) => ({ ...step, atMs: startMs + step.atMs })),
       { ...world.targets, changeMembers: (change, draw) => this.#begin(this.#operator.change(change, draw)) },

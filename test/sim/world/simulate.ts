@@ -1,4 +1,4 @@
-import { randomInt, randomPick, SeededRandom } from '../../../src/base/index.ts';
+import { randomChance, randomInt, randomPick, SeededRandom } from '../../../src/base/index.ts';
 import { drawFaultPlan, drawSwarm, forbidAmbient } from '../ground/index.ts';
 import { BUGS } from './bugs.ts';
 import { MeshLife } from './mesh-life.ts';
@@ -33,6 +33,7 @@ export const FAULTS_MS = 25_000;
 /** Some runs have a fault now and then, others hardly a calm moment. */
 const MEAN_PAUSE_CHOICES_MS = [2_000, 4_000, 8_000];
 const LONGEST_FAULT_CHOICES_MS = [1_500, 4_000, 10_000];
+const BEATS_RARELY_SHARE = 0.4;
 /** Some histories of keys are so short that whoever watches them may be left behind. */
 const KEPT_CHANGES_CHOICES = [undefined, undefined, 20, 60];
 
@@ -45,9 +46,11 @@ export async function simulate(
   if (bug === undefined)
     throw new Error(`no planted bug is called ${bugName}: ${Object.keys(BUGS).join(', ')}`);
   const random = new SeededRandom(seed);
-  const drawnCount = randomInt(random, { from: 3, to: 6 });
+  const anyCount = randomInt(random, { from: 3, to: 6 });
+  const drawnCount = bug.nodeCount ?? anyCount;
   const nodeCount = reduction.nodeCount ?? drawnCount;
-  const memberCount = Math.min(nodeCount, randomInt(random, { from: 3, to: drawnCount + 1 }));
+  const anyMembers = Math.min(nodeCount, randomInt(random, { from: 3, to: drawnCount + 1 }));
+  const memberCount = bug.nodeCount === undefined ? anyMembers : nodeCount;
   const nodes = Array.from({ length: drawnCount }, (_, at) => `n${at + 1}`);
   const wholePlan = drawFaultPlan(seed, {
     nodes,
@@ -57,11 +60,14 @@ export async function simulate(
     longestFaultMs: randomPick(random, LONGEST_FAULT_CHOICES_MS) as number,
     ...bug.weather,
   });
-  const plan = reducedPlan(wholePlan, reduction, nodes.slice(0, nodeCount));
+  const reduced = reducedPlan(wholePlan, reduction, nodes.slice(0, nodeCount));
+  const plan = { ...reduced, links: bug.links ?? reduced.links };
   const { disk } = plan;
   const clocks = { ...plan.clocks, ...bug.clocks };
   const keptEntries = bug.keptEntries ?? plan.keptEntries;
   const keptChanges = randomPick(random, KEPT_CHANGES_CHOICES);
+  const anyBeats = randomChance(random, BEATS_RARELY_SHARE);
+  const beatsRarely = bug.beatsRarely ?? anyBeats;
   const world = new World(seed, {
     nodeCount,
     memberCount,
@@ -70,6 +76,7 @@ export async function simulate(
     keptEntries,
     keptChanges,
     bug,
+    beatsRarely,
     printing,
   });
   let error: unknown = null;

@@ -16,6 +16,7 @@ import {
   CALM_LINKS,
   type FaultPlanOptions,
   LinkFaults,
+  type LinkProfile,
   type NemesisTargets,
   ProcessGone,
   Scheduler,
@@ -52,12 +53,20 @@ export interface WorldOptions {
   /** Changes of keys that the history keeps for those who watch. @default as a real agent does */
   readonly keptChanges?: number | undefined;
   readonly bug?: WorldBug;
+  /** Signs of life are as rare as in a large mesh, and whoever loses a link says whom it misses. @default false */
+  readonly beatsRarely?: boolean;
   readonly printing?: Printing | undefined;
 }
 
 /** A fault planted from outside the agent. */
 export interface WorldBug {
   readonly commitRule?: NonNullable<Platform['trial']>['commitRule'];
+  readonly refutation?: NonNullable<Platform['trial']>['refutation'];
+  /** What its links are like. @default as the seed says */
+  readonly links?: LinkProfile;
+  /** As for the world. @default as the seed says */
+  readonly nodeCount?: number;
+  readonly beatsRarely?: boolean;
   readonly jobs?: (module: MachineModule) => MachineModule;
   readonly kv?: (module: MachineModule) => MachineModule;
   readonly makeDisk?: (random: SeededRandom, options: SimDiskOptions) => SimDisk;
@@ -81,6 +90,8 @@ export interface WorldBug {
 const CALL_LIMIT_MS = 120_000;
 const MESH_READY_LIMIT_MS = 120_000;
 const STEP_MS = 100;
+/** Signs of life are so rare in a mesh of 250, and nodes tell each other whom they miss. */
+const LIKE_A_LARGE_MESH = { missedFrom: 4, heartbeatEveryMs: 30_000 } as const;
 /** Longer than what a session bears of a sleep. Unit: ms. */
 const LONG_SLEEP_MS = 2_100;
 /** After it every process has compared its clocks. Unit: ms. */
@@ -117,6 +128,7 @@ export class World {
       keptEntries,
       keptChanges,
       bug = {},
+      beatsRarely = false,
       printing,
     } = options;
     this.seed = seed;
@@ -132,6 +144,8 @@ export class World {
         : createKvModule({ eventsLimit: keptChanges, bytesLimit: KEPT_CHANGES_BYTES });
     const trial: Platform['trial'] = {
       isHashed: true,
+      ...(beatsRarely && LIKE_A_LARGE_MESH),
+      ...(bug.refutation !== undefined && { refutation: bug.refutation }),
       modules: [watchJobs(bug.jobs?.(jobsModule) ?? jobsModule, this.#jobMoves()), bug.kv?.(kv) ?? kv],
       ...(bug.commitRule !== undefined && { commitRule: bug.commitRule }),
       ...(keptEntries !== undefined && { replica: { keepEntries: keptEntries, dropEntries: 1 } }),

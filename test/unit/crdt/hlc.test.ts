@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { PeerId } from '../../../src/base/index.ts';
+import { floorFor } from '../../../src/crdt/hlc.ts';
 import { AHEAD_LIMIT_MS, compareHlc, formatHlc, type Hlc, HybridClock } from '../../../src/crdt/index.ts';
 
 const self = 'self' as PeerId;
@@ -22,6 +23,37 @@ describe('hybrid logical clock', () => {
     assert.deepEqual(clock.now(), { wallMs: 1_000, counter: 1, peerId: self });
     wall.ms = 1_005;
     assert.deepEqual(clock.now(), { wallMs: 1_005, counter: 0, peerId: self });
+  });
+
+  it('H4: what is promised over a restart is above all stamps of the next seconds, and does not grow with restarts', () => {
+    const begunMs = 1_000_000;
+    let floor = { wallMs: 0, counter: 0 };
+    for (let run = 0; run < 50; run += 1) {
+      const { wall, clock } = clockAt(begunMs + run * 100, floor);
+      floor = { wallMs: floorFor(clock.facts), counter: 0 };
+      const given = Array.from({ length: 10 }, () => clock.now());
+      wall.ms += 5_000;
+      given.push(clock.now());
+      for (const stamp of given) {
+        assert.ok(stamp.wallMs < floor.wallMs);
+        assert.ok(
+          stamp.wallMs - begunMs <= AHEAD_LIMIT_MS,
+          `run ${run} stamps ${stamp.wallMs - begunMs} ms ahead`,
+        );
+      }
+    }
+  });
+
+  it('H4: a promise is kept where others are ahead, and is one that others would believe', () => {
+    fc.assert(
+      fc.property(fc.nat(AHEAD_LIMIT_MS), fc.nat(100_000), (aheadMs, lastAheadMs) => {
+        const wallMs = 1_000_000;
+        const facts = { wallMs, remoteMs: wallMs + aheadMs, lastMs: wallMs + Math.max(aheadMs, lastAheadMs) };
+        const floorMs = floorFor(facts);
+        assert.ok(floorMs > facts.lastMs);
+        assert.ok(floorMs - wallMs <= Math.max(AHEAD_LIMIT_MS, facts.lastMs + 1 - wallMs));
+      }),
+    );
   });
 
   it('H1: stamps grow whatever the wall clock does within a minute and whatever was observed', () => {

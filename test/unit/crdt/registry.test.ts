@@ -169,6 +169,22 @@ describe('registry', () => {
     assert.equal(first.registry.progressOf('job_1')?.progress.message, 'after');
   });
 
+  it('H4: a node that is started again and again is believed by the others all the while', async () => {
+    const store = new MemoryStore();
+    const [first] = (await world.mesh(2)) as [Node, Node];
+    for (let run = 1; run <= 8; run += 1) {
+      const node = await world.node(3, { store });
+      node.registry.announce(profileOf(`run-${run}`));
+      await world.linkAll();
+      await world.advance(1_500);
+      assert.equal(first.registry.node(node.peerId)?.profile.name, `run-${run}`);
+      const stopping = node.stop();
+      await world.advance(100);
+      await stopping;
+    }
+    assert.equal(first.registry.counts().refused.future, 0);
+  });
+
   it('a node that lost its disk overtakes what others remember of its earlier life', async () => {
     const [first, second] = (await world.mesh(2, {})) as [Node, Node];
     second.clock.offsetMs = 50_000;

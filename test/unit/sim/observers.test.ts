@@ -8,10 +8,12 @@ import {
   JobsEndOnce,
   LocksExclude,
   NoAttemptCompletesTwice,
+  NobodyAliveIsGone,
   type Observation,
   type Observer,
   RegistriesConverge,
   ReplicasApplySame,
+  SHOWN_GONE_LIMIT_MS,
   SleepersCompleteNothing,
   TokensGrow,
   WatchesLeaveNothingOut,
@@ -75,6 +77,10 @@ const ended = (job: string, state: string, position: number): Observation => ({
 const toldOfEnd = (job: string, state: string): Observation => ({ type: 'toldOfEnd', job, state });
 const registry = (node: string, digest: string): Observation => ({ type: 'registry', node, digest });
 
+const shown = (atMs: number, isAlive: boolean, isStandingWell = true): Observation => {
+  return { type: 'shown', atMs, by: 'a', of: 'b', isAlive, isStandingWell };
+};
+
 interface Case {
   readonly make: () => Observer;
   readonly good: readonly Observation[];
@@ -132,6 +138,15 @@ const CASES: readonly Case[] = [
       [/token 1 on a, after 2 began/, [runs(2, 'b'), stopped(2, 'b'), runs(1, 'a')]],
       [/token 2 on b while a/, [stoodStill('a'), runs(1, 'a'), runs(2, 'b')]],
     ],
+  },
+  {
+    make: () => new NobodyAliveIsGone(),
+    good: [
+      ...[shown(0, false), shown(SHOWN_GONE_LIMIT_MS, false), shown(SHOWN_GONE_LIMIT_MS + 1, true)],
+      ...[shown(20_000, false), shown(25_000, false, false), shown(30_000, false)], // cut off for a while
+      shown(99_000, false, false),
+    ],
+    bad: [[/a has shown b as gone since 5 ms/, [shown(5, false), shown(SHOWN_GONE_LIMIT_MS + 6, false)]]],
   },
   {
     make: () => new SleepersCompleteNothing(),
