@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Agent, Cluster, Internet, type Ticket, type Translation, until } from './harness/index.ts';
 import { reportFailures, STORY_CAP_MS } from './harness/mocha.ts';
@@ -9,6 +11,7 @@ interface Peer {
   readonly path: 'direct' | 'relay' | null;
   readonly carrier: string | null;
   readonly address: string | null;
+  readonly since: number | null;
 }
 
 interface Home {
@@ -25,6 +28,8 @@ interface Town {
 }
 
 const ENVIRONMENT = { ASPEN_LISTEN: '/ip4/0.0.0.0/tcp/0', ASPEN_MDNS: 'off', ASPEN_LOG_LEVEL: 'debug' };
+/** More than the library holds for a reader. */
+const MUCH_BYTES = 16 * 2 ** 20;
 const WITHOUT_QUIC = {
   NODE_OPTIONS: `--import=${fileURLToPath(new URL('./harness/without-quic.ts', import.meta.url))}`,
 };
@@ -128,6 +133,26 @@ describe('two members behind routers that let no TCP connection begin outside', 
     }
     const wide = await a.cli(['peers', '-o', 'wide']);
     assert.match(wide.stdout, /\bquic\b/);
+  });
+
+  it('carry much over it, both ways, and it is the same connection afterwards', async () => {
+    const [, , a, b] = town.agents;
+    const before = await peerOf(a, b);
+    const { directory } = town.cluster;
+    await Promise.all(
+      [
+        [a, b],
+        [b, a],
+      ].map(async ([from, to], at) => {
+        const [path, copy] = [join(directory, `much-${at}`), join(directory, `copy-${at}`)];
+        writeFileSync(path, randomBytes(MUCH_BYTES));
+        const { id } = await (from as Agent).cliJson<{ readonly id: string }>(['blob', 'add', path]);
+        await (to as Agent).cliJson(['blob', 'get', id, copy]);
+        assert.ok(readFileSync(copy).equals(readFileSync(path)));
+      }),
+    );
+    const after = await peerOf(a, b);
+    assert.deepEqual([after?.carrier, after?.since], ['quic', before?.since]);
   });
 
   it('stay linked without the public member that helped', async () => {

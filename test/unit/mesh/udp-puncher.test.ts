@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { AspenError, type PeerId, silentLogger } from '../../../src/base/index.ts';
 import type { Messenger } from '../../../src/mesh/messenger.ts';
 import type { HolePart, PeerLink, Transport, UdpHole } from '../../../src/mesh/transport.ts';
-import { OBSERVE_METHODS } from '../../../src/mesh/udp-ear.ts';
+import { OBSERVE_METHODS, seenAt } from '../../../src/mesh/udp-ear.ts';
 import {
   earsFor,
   isQuic,
@@ -177,6 +177,31 @@ describe('udp puncher', () => {
       /no member with a public address/,
     );
     assert.equal(ends.openCount, 0);
+  });
+
+  it('believes no answer of a member that is none, whatever it is', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.anything(), fc.anything(), async (ear, seen) => {
+        const clock = new ManualClock();
+        const request = async (_to: PeerId, method: string) =>
+          method === OBSERVE_METHODS.listen ? ear : seen;
+        let shownPort: number | undefined;
+        const show = ({ port }: { readonly port: number }) => {
+          shownPort = port;
+        };
+        const asked = seenAt(
+          { messenger: { request }, clock },
+          { peerId: ron, host: '203.0.113.1' },
+          { kind: 4, show, signal: never },
+        ).catch((error: unknown) => {
+          assert.ok(error instanceof AspenError && error.code === 'INVALID_REQUEST', String(error));
+        });
+        await clock.advance(2_000);
+        assert.equal(await asked, undefined);
+        assert.ok(shownPort === undefined || shownPort > 0);
+      }),
+      { numRuns: 100 },
+    );
   });
 
   it('says so where there is no QUIC', async () => {
