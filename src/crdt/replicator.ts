@@ -57,7 +57,7 @@ export interface ReplicatorOptions {
   readonly gossipDelayMs?: number;
   /** Pause between anti-entropy rounds in a small mesh. Unit: ms. @default 5_000 */
   readonly syncEveryMs?: number;
-  /** What each node adds to that pause, so that digests cost a node the same in a large mesh. Unit: ms. @default 50 */
+  /** The least of that pause for each node, so that looking through all of them costs little in a huge mesh. Unit: ms. @default 5 */
   readonly syncEveryMsPerNode?: number;
   /** How long a peer may take to answer. Unit: ms. @default 5_000 */
   readonly requestTimeoutMs?: number;
@@ -111,7 +111,7 @@ export class Replicator implements Startable {
     this.#options = {
       gossipDelayMs: 50,
       syncEveryMs: 5_000,
-      syncEveryMsPerNode: 50,
+      syncEveryMsPerNode: 5,
       requestTimeoutMs: 5_000,
       namedAtOnce: 24,
       ...options,
