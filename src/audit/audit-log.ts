@@ -1,4 +1,4 @@
-import type { Clock, Crypto, Logger, Timer } from '../base/index.ts';
+import { type Clock, type Crypto, type Logger, OneByOne, type Timer } from '../base/index.ts';
 import { type AuditFiles, fileName } from './audit-files.ts';
 import { type AuditEvent, type AuditRecord, type ChainEnd, chainLine } from './chain.ts';
 import type { Head } from './head.ts';
@@ -48,7 +48,7 @@ export class AuditLog {
   #recent: AuditRecord[] = [];
   #timer: Timer | undefined;
   /** One write, look or removal at a time. */
-  #turn: Promise<void> = Promise.resolve();
+  readonly #turn = new OneByOne();
 
   private constructor(components: AuditLogComponents, options: AuditLogOptions, head: Head) {
     this.#components = components;
@@ -95,7 +95,7 @@ export class AuditLog {
   async verify(): Promise<Verified> {
     await this.flushed();
     const { crypto, files } = this.#components;
-    return this.#inTurn(() => verifyFiles(crypto, files, this.#head));
+    return this.#turn.run(() => verifyFiles(crypto, files, this.#head));
   }
 
   /** @returns the latest lines, or those after a number, oldest first; at most `limit`, or {@link RECENT_LIMIT}. */
@@ -112,7 +112,7 @@ export class AuditLog {
     const isRecent =
       afterSeq !== undefined && afterSeq + 1 >= (this.#recent[0]?.seq ?? Number.MAX_SAFE_INTEGER);
     if (isRecent || afterSeq === this.#head.last.seq) return this.#recent.filter(isAfter).slice(0, most);
-    const records = (await this.#inTurn(() => this.#lastOnDisk())).filter(isAfter);
+    const records = (await this.#turn.run(() => this.#lastOnDisk())).filter(isAfter);
     return afterSeq === undefined ? records.slice(-most) : records.slice(0, most);
   }
 
@@ -137,16 +137,7 @@ export class AuditLog {
   #writeInTurn(): Promise<void> {
     this.#timer?.cancel();
     this.#timer = undefined;
-    return this.#inTurn(() => this.#write());
-  }
-
-  #inTurn<T>(task: () => Promise<T>): Promise<T> {
-    const result = this.#turn.then(task);
-    this.#turn = result.then(
-      () => undefined,
-      () => undefined, // whoever asked is told
-    );
-    return result;
+    return this.#turn.run(() => this.#write());
   }
 
   async #write(): Promise<void> {

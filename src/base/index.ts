@@ -47,7 +47,7 @@ export {
   OTHER_SERIES,
   SERIES_LIMIT,
 } from './metrics.ts';
-export { OneByOne } from './one-by-one.ts';
+export { OneByOne, OneByOneOf } from './one-by-one.ts';
 export {
   type Random,
   randomChance,

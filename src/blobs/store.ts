@@ -1,4 +1,4 @@
-import { AspenError, type Clock, type Crypto, type Logger, type Random } from '../base/index.ts';
+import { AspenError, type Clock, type Crypto, type Logger, OneByOneOf, type Random } from '../base/index.ts';
 import { type BlobId, isBlobId } from './blob-id.ts';
 import type { BlobStat } from './blob-stat.ts';
 import { type BlobReference, decodeState, encodeState } from './blob-state.ts';
@@ -57,7 +57,8 @@ export class BlobStore {
   readonly #catalog = new BlobCatalog();
   readonly #idle = new IdleFiles();
   readonly #parts: BlobEntryComponents;
-  readonly #keeping = new Map<BlobId, Promise<void>>();
+  /** Uploads of the same bytes end one after the other. */
+  readonly #keeping = new OneByOneOf<BlobId>();
   /** Begun here, and neither kept nor given up. */
   readonly #uploads = new Set<Upload>();
   #damagedCount = 0;
@@ -139,7 +140,7 @@ export class BlobStore {
         disk: this.#disk,
         crypto: this.#crypto,
         makeRoom: (bytes) => this.#makeRoom(bytes),
-        keep: (kept, options) => this.#keep(kept, options),
+        keep: (kept, options) => this.#keeping.run(kept.id, () => this.#keep(kept, options)),
         ended: (ended) => void this.#uploads.delete(ended),
       },
       name,
@@ -328,21 +329,8 @@ export class BlobStore {
     );
   }
 
-  /** An upload has ended in a blob. Those of the same bytes end one after the other. */
-  #keep(ended: EndedUpload, options: KeepOptions): Promise<BlobStat> {
-    const kept = (this.#keeping.get(ended.id) ?? Promise.resolve()).then(() => this.#keepNow(ended, options));
-    const turn = kept.then(
-      () => undefined,
-      () => undefined, // who asked is told
-    );
-    this.#keeping.set(ended.id, turn);
-    void turn.then(() => {
-      if (this.#keeping.get(ended.id) === turn) this.#keeping.delete(ended.id);
-    });
-    return kept;
-  }
-
-  async #keepNow({ name, manifest, id }: EndedUpload, options: KeepOptions): Promise<BlobStat> {
+  /** An upload has ended in a blob. */
+  async #keep({ name, manifest, id }: EndedUpload, options: KeepOptions): Promise<BlobStat> {
     const known = this.#catalog.find(id);
     if (known?.state.chunks.isFull === true) {
       await this.#disk.remove(name);

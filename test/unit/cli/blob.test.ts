@@ -11,11 +11,7 @@ describe('blobs on the command line', () => {
   let world: CliWorld;
   let directory = '';
   const run = (args: readonly string[], options?: CommandOptions) => world.run(['blob', ...args], options);
-  const json = async (args: readonly string[], options?: CommandOptions) => {
-    const { code, stdout, stderr } = await run([...args, '-o', 'json'], options);
-    assert.equal(code, 0, stderr);
-    return JSON.parse(stdout) as Record<string, unknown>;
-  };
+  const json = (args: readonly string[], options?: CommandOptions) => world.json(['blob', ...args], options);
 
   beforeEach(async () => {
     world = await CliWorld.create();

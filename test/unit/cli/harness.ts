@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -58,6 +59,18 @@ export class CliWorld implements AsyncDisposable {
         this.#interrupt = interrupt;
       },
     });
+  }
+
+  /** Runs one command line that goes well. @returns what it answers in JSON. */
+  async json(args: readonly string[], options?: CommandOptions): Promise<Record<string, unknown>> {
+    const { code, stdout, stderr } = await this.run([...args, '-o', 'json'], options);
+    assert.equal(code, 0, stderr);
+    return JSON.parse(stdout) as Record<string, unknown>;
+  }
+
+  /** Runs one command line. @returns its exit code. */
+  async codeOf(...args: string[]): Promise<number> {
+    return (await this.run(args)).code;
   }
 
   /** @returns what presses Ctrl-C at the command that listens for it now, however many are run after it. */

@@ -11,11 +11,7 @@ describe('hooks on the command line', () => {
   let world: CliWorld;
   let directory = '';
   const run = (...args: string[]) => world.run(['hook', ...args]);
-  const json = async (...args: string[]) => {
-    const { code, stdout, stderr } = await run(...args, '-o', 'json');
-    assert.equal(code, 0, stderr);
-    return JSON.parse(stdout) as Record<string, unknown>;
-  };
+  const json = (...args: string[]) => world.json(['hook', ...args]);
 
   beforeEach(async () => {
     world = await CliWorld.create();

@@ -7,11 +7,7 @@ import { CliWorld, type CommandOptions } from './harness.ts';
 describe('kv on the command line', () => {
   let world: CliWorld;
   const run = (args: readonly string[], options?: CommandOptions) => world.run(['kv', ...args], options);
-  const json = async (args: readonly string[], options?: CommandOptions) => {
-    const { code, stdout, stderr } = await run([...args, '-o', 'json'], options);
-    assert.equal(code, 0, stderr);
-    return JSON.parse(stdout) as Record<string, unknown>;
-  };
+  const json = (args: readonly string[], options?: CommandOptions) => world.json(['kv', ...args], options);
   const txn = (value: object, ...flags: string[]) => run(['txn', ...flags], { stdin: JSON.stringify(value) });
 
   beforeEach(async () => {

@@ -3,12 +3,8 @@ import { CliWorld } from './harness.ts';
 
 describe('queues and dead jobs on the command line', () => {
   let world: CliWorld;
-  const json = async (...args: string[]) => {
-    const { code, stdout, stderr } = await world.run([...args, '-o', 'json']);
-    assert.equal(code, 0, stderr);
-    return JSON.parse(stdout) as Record<string, unknown>;
-  };
-  const code = async (...args: string[]) => (await world.run(args)).code;
+  const json = (...args: string[]) => world.json(args);
+  const code = (...args: string[]) => world.codeOf(...args);
 
   beforeEach(async () => {
     world = await CliWorld.create();

@@ -1,11 +1,9 @@
 import {
-  type Clock,
   type Crypto,
   type MeshId,
   type PeerId,
   SeededRandom,
   silentLogger,
-  type Timer,
 } from '../../../src/base/index.ts';
 import { OsCrypto } from '../../../src/base/os-crypto.ts';
 import {
@@ -22,6 +20,8 @@ import {
   type TicketMember,
   VolatileGateMemory,
 } from '../../../src/mesh/index.ts';
+
+export { ManualClock, settle } from '../lease/manual-clock.ts';
 
 export const crypto: Crypto = new OsCrypto();
 export const rootSeed = seedOf(200);
@@ -66,67 +66,6 @@ export function ticketFor(members: readonly TicketMember[], seed: Uint8Array = r
   const grant = signTicket({ crypto, rootSeed: seed }, { ...facts, secretHash: secretHash(crypto, secret) });
   const ticket = { ...grant, secret, members };
   return { ticket, text: encodeTicket(crypto, ticket) };
-}
-
-interface Alarm {
-  readonly atMs: number;
-  readonly order: number;
-  readonly callback: () => void;
-}
-
-/** Time that stands still until the test moves it; timers run in order, and promises settle between them. */
-export class ManualClock implements Clock {
-  #nowMs = 0;
-  #order = 0;
-  readonly #alarms = new Set<Alarm>();
-
-  monotonicMs(): number {
-    return this.#nowMs;
-  }
-
-  wallMs(): number {
-    return 1_800_000_000_000 + this.#nowMs;
-  }
-
-  setTimer(afterMs: number, callback: () => void): Timer {
-    this.#order += 1;
-    const alarm = { atMs: this.#nowMs + Math.max(0, afterMs), order: this.#order, callback };
-    this.#alarms.add(alarm);
-    const cancel = () => void this.#alarms.delete(alarm);
-    return { cancel, [Symbol.dispose]: cancel };
-  }
-
-  async advance(byMs: number): Promise<void> {
-    const untilMs = this.#nowMs + byMs;
-    await settle();
-    for (let next = this.#next(untilMs); next !== undefined; next = this.#next(untilMs)) {
-      this.#alarms.delete(next);
-      this.#nowMs = next.atMs;
-      next.callback();
-      await settle();
-    }
-    this.#nowMs = untilMs;
-  }
-
-  #next(untilMs: number): Alarm | undefined {
-    let first: Alarm | undefined;
-    for (const alarm of this.#alarms) {
-      if (alarm.atMs > untilMs) continue;
-      if (
-        first === undefined ||
-        alarm.atMs < first.atMs ||
-        (alarm.atMs === first.atMs && alarm.order < first.order)
-      ) {
-        first = alarm;
-      }
-    }
-    return first;
-  }
-}
-
-/** Lets every promise that can settle do so. */
-export function settle(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 export function textBytes(text: string): Uint8Array {
