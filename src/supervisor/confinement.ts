@@ -146,9 +146,9 @@ export function holdersOf(
   };
 }
 
-/** C7. Whoever is another user than the agent cannot open its files anyway. */
-export function hidesAgent({ user, sandbox }: WorkPolicy, { hide }: Layers): boolean {
-  return sandbox.isAgentHidden && hide !== null && user === null;
+/** C7. Whoever is another user cannot open the agent's files anyway; what hides them is also what its processes are found by (V2). */
+export function hidesAgent({ user, sandbox }: WorkPolicy, { hide, isRoot }: Layers): boolean {
+  return sandbox.isAgentHidden && hide !== null && (user === null || isRoot);
 }
 
 function checkVariables(given: readonly string[], allowed: readonly string[] | null): void {

@@ -54,16 +54,16 @@ const HIDE = `"$1" -t tmpfs -o ro,size=4k "${COVER_PREFIX}$${MARK_VARIABLE}" "$2
 shift 2
 exec "$@"`;
 
-/** C2. @returns the whole line that starts a job as planned: groups and limits first, then its user, its sandbox, itself. */
+/** C2. @returns the whole line that starts a job as planned: groups and limits first, then its view of the files, its user, its sandbox, itself. */
 export function launchLine({ file, args, cwd }: Launch, plan: Plan, around: Surroundings): readonly string[] {
   const { layers, user } = around;
   return [
     ...enterPart(plan, around.cgroups),
+    ...(plan.isAgentHidden ? hidePart(around) : []),
     ...(user === null || layers.setpriv === null
       ? []
       : [layers.setpriv, '--reuid', `${user.uid}`, '--regid', `${user.gid}`, '--clear-groups', '--']),
     ...(plan.isSandboxed ? sandboxPart(plan, { ...around, cwd }) : []),
-    ...(plan.isAgentHidden ? hidePart(around) : []),
     file,
     ...args,
   ];

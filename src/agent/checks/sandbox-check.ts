@@ -29,6 +29,7 @@ export function sandboxCheck(facts: SandboxFacts): Check {
       bwrapFinding(facts),
       ...limitFindings(facts),
       dataFinding(facts),
+      processesFinding(facts),
       ...userFindings(facts),
     ],
   };
@@ -98,6 +99,27 @@ function dataFinding({ layers, why, policy }: SandboxFacts): Finding {
     status: 'warn',
     detail: `a job outside a sandbox may read and write what the agent's user may, the agent's own files included${missing}`,
     mend: 'sandbox: {layer: bwrap} in aspen.yaml, or shell: {user: ...} where the agent is root',
+  };
+}
+
+/** What is known of processes that clean their environment, begin a session of their own and lose their parents. */
+function processesFinding({ layers, policy }: SandboxFacts): Finding {
+  const name = 'sandbox.processes';
+  const ok = (detail: string): Finding => ({ name, status: 'ok', detail, mend: null });
+  if (policy.sandbox.layer === 'bwrap' && layers.bwrap !== null)
+    return ok('bwrap ends all processes of a job, and keeps it from those of others');
+  if (hidesAgent(policy, layers)) {
+    const canLeave = layers.isRoot && policy.user === null;
+    return ok(
+      `all processes of a job are found by their view of the files, and ended${canLeave ? '; one that is root can leave it on purpose' : ''}`,
+    );
+  }
+  return {
+    name,
+    status: 'warn',
+    detail:
+      'a process that leaves its session, cleans its environment and loses its parents is not found when its job ends',
+    mend: 'sandbox: {layer: bwrap}, or {hideAgent: true} where unshare and mount work',
   };
 }
 

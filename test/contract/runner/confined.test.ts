@@ -369,6 +369,19 @@ describe('a supervised process that its machine holds', function () {
       });
     }
 
+    it('is found as another user as well, who cannot take the cover off (V2)', async function () {
+      if (layers.hide === null || layers.setpriv === null) this.skip();
+      const nap = `1022.${process.pid}${++count}`;
+      const lost = `env -i setsid sh -c 'umount ${data}; id -u; exec sleep ${nap}'`;
+      const attempt = begin('sh', ['-c', `(${lost} &) ; exec sleep ${nap}`], {
+        policy: { ...policy, user: 'nobody' },
+      });
+      await attempt.wrote;
+      attempt.supervision.stop('job/1/1', 100);
+      const { output, survivors } = await attempt.ended;
+      assert.deepEqual([output.stdout, survivors, withArgument(nap)], ['65534\n', [], []], output.stderr);
+    });
+
     it('does not start among them', async () => {
       assert.match(
         await refusalOf(sh('true', { policy, order: { cwd: data } })),

@@ -122,7 +122,23 @@ describe('the line that starts a job', () => {
     assert.deepEqual(line.slice(10), [...cover, ...again, '/bin/true', 'x']);
   });
 
-  it('hides nothing where the owner does not want it, nothing can, a sandbox does, or the job is another user (C7)', () => {
+  it('hides it before the job becomes another user, who could not (C7)', () => {
+    const line = launchLine({ file: '/bin/true', args: [] }, plan({ isAgentHidden: true }), {
+      ...around,
+      user: { uid: 7, gid: 8 },
+    });
+    const become = ['--reuid', '7', '--regid', '8', '--clear-groups', '--'];
+    assert.deepEqual(line.slice(-11), [
+      'aspen-hide',
+      '/usr/bin/mount',
+      '/srv/data',
+      '/usr/bin/setpriv',
+      ...become,
+      '/bin/true',
+    ]);
+  });
+
+  it('hides nothing where the owner does not want it, nothing can, or a sandbox does (C7)', () => {
     const wanted = { ...OPEN_POLICY, sandbox: { ...OPEN_POLICY.sandbox, isAgentHidden: true } };
     const isHidden = (ask: Ask, policy: WorkPolicy, layers: Layers) =>
       planOf(ask, policy, layers).isAgentHidden;
@@ -130,7 +146,8 @@ describe('the line that starts a job', () => {
     assert.equal(isHidden(ASK, OPEN_POLICY, ALL), false);
     assert.equal(isHidden(ASK, wanted, NO_LAYERS), false);
     assert.equal(isHidden({ ...ASK, sandbox: 'bwrap' }, wanted, ALL), false);
-    assert.equal(isHidden(ASK, { ...wanted, user: 'nobody' }, ALL), false);
+    assert.equal(isHidden(ASK, { ...wanted, user: 'nobody' }, ALL), true, 'its processes are found by it');
+    assert.equal(isHidden(ASK, { ...wanted, user: 'nobody' }, { ...ALL, isRoot: false }), false);
   });
 
   it("enters groups and lowers limits first, hides the agent's directory last", () => {
@@ -259,6 +276,23 @@ describe('what doctor says of layers', () => {
       await said(NO_LAYERS, wanted, why),
       /^warn: .*included: unshare does not work: not permitted$/,
     );
+  });
+
+  it('says by what processes of a job are found that hide from it', async () => {
+    const hidden = { ...OPEN_POLICY, sandbox: { ...OPEN_POLICY.sandbox, isAgentHidden: true } };
+    const cases: readonly (readonly [Layers, WorkPolicy, RegExp])[] = [
+      [ALL, sandboxed({}), /^ok: bwrap ends all processes/],
+      [ALL, hidden, /^ok: .*view of the files, and ended; one that is root can leave it on purpose$/],
+      [ALL, { ...hidden, user: 'nobody' }, /^ok: .*view of the files, and ended$/],
+      [{ ...ALL, isRoot: false }, hidden, /^ok: .*view of the files, and ended$/],
+      [ALL, OPEN_POLICY, /^warn: .*is not found when its job ends$/],
+      [NO_LAYERS, hidden, /^warn: /],
+    ];
+    for (const [layers, policy, said] of cases) {
+      const found = await sandboxCheck({ layers, why: {}, policy }).run();
+      const { status, detail } = found.find(({ name }) => name === 'sandbox.processes') ?? {};
+      assert.match(`${status}: ${detail}`, said);
+    }
   });
 
   it('warns of what is missing, and fails where the owner counts on it', async () => {
