@@ -22,7 +22,10 @@ const CAUGHT: Readonly<Record<string, { readonly seeds: readonly number[]; reado
     law: /completes with stale token|attempts never overlap/,
   },
   'snapshot-without-memory': { seeds: [1, 2, 3, 4], law: /replicas apply the same/ },
-  'clock-beyond-its-bounds': { seeds: [13, 15, 18, 22, 29, 39, 63], law: /attempts never overlap|locks exclude/ },
+  'clock-beyond-its-bounds': {
+    seeds: [13, 15, 18, 22, 29, 39, 63],
+    law: /attempts never overlap|locks exclude/,
+  },
   'renewals-of-a-deposed-leader': { seeds: [18, 36, 43], law: /attempts never overlap/ },
   'go-on-after-sleep': { seeds: [3, 7, 12, 21, 22, 25, 28], law: /sleepers complete nothing/ },
   'apply-twice-after-snapshot': { seeds: [10, 12, 16, 19], law: /replicas apply the same/ },
