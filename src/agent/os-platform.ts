@@ -88,7 +88,7 @@ export async function createOsPlatform({ dataDir, config, logger }: OsPlatformOp
     process: () => processFacts.read(),
     machine: { ...readMachineLabels(), ...layerLabels(layers, policy) },
     refusedTypes: isSandboxMissing(policy, layers) ? ['shell'] : [],
-    checks: () => [sandboxCheck({ layers, why, policy }), ...machineChecks(directory.path)],
+    checks: () => [sandboxCheck({ layers, why, policy }), ...machineChecks(directory.path, compaction)],
     network: readMachineNetwork,
     networkMark: readNetworkMark,
     gateway: readGateway,

@@ -1,3 +1,4 @@
+import { isWorthCompacting, type StoreSpace } from '../../storage/index.ts';
 import type { Finding } from '../doctor.ts';
 import type { MachinePower } from '../power.ts';
 
@@ -116,6 +117,20 @@ export function judgeSpace({
     detail,
     mend: 'make room, or set a smaller blobQuota in aspen.yaml; a full disk makes the node stand aside until there is room',
   };
+}
+
+/** So much, where it is more than half of the store, is worth being told of. Unit: bytes. */
+const STORE_FREE_WARN_BYTES = 256 * MIB;
+
+/** A store keeps the size that it once had: what is free in it serves itself alone. */
+export function judgeStore(space: StoreSpace): Finding {
+  const { fileBytes, freeBytes } = space;
+  const detail = `${(freeBytes / MIB).toFixed(1)} of ${(fileBytes / MIB).toFixed(1)} MiB of the store are free`;
+  const name = 'disk.store';
+  const isMuch = freeBytes >= STORE_FREE_WARN_BYTES && freeBytes > fileBytes / 2;
+  if (!isMuch || !isWorthCompacting(space)) return { name, status: 'ok', detail, mend: null };
+  const mend = `aspen-agent job submit maintenance '{"task": "compact"}' --node ID with the id of this node, then start its agent anew`;
+  return { name, status: 'warn', detail, mend };
 }
 
 export function judgeMemory({

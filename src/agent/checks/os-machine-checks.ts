@@ -2,10 +2,18 @@ import { open, statfs, unlink } from 'node:fs/promises';
 import { freemem, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { availableMemory } from 'node:process';
+import type { Compactor } from '../../storage/index.ts';
 import type { Check, Finding } from '../doctor.ts';
 import { readMachineNetwork } from '../net/os-machine-network.ts';
 import { countOpenFiles, readFilesLimit } from '../os-process-facts.ts';
-import { judgeFiles, judgeMemory, judgeMulticast, judgeSpace, judgeSyncs } from './check-rules.ts';
+import {
+  judgeFiles,
+  judgeMemory,
+  judgeMulticast,
+  judgeSpace,
+  judgeStore,
+  judgeSyncs,
+} from './check-rules.ts';
 
 const SYNCS = 50;
 const SYNC_BYTES = 300;
@@ -13,12 +21,16 @@ const SYNC_BYTES = 300;
 const SYNC_WITHIN_MS = 4_000;
 const PROBE_FILE = 'sync-probe';
 
-/** What only this machine can tell. @param directory where the agent keeps its data. */
-export function machineChecks(directory: string): readonly Check[] {
+/** What only this machine can tell. @param directory where the agent keeps its data. @param store how much of its store is in use. */
+export function machineChecks(directory: string, store: Pick<Compactor, 'space'>): readonly Check[] {
   return [
     {
       name: 'disk',
-      run: async () => [judgeSyncs(await measureSyncs(directory)), await spaceFinding(directory)],
+      run: async () => [
+        judgeSyncs(await measureSyncs(directory)),
+        await spaceFinding(directory),
+        ...storeFindings(store),
+      ],
     },
     {
       name: 'memory',
@@ -50,6 +62,11 @@ async function measureSyncs(directory: string): Promise<readonly number[]> {
     await file.close();
     await unlink(path);
   }
+}
+
+function storeFindings(store: Pick<Compactor, 'space'>): readonly Finding[] {
+  const space = store.space();
+  return space === undefined ? [] : [judgeStore(space)];
 }
 
 async function spaceFinding(directory: string): Promise<Finding> {

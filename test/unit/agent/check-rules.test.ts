@@ -6,12 +6,16 @@ import {
   judgeMulticast,
   judgePorts,
   judgeSpace,
+  judgeStore,
   judgeSyncs,
   judgeVersions,
 } from '../../../src/agent/checks/check-rules.ts';
 import type { Finding } from '../../../src/agent/doctor.ts';
 
 const MIB = 2 ** 20;
+const storeOf = (fileMib: number, freeMib: number) => ({
+  ...{ fileBytes: fileMib * MIB, usedBytes: (fileMib - freeMib) * MIB, freeBytes: freeMib * MIB },
+});
 const clocks = (...aheads: number[]) => aheads.map((aheadMs, at) => ({ name: `n${at}`, aheadMs, rttMs: 10 }));
 
 describe('what doctor finds', () => {
@@ -62,6 +66,9 @@ describe('what doctor finds', () => {
     ],
     ['a disk that nobody could vote from', judgeSyncs([700, 800, 900]), 'fail', /./],
     ['room', judgeSpace({ freeBytes: 5_000 * MIB, totalBytes: 9_000 * MIB }), 'ok', /4\.9 of 8\.8 GiB free/],
+    ['a store in use', judgeStore(storeOf(900, 300)), 'ok', /300\.0 of 900\.0 MiB of the store are free/],
+    ['a small store that is free', judgeStore(storeOf(100, 99)), 'ok', /./],
+    ['a store that is mostly free', judgeStore(storeOf(900, 600)), 'warn', /600\.0 of 900\.0 MiB/],
     ['little room', judgeSpace({ freeBytes: 500 * MIB, totalBytes: 9_000 * MIB }), 'warn', /./],
     ['no room', judgeSpace({ freeBytes: 5 * MIB, totalBytes: 9_000 * MIB }), 'fail', /./],
     ['memory', judgeMemory({ freeBytes: 900 * MIB, totalBytes: 2_000 * MIB }), 'ok', /900 of 2000 MiB/],
