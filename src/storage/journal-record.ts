@@ -6,6 +6,7 @@ export const SECTOR_BYTES = 512;
 /** Records begin at multiples of this, so that a header lies in one sector. Unit: bytes. */
 export const RECORD_ALIGNMENT = 32;
 const HEADER_BYTES = 32;
+const OVERLAP_AT = 20;
 const HEADER_CHECK_AT = 28;
 const MAGIC = 0x41_4a_30_31;
 const SEQUENCE_BYTES = 6;
@@ -27,6 +28,7 @@ const TYPES = ['put', 'delete', 'deleteRange'] as const;
  * | 8 | 6 | sequence number |
  * | 14 | 2 | sectors of this record that are zero as written |
  * | 16 | 4 | CRC-32 of the body and the zeros behind it |
+ * | 20 | 1 | 1 where the record before it was under way yet when this one was written, else 0 |
  * | 28 | 4 | CRC-32 of the header so far, begun with the salt of the journal |
  *
  * All numbers big-endian.
@@ -36,6 +38,7 @@ export interface RecordHeader {
   readonly bodyBytes: number;
   readonly zeroSectors: number;
   readonly bodyCheck: number;
+  readonly isOverlapping: boolean;
 }
 
 /** Where a record goes, and whose it is. */
@@ -45,6 +48,8 @@ export interface RecordPlace {
   readonly at: number;
   /** Drawn once for a journal: nothing that was made elsewhere passes for a record of it. */
   readonly salt: number;
+  /** The record before it may not be durable yet. @default false */
+  readonly isOverlapping?: boolean;
 }
 
 /** Unit: bytes, the header and the zeros behind the body included. */
@@ -71,7 +76,7 @@ export function bodyBytesOf(batch: readonly Write[]): number {
 export function encodeRecord(
   target: Buffer,
   batches: readonly (readonly Write[])[],
-  { sequence, at, salt }: RecordPlace,
+  { sequence, at, salt, isOverlapping = false }: RecordPlace,
 ): Buffer {
   let end = HEADER_BYTES;
   for (const batch of batches) for (const write of batch) end = putWrite(target, write, end);
@@ -82,7 +87,8 @@ export function encodeRecord(
   record.writeUIntBE(sequence, 8, SEQUENCE_BYTES);
   record.writeUInt16BE(zeroSectorsIn(record, at, HEADER_BYTES), 14);
   record.writeUInt32BE(crc32(record.subarray(HEADER_BYTES)), 16);
-  record.fill(0, 20, HEADER_CHECK_AT);
+  record.fill(0, OVERLAP_AT, HEADER_CHECK_AT);
+  record[OVERLAP_AT] = isOverlapping ? 1 : 0;
   record.writeUInt32BE(crc32(record.subarray(0, HEADER_CHECK_AT), salt), HEADER_CHECK_AT);
   return record;
 }
@@ -97,6 +103,7 @@ export function readHeader(segment: Buffer, at: number, salt: number): RecordHea
     sequence: segment.readUIntBE(at + 8, SEQUENCE_BYTES),
     zeroSectors: segment.readUInt16BE(at + 14),
     bodyCheck: segment.readUInt32BE(at + 16),
+    isOverlapping: segment[at + OVERLAP_AT] === 1,
   };
 }
 
@@ -138,6 +145,7 @@ function zeroSectorsIn(record: Buffer, at: number, from: number): number {
 }
 
 /** Whether `bytes` hold nothing but zeros from `from` up to `to`; true where there are none between. */
+/** Whether there are only zeros from `from` to before `to`. */
 export function isZero(bytes: Buffer, from: number, to: number): boolean {
   for (let at = from; at < to; at += ZEROS.length) {
     const end = Math.min(at + ZEROS.length, to);

@@ -24,40 +24,54 @@ export interface Recovered {
   readonly sequence: number;
 }
 
+/** The whole records of a segment, and what lies behind them. */
 interface Scan {
-  /** Sequence numbers of the first and the last record. */
-  readonly first: number;
-  readonly last: number;
+  /** Sequence numbers of the first and the last record, which is before the first where that is not whole; undefined without a header of the first. */
+  readonly range: { readonly first: number; readonly last: number } | undefined;
   readonly writes: readonly Write[];
-  /** Its last record did not reach the disk as a whole. */
+  /** A record did not reach the disk as a whole. */
   readonly isTorn: boolean;
+  /** Headers of records behind that one which the store does not have. */
+  readonly beyond: readonly RecordHeader[];
 }
 
 /**
  * What the segments of a journal hold that its store does not.
  *
- * Records were written one at a time, each after the one before it was durable, into segments full of zeros; a segment is filled with zeros
- * again when the store has what it held.
+ * Records were written into segments full of zeros, each when at most the one before it was not durable yet, which it says of itself; a segment is
+ * filled with zeros again when the store has what it held.
  *
- * - D6 A power cut leaves sectors of the very last record unwritten, and nothing else: it was never acknowledged, and is dropped. Anything else
- *   that is not as it was written is damage, and said to be.
+ * - D6 A power cut leaves sectors of the very last record unwritten, or of the last two where they were under way together, and nothing else:
+ *   the first that is not whole was never acknowledged, nor was the one after it, and they are dropped. Anything else that is not as it was written
+ *   is damage, and said to be.
  *
  * @throws StorageFault `damaged`.
  */
 export function recoverJournal(segments: readonly Buffer[], checkpoint: Checkpoint): Recovered {
-  const scans = segments
-    .map((segment) => scan(segment, checkpoint))
-    .filter((each) => each !== undefined)
-    .sort((left, right) => left.first - right.first);
+  const scans = segments.map((segment) => scan(segment, checkpoint)).filter((each) => each !== undefined);
+  const held = scans
+    .filter(({ range }) => range !== undefined)
+    .sort((left, right) => firstOf(left) - firstOf(right));
   let { sequence } = checkpoint;
   const writes: Write[] = [];
-  for (const [at, each] of scans.entries()) {
-    if (each.first !== sequence + 1) throw damaged(`record ${sequence + 1} is missing`);
-    if (each.isTorn && at < scans.length - 1) throw damaged(`record ${each.last + 1} is not whole`);
+  for (const [at, each] of held.entries()) {
+    if (firstOf(each) !== sequence + 1) throw damaged(`record ${sequence + 1} is missing`);
+    sequence = each.range?.last ?? sequence;
+    if (each.isTorn && at < held.length - 1) throw damaged(`record ${sequence + 1} is not whole`);
     for (const write of each.writes) writes.push(write);
-    sequence = each.last;
   }
+  for (const { beyond } of scans) for (const header of beyond) requireUnderWay(header, sequence);
   return { writes, sequence };
+}
+
+function firstOf({ range }: Scan): number {
+  return range?.first ?? Number.POSITIVE_INFINITY;
+}
+
+/** @param last of the records that are whole: the next one is not. */
+function requireUnderWay({ sequence, isOverlapping }: RecordHeader, last: number): void {
+  if (isOverlapping && sequence === last + 2) return;
+  throw damaged(`record ${sequence} follows one that is not whole`);
 }
 
 /** @returns undefined for a segment with nothing that the store does not have. */
@@ -80,8 +94,9 @@ function scan(segment: Buffer, checkpoint: Checkpoint): Scan | undefined {
     at += recordBytes(header.bodyBytes);
   }
   const isCut = !isZero(segment, at, segment.length);
-  if (isCut) requireNothingAfter(segment, at + RECORD_ALIGNMENT, checkpoint);
-  return first === undefined ? undefined : { first: first.sequence, last: sequence, writes, isTorn: isCut };
+  const beyond = isCut ? headersAfter(segment, at + RECORD_ALIGNMENT, checkpoint) : [];
+  const range = first && { first: first.sequence, last: sequence };
+  return range === undefined && !isCut ? undefined : { range, writes, isTorn: isCut, beyond };
 }
 
 /** @returns undefined where nothing was written. */
@@ -93,13 +108,14 @@ function headerAt(segment: Buffer, at: number, salt: number): RecordHeader | und
   return header;
 }
 
-/** A record that the store does not have, behind one that is not whole: the latter was whole once. */
-function requireNothingAfter(segment: Buffer, from: number, { sequence, salt }: Checkpoint): void {
+/** @returns those of records that the store does not have. */
+function headersAfter(segment: Buffer, from: number, { sequence, salt }: Checkpoint): RecordHeader[] {
+  const headers: RecordHeader[] = [];
   for (let at = from; at < segment.length; at += RECORD_ALIGNMENT) {
     const header = readHeader(segment, at, salt);
-    if (header === undefined || header.sequence <= sequence) continue;
-    throw damaged(`record ${header.sequence} follows one that is not whole`);
+    if (header !== undefined && header.sequence > sequence) headers.push(header);
   }
+  return headers;
 }
 
 function damaged(what: string): StorageFault {

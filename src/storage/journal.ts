@@ -5,12 +5,15 @@ import type { Write } from './store.ts';
 /** A longer body than this part of a segment goes to the store itself. */
 const BODY_PART = 1 / 4;
 
-/** One file of a fixed length, full of zeros when it is new. Its calls come one at a time. */
+/** Records that may be on their way to the disk at one time: who waits for the second need not wait for the first. */
+export const RECORDS_UNDER_WAY = 2;
+
+/** One file of a fixed length, full of zeros when it is new. Up to {@link RECORDS_UNDER_WAY} writes, of different bytes, may overlap. */
 export interface Segment {
   /** All of it. */
   read(): Promise<Buffer>;
   /**
-   * Durable when it resolves.
+   * Durable when it resolves; what others wrote meanwhile may be lost all the same, and they are told.
    * @throws StorageFault `sync-failed`.
    */
   write(bytes: Uint8Array, at: number): Promise<void>;
@@ -34,11 +37,12 @@ export interface JournalDisk extends AsyncDisposable {
   nextTurn(): Promise<void>;
 }
 
-/** The end of a journal that is written to. One append at a time. */
+/** The end of a journal that is written to: records stand behind each other in the order of the calls. */
 export class Journal {
   readonly #disk: JournalDisk;
   readonly #salt: number;
-  readonly #buffer: Buffer;
+  /** As many as there are appends under way at most. */
+  readonly #free: Buffer[] = [];
   /** What one record holds at most. Unit: bytes. */
   readonly bodyBytesLimit: number;
   #current = 0;
@@ -51,7 +55,6 @@ export class Journal {
     this.#sequence = sequence;
     this.#salt = salt;
     this.bodyBytesLimit = disk.segmentBytes * BODY_PART;
-    this.#buffer = Buffer.allocUnsafeSlow(recordBytes(this.bodyBytesLimit));
   }
 
   /** Of the last record. */
@@ -68,18 +71,27 @@ export class Journal {
     return this.#at + recordBytes(bodyBytes) <= this.#disk.segmentBytes;
   }
 
-  /** All of `batches` in one record; durable when it resolves. @throws StorageFault `sync-failed`. */
-  async append(batches: readonly (readonly Write[])[]): Promise<void> {
+  /**
+   * All of `batches` in one record, which has its place as soon as this returns. Durable when it resolves, whatever becomes of the records before it.
+   * @param isOverlapping the record before it may be under way. @throws StorageFault `sync-failed`.
+   */
+  async append(
+    batches: readonly (readonly Write[])[],
+    { isOverlapping }: { readonly isOverlapping: boolean },
+  ): Promise<void> {
+    const at = this.#at;
     const sequence = this.#sequence + 1;
-    const record = encodeRecord(this.#buffer, batches, { sequence, at: this.#at, salt: this.#salt });
-    invariant(this.#at + record.length <= this.#disk.segmentBytes, 'a record goes beyond its segment');
-    await (this.#disk.segments[this.#current] as Segment).write(record, this.#at);
+    const buffer = this.#free.pop() ?? Buffer.allocUnsafeSlow(recordBytes(this.bodyBytesLimit));
+    const record = encodeRecord(buffer, batches, { sequence, at, salt: this.#salt, isOverlapping });
+    invariant(at + record.length <= this.#disk.segmentBytes, 'a record goes beyond its segment');
     this.#sequence = sequence;
     this.#at += record.length;
+    await (this.#disk.segments[this.#current] as Segment).write(record, at);
+    this.#free.push(buffer);
   }
 
   /**
-   * Later records go to the other segment, which is clear.
+   * Later records go to the other segment, which is clear. No append is under way.
    * @returns how to clear the one that was written to, once the store has what it holds.
    */
   turn(): () => Promise<void> {

@@ -1,7 +1,7 @@
 import { type Clock, invariant, pause, type Random, type Timer } from '../base/index.ts';
 import { openValue, sealValue } from './checked-value.ts';
 import { HiddenKey } from './hidden-key.ts';
-import { Journal, type JournalDisk } from './journal.ts';
+import { Journal, type JournalDisk, RECORDS_UNDER_WAY } from './journal.ts';
 import { Backlog } from './journal-backlog.ts';
 import { bodyBytesOf, isZero } from './journal-record.ts';
 import { type Checkpoint, recoverJournal } from './journal-recovery.ts';
@@ -52,7 +52,8 @@ interface Waiting {
  * - D7 What is read is the base and then all that it has not taken over yet, in the order of the calls.
  * - D8 The base takes over everything up to a record, and the number of that record, in one batch; only then are the records cleared.
  * - D9 What was accepted is never refused later: a batch for which there is no room, or which comes after a fault, is refused whole, before
- *   anything of it is written.
+ *   anything of it is written; and with it all that was asked for before anybody can have heard of that, since it may build on it.
+ * - D10 Up to {@link RECORDS_UNDER_WAY} records are written at one time; each is acknowledged when it and all before it are durable.
  */
 export class JournaledStore implements Store {
   readonly #base: Store;
@@ -68,6 +69,12 @@ export class JournaledStore implements Store {
   /** Of those in `#open`, the ones that are told when the base has them. */
   #behind: Waiting[] = [];
   #pump: Promise<void> | undefined;
+  /** What was accepted and is not durable yet, in order. They end well, or with a fault that is kept. */
+  readonly #landings: Promise<void>[] = [];
+  #landingBytes = 0;
+  #recordsUnderWay = 0;
+  /** Why nothing is taken in for a moment. */
+  #refusal: StorageFault | undefined;
   #checkpoint: Promise<void> | undefined;
   #isCheckpointDue = false;
   #rest: Timer | undefined;
@@ -123,6 +130,7 @@ export class JournaledStore implements Store {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#fault?.kind === 'closed') return;
     while (this.#pump !== undefined) await this.#pump;
+    await this.#allLanded();
     this.#closing.abort();
     await this.#settle();
     this.#fault = new StorageFault('closed', 'the store is closed');
@@ -137,7 +145,8 @@ export class JournaledStore implements Store {
   }
 
   #ask(batch: readonly Write[], isBehind: boolean): Promise<void> {
-    if (this.#fault !== undefined) return Promise.reject(this.#fault);
+    const fault = this.#fault ?? this.#refusal;
+    if (fault !== undefined) return Promise.reject(fault);
     checkKeys(batch);
     return new Promise((resolve, reject) => {
       this.#waiting.push({ batch, bodyBytes: bodyBytesOf(batch), isBehind, resolve, reject });
@@ -152,9 +161,10 @@ export class JournaledStore implements Store {
   async #writeWaiting(): Promise<void> {
     while (this.#waiting.length > 0 || this.#mayCheckpoint()) {
       await this.#disk.nextTurn();
-      const group = this.#takeGroup();
-      const fault = this.#fault ?? (await this.#accept(group));
-      if (fault !== undefined) for (const { reject } of group) reject(fault);
+      if (this.#landings.length >= RECORDS_UNDER_WAY) await this.#landings[0];
+      await this.#begin(this.#takeGroup());
+      if (!this.#mayCheckpoint()) continue;
+      await this.#allLanded();
       if (this.#mayCheckpoint()) void this.#beginCheckpoint();
     }
     this.#pump = undefined;
@@ -170,44 +180,93 @@ export class JournaledStore implements Store {
     return this.#waiting.splice(0, end === -1 ? this.#waiting.length : Math.max(1, end));
   }
 
-  /** D9 @returns why nothing of it was accepted. */
-  async #accept(group: readonly Waiting[]): Promise<StorageFault | undefined> {
-    if (group.length === 0) return undefined;
+  /** D9: accepts all of a group and begins to write it, or refuses it. */
+  async #begin(group: readonly Waiting[]): Promise<void> {
+    if (group.length === 0) return;
     const bodyBytes = sumOf(group);
-    if (!this.#disk.hasRoomFor(bodyBytes + this.#open.bytes)) {
-      return new StorageFault('full', 'hardly any space is left for the store');
+    if (!this.#disk.hasRoomFor(bodyBytes + this.#open.bytes + this.#landingBytes)) {
+      this.#refuse(group, new StorageFault('full', 'hardly any space is left for the store'));
+      return;
     }
-    const [alone] = group as [Waiting];
     const isLong = bodyBytes > this.#journal.bodyBytesLimit;
     const journaled = isLong ? [] : group.filter(({ isBehind }) => !isBehind);
-    if (journaled.length > 0) {
-      const fault = await this.#append(journaled);
-      if (fault !== undefined) return fault;
-    }
-    for (const { batch, bodyBytes: bytes, isBehind } of group) {
-      if (isBehind) this.#open.addWhole(batch, bytes);
-      else this.#open.add(batch, bytes);
-    }
-    for (const { resolve } of journaled) resolve();
-    const behind = isLong ? [alone] : group.filter(({ isBehind }) => isBehind);
-    this.#behind.push(...behind);
-    this.#isCheckpointDue ||=
-      behind.length > 0 || this.#journal.usedBytes >= this.#disk.segmentBytes * DUE_PART;
-    this.#rest ??= this.#clock.setTimer(REST_MS, this.#onRest);
-    if (isLong && !alone.isBehind) await this.#settle(); // nothing later is durable before it
-    return undefined;
+    const hasPlace = journaled.length === 0 || this.#journal.hasPlaceFor(sumOf(journaled));
+    if (isLong || !hasPlace) await this.#allLanded();
+    if (!hasPlace) await this.#settle();
+    if (this.#fault === undefined) this.#launch(group, { journaled, isLong });
+    else rejectAll(group, this.#fault);
+    if (!isLong || group[0]?.isBehind === true) return;
+    await this.#allLanded();
+    await this.#settle(); // nothing later is durable before it
   }
 
-  async #append(journaled: readonly Waiting[]): Promise<StorageFault | undefined> {
+  #launch(
+    group: readonly Waiting[],
+    { journaled, isLong }: { readonly journaled: readonly Waiting[]; readonly isLong: boolean },
+  ): void {
+    const written = journaled.length === 0 ? undefined : this.#append(journaled);
+    const told = isLong ? group : group.filter(({ isBehind }) => isBehind);
+    const bytes = sumOf(group);
+    this.#landingBytes += bytes;
+    this.#landings.push(
+      this.#land(group, { before: this.#landings.at(-1), written }).then((isDurable) => {
+        this.#landings.shift();
+        this.#landingBytes -= bytes;
+        if (!isDurable) return;
+        for (const { resolve } of journaled) resolve();
+        this.#behind.push(...told);
+      }),
+    );
+    this.#isCheckpointDue ||=
+      told.length > 0 || this.#journal.usedBytes >= this.#disk.segmentBytes * DUE_PART;
+    this.#rest ??= this.#clock.setTimer(REST_MS, this.#onRest);
+  }
+
+  async #append(journaled: readonly Waiting[]): Promise<void> {
+    const isOverlapping = this.#recordsUnderWay > 0;
+    this.#recordsUnderWay += 1;
     try {
-      if (!this.#journal.hasPlaceFor(sumOf(journaled))) await this.#settle();
-      if (this.#fault !== undefined) return this.#fault;
-      await this.#journal.append(journaled.map(({ batch }) => batch));
-      return undefined;
-    } catch (error) {
-      this.#fault = faultOf(error);
-      return this.#fault;
+      await this.#journal.append(
+        journaled.map(({ batch }) => batch),
+        { isOverlapping },
+      );
+    } finally {
+      this.#recordsUnderWay -= 1;
     }
+  }
+
+  /** D10 @returns whether the group is durable, which is visible from then on; otherwise it was told why not. */
+  async #land(
+    group: readonly Waiting[],
+    {
+      before,
+      written,
+    }: { readonly before: Promise<void> | undefined; readonly written: Promise<void> | undefined },
+  ): Promise<boolean> {
+    const [fault] = await Promise.all([faultIn(written), before]);
+    this.#fault ??= fault;
+    if (this.#fault !== undefined) {
+      rejectAll([...group, ...this.#behind.splice(0)], this.#fault);
+      return false;
+    }
+    for (const { batch, bodyBytes, isBehind } of group) {
+      if (isBehind) this.#open.addWhole(batch, bodyBytes);
+      else this.#open.add(batch, bodyBytes);
+    }
+    return true;
+  }
+
+  /** D9 */
+  #refuse(group: readonly Waiting[], fault: StorageFault): void {
+    rejectAll([...group, ...this.#waiting.splice(0)], fault);
+    this.#refusal = fault;
+    this.#clock.setTimer(0, () => {
+      this.#refusal = undefined;
+    });
+  }
+
+  async #allLanded(): Promise<void> {
+    while (this.#landings.length > 0) await this.#landings.at(-1);
   }
 
   /** Waits until the base has all there is. */
@@ -226,7 +285,7 @@ export class JournaledStore implements Store {
     return this.#isCheckpointDue && this.#checkpoint === undefined && this.#fault === undefined;
   }
 
-  /** Between two appends; ends well, or with a fault that is kept. */
+  /** While no record is under way; ends well, or with a fault that is kept. */
   #beginCheckpoint(): Promise<void> {
     this.#checkpoint = this.#takeOver().then(() => {
       this.#checkpoint = undefined;
@@ -325,6 +384,20 @@ function lookup(layers: readonly PendingWrites[], key: Key): Uint8Array | undefi
 
 function drawSalt(random: Random): number {
   return Buffer.from(random.bytes(4)).readUInt32BE();
+}
+
+function rejectAll(group: readonly Waiting[], fault: StorageFault): void {
+  for (const { reject } of group) reject(fault);
+}
+
+/** @returns why it failed; undefined when it went well. */
+async function faultIn(writing: Promise<void> | undefined): Promise<StorageFault | undefined> {
+  try {
+    await writing;
+    return undefined;
+  } catch (error) {
+    return faultOf(error);
+  }
 }
 
 function sumOf(group: readonly Waiting[]): number {

@@ -2,7 +2,7 @@ import { constants, existsSync } from 'node:fs';
 import { type FileHandle, open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { syncDirectory } from '../base/os-sync-directory.ts';
-import type { JournalDisk, Segment } from './journal.ts';
+import { type JournalDisk, RECORDS_UNDER_WAY, type Segment } from './journal.ts';
 import { hasRoomFor } from './lmdb-room.ts';
 import { StorageFault } from './store.ts';
 
@@ -38,19 +38,25 @@ export async function openOsJournalDisk(path: string): Promise<JournalDisk> {
 
 class OsSegment implements Segment, AsyncDisposable {
   readonly #path: string;
-  readonly #file: FileHandle;
+  /**
+   * Opened once for each write that may be under way: the kernel tells of a page that it could not write only once for each opening, to
+   * whoever syncs first.
+   */
+  readonly #files: readonly FileHandle[];
+  #turn = 0;
 
-  constructor(path: string, file: FileHandle) {
+  constructor(path: string, files: readonly FileHandle[]) {
     this.#path = path;
-    this.#file = file;
+    this.#files = files;
   }
 
   /** @throws StorageFault `damaged` for a file that is no segment. */
   static async open(path: string): Promise<OsSegment> {
-    const file = await open(path, constants.O_RDWR);
-    const { size } = await file.stat();
-    if (size === SEGMENT_BYTES) return new OsSegment(path, file);
-    await file.close();
+    const opening = Array.from({ length: RECORDS_UNDER_WAY }, () => open(path, constants.O_RDWR));
+    const segment = new OsSegment(path, await Promise.all(opening));
+    const { size } = await segment.#file.stat();
+    if (size === SEGMENT_BYTES) return segment;
+    await segment[Symbol.asyncDispose]();
     throw new StorageFault('damaged', `${path} has ${size} bytes instead of ${SEGMENT_BYTES}`);
   }
 
@@ -61,10 +67,14 @@ class OsSegment implements Segment, AsyncDisposable {
     }
     const next = `${path}.new`;
     const file = await open(next, constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC, OWNER_ONLY);
-    await using segment = new OsSegment(next, file);
+    await using segment = new OsSegment(next, [file]);
     await segment.clear(SEGMENT_BYTES);
     await rename(next, path);
     await syncDirectory(dirname(path));
+  }
+
+  get #file(): FileHandle {
+    return this.#files[0] as FileHandle;
   }
 
   async read(): Promise<Buffer> {
@@ -78,12 +88,14 @@ class OsSegment implements Segment, AsyncDisposable {
   }
 
   async write(bytes: Uint8Array, at: number): Promise<void> {
+    const file = this.#files[this.#turn] as FileHandle;
+    this.#turn = (this.#turn + 1) % this.#files.length;
     try {
       for (let done = 0; done < bytes.length; ) {
-        const { bytesWritten } = await this.#file.write(bytes, done, bytes.length - done, at + done);
+        const { bytesWritten } = await file.write(bytes, done, bytes.length - done, at + done);
         done += bytesWritten;
       }
-      await this.#file.datasync();
+      await file.datasync();
     } catch (cause) {
       throw new StorageFault('sync-failed', `cannot write ${this.#path}: ${(cause as Error).message}`, {
         cause,
@@ -98,6 +110,6 @@ class OsSegment implements Segment, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#file.close();
+    for (const file of this.#files) await file.close();
   }
 }

@@ -6,6 +6,8 @@ import type { ReplicaCore } from './core.ts';
 
 /** Tables that few writes change go to disk so often: a start applies what the log holds beyond them again. Unit: ms. */
 const TABLES_REST_MS = 1_000;
+/** Who waits for the second need not wait for the first to be on the disk. */
+const FLUSHES_UNDER_WAY = 2;
 
 export interface DiskSteps {
   /** What these Readies wanted durable is, in their order. */
@@ -20,13 +22,15 @@ export interface DiskSteps {
  *
  * - P1 One batch on disk per flush of the log: entries and hard state. The applied tables follow in batches of their own, each with the
  *   index it stands for; they are never ahead of the durable log, which leads to them again after a crash.
- * - P5 One flush of the log at a time, and one of the tables: a batch that failed for want of room is never followed by a later one that
- *   builds on it.
+ * - P5 Up to {@link FLUSHES_UNDER_WAY} flushes of the log at a time, and one of the tables: what comes meanwhile is gathered behind them. A batch that
+ *   failed for want of room is never followed by a later one that builds on it (D9).
  */
 export class ReplicaDisk {
   readonly #core: ReplicaCore;
   readonly #steps: DiskSteps;
+  /** Resolves when every flush of the log has ended. */
   #flushing: Promise<void> | undefined;
+  #flushCount = 0;
   #flushingTables: Promise<void> | undefined;
   /** Readies whose writes are in the buffer and wait for the next flush. */
   #staged: Ready[] = [];
@@ -49,7 +53,7 @@ export class ReplicaDisk {
   }
 
   get isIdle(): boolean {
-    return this.#flushing === undefined && this.#flushingTables === undefined;
+    return this.#flushCount === 0 && this.#flushingTables === undefined;
   }
 
   stage(ready: Ready): void {
@@ -58,10 +62,10 @@ export class ReplicaDisk {
     this.#staged.push(ready);
   }
 
-  /** P1, P5: what the Readies staged meanwhile goes to disk together, when the write before it has ended. */
+  /** P1, P5: what the Readies staged meanwhile goes to disk together, when one of the writes before it has ended. */
   flush(): void {
     const { mode, state } = this.#core;
-    if (this.#flushing !== undefined || mode !== 'running') return;
+    if (this.#flushCount >= FLUSHES_UNDER_WAY || mode !== 'running') return;
     if (areTablesDue(state)) this.#flushTables();
     if (this.#flushingTables !== undefined && areTablesFarBehind(state)) return;
     void this.flushLog();
@@ -74,20 +78,23 @@ export class ReplicaDisk {
     this.#staged = [];
     const { clock } = this.#core.components;
     const startedAtMs = clock.monotonicMs();
-    this.#flushing = state.buffer.flush(extra).then(
+    this.#flushCount += 1;
+    const flushing = state.buffer.flush(extra).then(
       () => {
         this.syncTimes.observe((clock.monotonicMs() - startedAtMs) / 1_000);
         if (this.#core.state !== state) return;
-        this.#flushing = undefined;
+        this.#flushCount -= 1;
         this.#onFlushed(staged);
       },
       (error) => {
         if (this.#core.state !== state) return;
-        this.#flushing = undefined;
+        this.#flushCount -= 1;
         this.#steps.onFault(error);
       },
     );
-    return this.#flushing;
+    const before = this.#flushing;
+    this.#flushing = flushing.then(() => before); // the second of two may be refused first
+    return flushing;
   }
 
   /** Drops the old end of the log, and takes tables to disk that no entry carried there. To be called at every tick. */
@@ -95,7 +102,7 @@ export class ReplicaDisk {
     const { log, machine } = this.#core.state;
     const restedMs = this.#core.components.clock.monotonicMs() - this.#tablesAtMs;
     if (this.#flushedIndex < machine.appliedIndex && restedMs >= TABLES_REST_MS) this.#flushTables();
-    if (this.#flushing !== undefined) return;
+    if (this.#flushCount > 0) return;
     const indexes = { durableIndex: this.#flushedIndex, neededAfter: this.#steps.neededAfter() };
     const target = compactionTarget(log, indexes, this.#core.options);
     if (target === undefined) return;
@@ -115,7 +122,7 @@ export class ReplicaDisk {
   }
 
   reset(): void {
-    this.#flushing = undefined;
+    this.#flushCount = 0;
     this.#flushingTables = undefined;
     this.#staged = [];
     this.adoptTables();

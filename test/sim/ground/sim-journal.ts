@@ -15,7 +15,7 @@ export class SimJournalDisk implements JournalDisk {
   readonly isNew: boolean;
   readonly #disk: SimDisk;
   readonly #process: SimProcess;
-  #underWay: WriteUnderWay | undefined;
+  readonly #underWay = new Set<WriteUnderWay>();
 
   constructor(disk: SimDisk, process: SimProcess) {
     this.#disk = disk;
@@ -50,7 +50,7 @@ export class SimJournalDisk implements JournalDisk {
     this.#process.reach('before write');
     if (!this.#process.isAlive) return new Promise(() => undefined);
     return new Promise((resolve, reject) => {
-      this.#underWay = write;
+      this.#underWay.add(write);
       this.#process.after(this.#disk.drawSyncMs(), () => this.#endSync(write, resolve, reject), 'sync');
       this.#process.reach('after write');
     });
@@ -59,7 +59,7 @@ export class SimJournalDisk implements JournalDisk {
   #endSync(write: WriteUnderWay, resolve: () => void, reject: (fault: StorageFault) => void): void {
     this.#process.reach('before sync');
     if (!this.#process.isAlive) return;
-    this.#underWay = undefined;
+    this.#underWay.delete(write);
     if (this.#disk.takeSyncFault()) {
       this.#disk.persistSectors(write, 'some');
       reject(new StorageFault('sync-failed', `the disk of ${this.#process.name} did not sync`));
@@ -71,7 +71,7 @@ export class SimJournalDisk implements JournalDisk {
   }
 
   #crash(): void {
-    if (this.#underWay !== undefined) this.#disk.persistSectors(this.#underWay, 'some');
-    this.#underWay = undefined;
+    for (const write of this.#underWay) this.#disk.persistSectors(write, 'some');
+    this.#underWay.clear();
   }
 }

@@ -223,6 +223,51 @@ describe('journaled store', function () {
     );
   });
 
+  it('refuses with a batch what was asked for before anybody could hear of that (D9)', async () => {
+    const ground = new Ground(4);
+    const store = await ground.open();
+    const outcomes: string[] = [];
+    const ask = (key: string) =>
+      store.write([put(key, '1')]).then(
+        () => outcomes.push(`${key} ok`),
+        (fault) => outcomes.push(`${key} ${fault.kind}`),
+      );
+    const built = ask('a').then(() => ask('c'));
+    await ground.scheduler.run({ condition: () => true });
+    await Promise.resolve();
+    ground.disk.fill();
+    const refused = ask('b').then(() => {
+      ground.disk.free();
+      return ask('d'); // in the turn of the refusal, as a listener would that has not heard of it
+    });
+    await ground.scheduler.run({ untilMs: ground.process.nowMs + 10_000 });
+    await Promise.all([built, refused]);
+    assert.deepEqual([...outcomes].sort(), ['a ok', 'b full', 'c ok', 'd full']);
+    void ask('e');
+    await ground.scheduler.run({ untilMs: ground.process.nowMs + 10_000 });
+    assert.equal(outcomes.at(-1), 'e ok');
+  });
+
+  it('writes two records at one time and acknowledges them in their order (D10)', async () => {
+    let overtaken = 0;
+    for (let seed = 0; seed < SEEDS; seed += 1) {
+      const ground = new Ground(seed);
+      const store = await ground.open();
+      const acknowledged: string[] = [];
+      for (const key of ['a', 'b', 'c']) {
+        store.write([put(key, key.repeat(600))]).then(() => acknowledged.push(key));
+        ground.process.after(0.01, () => undefined, 'lets it begin');
+        await ground.scheduler.run({ untilMs: ground.process.nowMs + 0.01 });
+      }
+      const isSecondFirst = () => ground.disk.journal.usedBytes(0) > 700 && acknowledged.length === 0;
+      await ground.scheduler.run({ untilMs: ground.process.nowMs + 10_000, condition: isSecondFirst });
+      if (isSecondFirst()) overtaken += 1;
+      await ground.scheduler.run({ untilMs: ground.process.nowMs + 10_000 });
+      assert.deepEqual(acknowledged, ['a', 'b', 'c'], `seed ${seed}`);
+    }
+    assert.ok(overtaken > SEEDS / 10, `the second was on the disk before the first ${overtaken} times`);
+  });
+
   it('refuses everything after a sync failed, of the journal as of the base', async () => {
     for (const isBehind of [false, true]) {
       const ground = new Ground(2);
