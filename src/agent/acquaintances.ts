@@ -1,16 +1,21 @@
-import { AspenError, estimateRttMs, type Logger, type PeerId } from '../base/index.ts';
+import { AspenError, type Crypto, estimateRttMs, type Logger, type PeerId } from '../base/index.ts';
 import type { Registry } from '../crdt/index.ts';
 import type { Group } from '../lease/index.ts';
 import {
+  type Certificate,
+  departureKey,
   type KnownMember,
   type LinkableMember,
   type MembershipGate,
   type Role,
   roleAllows,
+  verifyDeparture,
 } from '../mesh/index.ts';
+import { DEPARTURES, isEndedBy } from './membership-links.ts';
 
 export interface AcquaintancesComponents {
   readonly self: PeerId;
+  readonly crypto: Crypto;
   readonly gate: MembershipGate;
   readonly log: Logger;
   /** Made after this part, and asked only once they are there. */
@@ -79,7 +84,8 @@ export class Acquaintances {
     const { gate, log } = this.#components;
     if (this.#departed.has(owner)) return; // it left: what others still hold of it says nothing new
     try {
-      if (gate.verify(certificate).peerId === owner) gate.admit(certificate);
+      const shown = gate.verify(certificate);
+      if (shown.peerId === owner && !this.#hasTakenLeave(shown)) gate.admit(certificate);
     } catch (err) {
       if (!(err instanceof AspenError)) throw err;
       log.debug({ err, owner }, 'what a peer tells to prove itself does not hold here');
@@ -94,6 +100,17 @@ export class Acquaintances {
       if (type === 'admitted') this.#departed.delete(peerId as PeerId);
     }
   };
+
+  /** It said itself that it has left: what others still hold of it says nothing new. */
+  #hasTakenLeave({ peerId, signature }: Certificate): boolean {
+    const { registry, gate, crypto } = this.#components;
+    const membership = departureKey({ peerId, certificateSignature: signature });
+    const told = registry()
+      .bulletins.all(DEPARTURES)
+      .find(({ key }) => key === membership);
+    const departure = told && verifyDeparture({ crypto, meshId: gate.meshId }, told.bytes);
+    return departure !== undefined && isEndedBy({ signature }, departure);
+  }
 
   #others(): readonly PeerId[] {
     const { gate, self } = this.#components;

@@ -1,13 +1,23 @@
 import { AspenError, type Crypto, type MeshId, type PeerId } from '../base/index.ts';
 import type { Registry } from '../crdt/index.ts';
 import type { Group } from '../lease/index.ts';
-import { type MembershipGate, type Roots, type Transport, verifyRevocation } from '../mesh/index.ts';
+import {
+  type Departure,
+  type MembershipGate,
+  type Roots,
+  type Transport,
+  verifyDeparture,
+  verifyRevocation,
+} from '../mesh/index.ts';
 
 /** The kind of bulletin under which revocations travel; the key is the peer id. */
 export const REVOCATIONS = 'revocation';
+/** The same of departures; the key names one membership. */
+export const DEPARTURES = 'departure';
 
 export interface MembershipLinkParts {
   readonly self: PeerId;
+  readonly crypto: Crypto;
   readonly gate: MembershipGate;
   readonly registry: Registry;
   readonly group: Pick<Group, 'onFacts'>;
@@ -20,9 +30,17 @@ export interface MembershipLinkParts {
  * - Who was admitted is known at every replica before it knocks.
  * - A revocation is told as a bulletin, which reaches also those who are cut off from the group; each gate checks the root key's
  *   signature for itself.
- * - Who left is forgotten, once it has hung up.
+ * - Who left is forgotten, once it has hung up: replicas hear of it by what was agreed, and everybody by its own word, as a bulletin: who catches
+ *   up on a snapshot, joins late or was down hears of nothing else.
  */
-export function linkMembership({ self, gate, registry, group, transport }: MembershipLinkParts): Disposable {
+export function linkMembership({
+  self,
+  crypto,
+  gate,
+  registry,
+  group,
+  transport,
+}: MembershipLinkParts): Disposable {
   const honour = (revocation: Uint8Array) => {
     const { peerId } = gate.revoke(revocation);
     if (gate.standingOf(peerId) !== 'refused') return; // W3
@@ -49,10 +67,18 @@ export function linkMembership({ self, gate, registry, group, transport }: Membe
     if (transport.isLinked(peerId)) departing.add(peerId);
     else forget(peerId);
   };
+  const takeLeave = (bytes: Uint8Array) => {
+    const departure = verifyDeparture({ crypto, meshId: gate.meshId }, bytes);
+    const certificate = departure && gate.certificateOf(departure.peerId);
+    if (departure !== undefined && certificate !== undefined && isEndedBy(certificate, departure))
+      depart(departure.peerId);
+  };
   for (const { bytes } of registry.bulletins.all(REVOCATIONS)) honour(bytes);
+  for (const { bytes } of registry.bulletins.all(DEPARTURES)) takeLeave(bytes);
   const subscriptions = [
     registry.bulletins.onAdded(({ kind, bytes }) => {
       if (kind === REVOCATIONS) honour(bytes);
+      if (kind === DEPARTURES) takeLeave(bytes);
     }),
     transport.onLink(({ peerId, type }) => {
       if (type === 'closed' && departing.has(peerId)) forget(peerId);
@@ -75,6 +101,14 @@ export function linkMembership({ self, gate, registry, group, transport }: Membe
       for (const subscription of subscriptions) subscription[Symbol.dispose]();
     },
   };
+}
+
+/** Whether a departure is from the membership that this certificate proves. */
+export function isEndedBy(
+  { signature }: { readonly signature: Uint8Array },
+  { certificateSignature }: Pick<Departure, 'certificateSignature'>,
+): boolean {
+  return Buffer.compare(signature, certificateSignature) === 0;
 }
 
 /** @returns whether a bulletin is a revocation of the peer it names, signed by a root key of this mesh, that counts. */

@@ -1,17 +1,19 @@
 import type { AuditLog } from '../audit/index.ts';
-import { every, type PeerId, type Startable } from '../base/index.ts';
+import { every, type PeerId, type Startable, sleep } from '../base/index.ts';
 import type { Blobs } from '../blobs/index.ts';
 import type { Registry } from '../crdt/index.ts';
 import { endInherited, JobCounts, OutputStore, type WorkerHost } from '../jobs/index.ts';
 import type { Group } from '../lease/index.ts';
 import {
   createIdentity,
+  departureKey,
   type Identity,
   type MembershipGate,
   type Mesh,
   OnDemand,
   type Role,
   roleAllows,
+  signDeparture,
 } from '../mesh/index.ts';
 import { StorageFault, type Store } from '../storage/index.ts';
 import { WorkerHealth } from '../workers/index.ts';
@@ -24,6 +26,7 @@ import { type Inventory, takeInventory } from './inventory.ts';
 import { LabelBook } from './label-book.ts';
 import type { Membership } from './membership.ts';
 import { MembershipClient } from './membership-client.ts';
+import { DEPARTURES } from './membership-links.ts';
 import type { PortMapping } from './net/port-mapping.ts';
 import { portMappingOf } from './net/port-mapping-parts.ts';
 import type { PayloadBlobs } from './payload-blobs.ts';
@@ -62,6 +65,8 @@ export interface MeshNodeOptions {
 
 const ANNOUNCE_MS = 1_000;
 const LINK_VOTERS_MS = 2_000;
+/** Unit: ms. */
+const LEAVE_TAKING_MS = 500;
 const LOOK_AT_POWER_MS = 30_000;
 
 /** One node in one mesh: every part, put together. Parts are named by what they are; each is made in its room (`rooms/`), in the order that stands here. */
@@ -129,6 +134,7 @@ export class MeshNode implements NodeRooms, Startable {
     this.gate = createNodeGate(onLinks);
     this.acquaintances = new Acquaintances({
       self: this.self,
+      crypto,
       gate: this.gate,
       log: logger,
       registry: () => this.registry,
@@ -247,8 +253,22 @@ export class MeshNode implements NodeRooms, Startable {
 
   async leave({ timeoutMs }: { readonly timeoutMs: number }): Promise<void> {
     await this.worker.stop();
-    if ((await this.members.countMembers()) > 1) await this.group.leave({ timeoutMs });
+    const isAlone = (await this.members.countMembers()) <= 1;
+    if (!isAlone) await this.group.leave({ timeoutMs });
     this.registry.withdraw();
+    if (!isAlone) await this.#takeLeave();
+  }
+
+  /** Tells everybody, with a moment for it to be passed on; replicas know already. */
+  async #takeLeave(): Promise<void> {
+    const { crypto, directory, clock } = this.platform;
+    const certificate = this.gate.certificateOf(this.self);
+    if (certificate === undefined) return;
+    const { peerId, signature: certificateSignature } = certificate;
+    const departure = { meshId: this.#membership.meshId, peerId, certificateSignature };
+    const bytes = signDeparture({ crypto, seed: directory.seed }, departure);
+    this.registry.bulletins.add(DEPARTURES, departureKey(departure), bytes);
+    await sleep(clock, LEAVE_TAKING_MS);
   }
 
   inventory(): Promise<Inventory> {

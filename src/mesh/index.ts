@@ -21,6 +21,7 @@ export {
   verifyCertificate,
 } from './certificate.ts';
 export { Connector, type ConnectorComponents, type ConnectorOptions } from './connector.ts';
+export { type Departure, departureKey, signDeparture, verifyDeparture } from './departure.ts';
 export { DialBack, type DialBackComponents } from './dial-back.ts';
 export type { DialBackOutcome } from './dial-back-rules.ts';
 export {

@@ -1,8 +1,8 @@
 import { createRegistry, type Registry } from '../../crdt/index.ts';
-import { publicKeyOf } from '../../mesh/index.ts';
+import { departureKey, publicKeyOf, verifyDeparture } from '../../mesh/index.ts';
 import type { Store } from '../../storage/index.ts';
 import type { Membership } from '../membership.ts';
-import { isRevocationOf, REVOCATIONS } from '../membership-links.ts';
+import { DEPARTURES, isRevocationOf, REVOCATIONS } from '../membership-links.ts';
 import type { NodeRooms } from './node-rooms.ts';
 
 export interface RegistryRoomComponents {
@@ -39,6 +39,10 @@ export function createNodeRegistry(
       hasParted: (peerId) => mesh.links.hasParted(peerId),
       probe: (peerId, signal) => mesh.connector.connect(peerId, signal),
       bulletinVerifiers: {
+        [DEPARTURES]: (key, bytes) => {
+          const departure = verifyDeparture({ crypto, meshId }, bytes);
+          return departure !== undefined && departureKey(departure) === key;
+        },
         [REVOCATIONS]: (key, bytes) => isRevocationOf({ crypto, meshId, roots: gate.roots }, key, bytes),
       },
       ...(trial.refutation !== undefined && { refutation: trial.refutation }),

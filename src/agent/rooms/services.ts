@@ -19,7 +19,7 @@ export function serveNode(rooms: NodeRooms, { identity, onRoots }: ServiceCompon
   const { messenger, transport } = mesh;
   return [
     serveOutput({ messenger, store: outputs, clock }),
-    linkMembership({ self, gate, registry, group, transport }),
+    linkMembership({ self, crypto, gate, registry, group, transport }),
     linkRoots({
       self,
       identitySeed: identity.seed,

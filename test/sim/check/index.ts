@@ -10,6 +10,7 @@ export {
   kvPartitions,
   type TransactionInput,
 } from './kv.ts';
+export { LeaversActNoMore } from './leavers.ts';
 export { checkLinearizable, type LinearizabilityOptions, type Verdict } from './linearizability.ts';
 export { LocksExclude } from './locks.ts';
 export {

@@ -1,4 +1,5 @@
 import { EveryAcceptedJobEnds, JobsEndOnce } from './job-ends.ts';
+import { LeaversActNoMore } from './leavers.ts';
 import { LocksExclude } from './locks.ts';
 import { AttemptsNeverOverlap } from './overlap.ts';
 import { SleepersCompleteNothing } from './sleepers.ts';
@@ -41,6 +42,8 @@ export type Observation =
   | { readonly type: 'slept'; readonly node: string }
   /** An operator has decided that a node no longer belongs, from now on. */
   | { readonly type: 'expelled'; readonly node: string }
+  /** A node has left in good order, as it said itself. */
+  | { readonly type: 'left'; readonly node: string }
   /** A client was told that it holds a lock, and until when it may rely on it; a renewal tells more of the same. Unit: ms of virtual time. */
   | {
       readonly type: 'holds';
@@ -240,5 +243,6 @@ export function allObservers(): readonly Observer[] {
     new EveryAcceptedJobEnds(),
     new RegistriesConverge(),
     new NobodyAliveIsGone(),
+    new LeaversActNoMore(),
   ];
 }

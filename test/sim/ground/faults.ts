@@ -51,8 +51,11 @@ export type NemesisFault =
   /** Happens at once. */
   | { readonly type: 'jumpWall'; readonly node: string; readonly byMs: number };
 
-/** What may be drawn: `partial` is a partition between one node and a few of the others, who stay linked with the rest. */
-export type FaultType = NemesisFault['type'] | 'partial';
+/**
+ * What may be drawn: `partial` is a partition between one node and a few of the others, who stay linked with the rest; `orderly` are changes of
+ * members that nobody is forced to, which are drawn alone.
+ */
+export type FaultType = NemesisFault['type'] | 'partial' | 'orderly';
 export type MembershipChange = 'join' | 'leave' | 'revoke' | 'transfer';
 
 export interface NemesisStep {
@@ -107,11 +110,15 @@ const CRASH_POINTS: readonly CrashPoint[] = [
   'after send',
 ];
 const CRASH_CALLS_LIMIT = 40;
-/** Without `leave`: see docs/FAULTS.md, which says what it finds. */
+/** Without `leave`: see docs/FAULTS.md, which says what it finds where machines die or are cut off besides. */
 const MEMBERSHIP_CHANGES: readonly MembershipChange[] = ['join', 'join', 'revoke', 'transfer', 'transfer'];
+const ORDERLY_CHANGES: readonly MembershipChange[] = ['join', 'join', 'join', 'leave', 'leave', 'transfer'];
 const SWARM_SHARE = 0.4;
 const WALL_JUMP_LIMIT_MS = 60_000;
 const SHORTEST_FAULT_MS = 200;
+
+/** Nothing but this goes wrong in some lives: members come, hand over the lead and leave in good order. */
+export const ORDERLY: readonly FaultType[] = ['orderly'];
 
 /** One kind of fault, drawn; undefined when these nodes cannot have it. */
 type Draw = (random: Random, nodes: readonly string[]) => NemesisFault | undefined;
@@ -155,11 +162,8 @@ const DRAW: Readonly<Record<FaultType, Draw>> = {
       node,
       isMisplaced: randomChance(random, 0.5),
     })),
-  members: (random) => ({
-    type: 'members',
-    change: pick(random, MEMBERSHIP_CHANGES),
-    draw: randomFloat(random),
-  }),
+  members: (random) => drawChange(random, MEMBERSHIP_CHANGES),
+  orderly: (random) => drawChange(random, ORDERLY_CHANGES),
   jumpWall: (random, nodes) =>
     onOneNode(random, nodes, (node) => ({
       type: 'jumpWall',
@@ -170,7 +174,7 @@ const DRAW: Readonly<Record<FaultType, Draw>> = {
 
 /** Some kinds of fault, at least one: a run that has them all hides what few of them show ("swarm testing", Groce and others, 2012). */
 export function drawSwarm(random: Random): readonly FaultType[] {
-  const all = Object.keys(DRAW) as FaultType[];
+  const all = (Object.keys(DRAW) as FaultType[]).filter((type) => !ORDERLY.includes(type));
   const drawn = all.filter(() => randomChance(random, SWARM_SHARE));
   return drawn.length > 0 ? drawn : [pick(random, all)];
 }
@@ -209,7 +213,7 @@ function drawSteps(
   random: Random,
   { nodes, calmAtMs, types, meanPauseMs = 4_000, longestFaultMs = 12_000 }: FaultPlanOptions,
 ): NemesisStep[] {
-  const drawable = types ?? (Object.keys(DRAW) as FaultType[]);
+  const drawable = types ?? (Object.keys(DRAW) as FaultType[]).filter((type) => !ORDERLY.includes(type));
   // The disk of one and the same node is damaged in a run: the first of these.
   const victims = randomShuffle(random, nodes);
   const steps: NemesisStep[] = [];
@@ -222,6 +226,10 @@ function drawSteps(
     atMs += 1 + randomFloat(random) * 2 * meanPauseMs;
   }
   return steps;
+}
+
+function drawChange(random: Random, changes: readonly MembershipChange[]): NemesisFault {
+  return { type: 'members', change: pick(random, changes), draw: randomFloat(random) };
 }
 
 function drawCut(random: Random, nodes: readonly string[]) {

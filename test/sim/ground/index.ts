@@ -7,6 +7,7 @@ export {
   type MembershipChange,
   type NemesisFault,
   type NemesisStep,
+  ORDERLY,
 } from './faults.ts';
 export { AmbientError, forbidAmbient } from './forbid-ambient.ts';
 export { CALM_LINKS, LinkFaults, type LinkProfile } from './link-faults.ts';

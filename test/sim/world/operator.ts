@@ -40,8 +40,11 @@ export class Operator {
     if (world.members.length <= FEWEST_MEMBERS || !this.#canSpareAny) return;
     world.note(`${member.name} is to go: ${change}`);
     world.expectMember(member.name, false);
+    if (change === 'leave' && (await this.#leave(member))) {
+      world.observe({ type: 'left', node: member.name });
+      return;
+    }
     world.observe({ type: 'expelled', node: member.name });
-    if (change === 'leave' && (await this.#leave(member))) return;
     await this.#revoke(member);
   }
 

@@ -1,6 +1,6 @@
 const TOLD = [
   /^nemesis /,
-  /^observed \{"type":"(leader|accepted|acknowledged|runs|stopped|stoodStill|expelled|holds|givesBack|watches)"/,
+  /^observed \{"type":"(leader|accepted|acknowledged|runs|stopped|stoodStill|expelled|left|holds|givesBack|watches)"/,
   /^(kv|survey|c|wt)\S* /,
   /^n\d+ (info|warn|error|is |dies|was |did |failed)/,
   /^n\d+: /,

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { Acquaintances } from '../../../src/agent/acquaintances.ts';
 import { AspenError, type Coordinate, type PeerId, silentLogger } from '../../../src/base/index.ts';
+import { OsCrypto } from '../../../src/base/os-crypto.ts';
 import type { NodeEntry, Registry } from '../../../src/crdt/index.ts';
 import type { GroupStatus } from '../../../src/lease/index.ts';
 import type { MembershipGate, Role } from '../../../src/mesh/index.ts';
@@ -18,20 +19,25 @@ class Ada {
   status = { voters: [ada], leader: bob } as unknown as GroupStatus;
   readonly acquaintances = new Acquaintances({
     self: ada,
+    crypto: new OsCrypto(),
     gate: {
       members: () => [...this.roles].map(([peerId, role]) => ({ peerId, role })),
       certificateOf: (peerId: PeerId) => this.roles.has(peerId) && { role: this.roles.get(peerId) },
       verify: (certificate: Uint8Array) => {
         const peerId = Buffer.from(certificate).toString();
         if (peerId === 'nobody') throw new AspenError('DENIED', 'not of this mesh');
-        return { peerId };
+        return { peerId, signature: new Uint8Array(64) };
       },
       admit: (certificate: Uint8Array) =>
         this.roles.set(Buffer.from(certificate).toString() as PeerId, 'worker'),
     } as unknown as MembershipGate,
     log: silentLogger,
     registry: () =>
-      ({ coordinate: at(0), node: (peerId: PeerId) => this.nodes.get(peerId) }) as unknown as Registry,
+      ({
+        coordinate: at(0),
+        node: (peerId: PeerId) => this.nodes.get(peerId),
+        bulletins: { all: () => [] },
+      }) as unknown as Registry,
     group: () => ({ status: () => this.status }),
     connected: () => [bob, cid],
   });

@@ -40,9 +40,11 @@ import {
   decodeTicket,
   encodeRevocation,
   signAddressRecord,
+  signDeparture,
   signRevocation,
   verifyAddressRecord,
   verifyCertificate,
+  verifyDeparture,
   verifyRevocation,
 } from '../../../src/mesh/index.ts';
 import {
@@ -59,7 +61,7 @@ import { encodeWsFrame, WsFrameReader } from '../../../src/mesh/ws-frames.ts';
 import { fromRpcError, LineSplitter } from '../../../src/rpc/index.ts';
 import { classifyMessage } from '../../../src/rpc/message.ts';
 import { checkCommand, checkReport, encodeFrame, FrameReader } from '../../../src/supervisor/frames.ts';
-import { certificateFor, crypto, identityOf, meshId, rootSeed, ticketFor } from '../mesh/support.ts';
+import { certificateFor, crypto, identityOf, meshId, rootSeed, seedOf, ticketFor } from '../mesh/support.ts';
 import { foreignBytes, foreignValue } from './fuzz-inputs.ts';
 
 /** A border at which bytes or values of somebody else come in. */
@@ -193,6 +195,16 @@ const BYTES: Readonly<Record<string, BytesBorder>> = {
     of: ['verifyRevocation'],
     valid: [revocation],
     take: (bytes) => verifyRevocation(verifier, bytes),
+  },
+  'a departure': {
+    of: ['verifyDeparture'],
+    valid: [
+      signDeparture(
+        { crypto, seed: seedOf(1) },
+        { meshId, peerId: self.peerId, certificateSignature: new Uint8Array(64) },
+      ),
+    ],
+    take: (bytes) => verifyDeparture({ crypto, meshId }, bytes),
   },
   'a ticket': {
     of: ['decodeTicket'],
@@ -356,6 +368,7 @@ const BORDER_FILES: readonly string[] = [
   'src/mesh/admission-messages.ts',
   'src/mesh/certificate.ts',
   'src/mesh/circuit-messages.ts',
+  'src/mesh/departure.ts',
   'src/mesh/frame-codec.ts',
   'src/mesh/http-head.ts',
   'src/mesh/libp2p-exchange.ts',

@@ -6,6 +6,7 @@ import {
   allObservers,
   EveryAcceptedJobEnds,
   JobsEndOnce,
+  LeaversActNoMore,
   LocksExclude,
   NoAttemptCompletesTwice,
   NobodyAliveIsGone,
@@ -81,6 +82,8 @@ const shown = (atMs: number, isAlive: boolean, isStandingWell = true): Observati
   return { type: 'shown', atMs, by: 'a', of: 'b', isAlive, isStandingWell };
 };
 
+const left = (node: string): Observation => ({ type: 'left', node });
+
 interface Case {
   readonly make: () => Observer;
   readonly good: readonly Observation[];
@@ -137,6 +140,24 @@ const CASES: readonly Case[] = [
       [/token 2 on b while a runs it with 1/, [runs(1, 'a'), runs(2, 'b')]],
       [/token 1 on a, after 2 began/, [runs(2, 'b'), stopped(2, 'b'), runs(1, 'a')]],
       [/token 2 on b while a/, [stoodStill('a'), runs(1, 'a'), runs(2, 'b')]],
+    ],
+  },
+  {
+    make: () => new LeaversActNoMore(),
+    good: [
+      leader('a', 1),
+      runs(1, 'a'),
+      applied('a', 1, 'x'),
+      stopped(1, 'a'),
+      left('a'),
+      runs(2, 'b'),
+      leader('b', 2),
+    ],
+    bad: [
+      [/a has left, and still runs j with token 1/, [runs(1, 'a'), left('a')]],
+      [/a runs j with token 2 after it has left/, [left('a'), runs(2, 'a')]],
+      [/a leads term 3 after/, [left('a'), leader('a', 3)]],
+      [/a applies position 4 after/, [left('a'), applied('a', 4, 'x')]],
     ],
   },
   {
