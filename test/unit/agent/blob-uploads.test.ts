@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { BlobUploads } from '../../../src/agent/blob-uploads.ts';
-import { SeededRandom, silentLogger } from '../../../src/base/index.ts';
+import { type Logger, SeededRandom, silentLogger } from '../../../src/base/index.ts';
+import type { BlobStore, Upload } from '../../../src/blobs/index.ts';
 import type { Connection } from '../../../src/rpc/index.ts';
 import { bytesOf, openStore } from '../blobs/support.ts';
 
@@ -37,6 +38,22 @@ describe('an upload over the socket', () => {
     client.abort.abort();
     await assert.rejects(write(id, 10, bytesOf(1), client), { code: 'NOT_FOUND' });
     assert.equal(store.usedBytes, 0);
+  });
+
+  it('is told of when its connection ends and it cannot be removed', async () => {
+    const warnings: string[] = [];
+    const logger: Logger = {
+      ...silentLogger,
+      child: () => logger,
+      warn: (_facts: object, message?: string) => void warnings.push(message ?? ''),
+    } as Logger;
+    const broken = new BlobUploads({ random: new SeededRandom(1), logger });
+    const upload = { abort: () => Promise.reject(new Error('the disk is gone')) } as unknown as Upload;
+    const client = connection();
+    broken.begin({ begin: () => upload } as unknown as BlobStore, client);
+    client.abort.abort();
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(warnings, ['what was uploaded of a blob could not be removed, the next start does it']);
   });
 
   it('is given up when it does not fit', async () => {
