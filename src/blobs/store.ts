@@ -3,13 +3,14 @@ import { type BlobId, isBlobId } from './blob-id.ts';
 import type { BlobStat } from './blob-stat.ts';
 import { type BlobReference, decodeState, encodeState } from './blob-state.ts';
 import { BlobCatalog } from './catalog.ts';
-import { CHUNK_BYTES, ChunkSet, chunkBytesOf, chunkCountOf } from './chunks.ts';
+import { CheckedChunks } from './checked-chunks.ts';
+import { ChunkSet, chunkCountOf } from './chunks.ts';
 import { collectable, type KeptBlob } from './collection.ts';
 import type { BlobDisk } from './disk.ts';
 import { BlobEntry, type BlobEntryComponents } from './entry.ts';
 import { IdleFiles } from './idle-files.ts';
 import { jobsOver, type KeepOptions, keptAgain, newState } from './keep-rules.ts';
-import { encodeManifest, isChunk, type Manifest, readManifest } from './manifest.ts';
+import { encodeManifest, type Manifest } from './manifest.ts';
 import { Upload } from './upload.ts';
 
 export interface BlobStoreComponents {
@@ -42,7 +43,6 @@ export const DEFAULT_GRACE_MS = 3_600_000;
  * The blobs of one node.
  *
  * - K1 What is acknowledged is on the disk: bytes synced first, then what says that they are there.
- * - K2 No byte leaves the store that was not compared with its digest on the way; what differs counts as absent from then on.
  * - K3 All blobs together, begun ones included, are never more than the quota: room is taken before it is used.
  * - K4 A partial blob keeps its synced chunks over a restart and is gone on with.
  */
@@ -61,7 +61,7 @@ export class BlobStore {
   readonly #keeping = new OneByOneOf<BlobId>();
   /** Begun here, and neither kept nor given up. */
   readonly #uploads = new Set<Upload>();
-  #damagedCount = 0;
+  readonly #chunks: CheckedChunks;
 
   constructor({ disk, crypto, clock, random, log }: BlobStoreComponents, options: BlobStoreOptions) {
     this.#disk = disk;
@@ -70,6 +70,8 @@ export class BlobStore {
     this.#clock = clock;
     this.#random = random;
     this.#log = log.child({ part: 'blobs' });
+    const giveUp = (id: BlobId) => this.remove(id);
+    this.#chunks = new CheckedChunks({ disk, crypto, clock, log: this.#log, catalog: this.#catalog, giveUp });
     this.#quotaBytes = options.quotaBytes;
     this.#graceMs = options.graceMs ?? DEFAULT_GRACE_MS;
   }
@@ -112,7 +114,7 @@ export class BlobStore {
 
   /** Chunks that were not what they had to be when they were read from this disk. */
   get damagedCount(): number {
-    return this.#damagedCount;
+    return this.#chunks.damagedCount;
   }
 
   /** By id. */
@@ -183,44 +185,22 @@ export class BlobStore {
     }
   }
 
-  /** @throws AspenError NOT_FOUND where the blob is not begun here; INTERNAL where what is on the disk is no manifest of it. */
-  async manifest(id: BlobId): Promise<Manifest> {
-    const entry = this.#catalog.get(id);
-    entry.manifest ??= await this.#readManifest(id);
-    return entry.manifest;
+  /** @throws AspenError NOT_FOUND where the blob is not begun here, or what was kept of it is damaged. */
+  manifest(id: BlobId): Promise<Manifest> {
+    return this.#chunks.manifest(id);
   }
 
   /** K2 @returns undefined where the chunk is not here, or is damaged: then it is absent from now on. */
-  async readChunk(id: BlobId, index: number): Promise<Uint8Array | undefined> {
-    const entry = this.#catalog.find(id);
-    if (entry === undefined || !entry.state.chunks.has(index)) return undefined;
-    const manifest = await this.manifest(id);
-    await using data = await entry.open();
-    const bytes = await data.read(index * CHUNK_BYTES, chunkBytesOf(manifest.sizeBytes, index));
-    entry.use(this.#clock.wallMs());
-    if (isChunk(this.#crypto, manifest, index, bytes)) return bytes;
-    this.#damagedCount += 1;
-    this.#log.warn({ id, index }, 'a chunk on the disk is damaged');
-    entry.lose(index);
-    this.#catalog.changed();
-    await entry.save();
-    return undefined;
+  readChunk(id: BlobId, index: number): Promise<Uint8Array | undefined> {
+    return this.#chunks.read(id, index);
   }
 
   /**
    * Keeps one chunk of a partial blob; it survives a restart after the next `flush`.
    * @returns false when the bytes are not that chunk: nothing is kept then.
    */
-  async writeChunk(id: BlobId, index: number, bytes: Uint8Array): Promise<boolean> {
-    const entry = this.#catalog.get(id);
-    const manifest = await this.manifest(id);
-    if (!isChunk(this.#crypto, manifest, index, bytes)) return false;
-    if (entry.state.chunks.has(index)) return true;
-    await using data = await entry.open();
-    await data.write(index * CHUNK_BYTES, bytes);
-    entry.gain(index);
-    if (entry.state.chunks.isFull) this.#catalog.changed();
-    return true;
+  writeChunk(id: BlobId, index: number, bytes: Uint8Array): Promise<boolean> {
+    return this.#chunks.write(id, index, bytes);
   }
 
   /** K1, K4 */
@@ -362,18 +342,5 @@ export class BlobStore {
     if (state === undefined) return undefined;
     if (state.chunks.isFull && (await this.#disk.dataBytes(id)) !== state.sizeBytes) return undefined;
     return new BlobEntry(this.#parts, id, state, undefined);
-  }
-
-  async #readManifest(id: BlobId): Promise<Manifest> {
-    const bytes = await this.#disk.read(id, 'manifest');
-    try {
-      if (bytes !== undefined) return readManifest(this.#crypto, id, bytes);
-    } catch (cause) {
-      if (!(cause instanceof AspenError)) throw cause;
-      this.#log.warn({ err: cause, id }, 'a manifest on the disk is damaged');
-    }
-    this.#damagedCount += 1;
-    await this.remove(id);
-    throw new AspenError('NOT_FOUND', `what this node kept of blob ${id} is damaged and was given up`);
   }
 }
