@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { availableParallelism, hostname } from 'node:os';
 import { join } from 'node:path';
-import { parse } from 'yaml';
 import { AspenError } from '../base/index.ts';
 import {
   type ConfigLayer,
@@ -53,6 +52,7 @@ async function readConfigFile(dataDir: string): Promise<unknown> {
   const path = join(dataDir, CONFIG_FILE);
   const bytes = await readIfThere(path);
   if (bytes === undefined) return undefined;
+  const { parse } = await import('yaml'); // most agents have no such file, and keep the memory
   try {
     return parse(Buffer.from(bytes).toString('utf8'));
   } catch (cause) {
