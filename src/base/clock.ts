@@ -9,6 +9,8 @@ export interface Clock {
   wallMs(): number;
   /** Runs `callback` once, no earlier than `afterMs` from now by the monotonic clock. Does not keep the process alive by itself. */
   setTimer(afterMs: number, callback: () => void): Timer;
+  /** What is done again and again is done at about its multiples, so that it wakes the machine together. Unit: ms, monotonic. @default none */
+  readonly beatMs?: number;
 }
 
 /** Cancelled by disposing; disposing after it fired does nothing. */
@@ -45,12 +47,20 @@ export function pause(clock: Clock, afterMs: number, signal: AbortSignal): Promi
   );
 }
 
-/** Calls `task` every `periodMs` until disposed; the next period begins when the task has returned. */
+/** @returns the time until the beat that is next to the end of the period; short periods are left as they are. Unit: ms. */
+function toBeat(clock: Clock, periodMs: number): number {
+  const { beatMs } = clock;
+  if (beatMs === undefined || periodMs < 2 * beatMs) return periodMs;
+  const nowMs = clock.monotonicMs();
+  return Math.ceil(Math.round((nowMs + periodMs) / beatMs) * beatMs - nowMs);
+}
+
+/** Calls `task` about every `periodMs` until disposed; the next period begins when the task has returned. */
 export function every(clock: Clock, periodMs: number, task: () => void): Disposable {
   let timer: Timer;
   let isStopped = false;
   const arm = () => {
-    timer = clock.setTimer(periodMs, () => {
+    timer = clock.setTimer(toBeat(clock, periodMs), () => {
       task();
       if (!isStopped) arm();
     });

@@ -4,6 +4,8 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** The machine's own clocks. */
 export class OsClock implements Clock {
+  readonly beatMs = 50;
+
   monotonicMs(): number {
     return performance.now();
   }

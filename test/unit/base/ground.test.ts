@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import {
   AspenError,
   backoffMs,
+  type Clock,
   ERROR_KINDS,
   every,
   formatDuration,
@@ -189,6 +190,32 @@ describe('waiting', () => {
     assert.equal(calls, 3);
   });
 
+  it('does what is done again and again at the beats of a clock that has some, and keeps its period', async () => {
+    const manual = new ManualClock();
+    const clock: Clock = {
+      beatMs: 50,
+      monotonicMs: () => manual.monotonicMs(),
+      wallMs: () => manual.wallMs(),
+      setTimer: (afterMs, callback) => manual.setTimer(afterMs, callback),
+    };
+    const calls: string[] = [];
+    const note = (name: string) => () => calls.push(`${name} at ${clock.monotonicMs()}`);
+    await manual.advance(30);
+    using _often = every(clock, 100, note('often'));
+    await manual.advance(41);
+    using _rarely = every(clock, 250, note('rarely'));
+    using _short = every(clock, 60, note('short'));
+    await manual.advance(279);
+    assert.deepEqual(
+      calls.filter((call) => !call.startsWith('short')),
+      ['often at 150', 'often at 250', 'often at 350', 'rarely at 300'].sort(byTime),
+    );
+    assert.deepEqual(calls.filter((call) => call.startsWith('short')).slice(0, 2), [
+      'short at 131',
+      'short at 191',
+    ]);
+  });
+
   it('gives up after the deadline, names what took so long, and tells the work', async () => {
     const clock = new ManualClock();
     let told = false;
@@ -324,3 +351,7 @@ describe('errors', () => {
     assert.throws(() => invariant(false, () => 'terms only grow'), InvariantError);
   });
 });
+
+function byTime(left: string, right: string): number {
+  return Number(left.split(' ').at(-1)) - Number(right.split(' ').at(-1));
+}
