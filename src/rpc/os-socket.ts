@@ -77,12 +77,20 @@ async function removeStaleSocket(path: string): Promise<void> {
   });
   if (entry === undefined) return;
   if (!entry.isSocket()) throw new AspenError('CONFLICT', `${path} exists and is not a socket`);
-  const answer = await connectTo(path).catch(() => undefined);
-  if (answer !== undefined) {
-    answer.destroy();
-    throw new AspenError('CONFLICT', `another agent answers at ${path}`);
-  }
+  if (await isAnswered(path)) throw new AspenError('CONFLICT', `another agent answers at ${path}`);
   await unlink(path);
+}
+
+/** @throws AspenError when nobody can tell: it belongs to another user, or whoever listens is too busy to say so. */
+async function isAnswered(path: string): Promise<boolean> {
+  try {
+    (await connectTo(path)).destroy();
+    return true;
+  } catch (error) {
+    const { code } = ((error as AspenError).cause ?? {}) as NodeJS.ErrnoException;
+    if (code === 'ECONNREFUSED') return false;
+    throw error;
+  }
 }
 
 function connectTo(path: string): Promise<Socket> {
