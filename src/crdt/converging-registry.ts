@@ -10,7 +10,7 @@ import {
 import { BulletinSet } from './bulletins.ts';
 import { contentDigest } from './content-digest.ts';
 import { INCARNATION_LENGTH_LIMIT, isText, KEY_LENGTH_LIMIT, type UnsignedEntry } from './entry.ts';
-import { HybridClock } from './hlc.ts';
+import { floorAfter, HybridClock } from './hlc.ts';
 import { Liveness } from './liveness.ts';
 import { type AppliedEntry, LwwMap, type LwwMapComponents } from './lww-map.ts';
 import { NodeBook, type NodeEntry } from './node-book.ts';
@@ -78,9 +78,12 @@ class ConvergingRegistry implements Registry {
     const onFailure = components.onFailure ?? ((err) => log.error({ err }, 'the registry cannot go on'));
     this.#tasks = new Tasks(onFailure);
     this.#disk = new RegistryStore(components.store, log);
-    const floor = this.#disk.clockFloor();
     const wallMs = () => clock.wallMs();
-    const hlc = new HybridClock({ peerId: self, wallMs }, floor === undefined ? {} : { floor });
+    const notedMs = this.#disk.clockNoted();
+    const hlc = new HybridClock(
+      { peerId: self, wallMs },
+      notedMs === undefined ? {} : { floor: { wallMs: floorAfter(notedMs, wallMs()), counter: 0 } }, // H4
+    );
     this.#hlc = hlc;
     const { nodes, progress } = mapsOf(components, options);
     this.#nodes = nodes;
@@ -138,7 +141,7 @@ class ConvergingRegistry implements Registry {
   }
 
   async start(): Promise<void> {
-    this.#disk.reserveClock(this.#hlc.facts);
+    this.#disk.noteClock(this.#hlc.timeMs);
     await this.#disk.flush(); // before the first stamp is given (H1)
     await this.#replicator.start();
     this.#liveness.start();
@@ -191,7 +194,7 @@ class ConvergingRegistry implements Registry {
         },
       );
     }
-    if (!this.#teller.isStarted) return; // no stamp before the clock is reserved (H1)
+    if (!this.#teller.isStarted) return; // no stamp before the clock is noted (H1)
     if (fencingToken < this.#progressBook.tokenOf(this.#components.self, jobId)) return; // a straggler
     this.#own.writeIn(this.#progress, jobId, value);
   }
@@ -292,7 +295,7 @@ class ConvergingRegistry implements Registry {
       this.#nodes.collect();
       this.#progress.collect();
       this.#progressBook.sweep();
-      this.#disk.reserveClock(this.#hlc.facts);
+      this.#disk.noteClock(this.#hlc.timeMs);
       await this.#disk.flush();
     }
   }

@@ -54,40 +54,35 @@ export function refusalOf({ wallMs }: HlcTime, nowWallMs: number): string | unde
     : undefined;
 }
 
-/** What a promise about stamps to come follows from. Unit: ms. */
-export interface ClockFacts {
-  readonly wallMs: number;
-  /** The latest stamp of somebody else that was believed. */
-  readonly remoteMs: number;
-  /** The latest stamp given or observed. */
-  readonly lastMs: number;
-}
-
-/** Stamps are promised ahead by this much, so that the disk is written once in a while and not for each stamp. Unit: ms. */
-export const CLOCK_RESERVE_MS = 20_000;
-/** A promise further ahead of the wall clock would be refused by others after a restart. Unit: ms. */
-const FLOOR_AHEAD_LIMIT_MS = AHEAD_LIMIT_MS - 10_000;
+/** The time of the clock is noted on disk when it is so much later than the note: once in a while, and not for each stamp. Unit: ms. */
+export const NOTE_EVERY_MS = 10_000;
+/** What an earlier run stamped is, by its own wall clock, not later than its last note by more than this. Unit: ms. */
+const NOTE_LAG_MS = 2 * NOTE_EVERY_MS;
+/** A wall clock that was set back by less than this over a restart makes no stamp earlier than one before. Unit: ms. */
+export const SET_BACK_LIMIT_MS = 8_000;
 
 /**
- * A time below which a later run gives no stamp.
+ * Where the stamps of a run begin, from what the run before noted last. Earlier is mended soon, by whoever holds the later entries; further ahead than
+ * others believe is not, before their wall clocks get there.
  *
- * - H4 However often a node is started again in a short time, what it stamps stays believed: a clock that is ahead because an earlier run
- *   promised it stands still until the wall clock gets there, so nothing more is promised on top of it.
+ * - H4 However often and whenever nodes are started again, no stamp is further ahead than a wall clock once was, or than one that was set back a
+ *   little: by {@link SET_BACK_LIMIT_MS}. Nothing is added to a time that came from others or from an earlier run, since they would do the same.
  */
-export function floorFor({ wallMs, remoteMs, lastMs }: ClockFacts): number {
-  const soonMs = Math.max(wallMs, remoteMs) + CLOCK_RESERVE_MS;
-  return Math.max(Math.ceil(Math.min(soonMs, wallMs + FLOOR_AHEAD_LIMIT_MS)), lastMs + 1);
+export function floorAfter(notedMs: number, wallMs: number): number {
+  const latestMs = Math.min(notedMs + NOTE_LAG_MS, wallMs + SET_BACK_LIMIT_MS);
+  return Math.max(Math.ceil(latestMs), notedMs + 1);
 }
 
 export interface HybridClockOptions {
-  /** A time that no stamp of an earlier run exceeded; kept on disk by the owner. @default none */
+  /** Stamps begin above this; see {@link floorAfter}. @default none */
   readonly floor?: HlcTime;
 }
 
 /**
  * The clock of one node.
  *
- * - H1 Each stamp is later than every stamp given or observed before, also when the wall clock goes back, and after a restart.
+ * - H1 Each stamp is later than every stamp given or observed before, also when the wall clock goes back; and than those given before a restart, unless
+ *   others' clocks are ahead of the own one, or it was set back meanwhile, by more than {@link SET_BACK_LIMIT_MS}.
  * - H2 A stamp more than {@link AHEAD_LIMIT_MS} ahead of the own wall clock changes nothing.
  * - H3 Exception to H1: a clock that only this node believed in. When the own wall clock had run ahead further than anybody accepts and was set
  *   right, the stamps made meanwhile were refused everywhere, and going on from them would be refused as well: stamps begin again at the wall clock.
@@ -124,11 +119,6 @@ export class HybridClock {
       this.#remote = { wallMs: stamp.wallMs, counter: stamp.counter };
     }
     return undefined;
-  }
-
-  /** What to promise over a restart follows from these. */
-  get facts(): ClockFacts {
-    return { wallMs: this.#wallMs(), remoteMs: this.#remote.wallMs, lastMs: this.#last.wallMs };
   }
 
   /** The time that stamps would bear, without giving one. Unit: ms. */

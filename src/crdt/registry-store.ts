@@ -10,30 +10,31 @@ import {
 } from '../storage/index.ts';
 import type { Bulletin } from './bulletins.ts';
 import { type Entry, fromWire, toWire } from './entry.ts';
-import { CLOCK_RESERVE_MS, type ClockFacts, floorFor, type HlcTime } from './hlc.ts';
+import { NOTE_EVERY_MS } from './hlc.ts';
 
 const CLOCK_KEY = textKey('crdt/clock');
 const NODE_PREFIX = 'crdt/node/';
 const BULLETIN_PREFIX = 'crdt/bulletin/';
 
 /**
- * What the registry keeps over a restart: each node's last profile (with its addresses), the bulletins, and a time that no stamp given so far
- * exceeds. Writes are gathered until `flush`; what a node learns twice costs the disk once.
+ * What the registry keeps over a restart: each node's last profile (with its addresses), the bulletins, and now and then the time of the clock
+ * that stamps. Writes are gathered until `flush`; what a node learns twice costs the disk once.
  */
 export class RegistryStore {
   readonly #store: Store;
   readonly #log: Logger;
   #dirty = new Map<Key, Write>();
-  #clockFloorMs = 0;
+  #notedMs = Number.NEGATIVE_INFINITY;
 
   constructor(store: Store, log: Logger) {
     this.#store = store;
     this.#log = log;
   }
 
-  clockFloor(): HlcTime | undefined {
+  /** @returns the time that an earlier run noted last, in ms; undefined when none did. */
+  clockNoted(): number | undefined {
     const value = this.#read(CLOCK_KEY, this.#store.get(CLOCK_KEY));
-    return Number.isSafeInteger(value) ? { wallMs: value as number, counter: 0 } : undefined;
+    return Number.isSafeInteger(value) ? (value as number) : undefined;
   }
 
   *profiles(): Generator<Entry> {
@@ -68,14 +69,11 @@ export class RegistryStore {
     this.#dirty.set(key, { type: 'delete', key });
   }
 
-  /** Makes sure that a restart begins later than all stamps given until the next call; writes only when half of the reserve is used up. */
-  reserveClock(clock: ClockFacts): void {
-    const wantedMs = floorFor(clock);
-    const isEnough =
-      clock.lastMs < this.#clockFloorMs && wantedMs - this.#clockFloorMs < CLOCK_RESERVE_MS / 2;
-    if (isEnough) return;
-    this.#clockFloorMs = wantedMs;
-    this.#put(CLOCK_KEY, encode(this.#clockFloorMs));
+  /** Remembers over a restart how late it is on the clock that stamps; writes only when the last note is old, or of a future that was left (H3). */
+  noteClock(timeMs: number): void {
+    if (Math.abs(timeMs - this.#notedMs) < NOTE_EVERY_MS) return;
+    this.#notedMs = Math.ceil(timeMs);
+    this.#put(CLOCK_KEY, encode(this.#notedMs));
   }
 
   /**

@@ -63,7 +63,7 @@ export class SelfTeller implements Startable {
     this.#tasks = new Tasks(components.onFailure);
   }
 
-  /** Whether this node speaks: not before its clock is reserved (H1), and not once it was stopped. */
+  /** Whether this node speaks: not before its clock is noted (H1), and not once it was stopped. */
   get isStarted(): boolean {
     return this.#isStarted;
   }
@@ -103,9 +103,10 @@ export class SelfTeller implements Startable {
     this.#components.own.deleteAll();
   }
 
-  /** With the next sign of life the profile is told anew. */
+  /** H5 Whoever hears something newer of its own gives a later sign of life at once, and tells its profile anew: what it said since was not heard. */
   overtaken(): void {
     this.#isOvertaken = true;
+    if (this.#isStarted) this.refute();
   }
 
   /** D5 Whoever hears that it is missed gives a sign of life at once, but not more than one a second. */

@@ -185,6 +185,52 @@ describe('registry', () => {
     assert.equal(first.registry.counts().refused.future, 0);
   });
 
+  it('H4: when all are started again while clocks are wrong, everybody still believes everybody', async () => {
+    const skews = [0, 22_000, 50_000];
+    const stores = skews.map(() => new MemoryStore());
+    for (let run = 1; run <= 4; run += 1) {
+      const nodes: Node[] = [];
+      for (const [at, skewMs] of skews.entries())
+        nodes.push(await world.node(at + 1, { store: stores[at] as MemoryStore, skewMs }));
+      await world.linkAll();
+      await world.advance(6_000);
+      for (const node of nodes) {
+        assert.deepEqual(aliveOf(node), ['node-1', 'node-2', 'node-3'], `run ${run}, ${node.name}`);
+        assert.equal(node.registry.counts().refused.future, 0);
+      }
+      const stopping = nodes.map((node) => node.stop());
+      await world.advance(100);
+      await Promise.all(stopping);
+    }
+  });
+
+  it('H5: a node that begins earlier than it ended is heard as soon as somebody shows it what it said', async () => {
+    const options = { heartbeatEveryMs: 100_000 };
+    const store = new MemoryStore();
+    const first = await world.node(1, { options });
+    const kept = await world.node(2, { store, skewMs: 50_000, options });
+    await world.linkAll();
+    const write = store.write.bind(store);
+    store.write = () => Promise.resolve(); // what a crash takes along
+    await world.advance(9_000);
+    kept.registry.announce(profileOf('before'));
+    await world.advance(500);
+    const stopping = kept.stop();
+    await world.advance(100);
+    await stopping;
+    store.write = write;
+    const again = await world.node(2, { store, options });
+    again.registry.announce(profileOf('after'));
+    const late = await world.node(3, { options });
+    const dialing = again.transport.dial(late.peerId, [`/memory/${late.peerId}`]);
+    await world.advance(8_000); // it has introduced itself, to one that knew nothing of it
+    await dialing;
+    await world.linkAll();
+    await world.advance(2_000);
+    assert.equal(first.registry.node(again.peerId)?.profile.name, 'after');
+    assert.ok(aliveOf(first).includes('after'));
+  });
+
   it('a node that lost its disk overtakes what others remember of its earlier life', async () => {
     const [first, second] = (await world.mesh(2, {})) as [Node, Node];
     second.clock.offsetMs = 50_000;
