@@ -169,7 +169,7 @@ export class MeshNode implements NodeRooms, Startable {
     this.worker = createNodeWorker(this, {
       ...{ store, meshId, config, health, audit, mayWork, machine, onFatal },
     });
-    this.group.onLeadership(leadingJobs(this));
+    this.group.onLeadership(leadingJobs(this, { onFatal }));
     this.#announcer = new Announcer(
       {
         ...{ platform, machine },

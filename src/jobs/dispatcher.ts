@@ -55,6 +55,8 @@ export interface DispatcherComponents {
   readonly knownNodes?: (() => readonly NodeView[]) | undefined;
   /** Where a node is in the network. @default nobody knows */
   readonly coordinateOf?: ((peerId: PeerId) => Coordinate | undefined) | undefined;
+  /** The state cannot be read any more: the process must end. */
+  readonly onFailure: (error: unknown) => void;
   /** Which blobs a node told that it holds, each by its mark. @default nobody knows */
   readonly blobsOf?: ((peerId: PeerId) => ReadonlySet<string> | undefined) | undefined;
 }
@@ -268,7 +270,11 @@ export class Dispatcher implements Disposable {
     this.#isPlanDue = true;
     queueMicrotask(() => {
       this.#isPlanDue = false;
-      this.#planNow();
+      try {
+        this.#planNow();
+      } catch (error) {
+        this.#components.onFailure(error); // nobody called this who could hear of it
+      }
     });
   }
 

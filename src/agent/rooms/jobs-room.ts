@@ -75,7 +75,10 @@ function executorsOf(
 }
 
 /** What this node does about jobs while it leads: places them, and answers those who wait for them. */
-export function leadingJobs({ platform, mesh, gate, registry, acquaintances }: NodeRooms): LeadingPart {
+export function leadingJobs(
+  { platform, mesh, gate, registry, acquaintances }: NodeRooms,
+  { onFatal }: Pick<WorkerRoomComponents, 'onFatal'>,
+): LeadingPart {
   const { clock, random, logger } = platform;
   return (leadership, { sessions }) => {
     serveWaiters(leadership, clock);
@@ -92,6 +95,7 @@ export function leadingJobs({ platform, mesh, gate, registry, acquaintances }: N
       coordinateOf: (peerId) => registry.node(peerId)?.coordinate,
       blobsOf: (peerId) => new Set(registry.node(peerId)?.profile.blobs),
       knownNodes: () => memberViews(gate.members(), registry, clock.monotonicMs()),
+      onFailure: onFatal,
     });
   };
 }

@@ -18,6 +18,7 @@ export class Mesh {
   readonly clock = new ManualClock();
   readonly bench: ToldBench;
   readonly sent: Sent[] = [];
+  readonly failures: unknown[] = [];
   leadership: FakeLeadership;
   sessions = new FakeSessions(this.clock);
   dispatcher: Dispatcher | undefined;
@@ -43,6 +44,7 @@ export class Mesh {
       random: new SeededRandom(1),
       log: silentLogger,
       roleOf: () => 'worker',
+      onFailure: (error) => this.failures.push(error),
     });
     return this;
   }

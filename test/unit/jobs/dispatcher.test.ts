@@ -29,6 +29,16 @@ describe('the dispatcher', () => {
     assert.equal(mesh.clock.monotonicMs(), 0);
   });
 
+  it('tells its owner when the state cannot be read any more', async () => {
+    const mesh = new Mesh().lead();
+    await mesh.join('ann');
+    mesh.bench.submit({ id: 'job_1' });
+    mesh.leadership.damage = new Error('not what was written');
+    await mesh.settle();
+    assert.deepEqual(mesh.failures, [mesh.leadership.damage]);
+    assert.deepEqual(mesh.givenIds(), []);
+  });
+
   it('counts slots for each pool of a node, and names the pool (P7)', async () => {
     const mesh = new Mesh().lead();
     const paint = { id: 'wrk_1', types: ['paint'], labels: {}, slots: 2, isDraining: false };

@@ -36,6 +36,8 @@ export class FakeLeadership implements Leadership {
   refusal: AspenError | undefined;
   /** Proposals are applied only when this has come, while it is set. */
   held: Promise<void> | undefined;
+  /** Thrown by every read while it is set. */
+  damage: Error | undefined;
   /** How often the applied state was read. */
   readCount = 0;
 
@@ -85,6 +87,7 @@ export class FakeLeadership implements Leadership {
 
   read<T>(reader: (context: { module(name: string): QueryContext }) => T): T {
     if (this.signal.aborted) throw new AspenError('NOT_LEADER', 'over');
+    if (this.damage !== undefined) throw this.damage;
     this.readCount += 1;
     return reader({ module: (name) => this.#bench.machine.read(name) });
   }

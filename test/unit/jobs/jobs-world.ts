@@ -126,6 +126,7 @@ export class JobsWorld {
         random,
         log,
         roleOf: () => 'worker',
+        onFailure: (error) => this.failures.push(error),
       }),
     );
   }
