@@ -62,6 +62,12 @@ async function runOne(seed: number): Promise<void> {
   process.exitCode = EXIT_CODES[run.outcome];
 }
 
+/** What a worker tells whoever started it, after each seed. */
+interface Tally {
+  readonly ranCount: number;
+  readonly failedCount: number;
+}
+
 /** @returns the exit code of the worst seed. */
 async function runRange(): Promise<number> {
   let worst = 0;
@@ -74,6 +80,7 @@ async function runRange(): Promise<number> {
       if (failedCount <= SHRUNK_LIMIT) console.log(await smaller(run));
     }
     worst = Math.max(worst, EXIT_CODES[run.outcome]);
+    process.send?.({ failedCount, ranCount: seed - first + 1 } satisfies Tally);
   }
   return worst;
 }
@@ -114,32 +121,25 @@ async function runInWorkers(): Promise<void> {
   });
   const results = await Promise.all(parts);
   const failed = results.reduce((sum, { failedCount }) => sum + failedCount, 0);
+  const ran = results.reduce((sum, { ranCount }) => sum + ranCount, 0);
   const took = ((performance.now() - startedMs) / 1_000).toFixed(1);
-  console.log(`${seedCount} seeds from ${first}: ${seedCount - failed} ok, ${failed} failed, ${took} s`);
+  const missing = ran === seedCount ? '' : `, ${seedCount - ran} not run: a worker broke off`;
+  console.log(`${seedCount} seeds from ${first}: ${ran - failed} ok, ${failed} failed${missing}, ${took} s`);
   process.exitCode = Math.max(...results.map(({ exitCode }) => exitCode));
 }
 
-async function startWorker(
-  from: number,
-  count: number,
-): Promise<{ readonly failedCount: number; readonly exitCode: number }> {
+async function startWorker(from: number, count: number): Promise<Tally & { readonly exitCode: number }> {
   const args = ['--first', String(from), '--seeds', String(count), '--workers', '1'];
   const bug = bugName === undefined ? [] : ['--bug', bugName];
   const child: ChildProcess = spawn(
     process.execPath,
     [...process.execArgv, fileURLToPath(import.meta.url), ...args, ...bug],
-    {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
+    { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] },
   );
-  let output = '';
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-    output += text;
-    process.stdout.write(text);
+  let tally: Tally = { ranCount: 0, failedCount: 0 };
+  child.on('message', (told) => {
+    tally = told as Tally;
   });
   const [code] = (await once(child, 'close')) as [number | null];
-  return {
-    failedCount: output.split('\n').filter((line) => line.startsWith('seed ')).length,
-    exitCode: code ?? EXIT_CODES.crashed,
-  };
+  return { ...tally, exitCode: code ?? EXIT_CODES.crashed };
 }
