@@ -1,4 +1,5 @@
 import { Lines } from './lines.ts';
+import { HIGHEST_PRIORITY } from './live-index.ts';
 import { numberKey } from './machine-port.ts';
 import { placementOf } from './plan.ts';
 import { SPEC_BASE } from './spec.ts';
@@ -6,7 +7,6 @@ import type { SubmitItem } from './submit.ts';
 
 /** What became of a submission is known by then, or it was refused, which nobody tells. Unit: ms, monotonic. */
 const FORGET_MS = 1_000;
-const LOWEST_PRIORITY = 10;
 
 /**
  * Jobs on their way into the log that a free slot waits for already: they are assigned in the entry that accepts them.
@@ -56,7 +56,7 @@ export function linesAhead(jobs: readonly SubmitItem[]): Lines {
     const isReady = spec.delayMs === 0 && spec.runAtMs === null && spec.dependsOn.length === 0;
     if (!isReady || spec.group !== null || spec.affinity !== SPEC_BASE.affinity) continue;
     lines.add(
-      { id, key: numberKey(LOWEST_PRIORITY - spec.priority) + numberKey(at) },
+      { id, key: numberKey(HIGHEST_PRIORITY - spec.priority) + numberKey(at) },
       placementOf(spec),
       spec,
     );

@@ -17,7 +17,7 @@ const SEPARATOR = '\u0000';
 
 /** A job is as urgent as one of the next higher priority that became ready so much later. Unit: ms of group time. */
 export const PRIORITY_STEP_MS = 5 * 60_000;
-const HIGHEST_PRIORITY = 10;
+export const HIGHEST_PRIORITY = 10;
 
 export type Owner = 'queue' | 'namespace';
 

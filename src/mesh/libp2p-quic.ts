@@ -6,7 +6,7 @@ import type {
   StreamMuxerFactory,
 } from '@libp2p/interface';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
-import type { PeerId } from '../base/index.ts';
+import { mayGoUnheard, type PeerId } from '../base/index.ts';
 import type { UdpPlace } from './transport.ts';
 
 /** What the library makes of one QUIC connection; the identity is proved by its handshake. */
@@ -130,7 +130,7 @@ export class QuicEnd implements AsyncDisposable {
     const upgrader: RawUpgrader = {
       upgradeOutbound: () => Promise.reject(new Error('nobody was to answer')),
     };
-    this.#transport.dial(placeOf(place), { signal: NEVER, upgrader }).catch(() => undefined); // as it should be
+    mayGoUnheard(this.#transport.dial(placeOf(place), { signal: NEVER, upgrader })); // it fails, as it should
   }
 
   /** Rejects when the place does not answer, or another peer does. What comes after the signal has aborted is ended. */
