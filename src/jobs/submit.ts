@@ -100,7 +100,7 @@ function parentStates({ dependsOn }: JobSpec, context: ApplyContext): ReadonlyMa
   for (const [at, { id }] of dependsOn.entries()) {
     const record = findRecord(context, id);
     const message = `no job ${id}; a parent has to be there first, or to be submitted together with those that wait for it`;
-    if (record === undefined) throw invalid(`dependsOn.${at}`, message);
+    if (record === undefined) throw invalid(`dependsOn[${at}]`, message);
     states.set(id, record.state);
   }
   return states;

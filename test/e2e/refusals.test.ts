@@ -46,7 +46,7 @@ describe('an agent refuses', function () {
     { spec: { type: 'echo', runAt: -1 }, path: 'runAt', says: /./ },
     { spec: { type: 'echo', deadlineAt: '9999999-01-01' }, path: 'deadlineAt', says: /./ },
     { spec: { type: 'echo', deadlineAt: 1_000 }, path: 'deadlineAt', says: /./ },
-    { spec: { type: 'echo', dependsOn: ['job_unknown'] }, path: 'dependsOn.0', says: /job_unknown/ },
+    { spec: { type: 'echo', dependsOn: ['job_unknown'] }, path: 'dependsOn[0]', says: /job_unknown/ },
     { spec: { type: 'echo', id: 'job_self', dependsOn: ['job_self'] }, path: 'dependsOn', says: /itself/ },
     { spec: { type: 'echo', group: { nodes: 1 } }, path: 'group.nodes', says: /./ },
     { spec: { type: 'echo', heartbeatTimeoutMs: 0 }, path: 'heartbeatTimeoutMs', says: /./ },

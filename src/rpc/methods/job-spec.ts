@@ -70,6 +70,9 @@ const dependsOnSchema = z
   .max(DEPENDENCIES_LIMIT)
   .describe('Jobs that have to end first, by full id; jobs of one job.submitMany may name each other.');
 
+/** Longest pause before a job may run: 100 years. Beyond, somebody has mistaken a unit. */
+const DELAY_LIMIT_MS = 36_525 * 24 * 3_600_000;
+
 const limitMsSchema = z.number().int().min(1).max(Number.MAX_SAFE_INTEGER);
 
 /** The keys of a job spec; `type` is the only one that must be there. */
@@ -88,7 +91,10 @@ export const jobSpecShape = {
     .describe('Jobs of one queue and key share the limit of that queue for each key.'),
   priority: prioritySchema.optional().describe('1 to 10; low is 2, normal 5, high 8, critical 10.'),
   runAt: instantSchema.optional(),
-  delayMs: durationMsSchema.optional(),
+  delayMs: durationMsSchema
+    .max(DELAY_LIMIT_MS, 'longer than 100 years')
+    .optional()
+    .describe('How long to wait before it may run, 100 years at most.'),
   timeoutMs: limitMsSchema.optional().describe('For one attempt.'),
   queueTimeoutMs: limitMsSchema
     .optional()

@@ -55,13 +55,22 @@ export const wallMsSchema = z.number().describe('Milliseconds since 1970-01-01T0
 /** An instant that a person or a program plans: ISO 8601 with a zone, or ms since 1970. */
 export const instantSchema = z.union([
   z.number().int().min(0),
-  z.string().refine(isInstant, 'must be ISO 8601 with a zone, or milliseconds since 1970'),
+  z
+    .string()
+    .refine(isInstant, { error: 'must be ISO 8601 with a zone, or milliseconds since 1970', abort: true })
+    .refine(isOnCalendar, 'is a day that its month does not have'),
 ]);
 
 const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})$/;
 
 function isInstant(text: string): boolean {
   return INSTANT.test(text) && !Number.isNaN(Date.parse(text));
+}
+
+/** `Date.parse` takes 30 February for 2 March, which nobody meant. */
+function isOnCalendar(text: string): boolean {
+  const [year, month, day] = text.slice(0, 10).split('-').map(Number);
+  return day === undefined || new Date(Date.UTC(year ?? 0, (month ?? 1) - 1, day)).getUTCDate() === day;
 }
 
 export const labelsSchema = z

@@ -42,6 +42,18 @@ describe('the params of a method', () => {
     { spec: { type: 'x', affinity: { data: ['b'] } }, path: 'affinity.data[0]', says: /blob id/ },
     { spec: { type: 'x', runAt: 'noon' }, path: 'runAt', says: /ISO 8601/ },
     { spec: { type: 'x', runAt: '2026-12-01T02:00' }, path: 'runAt', says: /zone/ },
+    {
+      spec: { type: 'x', runAt: '2026-02-30T02:00Z' },
+      path: 'runAt',
+      says: /day that its month does not have/,
+    },
+    {
+      spec: { type: 'x', deadlineAt: '2027-02-29T00:00:00+01:00' },
+      path: 'deadlineAt',
+      says: /day that its month/,
+    },
+    { spec: { type: 'x', delayMs: Number.MAX_SAFE_INTEGER }, path: 'delayMs', says: /longer than 100 years/ },
+    { spec: { type: 'x', delayMs: -1 }, path: 'delayMs', says: /0/ },
     { spec: { type: 'x', id: 'run_1' }, path: 'id', says: /job_/ },
     { spec: [], path: '', says: /object/ },
   ];
