@@ -6,7 +6,8 @@ export type RpcMessage =
   | { readonly type: 'notification'; readonly method: string; readonly params: unknown }
   | { readonly type: 'result'; readonly id: number; readonly result: unknown }
   | { readonly type: 'error'; readonly id: number; readonly error: unknown }
-  | { readonly type: 'invalid'; readonly id: RpcId; readonly reason: string };
+  /** `answers` is the request of ours that it may be meant for: it names no method. */
+  | { readonly type: 'invalid'; readonly id: RpcId; readonly reason: string; readonly answers?: number };
 
 export function classifyMessage(value: unknown): RpcMessage {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
@@ -14,7 +15,9 @@ export function classifyMessage(value: unknown): RpcMessage {
   }
   const { jsonrpc, id, method, params, result, error } = value as Readonly<Record<string, unknown>>;
   const ownId = isRpcId(id) ? id : null;
-  if (jsonrpc !== '2.0') return { type: 'invalid', id: ownId, reason: '"jsonrpc" must be "2.0"' };
+  if (jsonrpc !== '2.0') {
+    return { type: 'invalid', id: ownId, reason: '"jsonrpc" must be "2.0"', ...answered(method, id) };
+  }
   if (method === undefined) return classifyResponse({ id, result, error });
   if (typeof method !== 'string') return { type: 'invalid', id: ownId, reason: '"method" must be a string' };
   if (id === undefined) return { type: 'notification', method, params };
@@ -27,9 +30,15 @@ function classifyResponse({
   result,
   error,
 }: Readonly<Record<'id' | 'result' | 'error', unknown>>): RpcMessage {
-  if (typeof id === 'number' && error !== undefined) return { type: 'error', id, error };
+  const hasError = error !== undefined && error !== null;
+  if (typeof id === 'number' && hasError) return { type: 'error', id, error };
   if (typeof id === 'number' && result !== undefined) return { type: 'result', id, result };
-  return { type: 'invalid', id: isRpcId(id) ? id : null, reason: '"method" is missing' };
+  const reason = '"method" is missing, or of an answer "result" or "error"';
+  return { type: 'invalid', id: isRpcId(id) ? id : null, reason, ...answered(undefined, id) };
+}
+
+function answered(method: unknown, id: unknown): { readonly answers?: number } {
+  return method === undefined && typeof id === 'number' ? { answers: id } : {};
 }
 
 function isRpcId(id: unknown): id is RpcId {

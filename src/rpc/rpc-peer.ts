@@ -196,12 +196,22 @@ export class RpcPeer {
       case 'notification':
         return this.#take(message);
       case 'invalid':
-        respond(formatError(message.id, toRpcError(new AspenError('INVALID_REQUEST', message.reason))));
+        this.#refuse(message, respond);
         return undefined;
       default:
         this.#settle(message);
         return undefined;
     }
+  }
+
+  /** R15 Whoever waits for the answer that this was to be would wait for ever. */
+  #refuse(
+    { id, reason, answers }: RpcMessage & { type: 'invalid' },
+    respond: (response: string) => void,
+  ): void {
+    const error = toRpcError(new AspenError('INVALID_REQUEST', reason));
+    respond(formatError(id, error));
+    if (answers !== undefined) this.#settle({ type: 'error', id: answers, error });
   }
 
   async #answer(

@@ -159,6 +159,27 @@ describe('a JSON-RPC peer', () => {
     await assert.rejects(peer.request('more'), { code: 'UNAVAILABLE', outcome: 'not-applied' });
   });
 
+  for (const answer of [
+    { jsonrpc: '2.0', id: 1 },
+    { jsonrpc: '2.0', id: 1, error: null },
+    { id: 1, result: 'without a version' },
+  ]) {
+    it(`R15: takes an answer that says nothing for an error: ${JSON.stringify(answer)}`, async () => {
+      const { raw, peer } = rawAgainstPeer(echo);
+      const asked = peer.request('worker.execute');
+      raw.send(`${JSON.stringify(answer)}\n`);
+      await assert.rejects(asked, { code: 'INVALID_REQUEST' });
+      assert.deepEqual(codesOf(raw.received.slice(1)), [[1, -32600]]);
+    });
+  }
+
+  it('takes an answer whose error is null for its result, as older clients write it', async () => {
+    const { raw, peer } = rawAgainstPeer(echo);
+    const asked = peer.request('worker.execute');
+    raw.send('{"jsonrpc":"2.0","id":1,"result":7,"error":null}\n');
+    assert.equal(await asked, 7);
+  });
+
   it('answers what was asked before the other side stopped sending', async () => {
     const gates: (() => void)[] = [];
     const { raw } = rawAgainstPeer(() => new Promise((resolve) => gates.push(() => resolve('late'))));
