@@ -33,6 +33,14 @@ export function placementLabels(owned: Labels, machine: Labels): Labels {
   return Object.fromEntries([...plain, ...free, ...workers, ...reserved]);
 }
 
+/** @throws AspenError INVALID_PARAMS naming a label that only the node itself may tell. */
+export function refuseReserved(labels: Labels): void {
+  const reserved = Object.keys(labels).find((key) => key.startsWith(RESERVED_PREFIX));
+  if (reserved === undefined) return;
+  const message = `${reserved}: labels that begin with ${RESERVED_PREFIX} are told by the node itself`;
+  throw new AspenError('INVALID_PARAMS', message, { details: { path: `labels.${reserved}` } });
+}
+
 /** A node's labels: those of its configuration, then what was set and removed at run time, which outlives the process. */
 export class LabelBook {
   readonly #directory: DataDirectory;
@@ -70,11 +78,7 @@ export class LabelBook {
     readonly labels: Labels;
     readonly remove: readonly string[];
   }): Promise<Labels> {
-    const reserved = Object.keys(labels).find((key) => key.startsWith(RESERVED_PREFIX));
-    if (reserved !== undefined) {
-      const message = `${reserved}: labels that begin with ${RESERVED_PREFIX} are told by the node itself`;
-      throw new AspenError('INVALID_PARAMS', message, { details: { path: `labels.${reserved}` } });
-    }
+    refuseReserved(labels);
     const overrides: Record<string, string | null> = { ...this.#overrides, ...labels };
     for (const key of remove) {
       if (Object.hasOwn(this.#configured, key)) overrides[key] = null;

@@ -61,6 +61,13 @@ describe('an agent refuses', function () {
     });
   }
 
+  it('a worker that claims what only the node tells of itself', async () => {
+    const worker = { types: ['paint'], concurrency: 1, labels: { 'aspen/os': 'plan9' } };
+    const error = await refused(agent.call('worker.attach', worker));
+    assert.equal(error.rpcCode, -32602);
+    assert.match(error.message, /aspen\/os/);
+  });
+
   it('one wrong item of many, and takes the others', async () => {
     const { results } = await agent.call<{ results: { id?: string; error?: { code: number } }[] }>(
       'job.submitMany',

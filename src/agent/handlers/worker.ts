@@ -3,6 +3,7 @@ import type { AttachedWorker, WorkerAttemptName } from '../../jobs/index.ts';
 import { roleAllows } from '../../mesh/index.ts';
 import type { Connection, Handlers, Params } from '../../rpc/index.ts';
 import type { Daemon } from '../daemon.ts';
+import { refuseReserved } from '../label-book.ts';
 import { ConnectionLink } from './worker-link.ts';
 
 type WorkerHandlers = Pick<
@@ -69,6 +70,7 @@ function attach(
   connection: Connection,
 ): AttachedWorker {
   const { node, platform } = daemon;
+  refuseReserved(labels);
   if (!roleAllows(node.role, 'worker')) {
     throw new AspenError('DENIED', `this node has the role ${node.role}, which runs no jobs`);
   }
