@@ -60,15 +60,34 @@ export function orAny<T extends z.ZodType>(item: T) {
 /** How a setting is written in the environment, where everything is text. */
 export const fromText = {
   text: (text: string): unknown => text,
-  number: (text: string): unknown => Number(text),
-  flag: (text: string): unknown => !['0', 'false', 'off', 'no'].includes(text),
+  number: (text: string): unknown => numberOf(text),
+  flag: (text: string): unknown => flagOf(text),
   list: (text: string): unknown => text.split(',').filter((item) => item !== ''),
   /** `any`, or a list. */
   listOrAny: (text: string): unknown => (text === 'any' ? text : fromText.list(text)),
-  numberOrNone: (text: string): unknown => (text === 'none' ? text : Number(text)),
+  numberOrNone: (text: string): unknown => (text === 'none' ? text : numberOf(text)),
   /** `key=value,key=value` */
   map: (text: string): unknown => Object.fromEntries((fromText.list(text) as string[]).map(splitPair)),
 } as const;
+
+/** @throws AspenError INVALID_PARAMS naming the text. An empty one is none either: it would be taken for 0. */
+function numberOf(text: string): number {
+  const value = text.trim() === '' ? Number.NaN : Number(text);
+  if (Number.isNaN(value)) throw new AspenError('INVALID_PARAMS', `"${text}" is no number`);
+  return value;
+}
+
+const FLAGS: Readonly<Record<string, boolean>> = {
+  ...{ 1: true, true: true, on: true, yes: true },
+  ...{ 0: false, false: false, off: false, no: false },
+};
+
+/** @throws AspenError INVALID_PARAMS naming the text. */
+function flagOf(text: string): boolean {
+  const value = Object.hasOwn(FLAGS, text) ? FLAGS[text] : undefined;
+  if (value === undefined) throw new AspenError('INVALID_PARAMS', `"${text}" is neither true nor false`);
+  return value;
+}
 
 /** @param text `key=value`. @throws AspenError INVALID_PARAMS naming the text. */
 function splitPair(text: string): readonly [string, string] {

@@ -28,7 +28,7 @@ export function spawnAgent(
 ): SpawnedAgent {
   const { dataDir } = options;
   makeDirectory(dataDir);
-  const log = openSync(join(dataDir, LOG_FILE), 'a', OWNER_ONLY_FILE);
+  const log = openLog(join(dataDir, LOG_FILE));
   const logStart = fstatSync(log).size;
   try {
     const [command = process.execPath, ...rest] = self;
@@ -105,6 +105,16 @@ function makeDirectory(path: string): void {
     throw new AspenError('DENIED', `cannot make the data directory ${path}: ${(cause as Error).message}`, {
       cause,
     });
+  }
+}
+
+/** @throws AspenError DENIED naming the file. */
+function openLog(path: string): number {
+  try {
+    return openSync(path, 'a', OWNER_ONLY_FILE);
+  } catch (cause) {
+    const message = `cannot write the log ${path}: ${(cause as Error).message}; the data directory has to be this user's own`;
+    throw new AspenError('DENIED', message, { cause });
   }
 }
 

@@ -124,7 +124,19 @@ describe('the settings of a node', () => {
     );
     assert.match(
       refusal(() => resolve({}, { ASPEN_LIMITS_PROCESSES: 'few' })),
-      /limits\.processes from the environment/,
+      /ASPEN_LIMITS_PROCESSES: "few" is no number/,
+    );
+    assert.match(
+      refusal(() => resolve({}, { ASPEN_SLOTS: '' })),
+      /ASPEN_SLOTS: "" is no number/,
+    );
+    assert.match(
+      refusal(() => resolve({}, { ASPEN_MDNS: 'maybe' })),
+      /ASPEN_MDNS: "maybe" is neither true nor false/,
+    );
+    assert.match(
+      refusal(() => resolve({}, { ASPEN_SLOTS: '-1' })),
+      /slots from the environment/,
     );
   });
 });

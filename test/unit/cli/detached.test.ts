@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -60,6 +60,13 @@ describe('an agent in a process of its own', () => {
     writeFileSync(dataDir, '');
     assert.throws(() => spawnAgent(FAKE, { dataDir }), { code: 'DENIED', message: new RegExp(dataDir) });
     await rm(directory, { recursive: true });
+  });
+
+  it('is refused a directory in which its log cannot be written, by the name of the log', async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'aspen-detached-'));
+    mkdirSync(join(dataDir, 'agent.log'));
+    assert.throws(() => spawnAgent(FAKE, { dataDir }), { code: 'DENIED', message: /agent\.log/ });
+    await rm(dataDir, { recursive: true });
   });
 
   it('that cannot be started at all is an error, not a wait', async () => {
