@@ -9,7 +9,14 @@ import { parseArgs } from 'node:util';
 import { Flood, type FloodKind, loopbackAddresses } from '../test/e2e/harness/flood.ts';
 import { type Agent, Cluster } from '../test/e2e/harness/index.ts';
 
-const KINDS: readonly FloodKind[] = ['half-open', 'slow', 'babble', 'false-handshake'];
+const KINDS: readonly FloodKind[] = [
+  'half-open',
+  'slow',
+  'babble',
+  'many-protocols',
+  'false-handshake',
+  'well-begun',
+];
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {

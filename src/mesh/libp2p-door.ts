@@ -1,8 +1,10 @@
 import type { Server, Socket } from 'node:net';
 import type { MultiaddrConnection } from '@libp2p/interface';
 import type { tcp } from '@libp2p/tcp';
-import { invariant } from '../base/index.ts';
-import { SourceBudget, sourceOf } from './source-budget.ts';
+import { type Clock, invariant } from '../base/index.ts';
+import { type Arrival, ArrivalBudget } from './arrival-budget.ts';
+import { FirstBytes } from './libp2p-first-bytes.ts';
+import { sourceOf } from './source-budget.ts';
 
 /** Handshakes under way. Each holds a socket, a few kilobytes and at most {@link HANDSHAKE_MS}. */
 export const HANDSHAKES_LIMIT = 512;
@@ -16,16 +18,21 @@ const PLACE_MS = HANDSHAKE_MS + 1_000;
 type TcpFactory = ReturnType<typeof tcp>;
 
 /**
- * Lets connections in until it is known who they are, so many at once of each address (F1): half-open ones from one place keep nobody else out.
- * What it turns away costs a socket and nothing of libp2p.
+ * Lets connections in until it is known who they are, so many at once of each address (F1), and no more of doubtful addresses than may be spent on
+ * them (F4). What it turns away costs a socket and nothing of libp2p.
  */
 export class Door {
-  readonly #budget = new SourceBudget({
-    perSourceLimit: HANDSHAKES_PER_SOURCE,
-    totalLimit: HANDSHAKES_LIMIT,
-  });
+  readonly #budget: ArrivalBudget;
   /** By the far end of the connection. */
-  readonly #places = new Map<string, () => void>();
+  readonly #places = new Map<string, Arrival>();
+  readonly #firstBytes = new FirstBytes();
+
+  constructor(clock: Pick<Clock, 'monotonicMs'>) {
+    this.#budget = new ArrivalBudget(clock, {
+      places: HANDSHAKES_LIMIT,
+      placesPerSource: HANDSHAKES_PER_SOURCE,
+    });
+  }
 
   /** Turned away since the start. */
   get refusedCount(): number {
@@ -52,16 +59,30 @@ export class Door {
   }
 
   /** For connections of whatever kind. @returns whether it may begin its handshake; one that came through {@link before} may. */
-  admits({ remoteAddr }: MultiaddrConnection): boolean {
-    const address = remoteAddr.toString();
-    return (
-      this.#places.has(farEndOf(address)) || this.#take(farEndOf(address), sourceOf(address)) !== undefined
-    );
+  admits(connection: MultiaddrConnection): boolean {
+    const address = connection.remoteAddr.toString();
+    const farEnd = farEndOf(address);
+    if (!this.#places.has(farEnd) && this.#take(farEnd, sourceOf(address)) === undefined) return false;
+    this.#firstBytes.count(connection);
+    return true;
+  }
+
+  /** It has been agreed how to encrypt. */
+  encrypts(connection: object): void {
+    this.#firstBytes.encrypts(connection);
   }
 
   /** The handshake has told who it is; what it may do from now on, others decide. */
-  known({ remoteAddr }: MultiaddrConnection): void {
-    this.#places.get(farEndOf(remoteAddr.toString()))?.();
+  known(connection: MultiaddrConnection, { isMember }: { readonly isMember: boolean }): void {
+    this.#firstBytes.end(connection);
+    const place = this.#places.get(farEndOf(connection.remoteAddr.toString()));
+    if (isMember) place?.proved();
+    place?.end();
+  }
+
+  /** A member is linked there. @param address multiaddr */
+  welcome(address: string): void {
+    this.#budget.prove(sourceOf(address));
   }
 
   /**
@@ -70,8 +91,10 @@ export class Door {
    * @returns what gives the place back; undefined when there is none.
    */
   move(from: string, to: string): (() => void) | undefined {
-    this.#places.get(farEndOf(from))?.();
-    return this.#take(farEndOf(to), sourceOf(to));
+    const place = this.#places.get(farEndOf(from));
+    place?.proved(); // the web server has done its part
+    place?.end();
+    return this.#take(farEndOf(to), sourceOf(to))?.end;
   }
 
   /** Stands before a server, whatever it speaks. Whoever listens for its connections afterwards sees those too that were turned away: destroyed. */
@@ -84,28 +107,29 @@ export class Door {
     server.removeAllListeners('connection');
     server.on('connection', (socket: Socket) => {
       const address = multiaddrOf(socket);
-      const giveBack = this.#take(farEndOf(address), sourceOf(address));
-      if (giveBack === undefined) {
+      const place = this.#take(farEndOf(address), sourceOf(address));
+      if (place === undefined) {
         socket.on('error', () => socket.destroy()); // it may break while it is being closed
         socket.resetAndDestroy();
         return;
       }
-      socket.once('close', giveBack);
+      socket.once('close', place.end);
       accept.call(server, socket);
     });
   }
 
-  #take(farEnd: string, source: string): (() => void) | undefined {
-    const giveBack = this.#budget.take(source);
-    if (giveBack === undefined) return undefined;
+  #take(farEnd: string, source: string): Arrival | undefined {
+    const arrival = this.#budget.take(source);
+    if (arrival === undefined) return undefined;
     const end = () => {
       clearTimeout(timer);
-      if (this.#places.get(farEnd) === end) this.#places.delete(farEnd);
-      giveBack();
+      if (this.#places.get(farEnd) === place) this.#places.delete(farEnd);
+      arrival.end();
     };
+    const place: Arrival = { end, proved: arrival.proved };
     const timer = setTimeout(end, PLACE_MS).unref();
-    this.#places.set(farEnd, end);
-    return end;
+    this.#places.set(farEnd, place);
+    return place;
   }
 }
 

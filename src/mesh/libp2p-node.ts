@@ -69,7 +69,7 @@ export async function createNode(options: Libp2pNodeOptions): Promise<Libp2pPart
       ),
       webSockets({ ...options.webSockets, door }),
     ],
-    connectionEncrypters: [gathering(leanNoise())],
+    connectionEncrypters: [gathering(leanNoise(), (connection) => door.encrypts(connection))],
     streamMuxers: [
       yamux({
         enableKeepAlive: false,

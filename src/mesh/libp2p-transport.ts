@@ -139,7 +139,7 @@ export class Libp2pTransport implements Transport {
   readonly #tasks: Tasks;
   readonly #earlySubscriptions: ((gossip: Libp2pGossip) => void)[] = [];
   readonly #conflicts: IdentityConflicts;
-  readonly #door = new Door();
+  readonly #door: Door;
   #responder: Responder | undefined;
   #parts: Libp2pParts | undefined;
   #gossip: Libp2pGossip | undefined;
@@ -161,6 +161,7 @@ export class Libp2pTransport implements Transport {
     this.#random = components.random;
     this.#log = components.log.child({ part: 'transport' });
     this.#options = options;
+    this.#door = new Door(components.clock);
     this.#conflicts = new IdentityConflicts(components.identity.peerId, components.clock);
     this.#instance = components.random.bytes(INSTANCE_BYTES);
     this.#channelProtocol = `/aspen/${options.meshId}/channel/1`;
@@ -426,7 +427,7 @@ export class Libp2pTransport implements Transport {
       denyDialMultiaddr: () => false,
       denyInboundConnection: (connection) => !this.#door.admits(connection), // F1
       denyInboundEncryptedConnection: (peerId, connection) => {
-        this.#door.known(connection);
+        this.#door.known(connection, { isMember: this.#isMember(peerId) });
         return (
           isRefused(peerId) || this.#watch?.hasRoomFor(peerId, connection.remoteAddr.toString()) === false
         );
@@ -670,6 +671,7 @@ export class Libp2pTransport implements Transport {
       channel.close('the gate refuses it');
       return;
     }
+    this.#door.welcome(channel.address);
     this.#noteReached(channel);
     const current = this.#channels.get(peerId);
     if (current !== undefined && doesHandOver(current, channel)) {

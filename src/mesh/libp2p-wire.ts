@@ -24,12 +24,14 @@ interface SocketConnection {
 /**
  * The library writes each length, each part and each tag of an encrypted message to the socket by itself: three system calls and packets
  * or more. @returns the encrypter, over connections that write what belongs together at once.
+ * @param onIncoming called before the handshake of a connection that came in.
  */
-export function gathering(make: Noise): Noise {
+export function gathering(make: Noise, onIncoming: (connection: object) => void): Noise {
   return (components) => {
     const encrypter = make(components);
     const { secureInbound, secureOutbound } = encrypter;
     encrypter.secureInbound = (connection, options) => {
+      onIncoming(connection);
       gatherWrites(connection);
       return secureInbound.call(encrypter, connection, options);
     };

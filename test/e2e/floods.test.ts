@@ -53,6 +53,8 @@ describe('strangers in numbers', function () {
     { kind: 'slow', connections: 2_000, arrivals: 2_000 },
     { kind: 'babble', connections: 200, arrivals: 300 },
     { kind: 'false-handshake', connections: 200, arrivals: 300 },
+    { kind: 'well-begun', connections: 200, arrivals: 300 },
+    { kind: 'many-protocols', connections: 200, arrivals: 300 },
     { kind: 'half-open', way: /tls\/ws$/, connections: 2_000, arrivals: 2_000 },
     { kind: 'babble', way: /tls\/ws$/, connections: 200, arrivals: 2_000 },
     { kind: 'slow-request', way: /\d\/ws$/, connections: 2_000, arrivals: 2_000 },
@@ -100,6 +102,41 @@ describe('strangers in numbers', function () {
       what: 'the newcomer to be linked',
     });
   });
+});
+
+describe('a newcomer while strangers flood the only member', function () {
+  this.timeout(STORY_CAP_MS);
+  let cluster: Cluster;
+  let founder: Agent;
+  reportFailures(() => cluster);
+
+  beforeEach(async () => {
+    cluster = new Cluster();
+    [founder] = (await cluster.mesh(['a'], { env: { ASPEN_LISTEN: '/ip4/127.0.0.1/tcp/0' } })) as [Agent];
+  });
+  afterEach(() => cluster[Symbol.asyncDispose]());
+
+  for (const kind of ['half-open', 'babble', 'well-begun'] as const) {
+    it(`F4 joins from an address that no member ever came from: ${kind}`, async () => {
+      const status = await founder.call<{ connectivity: { addresses: string[] } }>('agent.status');
+      const [, , host = '', , port = ''] = (status.connectivity.addresses[0] ?? '').split('/');
+      const { ticket } = await founder.call<Ticket>('mesh.ticket', { uses: 1, role: 'worker' });
+      await using flood = new Flood({
+        ...{ host, port: Number(port), kind, connections: 2_000, perSecond: 1_000 },
+        from: loopbackAddresses(250),
+      });
+      await until(() => flood.begunCount >= 3_000, { what: 'the flood to have come' });
+      const newcomer = cluster.add(`newcomer-${kind}`);
+      await newcomer.join(ticket);
+      await until(
+        async () =>
+          (await founder.call<{ peers: Peer[] }>('mesh.peers')).peers.some(
+            ({ peerId, path }) => peerId === newcomer.peerId && path !== null,
+          ),
+        { what: 'the newcomer to be linked' },
+      );
+    });
+  }
 });
 
 /** Memory that nobody shares: mapped pages of the store do not count. */

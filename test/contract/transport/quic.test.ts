@@ -66,7 +66,7 @@ class End {
     const parts = await createNode({
       seed,
       listen: [],
-      door: new Door(),
+      door: new Door(new OsClock()),
       gater: {
         denyInboundEncryptedConnection: (from) => {
           gated.push(from.toString());

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createConnection } from 'node:net';
 import { noise } from '@chainsafe/libp2p-noise';
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys';
 import type { Libp2p, Stream } from '@libp2p/interface';
@@ -37,6 +38,29 @@ function drained(stream: Stream): Promise<{ bytes: number; error: Error | undefi
     });
     stream.addEventListener('close', ({ error }) => resolve({ bytes, error }));
     if (stream.status !== 'open') resolve({ bytes, error: undefined });
+  });
+}
+
+const GREETING = '\x13/multistream/1.0.0\n';
+const NOISE = '\x07/noise\n';
+
+/** Says all of it to a transport. @returns what it was told until the connection ended, or until that was as much as is waited for. */
+function told(
+  { transport }: Node,
+  said: Uint8Array,
+  enoughBytes = Number.POSITIVE_INFINITY,
+): Promise<Buffer> {
+  const [, , host = '', , port = ''] = (transport.addresses()[0] as string).split('/');
+  const socket = createConnection({ host, port: Number(port) });
+  const chunks: Buffer[] = [];
+  return new Promise((resolve) => {
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => resolve(Buffer.concat(chunks)));
+    socket.on('data', (chunk) => {
+      chunks.push(chunk);
+      if (Buffer.concat(chunks).length >= enoughBytes) socket.destroy();
+    });
+    socket.write(said);
   });
 }
 
@@ -134,5 +158,19 @@ describe('a stranger at a libp2p transport', () => {
     assert.ok((await end).error !== undefined);
     assert.ok(!member.transport.isLinked(eve.peerId));
     assert.ok(other.transport.isLinked(ada.peerId));
+  });
+
+  it('F5 is answered when it says at once what a handshake begins with', async () => {
+    const first = Buffer.concat([Buffer.from(`${GREETING}${NOISE}\0\x20`, 'latin1'), Buffer.alloc(32, 9)]);
+    const answer = await told(member, first, GREETING.length + NOISE.length + 200);
+    assert.ok(answer.toString('latin1').startsWith(`${GREETING}${NOISE}`));
+    assert.ok(answer.length >= GREETING.length + NOISE.length + 200, `${answer.length} bytes`);
+  });
+
+  it('F5 is cut off when it says more than that, in one piece or in many', async () => {
+    const long = Buffer.concat([Buffer.from(`${GREETING}${NOISE}`, 'latin1'), Buffer.alloc(100, 9)]);
+    assert.equal((await told(member, long)).length, 0);
+    const lines = Buffer.from(`${GREETING}${'\x03/a\n'.repeat(10_000)}`, 'latin1');
+    assert.equal((await told(member, lines)).length, 0);
   });
 });

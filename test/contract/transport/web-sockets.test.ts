@@ -4,6 +4,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import type { ComponentLogger, Logger, MultiaddrConnection, Upgrader } from '@libp2p/interface';
 import { multiaddr } from '@multiformats/multiaddr';
+import { OsClock } from '../../../src/base/os-clock.ts';
 import { Door, HANDSHAKES_PER_SOURCE } from '../../../src/mesh/libp2p-door.ts';
 import { openThrough } from '../../../src/mesh/libp2p-proxy-connect.ts';
 import { selfSigned } from '../../../src/mesh/libp2p-self-signed.ts';
@@ -31,7 +32,7 @@ const KEY = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n';
 /** A listener whose arrivals are kept as they come, with nobody behind. */
 class Listening implements AsyncDisposable {
   readonly wires: MultiaddrConnection[] = [];
-  readonly door = new Door();
+  readonly door = new Door(new OsClock());
   readonly #listener: WsListener;
   readonly #ends: Promise<unknown>[] = [];
 
@@ -170,7 +171,7 @@ describe('WebSockets', () => {
     const upgraded = say(address, `${UPGRADE}${KEY}\r\n`);
     upgraded.on('error', () => upgraded.destroy());
     const wire = await there.arrived();
-    there.door.known(wire);
+    there.door.known(wire, { isMember: false });
     assert.equal(there.door.pendingCount, 0);
     upgraded.destroy();
   });

@@ -10,6 +10,10 @@ export type FloodKind =
   | 'babble'
   /** Negotiates the encryption as libp2p does, then sends what means nothing. */
   | 'false-handshake'
+  /** Begins the handshake as whoever has a key does, so that it is answered, and goes on with what means nothing. */
+  | 'well-begun'
+  /** Asks for one protocol after the other that nobody speaks. */
+  | 'many-protocols'
   /** Asks for a WebSocket, a byte now and then. */
   | 'slow-request'
   /** Gets a WebSocket and says nothing on it. */
@@ -33,6 +37,10 @@ const SLOW_BYTE_MS = 700;
 /** What multistream-select says first, behind its length. */
 const GREETING = Buffer.from('\x13/multistream/1.0.0\n', 'latin1');
 const NOISE = Buffer.from('\x07/noise\n', 'latin1');
+const PROTOCOL = Buffer.from('\x03/a\n', 'latin1');
+/** The first message of a handshake is a key, which any 32 bytes are; the third one is two encrypted parts. Unit: bytes. */
+const FIRST_MESSAGE_BYTES = 32;
+const THIRD_MESSAGE_BYTES = 250;
 const REQUEST = Buffer.from(
   'GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n' +
     'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
@@ -107,6 +115,11 @@ export class Flood implements AsyncDisposable {
       socket.write(Buffer.concat([GREETING, NOISE]));
       this.#babble(socket);
     }
+    if (kind === 'well-begun') this.#beginWell(socket);
+    if (kind === 'many-protocols') {
+      socket.write(GREETING);
+      this.#repeat(socket, Buffer.concat(Array<Buffer>(100).fill(PROTOCOL)));
+    }
     if (kind === 'silent-web-socket') socket.write(REQUEST);
     if (kind !== 'slow' && kind !== 'slow-request') return undefined;
     const words = kind === 'slow' ? GREETING : REQUEST;
@@ -117,11 +130,34 @@ export class Flood implements AsyncDisposable {
     }, SLOW_BYTE_MS);
   }
 
+  #beginWell(socket: Socket): void {
+    socket.write(Buffer.concat([GREETING, NOISE, this.#message(FIRST_MESSAGE_BYTES)]));
+    const negotiatedBytes = GREETING.length + NOISE.length;
+    let heardBytes = 0;
+    const onData = (chunk: Buffer) => {
+      heardBytes += chunk.length;
+      if (heardBytes <= negotiatedBytes) return;
+      socket.off('data', onData);
+      socket.write(this.#message(THIRD_MESSAGE_BYTES));
+    };
+    socket.on('data', onData);
+  }
+
+  /** Its length and so many bytes. */
+  #message(bytes: number): Buffer {
+    const message = Buffer.alloc(2 + bytes);
+    message.writeUInt16BE(bytes);
+    this.#bytes.copy(message, 2, this.#next() * 16);
+    return message;
+  }
+
   /** Goes on as fast as it is read. */
   #babble(socket: Socket): void {
-    const at = this.#next() * 16;
-    if (!socket.destroyed)
-      socket.write(this.#bytes.subarray(at), () => setImmediate(() => this.#babble(socket)));
+    this.#repeat(socket, this.#bytes.subarray(this.#next() * 16));
+  }
+
+  #repeat(socket: Socket, bytes: Buffer): void {
+    if (!socket.destroyed) socket.write(bytes, () => setImmediate(() => this.#repeat(socket, bytes)));
   }
 
   #next(): number {

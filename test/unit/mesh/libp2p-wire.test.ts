@@ -58,7 +58,7 @@ async function secured(): Promise<Sending> {
     secureInbound: async () => assert.fail('it dials'),
     secureOutbound: async (one: unknown) => given.push(one),
   };
-  const make = gathering((() => encrypter) as unknown as ReturnType<typeof noise>);
+  const make = gathering((() => encrypter) as unknown as ReturnType<typeof noise>, () => undefined);
   await make({} as never).secureOutbound(connection as never, {} as never);
   assert.deepEqual(given, [connection]);
   return connection as unknown as Sending;
