@@ -14,14 +14,13 @@ import { SessionHolder } from '../src/lease/session-holder.ts';
 import {
   createIdentity,
   decodeTicket,
+  type GateMemory,
   type Identity,
   MembershipGate,
   MemoryTransport,
   Mesh,
   publicKeyOf,
-  VolatileGateMemory,
 } from '../src/mesh/index.ts';
-import { MemoryStore } from '../src/storage/index.ts';
 import { Scheduler, SimClock, SimProcess } from '../test/sim/ground/index.ts';
 import { addressOf } from '../test/sim/world/neighbours-source.ts';
 import { SimCrypto } from '../test/sim/world/sim-crypto.ts';
@@ -29,6 +28,8 @@ import { SimMachine } from '../test/sim/world/sim-machine.ts';
 import { SimNode } from '../test/sim/world/sim-node.ts';
 import { SimReceiver } from '../test/sim/world/sim-receiver.ts';
 import { WorldWire } from '../test/sim/world/world-wire.ts';
+import { ForgetfulStore } from './forgetful-store.ts';
+import { SharedReaders } from './shared-readers.ts';
 
 /** One way, as in a network of one region. Unit: ms. */
 const LEAST_DELAY_MS = 1;
@@ -71,6 +72,8 @@ export class SizedMesh {
   readonly #scheduler: Scheduler;
   readonly #random: SeededRandom;
   readonly #crypto = new SimCrypto();
+  readonly #readers = new SharedReaders();
+  readonly #verify = this.#readers.verifier((...signed) => this.#crypto.verify(...signed), publicKeyOf);
   readonly #wire: WorldWire;
   readonly #traffic = new Map<PeerId, Traffic>();
   readonly #nodes: SizedNode[] = [];
@@ -82,6 +85,8 @@ export class SizedMesh {
   #turnBegunMs = 0;
   #leaderCpuMs = 0;
   #failure: unknown;
+  /** Who did not know whom when it was last asked: most likely it still does not. */
+  #lack: { readonly registry: Registry; readonly peerId: PeerId } | undefined;
 
   constructor(seed: number) {
     this.#scheduler = new Scheduler(seed);
@@ -104,15 +109,21 @@ export class SizedMesh {
       this.#founder.call('mesh.ticket', { uses: Math.max(1, count), role: 'worker' }),
     );
     const { id: ticketId, secret } = decodeTicket(this.#crypto, ticket);
+    const starts: Promise<void>[] = [];
     for (let at = 0; at < count; at += 1) {
-      const identity = createIdentity(this.#crypto, this.#random.bytes(32));
-      const redemption = { ticketId, secret, peerId: identity.peerId, sealingKey: identity.sealingKey };
-      const certificate = await this.#settled(this.#founder.daemon.node.members.redeem(redemption));
-      const node = this.#makeNode(identity, certificate);
-      this.#nodes.push(node);
-      await this.#settled(startOf(node));
+      starts.push(this.#startOne({ ticketId, secret }));
       if (at + 1 < count) await this.advance(1_000 / perSecond);
     }
+    await this.#settled(Promise.all(starts));
+  }
+
+  async #startOne(redeemed: { readonly ticketId: string; readonly secret: Uint8Array }): Promise<void> {
+    const identity = createIdentity(this.#crypto, this.#random.bytes(32));
+    const { peerId, sealingKey } = identity;
+    const certificate = await this.#founder.daemon.node.members.redeem({ ...redeemed, peerId, sealingKey });
+    const node = this.#makeNode(identity, certificate);
+    this.#nodes.push(node);
+    await startOf(node);
   }
 
   async advance(forMs: number): Promise<void> {
@@ -132,10 +143,16 @@ export class SizedMesh {
 
   /** Whether everybody takes everybody for alive. */
   isComplete(): boolean {
+    if (this.#lack !== undefined && !isAliveTo(this.#lack.registry, this.#lack.peerId)) return false;
     const all = [...this.#nodes.map(({ self }) => self), this.#leader as PeerId];
-    return this.#registries().every((registry) =>
-      all.every((peerId) => registry.node(peerId)?.isAlive === true),
-    );
+    this.#lack = undefined;
+    for (const registry of this.#registries()) {
+      const peerId = all.find((one) => !isAliveTo(registry, one));
+      if (peerId === undefined) continue;
+      this.#lack = { registry, peerId };
+      return false;
+    }
+    return true;
   }
 
   isMissedEverywhere(peerId: PeerId): boolean {
@@ -252,7 +269,7 @@ export class SizedMesh {
       this.#failure = error;
     };
     const gate = new MembershipGate(
-      { crypto, memory: new VolatileGateMemory(), log },
+      { crypto, memory: FORGOTTEN, log, readCertificate: this.#readers.certificate },
       { meshId: this.#meshId },
     );
     gate.admit(certificate);
@@ -288,12 +305,13 @@ export class SizedMesh {
         incarnation: `life-${self.slice(-8)}`,
         sign: (bytes) => crypto.sign(identity.seed, bytes),
         verify: (peerId, bytes, signature) =>
-          gate.standingOf(peerId) === 'member' && crypto.verify(keyOf(peerId), bytes, signature),
+          gate.standingOf(peerId) === 'member' && this.#verify(peerId, bytes, signature),
         certificate: () => certificate,
         onCertificate: (_owner, told) => void gate.admit(told),
         clock,
         random,
-        store: new MemoryStore(),
+        store: new ForgetfulStore(),
+        readers: this.#readers,
         gossip: transport.gossip,
         messenger: mesh.messenger,
         logger: log,
@@ -366,12 +384,17 @@ async function startOf({ mesh, registry, session }: SizedNode): Promise<void> {
   await session.start();
 }
 
-const keys = new Map<PeerId, Uint8Array>();
+/** What a gate has learnt outlives no node here. */
+const FORGOTTEN: GateMemory = {
+  load: () => ({ certificates: [], revocations: [] }),
+  saveRootList: () => undefined,
+  saveCertificate: () => undefined,
+  saveRevocation: () => undefined,
+  forgetCertificate: () => undefined,
+};
 
-function keyOf(peerId: PeerId): Uint8Array {
-  const known = keys.get(peerId) ?? publicKeyOf(peerId);
-  keys.set(peerId, known);
-  return known;
+function isAliveTo(registry: Registry, peerId: PeerId): boolean {
+  return registry.node(peerId)?.isAlive === true;
 }
 
 /** Of this thread, so that other work on the machine does not count. Unit: ms. */

@@ -31,8 +31,11 @@ export interface Plan {
   readonly isCut: boolean;
 }
 
-/** Most versions described in one comparison; one owner's are never divided. */
-export const STAMPS_LIMIT = 4_096;
+/**
+ * Most versions described in one comparison; one owner's are never divided. A page of whole versions is about half of them, and those that do not fit
+ * it are described again.
+ */
+export const STAMPS_LIMIT = 1_024;
 /** Most versions asked for, or offered, in one exchange. */
 export const WANTS_LIMIT = 2_048;
 /** Most bytes of versions in one message, counted roughly. The first one always fits. */

@@ -22,8 +22,9 @@ import {
   PROFILE_KEY,
   SUSPECTS_KEY,
 } from './own-entries.ts';
-import { decodeProfile, encodeProgress, type NodeProfile, type Progress } from './profile.ts';
+import { encodeProgress, type NodeProfile, type Progress } from './profile.ts';
 import { type JobProgress, ProgressBook } from './progress-book.ts';
+import { PLAIN_READERS, type RegistryReaders } from './readers.ts';
 import type { Bulletins, Registry, RegistryChange, RegistryComponents, RegistryOptions } from './registry.ts';
 import { RegistryStore } from './registry-store.ts';
 import { Replicator, type ReplicatorCounts } from './replicator.ts';
@@ -46,6 +47,7 @@ class ConvergingRegistry implements Registry {
   readonly #components: RegistryComponents;
   readonly #flushEveryMs: number;
   readonly #log: Logger;
+  readonly #readers: RegistryReaders;
   readonly #disk: RegistryStore;
   readonly #hlc: HybridClock;
   readonly #nodes: LwwMap;
@@ -74,6 +76,7 @@ class ConvergingRegistry implements Registry {
     this.#components = components;
     this.#flushEveryMs = options.flushEveryMs ?? 5_000;
     this.#log = logger.child({ part: 'registry' });
+    this.#readers = components.readers ?? PLAIN_READERS;
     const log = this.#log;
     const onFailure = components.onFailure ?? ((err) => log.error({ err }, 'the registry cannot go on'));
     this.#tasks = new Tasks(onFailure);
@@ -102,6 +105,7 @@ class ConvergingRegistry implements Registry {
         log,
         onFailure,
         nodeCount: () => nodes.ownerCount,
+        readGossip: this.#readers.gossip,
       },
       options,
     );
@@ -126,6 +130,7 @@ class ConvergingRegistry implements Registry {
         probe,
         hasParted,
         refutation: components.refutation,
+        readHeartbeat: this.#readers.heartbeat,
         onSelfMissed,
         onFailure,
       },
@@ -264,7 +269,7 @@ class ConvergingRegistry implements Registry {
     this.#observe(entry);
     if (entry.owner === this.#components.self && via !== 'self' && via !== 'disk') this.#teller.overtaken();
     if (entry.key === PROFILE_KEY) {
-      this.#book.describe(entry.owner, entry.value && decodeProfile(entry.value));
+      this.#book.describe(entry.owner, entry.value && this.#readers.profile(entry.value));
       if (via !== 'disk') this.#disk.keepProfile(entry);
     } else if (entry.key === HEARTBEAT_KEY) this.#liveness.hearHeartbeat(entry, via);
     else if (entry.key === SUSPECTS_KEY) this.#liveness.hearSuspicions(entry.owner, entry.value);
@@ -286,7 +291,8 @@ class ConvergingRegistry implements Registry {
   /** Too old to be told others, but its addresses may still be good. */
   #recall(entry: UnsignedEntry & { readonly signature: Uint8Array }): void {
     const isGenuine = this.#components.verify(entry.owner, this.#nodes.signedBytes(entry), entry.signature);
-    if (isGenuine && entry.value !== undefined) this.#book.describe(entry.owner, decodeProfile(entry.value));
+    if (isGenuine && entry.value !== undefined)
+      this.#book.describe(entry.owner, this.#readers.profile(entry.value));
   }
 
   async #flushForEver(signal: AbortSignal): Promise<void> {
@@ -303,7 +309,7 @@ class ConvergingRegistry implements Registry {
 
 /** What nodes tell of themselves, and how far jobs are. */
 function mapsOf(
-  { verify, onCertificate, clock }: RegistryComponents,
+  { verify, onCertificate, clock, readers }: RegistryComponents,
   { scope = '', horizonMs = 86_400_000 }: RegistryOptions,
 ): { readonly nodes: LwwMap; readonly progress: LwwMap } {
   const wallMs = () => clock.wallMs();
@@ -313,11 +319,11 @@ function mapsOf(
   };
   return {
     nodes: new LwwMap(
-      { verify: verifyNode, wallMs },
+      { verify: verifyNode, wallMs, readEntry: readers?.entry },
       { name: 'node', scope, horizonMs, entriesPerOwnerLimit: 16 },
     ),
     progress: new LwwMap(
-      { verify, wallMs },
+      { verify, wallMs, readEntry: readers?.entry },
       {
         name: 'progress',
         scope,

@@ -6,6 +6,7 @@ export { type LinkRow, markOfPeer, type ToldLink } from './link-row.ts';
 export type { NodeEntry } from './node-book.ts';
 export type { NodeProfile, Progress } from './profile.ts';
 export type { JobProgress } from './progress-book.ts';
+export { PLAIN_READERS, type RegistryReaders } from './readers.ts';
 export type {
   Bulletins,
   Registry,

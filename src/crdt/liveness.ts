@@ -6,7 +6,7 @@ import { markOfPeer } from './link-row.ts';
 import type { AppliedEntry, LwwMap } from './lww-map.ts';
 import { aliveForMs, type NodeBook } from './node-book.ts';
 import { HEARTBEAT_KEY, type OwnEntries, SUSPECTS_KEY } from './own-entries.ts';
-import { decodeHeartbeat } from './profile.ts';
+import type { RegistryReaders } from './readers.ts';
 import {
   decodeSuspicions,
   encodeSuspicions,
@@ -27,6 +27,7 @@ export interface LivenessComponents
   readonly probe: DoubtsComponents['probe'] | undefined;
   /** @default a later sign of life refutes */
   readonly refutation?: RefutationRule | undefined;
+  readonly readHeartbeat: RegistryReaders['heartbeat'];
   /** Somebody says that it misses this node. */
   readonly onSelfMissed: () => void;
 }
@@ -77,8 +78,8 @@ export class Liveness {
   /** What was caught up on is as old as its stamp says on the clock that all share. */
   hearHeartbeat({ owner, wallMs, value }: UnsignedEntry, via: AppliedEntry['via']): void {
     if (value === undefined) return;
-    const { hlc, book } = this.#components;
-    const heartbeat = decodeHeartbeat(value);
+    const { hlc, book, readHeartbeat } = this.#components;
+    const heartbeat = readHeartbeat(value);
     if (heartbeat !== undefined) {
       const isFresh = via === 'gossip' || hlc.timeMs - wallMs <= aliveForMs(heartbeat);
       book.hear(owner, heartbeat, { isFresh });

@@ -15,6 +15,8 @@ export interface LwwMapComponents {
   /** @returns whether `owner` is a member that may write, and signed these bytes, which are those of `entry`. */
   readonly verify: (owner: PeerId, bytes: Uint8Array, signature: Uint8Array, entry: Entry) => boolean;
   readonly wallMs: () => number;
+  /** @default {@link fromWire} */
+  readonly readEntry?: ((foreign: unknown) => Entry | undefined) | undefined;
 }
 
 export interface LwwMapOptions {
@@ -98,7 +100,7 @@ export class LwwMap implements Space {
   }
 
   offer(foreign: unknown, via: Via): Verdict {
-    const entry = fromWire(foreign);
+    const entry = (this.#components.readEntry ?? fromWire)(foreign);
     return entry === undefined ? 'malformed' : this.merge(entry, via);
   }
 
@@ -191,11 +193,14 @@ export class LwwMap implements Space {
   }
 
   #put(entry: Entry): void {
-    const current = this.get(entry.owner, entry.key);
-    if (current !== undefined) this.#drop(current);
-    const owned = this.#owners.get(entry.owner) ?? { entries: new Map(), hash: 0 };
-    this.#owners.set(entry.owner, owned);
-    owned.entries.set(entry.key, entry);
+    let owned = this.#owners.get(entry.owner);
+    if (owned === undefined) {
+      owned = { entries: new Map(), hash: 0 };
+      this.#owners.set(entry.owner, owned);
+    }
+    const current = owned.entries.get(entry.key);
+    if (current !== undefined) this.#uncount(owned, current);
+    owned.entries.set(entry.key, entry); // in the place of the one before: a map that is deleted from and added to grows
     owned.hash = addMark(owned.hash, markOf(entry));
     this.#totalBytes += sizeOf(entry);
     if (owned.entries.size > this.#options.entriesPerOwnerLimit) this.#drop(oldestOf(owned));
@@ -205,9 +210,13 @@ export class LwwMap implements Space {
     const owned = this.#owners.get(entry.owner);
     if (owned?.entries.get(entry.key) !== entry) return;
     owned.entries.delete(entry.key);
+    this.#uncount(owned, entry);
+    if (owned.entries.size === 0) this.#owners.delete(entry.owner);
+  }
+
+  #uncount(owned: Owned, entry: Entry): void {
     owned.hash = removeMark(owned.hash, markOf(entry));
     this.#totalBytes -= sizeOf(entry);
-    if (owned.entries.size === 0) this.#owners.delete(entry.owner);
   }
 }
 

@@ -40,6 +40,7 @@ export class NodeBook {
   readonly #self: PeerId;
   readonly #nowMs: () => number;
   readonly #nodes = new Map<PeerId, Known>();
+  readonly #sorted = new SortedNames();
   readonly #changed = new Listeners<PeerId>();
 
   constructor({ self, nowMs }: { readonly self: PeerId; readonly nowMs: () => number }) {
@@ -58,7 +59,12 @@ export class NodeBook {
   }
 
   entries(): readonly NodeEntry[] {
-    return [...this.#nodes.keys()].toSorted().flatMap((peerId) => this.entry(peerId) ?? []);
+    const entries: NodeEntry[] = [];
+    for (const peerId of this.#sorted.names) {
+      const entry = this.entry(peerId);
+      if (entry !== undefined) entries.push(entry);
+    }
+    return entries;
   }
 
   entry(peerId: PeerId): NodeEntry | undefined {
@@ -107,7 +113,9 @@ export class NodeBook {
   }
 
   forget(peerId: PeerId): void {
-    if (this.#nodes.delete(peerId)) this.#changed.emit(peerId);
+    if (!this.#nodes.delete(peerId)) return;
+    this.#sorted.remove(peerId);
+    this.#changed.emit(peerId);
   }
 
   /** Tells listeners of those that fell silent since the last look. */
@@ -141,6 +149,32 @@ export class NodeBook {
       wasAlive: false,
     };
     this.#nodes.set(peerId, added);
+    this.#sorted.add(peerId);
     return added;
+  }
+}
+
+/** Kept in order as they come and go: everybody is asked for often, and in a large mesh sorting them anew each time costs most of that. */
+class SortedNames {
+  readonly names: PeerId[] = [];
+
+  add(name: PeerId): void {
+    this.names.splice(this.#placeOf(name), 0, name);
+  }
+
+  remove(name: PeerId): void {
+    const at = this.#placeOf(name);
+    if (this.names[at] === name) this.names.splice(at, 1);
+  }
+
+  /** @returns where it is, or would be. */
+  #placeOf(name: PeerId): number {
+    let [from, to] = [0, this.names.length];
+    while (from < to) {
+      const middle = (from + to) >>> 1;
+      if ((this.names[middle] as PeerId) < name) from = middle + 1;
+      else to = middle;
+    }
+    return from;
   }
 }

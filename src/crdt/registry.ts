@@ -5,6 +5,7 @@ import type { Bulletin, BulletinVerifier } from './bulletins.ts';
 import type { NodeEntry } from './node-book.ts';
 import type { NodeProfile, Progress } from './profile.ts';
 import type { JobProgress } from './progress-book.ts';
+import type { RegistryReaders } from './readers.ts';
 import type { ReplicatorCounts, ReplicatorOptions } from './replicator.ts';
 import type { RefutationRule } from './suspicion.ts';
 import type { ToldLinkRow } from './whereabouts.ts';
@@ -35,6 +36,8 @@ export interface RegistryComponents {
   readonly probe?: (peerId: PeerId, signal: AbortSignal) => Promise<void>;
   /** What refutes a suspicion; for simulations that plant a wrong one. @default a later sign of life */
   readonly refutation?: RefutationRule;
+  /** For simulations of many nodes in one process, which share what they read alike. @default each reads for itself */
+  readonly readers?: RegistryReaders;
   /** One verifier for each kind of bulletin. */
   readonly bulletinVerifiers?: Readonly<Record<string, BulletinVerifier>>;
   /** The registry cannot go on, e.g. the disk failed. @default it is logged */

@@ -2,6 +2,7 @@ import {
   AspenError,
   type Clock,
   type Logger,
+  OneByOne,
   type PeerId,
   type Random,
   randomFloat,
@@ -21,10 +22,10 @@ import {
   itemsOf,
   planExchange,
 } from './anti-entropy.ts';
+import type { RegistryReaders } from './readers.ts';
 import { isRefusal, type Refusal, type Space, type Verdict, type Via } from './space.ts';
 import { partsOf, summaryOf, unequalBuckets } from './summary.ts';
 import {
-  decodeGossip,
   encodeGossip,
   METHODS,
   partsMessage,
@@ -50,6 +51,7 @@ export interface ReplicatorComponents {
   readonly onFailure: (error: unknown) => void;
   /** How many nodes the mesh has, roughly. */
   readonly nodeCount: () => number;
+  readonly readGossip: RegistryReaders['gossip'];
 }
 
 export interface ReplicatorOptions {
@@ -84,12 +86,15 @@ const SYNCING_LIMIT = 4;
 const PENDING_LIMIT = 4_096;
 /** A new peer is not asked in the same moment by everybody. Unit: ms. */
 const GREETING_SPREAD_MS = 300;
+/** By then a newcomer has asked somebody itself. Unit: ms. */
+const NEWCOMER_PAUSE_MS = 2_000;
 
 /**
  * Keeps spaces equal on all nodes: fresh changes by gossip, and what gossip missed by asking a random neighbour every few seconds (push-pull
  * anti-entropy: Demers et al., "Epidemic Algorithms for Replicated Database Maintenance", 1987).
  *
  * - C8 A change that reached one node of a connected mesh reaches all, as long as anti-entropy rounds end.
+ * - C15 A newcomer is told all by one neighbour: it asks one after the other until the first has answered, and whoever finds it new lets it ask first.
  * - C9 Whatever a peer sends, the worst it does here is to be counted.
  */
 export class Replicator implements Startable {
@@ -98,6 +103,7 @@ export class Replicator implements Startable {
   readonly #tasks: Tasks;
   readonly #pending = new Map<string, Item>();
   readonly #syncing = new Set<PeerId>();
+  readonly #firstOnes = new OneByOne();
   /** Linked ones of a version that knows no summaries. */
   readonly #unsummarized = new Set<PeerId>();
   readonly #refused = { malformed: 0, 'not-signed': 0, future: 0, expired: 0, limit: 0 };
@@ -237,13 +243,26 @@ export class Replicator implements Startable {
     this.#syncing.add(peerId);
     this.#tasks.run(async (signal) => {
       try {
-        const { clock, random } = this.#components;
-        await sleep(clock, randomFloat(random) * GREETING_SPREAD_MS, signal);
-        await this.#trySync(peerId, signal);
+        await sleep(this.#components.clock, this.#greetingPauseMs(peerId), signal);
+        const sync = () => this.#trySync(peerId, signal);
+        await (this.#isNewcomer ? this.#firstOnes.run(sync) : sync()); // C15
       } finally {
         this.#syncing.delete(peerId);
       }
     });
+  }
+
+  /** Nobody has told this node yet what there is. */
+  get #isNewcomer(): boolean {
+    return this.#counts.synced === 0;
+  }
+
+  /** C15 */
+  #greetingPauseMs(peerId: PeerId): number {
+    const { spaces, random } = this.#components;
+    const isKnown = spaces.some((space) => space.hashOf(peerId) !== undefined);
+    const pauseMs = isKnown || this.#isNewcomer ? 0 : NEWCOMER_PAUSE_MS;
+    return pauseMs + randomFloat(random) * GREETING_SPREAD_MS;
   }
 
   async #trySync(peerId: PeerId, signal: AbortSignal): Promise<void> {
@@ -288,7 +307,7 @@ export class Replicator implements Startable {
 
   /** @returns whether the message deserves to be passed on. */
   #onGossip(message: Uint8Array): boolean {
-    const items = decodeGossip(message);
+    const items = this.#components.readGossip(message);
     if (items === undefined) {
       this.#refused.malformed += 1;
       return false;

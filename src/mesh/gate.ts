@@ -1,5 +1,11 @@
 import { AspenError, type Crypto, Listeners, type Logger, type MeshId, type PeerId } from '../base/index.ts';
-import { type Certificate, encodeCertificate, verifyCertificate } from './certificate.ts';
+import {
+  type Certificate,
+  type CertificateVerifier,
+  encodeCertificate,
+  isSameCertificate,
+  verifyCertificate,
+} from './certificate.ts';
 import { encodeRevocation, type Revocation, verifyRevocation } from './revocation.ts';
 import type { RootBookOptions } from './root-book.ts';
 import type { RootListProof } from './root-list.ts';
@@ -25,6 +31,8 @@ export interface GateComponents {
   readonly crypto: Crypto;
   readonly memory: GateMemory;
   readonly log: Logger;
+  /** For simulations of many nodes in one process, which share what they read alike. @default each reads for itself */
+  readonly readCertificate?: CertificateVerifier['read'];
 }
 
 export interface GateOptions {
@@ -43,29 +51,34 @@ export interface GateOptions {
  * - G2 Revoked wins, for ever: over certificates that came before or after, whatever their times. What a root key of before signed is no
  *   revocation of somebody whom a later list names (V2), and as long as W3 forbids it a witness is not refused.
  * - G4 Another root key, and another list, are felt at once: whoever no longer counts is told to {@link onChange}.
- * - G3 Nothing unsigned is believed, also not what was read back from the disk.
+ * - G3 Nothing unsigned is believed, also not what was read back from the disk. A certificate that is held, or was found to hold just now, is the same
+ *   when it is told again: its signature is not checked anew, all else is.
  */
 export class MembershipGate implements Gate {
   readonly meshId: MeshId | undefined;
   readonly #crypto: Crypto;
   readonly #memory: GateMemory;
   readonly #log: Logger;
+  readonly #readCertificate: CertificateVerifier['read'];
   readonly #membersLimit: number;
   readonly #roots: Roots | undefined;
   readonly #certificates = new Map<PeerId, Certificate>();
   readonly #revocations = new Map<PeerId, Revocation>();
+  /** Whose signature was found to hold last: who verifies a certificate often admits it next. */
+  #proven: Certificate | undefined;
   #refused: ReadonlySet<PeerId> = new Set();
   readonly #changes = new Listeners<PeerId>();
 
   /** @throws AspenError DENIED when the root keys that it is given are no chain of this mesh. */
   constructor(
-    { crypto, memory, log }: GateComponents,
+    { crypto, memory, log, readCertificate }: GateComponents,
     { meshId, membersLimit = 20_000, roots }: GateOptions,
   ) {
     this.meshId = meshId;
     this.#crypto = crypto;
     this.#memory = memory;
     this.#log = log.child({ part: 'gate' });
+    this.#readCertificate = readCertificate;
     this.#membersLimit = membersLimit;
     if (meshId === undefined) return;
     const { certificates, revocations, rootList } = memory.load();
@@ -114,6 +127,7 @@ export class MembershipGate implements Gate {
   /** As {@link admit}, and nothing is kept. */
   verify(certificate: Uint8Array, proof?: RootListProof): Certificate {
     const verified = verifyCertificate(this.#verifier(), certificate);
+    this.#proven = verified;
     const { peerId } = verified;
     if (this.#isRefused(peerId)) throw new AspenError('DENIED', `${peerId} was revoked from this mesh`);
     if (!this.roots.counts(verified, proof)) throw outdated(verified, this.roots.number);
@@ -170,9 +184,16 @@ export class MembershipGate implements Gate {
     return this.#refused.has(peerId) || this.#roots?.isRevoked(peerId) === true; // V3
   }
 
-  #verifier() {
+  #verifier(): CertificateVerifier {
     const { roots, meshId } = this;
-    return { crypto: this.#crypto, meshId: meshId as MeshId, roots };
+    const isProven = (certificate: Certificate) => this.#isProven(certificate);
+    return { crypto: this.#crypto, meshId: meshId as MeshId, roots, isProven, read: this.#readCertificate };
+  }
+
+  #isProven(certificate: Certificate): boolean {
+    const held = this.#certificates.get(certificate.peerId);
+    const isHeld = held !== undefined && isSameCertificate(held, certificate);
+    return isHeld || (this.#proven !== undefined && isSameCertificate(this.#proven, certificate));
   }
 
   /** G4 */

@@ -17,6 +17,7 @@ export {
   encodeCertificate,
   type RootSigner,
   type RootVerifier,
+  readCertificate,
   signCertificate,
   verifyCertificate,
 } from './certificate.ts';

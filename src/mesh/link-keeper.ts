@@ -114,15 +114,15 @@ export class LinkKeeper implements Startable {
     return untilMs !== undefined && this.#components.clock.monotonicMs() < untilMs;
   }
 
-  /** B6 */
-  #planOfNow(): Plan {
+  /** B6 @param situationOf for whoever has looked already: going through all members is what costs. */
+  #planOfNow(situationOf: () => LinkSituation = () => this.#situation()): Plan {
     const { clock, transport } = this.#components;
     const nowMs = clock.monotonicMs();
     const ageMs = nowMs - this.#plan.madeMs;
     const isOutgrown = this.#plan.wanted === undefined && this.#toldCount(nowMs) >= FULL_MESH_MEMBERS;
     const linkCount = this.#plan.wanted === undefined ? 0 : transport.links().length;
     if (isOutgrown || isPlanDue({ ageMs, linkCount, isChanging: this.#isChanging })) {
-      const situation = this.#situation();
+      const situation = situationOf();
       this.#plan = { madeMs: nowMs, wanted: isLarge(situation) ? wantedLinks(situation) : undefined };
     }
     return this.#plan;
@@ -178,11 +178,13 @@ export class LinkKeeper implements Startable {
   }
 
   /** Sources told of them when nothing spoke for a link yet. */
-  #makeWanted({ members, linked }: LinkSituation): void {
-    const { wanted } = this.#planOfNow();
+  #makeWanted(situation: LinkSituation): void {
+    const { members, linked } = situation;
+    const { wanted } = this.#planOfNow(() => situation);
     if (wanted === undefined) return;
     for (const { peerId, addresses } of members) {
-      if (linked.has(peerId) || addresses.length === 0 || !this.wants(peerId)) continue;
+      if (linked.has(peerId) || addresses.length === 0) continue;
+      if (!wanted.has(peerId) && !this.needs(peerId)) continue;
       this.#components.connector().consider({ peerId, addresses, source: 'registry' });
     }
   }

@@ -90,17 +90,36 @@ export function isPlanDue({ ageMs, linkCount, isChanging }: PlanFacts): boolean 
 export function wantedLinks(situation: LinkSituation): ReadonlySet<PeerId> {
   const { self, members, linked, pinned } = situation;
   if (!isLarge(situation)) return new Set(members.map(({ peerId }) => peerId)).union(pinned);
-  const all = members.map((member) => ({ ...member, at: order(self, member.peerId) })).toSorted(byOrder);
+  const all = members.map(({ peerId, isAlive, rttMs }) => ({
+    peerId,
+    isAlive,
+    at: order(self, peerId),
+    step: isAlive ? rttStep(rttMs, linked.has(peerId)) : UNKNOWN_STEP,
+  }));
   const living = all.filter(({ isAlive }) => isAlive);
-  const near = living
-    .map((member) => ({ ...member, step: rttStep(member.rttMs, linked.has(member.peerId)) }))
-    .toSorted(byStep);
   return new Set([
     ...pinned,
-    ...all.slice(0, DRAWN_LINKS).map(({ peerId }) => peerId),
-    ...living.slice(0, DRAWN_LINKS).map(({ peerId }) => peerId),
-    ...near.slice(0, NEAR_LINKS).map(({ peerId }) => peerId),
+    ...firstOf(all, DRAWN_LINKS, byOrder).map(({ peerId }) => peerId),
+    ...firstOf(living, DRAWN_LINKS, byOrder).map(({ peerId }) => peerId),
+    ...firstOf(living, NEAR_LINKS, byStep).map(({ peerId }) => peerId),
   ]);
+}
+
+/** @returns the first few, in order: of a thousand members a dozen are drawn, and sorting all of them for it costs ten times as much. */
+export function firstOf<T>(
+  items: readonly T[],
+  count: number,
+  compare: (left: T, right: T) => number,
+): readonly T[] {
+  const first: T[] = [];
+  for (const item of items) {
+    if (first.length >= count && compare(item, first[count - 1] as T) >= 0) continue;
+    let at = first.length;
+    while (at > 0 && compare(item, first[at - 1] as T) < 0) at -= 1;
+    first.splice(at, 0, item);
+    if (first.length > count) first.pop();
+  }
+  return first;
 }
 
 /**

@@ -21,4 +21,11 @@ export class RecentIds<Id> {
     }
     return true;
   }
+
+  /** Forgets what was added before the call of this before. @returns whether anything is left. */
+  age(): boolean {
+    this.#old = this.#young;
+    this.#young = new Set();
+    return this.#old.size > 0;
+  }
 }

@@ -1,6 +1,7 @@
 import {
   AspenError,
   type Clock,
+  every,
   fromWireError,
   InvariantError,
   type Logger,
@@ -48,12 +49,14 @@ type Handler = (message: Incoming) => unknown;
 
 /** How many of a peer's latest request ids are remembered, so that a doubled frame is served once. */
 const DUPLICATE_WINDOW_IDS = 8_192;
+/** They are forgotten between one and two of it: a link on which nothing arrives for seconds has ended, and no frame is doubled so much later. Unit: ms. */
+const DUPLICATE_WINDOW_MS = 120_000;
 const RETRY_AFTER_MS = 100;
 
 /**
  * Requests and one-way messages over a Transport.
  *
- * - Q1 A request runs its handler at most once, however often its frame arrives.
+ * - Q1 A request runs its handler at most once, however often its frame arrives within two minutes.
  * - Q2 A request settles exactly once: with the answer of the very peer that was asked, its deadline, or the end of the channel.
  * - Q3 One peer can use up its own budget only.
  *
@@ -88,6 +91,7 @@ export class TransportMessenger implements Messenger, Disposable {
       transport.onLink(({ peerId, type }) => {
         if (type === 'closed') this.#onClosed(peerId);
       }),
+      every(clock, DUPLICATE_WINDOW_MS, () => this.#forgetOldIds()),
     ];
   }
 
@@ -286,6 +290,11 @@ export class TransportMessenger implements Messenger, Disposable {
       this.#budgets.set(peerId, budget);
     }
     return budget;
+  }
+
+  /** Else whoever leads a large mesh would hold thousands of ids of each member, and of each that ever was one. */
+  #forgetOldIds(): void {
+    for (const [peerId, recent] of this.#recent) if (!recent.age()) this.#recent.delete(peerId);
   }
 
   /** Kept over the end of a channel: a frame of the old one may still be doubled on the new one. */

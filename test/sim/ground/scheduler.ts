@@ -1,8 +1,10 @@
 import { type Random, SeededRandom } from '../../../src/base/index.ts';
 import { EventQueue, type SimEvent } from './event-queue.ts';
 
-// Kept before anything forbids it: one turn of the real event loop lets every microtask of the event before it run.
+// Kept before anything forbids it: between two of them every microtask of the first one runs.
 const realTurn = setImmediate;
+/** Asked for at once, since a round of the real event loop costs more than most events do. */
+const TURNS_AT_ONCE = 64;
 
 export interface RunLimits {
   /** Virtual time at which the run stops, though events remain. Unit: ms. @default no limit */
@@ -93,19 +95,20 @@ export class Scheduler {
     this.#isRunning = true;
     const onRejection = (reason: unknown) => this.#rejections.push(reason);
     process.on('unhandledRejection', onRejection);
+    const lastEvent = this.#eventsRun + maxEvents;
     try {
-      await this.#settle();
-      for (let count = 0; count < maxEvents; count += 1) {
+      return await takeTurns(() => {
+        this.#tellRejections();
         if (condition?.()) return 'condition';
+        if (this.#eventsRun >= lastEvent) return 'events';
         const event = this.#next(untilMs);
         if (event === undefined) return this.#endOfTime(untilMs);
         this.#nowMs = event.atMs;
         this.#eventsRun += 1;
         this.#observe(event);
         event.run();
-        await this.#settle();
-      }
-      return condition?.() ? 'condition' : 'events';
+        return undefined;
+      });
     } finally {
       process.off('unhandledRejection', onRejection);
       this.#isRunning = false;
@@ -127,8 +130,33 @@ export class Scheduler {
     return isIdle ? 'idle' : 'time';
   }
 
-  async #settle(): Promise<void> {
-    await new Promise((resolve) => realTurn(resolve));
+  #tellRejections(): void {
+    if (this.#rejections.length === 0) return;
     for (const rejection of this.#rejections.splice(0)) this.#onRejection(rejection);
   }
+}
+
+/** Calls `turn` until it gives something; between two calls every promise that can move on does, and what nobody awaited is found to have rejected. */
+function takeTurns<T>(turn: () => T | undefined): Promise<T> {
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
+  let isOver = false;
+  const takeOne = () => {
+    if (isOver) return;
+    try {
+      const end = turn();
+      if (end === undefined) return;
+      isOver = true;
+      resolve(end);
+    } catch (error) {
+      isOver = true;
+      reject(error);
+    }
+  };
+  const takeMany = () => {
+    if (isOver) return;
+    for (let at = 0; at < TURNS_AT_ONCE; at += 1) realTurn(takeOne);
+    realTurn(takeMany);
+  };
+  takeMany();
+  return promise;
 }

@@ -357,6 +357,22 @@ describe('registry', () => {
     });
   });
 
+  it('C15: a newcomer that is linked with many is told all by one of them', async () => {
+    const nodes = await world.mesh(8);
+    await world.advance(20_000);
+    const newcomer = await world.node(9);
+    const taken: string[] = [];
+    newcomer.transport.onFrame((from, frame) => {
+      if (frame.length > 2_000) taken.push(from);
+    });
+    await world.linkAll();
+    await world.advance(1_500);
+    assert.deepEqual(namesOf(newcomer), nodes.map(namesOf)[0]);
+    assert.equal(new Set(taken).size, 1, `${taken}`);
+    await world.advance(10_000);
+    assertConverged();
+  });
+
   describe('bulletins', () => {
     it('a newcomer has all of them at once, however many there are', async () => {
       const first = await world.node(1);

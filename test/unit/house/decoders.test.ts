@@ -187,7 +187,7 @@ const BYTES: Readonly<Record<string, BytesBorder>> = {
     take: decodeAdmissionAnswer,
   },
   'a certificate': {
-    of: ['verifyCertificate'],
+    of: ['verifyCertificate', 'readCertificate'],
     valid: [certificate],
     take: (bytes) => verifyCertificate(verifier, bytes),
   },

@@ -5,6 +5,7 @@ import {
   CLOSED_AT_ONCE,
   DRAWN_LINKS,
   FULL_MESH_MEMBERS,
+  firstOf,
   type HeldLink,
   isDrawnBy,
   LINK_LINGER_MS,
@@ -53,6 +54,18 @@ function piecesOf(all: readonly PeerId[], links: ReadonlyMap<PeerId, ReadonlySet
   }
   return pieces;
 }
+
+describe('the first few', () => {
+  it('are those that sorting all of them gives', () => {
+    const items = fc.array(fc.record({ at: fc.integer({ min: 0, max: 9 }), name: fc.string() }));
+    const byAt = (left: { at: number }, right: { at: number }) => left.at - right.at;
+    fc.assert(
+      fc.property(items, fc.integer({ min: 1, max: 12 }), (all, count) =>
+        assert.deepEqual(firstOf(all, count, byAt), all.toSorted(byAt).slice(0, count)),
+      ),
+    );
+  });
+});
 
 describe('links in a large mesh', () => {
   it('B1 everybody wants everybody among few', () => {

@@ -103,6 +103,20 @@ describe('messenger', () => {
     assert.equal(runs, 1);
   });
 
+  it('Q1 knows a request again that is doubled a minute later', async () => {
+    const policy = { deliveries: () => [1, 60_000, 110_000], isReachable: () => true };
+    const { clock, a, b, right } = await pair({ policy });
+    let runs = 0;
+    b.messenger.handle('count', () => {
+      runs += 1;
+      return runs;
+    });
+    const answer = a.messenger.request(right, 'count', null, WITHIN_A_SECOND);
+    await clock.advance(125_000);
+    assert.equal(await answer, 1);
+    assert.equal(runs, 1);
+  });
+
   it('Q2 ends at the deadline with an unknown outcome, and a late answer changes nothing', async () => {
     const { clock, a, b, right } = await pair();
     const { promise, resolve } = Promise.withResolvers<string>();

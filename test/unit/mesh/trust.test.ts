@@ -3,6 +3,7 @@ import { generateKeyPairFromSeed } from '@libp2p/crypto/keys';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import fc from 'fast-check';
 import { AspenError, decode, encode, silentLogger } from '../../../src/base/index.ts';
+import { OsCrypto } from '../../../src/base/os-crypto.ts';
 import {
   createIdentity,
   decodeTicket,
@@ -275,6 +276,35 @@ describe('membership gate', () => {
     gate.admit(certificateFor(ada, { role: 'voter', issuedAtMs: 5 }));
     assert.equal(gate.certificateOf(ada.peerId)?.role, 'voter');
     assert.deepEqual(changes, [ada.peerId]);
+  });
+
+  it('G3 does not check the signature of a certificate again that it holds, and checks it of each that is another', () => {
+    let checks = 0;
+    const counting = new (class extends OsCrypto {
+      override verify(...signed: Parameters<OsCrypto['verify']>): boolean {
+        checks += 1;
+        return super.verify(...signed);
+      }
+    })();
+    const gate = new MembershipGate(
+      { crypto: counting, memory: new VolatileGateMemory(), log: silentLogger },
+      { meshId },
+    );
+    const bytes = certificateFor(ada);
+    gate.verify(bytes);
+    gate.admit(bytes); // verified just now
+    gate.admit(certificateFor(bob));
+    gate.admit(Uint8Array.from(bytes)); // held
+    assert.equal(checks, 2);
+    const fields = decode(bytes) as Record<string, unknown>;
+    for (const [field, value] of Object.entries({ role: 'observer', issuedAtMs: 9_000, ticketId: 'tkt_x' }))
+      assert.throws(() => gate.admit(encode({ ...fields, [field]: value })), denied, field);
+    assert.throws(() => gate.admit(encode({ ...fields, signature: new Uint8Array(64) })), denied);
+    assert.equal(checks, 6);
+    gate.revoke(
+      encodeRevocation(signRevocation({ crypto, rootSeed }, { peerId: ada.peerId, issuedAtMs: 1 })),
+    );
+    assert.throws(() => gate.admit(bytes), denied);
   });
 
   it('G3 remembers over a restart, and leaves out what was damaged meanwhile', () => {
