@@ -1,5 +1,5 @@
 import { type Clock, every, type Logger } from '../base/index.ts';
-import type { Leadership } from '../lease/index.ts';
+import { type Leadership, onceApplied } from '../lease/index.ts';
 import { hasCascade } from './dependents.ts';
 import { TICK_MS } from './holds.ts';
 import { nextDueMs, nextExpiryMs, nextInstant } from './upkeep.ts';
@@ -22,18 +22,18 @@ export interface UpkeepComponents {
  */
 export function keepUp({ leadership, clock, log, isAnyRunning }: UpkeepComponents): Disposable {
   const underWay = new Set<string>();
+  const agreed = onceApplied((jobs) => ({
+    appliedMs: jobs.groupMs,
+    dueMs: nextDueMs(jobs),
+    expiryMs: nextExpiryMs(jobs),
+    instantMs: nextInstant(jobs),
+    isUntold: hasCascade(jobs),
+  }));
   return every(clock, LOOK_EVERY_MS, () => {
     const nowMs = leadership.groupMs();
-    const { appliedMs, dueMs, expiryMs, instantMs, isUntold } = leadership.read(({ module }) => {
-      const jobs = module('jobs');
-      return {
-        appliedMs: jobs.groupMs,
-        dueMs: nextDueMs(jobs),
-        expiryMs: nextExpiryMs(jobs),
-        instantMs: nextInstant(jobs),
-        isUntold: hasCascade(jobs),
-      };
-    });
+    const { appliedMs, dueMs, expiryMs, instantMs, isUntold } = leadership.read(({ module }) =>
+      agreed(module('jobs')),
+    );
     const isMeasured = dueMs !== null || isAnyRunning();
     const isTickDue = isMeasured && nowMs - appliedMs >= TICK_MS; // P5
     const isInstantDue = instantMs !== null && instantMs <= clock.wallMs();

@@ -129,7 +129,10 @@ export class WorkerHost implements Startable {
     this.#tasks = new Tasks(components.onFailure);
     this.#outcomes = new OutcomeTeller(components);
     this.#wallAheadMs = components.clock.wallMs() - components.clock.monotonicMs();
-    components.session.setReporter(() => this.#report());
+    components.session.setReporter(
+      () => this.#report(),
+      () => this.#attempts.size === 0,
+    );
     components.session.onReply((orders, { sentAtMs }) => this.#obey(orders, sentAtMs));
   }
 

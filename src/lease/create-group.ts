@@ -30,6 +30,7 @@ import {
   MACHINE_VERSION,
   type MachineModule,
   membersModule,
+  type QueryContext,
   rateLimitsModule,
   readRootList,
   readRootRecords,
@@ -38,6 +39,7 @@ import {
   sessionsModule,
 } from './machine/index.ts';
 import { ConnectionWatch } from './observe-members.ts';
+import { onceApplied } from './once-applied.ts';
 import { Participation } from './participation.ts';
 import { PeerMemory } from './peer-memory.ts';
 import type { Claim } from './peer-memory-rules.ts';
@@ -69,6 +71,14 @@ export function createGroup(components: GroupComponents, options: GroupOptions =
   return new ComposedGroup(components, options);
 }
 
+function readAgreedRoots(members: QueryContext): AgreedRoots {
+  return {
+    successions: readRootRecords(members).map(({ succession }) => succession),
+    list: readRootList(members),
+    isDue: readRootState(members).due.length > 0,
+  };
+}
+
 class ComposedGroup implements Group {
   readonly session: SessionHolder;
   readonly kvWatcher: KvWatcher;
@@ -88,6 +98,7 @@ class ComposedGroup implements Group {
   readonly #view: GroupView;
   readonly #moves: GroupMoves;
   readonly #leaderParts: LeaderParts;
+  readonly #agreedRoots = onceApplied(readAgreedRoots);
   #upkeep: Disposable[] = [];
 
   constructor(components: GroupComponents, options: GroupOptions) {
@@ -224,13 +235,7 @@ class ComposedGroup implements Group {
   }
 
   agreedRoots(): AgreedRoots | undefined {
-    if (!this.#replica.isMember) return undefined;
-    const members = this.#replica.read('members');
-    return {
-      successions: readRootRecords(members).map(({ succession }) => succession),
-      list: readRootList(members),
-      isDue: readRootState(members).due.length > 0,
-    };
+    return this.#replica.isMember ? this.#agreedRoots(this.#replica.read('members')) : undefined;
   }
 
   async found({ rootSeed, certificate }: Founding): Promise<void> {

@@ -1,6 +1,8 @@
 import { type Clock, every, type Logger } from '../base/index.ts';
 import { keyNumber } from '../storage/index.ts';
 import type { Leadership } from './group.ts';
+import type { QueryContext } from './machine/index.ts';
+import { onceApplied } from './once-applied.ts';
 
 /** What ends by itself, by group time. */
 export interface Expiring {
@@ -21,8 +23,12 @@ export function expire(
   { clock, log }: { readonly clock: Clock; readonly log: Logger },
 ): Disposable {
   let isProposing = false;
+  const firstMs = onceApplied(firstExpiryMs);
+  const isDue = () =>
+    !leadership.signal.aborted &&
+    leadership.read(({ module: of }) => firstMs(of(module)) <= leadership.groupMs());
   return every(clock, everyMs, () => {
-    if (isProposing || !isDue(module, leadership)) return;
+    if (isProposing || !isDue()) return;
     isProposing = true;
     leadership
       .propose({ module, kind: 'expire', body: null })
@@ -33,12 +39,7 @@ export function expire(
   });
 }
 
-function isDue(name: string, leadership: Leadership): boolean {
-  if (leadership.signal.aborted) return false;
-  return leadership.read(({ module }) => {
-    for (const [key] of module(name).table<1>('expiry').range({ limit: 1 })) {
-      return keyNumber(key) <= leadership.groupMs();
-    }
-    return false;
-  });
+function firstExpiryMs(context: QueryContext): number {
+  for (const [key] of context.table<1>('expiry').range({ limit: 1 })) return keyNumber(key);
+  return Number.POSITIVE_INFINITY;
 }

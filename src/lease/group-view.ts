@@ -5,6 +5,7 @@ import { type GroupReport, reportGroup, reportWithoutLeader } from './group-repo
 import type { LeaderFinder } from './leader-finder.ts';
 import { listMembers } from './machine/index.ts';
 import type { ConnectionWatch } from './observe-members.ts';
+import { onceApplied } from './once-applied.ts';
 import type { Replica } from './replica/index.ts';
 import type { MemberObservation, PeerTraits, RolesOptions } from './roles.ts';
 import { countDisks } from './second-disk.ts';
@@ -29,6 +30,7 @@ const DISKS_TIMEOUT_MS = 500;
 export class GroupView {
   readonly #components: GroupViewComponents;
   readonly #roles: RolesOptions;
+  readonly #agreedMembers = onceApplied((members) => listMembers(members));
 
   constructor(components: GroupViewComponents, roles: RolesOptions) {
     this.#components = components;
@@ -92,6 +94,6 @@ export class GroupView {
   members(): readonly MemberObservation[] {
     const { observe, watch, replica, traitsOf } = this.#components;
     if (observe !== undefined) return observe();
-    return watch.observe(listMembers(replica.read('members')), traitsOf);
+    return watch.observe(this.#agreedMembers(replica.read('members')), traitsOf);
   }
 }

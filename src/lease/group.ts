@@ -1,5 +1,6 @@
 import type { HistogramSample, LogIndex, PeerId, Term } from '../base/index.ts';
 import type { Fact, QueryContext } from './machine/index.ts';
+import type { Hurry } from './raft/index.ts';
 
 /** Groups are addressed by name; nothing outside this folder may assume there is only one. */
 export type GroupName = string;
@@ -85,8 +86,8 @@ export interface Leadership {
    * may be refused still, or never be agreed.
    */
   onProposed(callback: (proposed: Proposed) => void): Disposable;
-  /** Resolves when a quorum round begun after this call has confirmed that this node still leads. */
-  confirm(): Promise<void>;
+  /** Resolves when a quorum round begun after this call has confirmed that this node still leads. @default hurry `now` */
+  confirm(hurry?: Hurry): Promise<void>;
   /** Answers {@link GroupClient.askLeader} for `method` as long as this leadership lasts. */
   serve(method: string, handler: (request: LeaderRequest) => unknown): Disposable;
 }

@@ -40,6 +40,7 @@ export { KvFeed } from './kv-feed.ts';
 export { type KvChanges, type KvWatch, KvWatcher } from './kv-watcher.ts';
 export { type LabelledRead, LabelledReads, type ReadLabel } from './labelled-reads.ts';
 export { GRANTS_LIMIT, type KeyFilter, type KvEvent } from './machine/index.ts';
+export { onceApplied } from './once-applied.ts';
 export type { ProposalQueueOptions } from './proposal-queue.ts';
 export { agreedIndex } from './readmission.ts';
 export type { AppliedEvent, ReplicaOptions } from './replica/index.ts';

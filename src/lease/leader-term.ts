@@ -1,6 +1,7 @@
 import { AspenError, type Clock, encode, fromWireError, type Term } from '../base/index.ts';
 import type { LeaderRequest, Leadership, Proposal, Proposed } from './group.ts';
 import { COMMAND_BYTES_LIMIT, type Command, type Fact, type QueryContext } from './machine/index.ts';
+import type { Hurry } from './raft/index.ts';
 import type { Submission } from './submission.ts';
 
 /** What a leadership needs of the replica that leads. */
@@ -9,7 +10,7 @@ export interface LeadingReplica {
   read(module: string): QueryContext;
   onFacts(callback: (facts: readonly Fact[]) => void): Disposable;
   onProposed(callback: (proposed: Proposed) => void): Disposable;
-  confirm(): Promise<void>;
+  confirm(hurry?: Hurry): Promise<void>;
 }
 
 /** One leadership of this node, from the moment every earlier entry is applied to its end. */
@@ -72,9 +73,9 @@ export class LeaderTerm implements Leadership {
     return subscription;
   }
 
-  async confirm(): Promise<void> {
+  async confirm(hurry: Hurry = 'now'): Promise<void> {
     if (this.signal.aborted) throw this.#over();
-    await this.#replica.confirm();
+    await this.#replica.confirm(hurry);
     if (this.signal.aborted) throw this.#over();
   }
 

@@ -1,5 +1,7 @@
 import type { LogIndex } from '../base/index.ts';
-import type { ConfirmedRead } from './raft/index.ts';
+import type { ConfirmedRead, Hurry } from './raft/index.ts';
+
+const HURRIES: readonly Hurry[] = ['with-beat', 'now'];
 
 interface Reader {
   readonly resolve: () => void;
@@ -11,17 +13,13 @@ interface Reader {
  * when they asked is applied here.
  */
 export class PendingReads {
-  #gathered: Reader[] = [];
+  readonly #gathered: Record<Hurry, Reader[]> = { 'with-beat': [], now: [] };
   readonly #asked = new Map<number, Reader[]>();
   #confirmed: { readonly index: LogIndex; readonly readers: readonly Reader[] }[] = [];
   #lastContext = 0;
 
-  get hasGathered(): boolean {
-    return this.#gathered.length > 0;
-  }
-
-  add(reader: Reader): void {
-    this.#gathered.push(reader);
+  add(reader: Reader, hurry: Hurry): void {
+    this.#gathered[hurry].push(reader);
   }
 
   /** A reader that no quorum need be asked for: it waits only until everything up to `index` is applied. */
@@ -30,13 +28,15 @@ export class PendingReads {
   }
 
   /** @param request passes a context to raft; false when this node does not lead. */
-  ask(request: (context: number) => boolean, refusal: () => Error): void {
-    if (this.#gathered.length === 0) return;
-    const readers = this.#gathered;
-    this.#gathered = [];
-    this.#lastContext += 1;
-    if (request(this.#lastContext)) this.#asked.set(this.#lastContext, readers);
-    else for (const reader of readers) reader.reject(refusal());
+  ask(request: (context: number, hurry: Hurry) => boolean, refusal: () => Error): void {
+    for (const hurry of HURRIES) {
+      const readers = this.#gathered[hurry];
+      if (readers.length === 0) continue;
+      this.#gathered[hurry] = [];
+      this.#lastContext += 1;
+      if (request(this.#lastContext, hurry)) this.#asked.set(this.#lastContext, readers);
+      else for (const reader of readers) reader.reject(refusal());
+    }
   }
 
   confirm(reads: readonly ConfirmedRead[]): void {
@@ -63,8 +63,8 @@ export class PendingReads {
 
   failAll(refusal: () => Error): void {
     this.fail([...this.#asked.keys()], refusal);
-    const rest = [...this.#gathered, ...this.#confirmed.flatMap(({ readers }) => readers)];
-    this.#gathered = [];
+    const rest = HURRIES.flatMap((hurry) => this.#gathered[hurry].splice(0));
+    for (const { readers } of this.#confirmed) rest.push(...readers);
     this.#confirmed = [];
     for (const reader of rest) reader.reject(refusal());
   }

@@ -5,6 +5,9 @@ import { LogStore } from './log-store.ts';
 import { Machine, type MachineModule } from './machine/index.ts';
 import { type CommitRule, type Persist, Raft } from './raft/index.ts';
 
+/** The leader of a group in which nothing happens speaks every third tick. */
+const REST_TICKS = 3;
+
 /** All that one run over the store holds in memory. Thrown away and opened again when the disk fell behind it. */
 export interface ReplicaState {
   /** Log and hard state on their way to the disk: durable before anything is said. */
@@ -43,7 +46,7 @@ export function openReplicaState(components: OpenComponents): ReplicaState {
     commitIndex: readHardState(buffer).commitIndex,
   });
   const raft = new Raft(
-    { self, tickMs, commitNotice: 'when-asked' },
+    { self, tickMs, restTicks: REST_TICKS, commitNotice: 'when-asked' },
     { random, log, monotonicMs: leaseMs, ...(commitRule !== undefined && { commitRule }) },
     {
       hardState: readHardState(buffer),

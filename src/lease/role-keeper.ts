@@ -1,6 +1,7 @@
 import { AspenError, type Clock, every, type Logger, type LogIndex, type PeerId } from '../base/index.ts';
 import type { Leadership } from './group.ts';
-import { listMembers, MACHINE_VERSION } from './machine/index.ts';
+import { listMembers, MACHINE_VERSION, type Member, type QueryContext } from './machine/index.ts';
+import { onceApplied } from './once-applied.ts';
 import type { ConfigurationChange, RaftState } from './raft/index.ts';
 import type { Replica } from './replica/index.ts';
 import { decideRoles, type MemberObservation, type RolesOptions } from './roles.ts';
@@ -29,10 +30,11 @@ export function keepRoles(
 ): Disposable {
   const { clock, log } = components;
   let isLooking = false;
+  const agreed = onceApplied((context) => listMembers(context));
   return every(clock, LOOK_EVERY_MS, () => {
     if (isLooking || leadership.signal.aborted) return;
     isLooking = true;
-    look(leadership, components, options)
+    look(leadership, components, options, agreed)
       .catch((err: unknown) => log.debug({ err }, 'roles not changed, will try again'))
       .finally(() => {
         isLooking = false;
@@ -44,6 +46,7 @@ async function look(
   leadership: Leadership,
   components: RoleKeeperComponents,
   options: RolesOptions,
+  agreed: (context: QueryContext) => readonly Member[],
 ): Promise<void> {
   const { self, replica, custody, log, observe } = components;
   const members = observe();
@@ -63,7 +66,7 @@ async function look(
     removalOf(forgetful, state, self) ??
     decideRoles({ self, members: present, configuration, caughtUp: caughtUpPeers(state) }, options);
   if (change === null) {
-    await agreeOnVersion(leadership, replica, state);
+    await agreeOnVersion(leadership, replica, state, agreed);
     return;
   }
   await custody.entrust(leadership, [...(change.addLearners ?? []), ...(change.promote ?? [])]);
@@ -116,10 +119,11 @@ async function agreeOnVersion(
   leadership: Leadership,
   replica: Replica,
   { configuration }: RaftState,
+  agreed: (context: QueryContext) => readonly Member[],
 ): Promise<void> {
   const keepers = new Set([...configuration.voters, ...configuration.learners]);
   const versions = leadership
-    .read(({ module }) => listMembers(module('members')))
+    .read(({ module }) => agreed(module('members')))
     .filter(({ peerId }) => keepers.has(peerId))
     .map(({ understandsVersion }) => understandsVersion);
   const version = Math.min(MACHINE_VERSION, ...versions);

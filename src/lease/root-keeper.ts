@@ -21,6 +21,7 @@ import {
 } from '../mesh/index.ts';
 import type { Leadership } from './group.ts';
 import { listMembers, type Member, readRootState } from './machine/index.ts';
+import { onceApplied } from './once-applied.ts';
 import type { Replica } from './replica/index.ts';
 import type { RootCustody } from './root-custody.ts';
 import { type RootDuty, rootDuty } from './root-duty.ts';
@@ -54,6 +55,10 @@ export class RootKeeper implements Disposable {
   readonly #leadership: Leadership;
   readonly #components: RootKeeperComponents;
   readonly #timer: Disposable;
+  readonly #agreed = onceApplied((members) => ({
+    root: readRootState(members),
+    members: listMembers(members),
+  }));
   #replacing: Promise<void> | undefined;
 
   constructor(leadership: Leadership, components: RootKeeperComponents) {
@@ -95,10 +100,7 @@ export class RootKeeper implements Disposable {
 
   async #replaceIfDue(): Promise<void> {
     const { replica, log } = this.#components;
-    const { root, members } = this.#leadership.read(({ module }) => ({
-      root: readRootState(module('members')),
-      members: listMembers(module('members')),
-    }));
+    const { root, members } = this.#leadership.read(({ module }) => this.#agreed(module('members')));
     const duty = rootDuty({ root, members, configuration: replica.raftState.configuration }, LIMITS);
     if (duty.duty === 'wait')
       log.debug({ reason: duty.reason }, 'the root key is due to be replaced, not yet');

@@ -50,12 +50,14 @@ export class SessionHolder implements Startable {
   readonly #lost = new Listeners<LostSession>();
   readonly #opened = new Listeners<{ readonly sessionId: string }>();
   #reporter: () => unknown = () => null;
+  #hasNothingInHand: () => boolean = () => true;
   #onReply: (orders: unknown, at: { readonly sentAtMs: number }) => void = () => undefined;
   #sessionId: string | null = null;
   #lastConfirmedSentMs: number | null = null;
   #latestLoss: (LostSession & { readonly atMs: number }) | null = null;
   #sequence = 0;
   #isRenewing = false;
+  #isRenewingAtRest = false;
   #isPoked = false;
   #timer: Disposable | undefined;
   #wallAheadMs: number;
@@ -96,8 +98,10 @@ export class SessionHolder implements Startable {
     return this.#stoodStillUntilMs === Number.NEGATIVE_INFINITY;
   }
 
-  setReporter(reporter: () => unknown): void {
+  /** @param hasNothingInHand whether nobody waits for the answer to a renewal that nothing but time has led to. */
+  setReporter(reporter: () => unknown, hasNothingInHand = () => true): void {
     this.#reporter = reporter;
+    this.#hasNothingInHand = hasNothingInHand;
   }
 
   onReply(callback: (orders: unknown, at: { readonly sentAtMs: number }) => void): void {
@@ -133,7 +137,7 @@ export class SessionHolder implements Startable {
       try {
         while (this.#isPoked && !signal.aborted) {
           this.#isPoked = false;
-          await this.#renewOnce(signal);
+          await this.#renewOnce(signal, { mayWait: false });
         }
       } finally {
         this.#isRenewing = false;
@@ -155,7 +159,22 @@ export class SessionHolder implements Startable {
   #tick(): void {
     this.#noteStandstill();
     this.checkSleep();
-    this.poke();
+    const isInTime = this.#sessionId !== null && !this.#isRenewing && !this.#isRenewingAtRest;
+    if (isInTime && this.isConfirmed && this.#hasNothingInHand()) this.#renewAtRest();
+    else this.poke();
+  }
+
+  /** The answer may come with a beat of the leader's. A poke does not wait for it. */
+  #renewAtRest(): void {
+    this.#isRenewingAtRest = true;
+    this.#tasks.run(async (signal) => {
+      try {
+        await this.#renewOnce(signal, { mayWait: true });
+      } finally {
+        this.#isRenewingAtRest = false;
+      }
+      if (this.#isPoked) this.poke();
+    });
   }
 
   /** The ticks of this holder show whether its process ran. */
@@ -168,13 +187,14 @@ export class SessionHolder implements Startable {
     this.#components.log.warn({ stoodStillMs }, 'this process stood still, its session is to be confirmed');
   }
 
-  async #renewOnce(signal: AbortSignal): Promise<void> {
+  async #renewOnce(signal: AbortSignal, how: { readonly mayWait: boolean }): Promise<void> {
+    const sessionId = this.#sessionId;
     try {
-      if (this.#sessionId === null) await this.#open(signal);
-      else await this.#renew(this.#sessionId, signal);
+      if (sessionId === null) await this.#open(signal);
+      else await this.#renew(sessionId, signal, how);
     } catch (error) {
       if (!(error instanceof AspenError)) throw error;
-      if (error.code === 'FENCED') this.#lose('replaced');
+      if (error.code === 'FENCED' && sessionId === this.#sessionId) this.#lose('replaced');
       else this.#components.log.debug({ err: error }, 'session not renewed, will try again');
     }
   }
@@ -194,20 +214,31 @@ export class SessionHolder implements Startable {
     this.#isPoked = true;
   }
 
-  async #renew(sessionId: string, signal: AbortSignal): Promise<void> {
+  async #renew(
+    sessionId: string,
+    signal: AbortSignal,
+    { mayWait }: { readonly mayWait: boolean },
+  ): Promise<void> {
     const { client, clock } = this.#components;
     const { incarnation } = this.#options;
     this.#sequence += 1;
     const sentAtMs = clock.monotonicMs();
-    const body = { sessionId, incarnation, sequence: this.#sequence, report: this.#reporter() ?? null };
+    const body = {
+      sessionId,
+      incarnation,
+      sequence: this.#sequence,
+      report: this.#reporter() ?? null,
+      ...(mayWait && { mayWait }),
+    };
     const answer = await client.askLeader<{ readonly orders?: unknown }>('session/renew', body, {
       timeoutMs: TRY_TIMEOUT_MS,
       signal,
     });
     if (!this.checkSleep() || this.#sessionId !== sessionId) return;
+    if (sentAtMs < (this.#lastConfirmedSentMs ?? sentAtMs)) return; // one that was sent later was answered earlier
     this.#lastConfirmedSentMs = sentAtMs; // H1
     if (sentAtMs >= this.#stoodStillUntilMs) this.#stoodStillUntilMs = Number.NEGATIVE_INFINITY; // H3
-    this.#onReply(answer?.orders, { sentAtMs });
+    if (answer?.orders !== undefined) this.#onReply(answer.orders, { sentAtMs });
   }
 
   #lose(reason: LostSession['reason']): void {

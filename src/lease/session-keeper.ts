@@ -41,6 +41,8 @@ export type SessionReporter = (peerId: PeerId, sessionId: string, report: unknow
 interface Kept {
   readonly session: Session;
   lastRenewalMs: number;
+  /** Of the latest renewal whose report was taken. */
+  lastSequence: number;
   isSuspect: boolean;
   isClosing: boolean;
 }
@@ -56,6 +58,7 @@ const parseRenew = parseWith(
     incarnation: z.string().min(1).max(100),
     sequence: z.number().int().min(0),
     report: z.unknown(),
+    mayWait: z.boolean().optional(),
   }),
 );
 
@@ -65,6 +68,7 @@ const parseRenew = parseWith(
  * - S1 A renewal is answered only after a quorum round that began after it arrived: a deposed leader prolongs nothing.
  * - S2 A new leader takes every agreed session for renewed when its leadership began, so nobody loses time by an election.
  * - S3 A renewal of a session that is not the agreed one is refused `FENCED`.
+ * - S4 A renewal counts from its arrival, however long the round took, and what was reported earlier never replaces what was reported later.
  */
 export class SessionKeeper implements Disposable {
   readonly #components: SessionKeeperComponents;
@@ -129,13 +133,17 @@ export class SessionKeeper implements Disposable {
   async #renew({
     from,
     body,
-  }: LeaderRequest): Promise<{ readonly sequence: number; readonly orders: unknown }> {
-    const { sessionId, incarnation, sequence, report } = parseRenew(body);
+  }: LeaderRequest): Promise<{ readonly sequence: number; readonly orders?: unknown }> {
+    const { sessionId, incarnation, sequence, report, mayWait } = parseRenew(body);
+    const { clock, leadership } = this.#components;
+    const arrivedMs = clock.monotonicMs();
     this.#require(from, sessionId, incarnation);
-    await this.#components.leadership.confirm(); // S1
+    await leadership.confirm(mayWait === true ? 'with-beat' : 'now'); // S1
     const kept = this.#require(from, sessionId, incarnation); // S3
-    kept.lastRenewalMs = this.#components.clock.monotonicMs();
+    kept.lastRenewalMs = Math.max(kept.lastRenewalMs, arrivedMs); // S4
     this.#setSuspect(kept, false);
+    if (sequence < kept.lastSequence) return { sequence };
+    kept.lastSequence = sequence;
     return { sequence, orders: this.#reporter(from, sessionId, report) ?? null };
   }
 
@@ -182,7 +190,7 @@ export class SessionKeeper implements Disposable {
 
   #keep(session: Session): Kept {
     const lastRenewalMs = this.#components.clock.monotonicMs();
-    const kept: Kept = { session, lastRenewalMs, isSuspect: false, isClosing: false };
+    const kept: Kept = { session, lastRenewalMs, lastSequence: 0, isSuspect: false, isClosing: false };
     this.#kept.set(session.peerId, kept);
     return kept;
   }

@@ -5,6 +5,8 @@
  * - Z1 A path that swallows everything is found out: at most the pause, and then {@link LifeLimits.deadAfterTicks}, after it went dead; at
  *   most a tick and that many where somebody needs it.
  * - Z2 Whoever uses a link pays a ping per tick; an idle one is asked ever more rarely, up to a bound that the path has survived.
+ * - Z9 Who spoke of its own accord since the last tick need not be asked whether it is there, only now and then how far it is. It is not
+ *   taken for dead any later for that: the tick in which it was not asked counts as one without an answer.
  */
 export interface LifeFacts {
   /** Since the earliest question that was not answered; undefined when all were. */
@@ -12,6 +14,8 @@ export interface LifeFacts {
   readonly sinceAskedTicks: number;
   /** Since a frame went either way. */
   readonly idleTicks: number;
+  /** It said something since the last tick that was no answer. */
+  readonly hasSpoken: boolean;
 }
 
 export interface LifeLimits {
@@ -23,6 +27,8 @@ export interface LifeLimits {
 
 /** After so many ticks without a frame nothing depends on the link. */
 const IDLE_AFTER_TICKS = 10;
+/** How often a peer is asked that speaks all the time: the answer is what the round trip is measured by. */
+const MEASURED_EVERY_TICKS = 10;
 /** The pause is this part of the time for which the link has been idle: a pause is survived before a longer one is tried. */
 const PAUSE_PART = 5;
 
@@ -32,12 +38,14 @@ export function pauseTicks(idleTicks: number, longestPauseTicks: number): number
   return Math.max(1, Math.min(longestPauseTicks, Math.floor(idleTicks / PAUSE_PART)));
 }
 
+/** @returns what to do with a tick; `spare`: it would be asked now, if it had not spoken. */
 export function nextLifeStep(
-  { unansweredTicks, sinceAskedTicks, idleTicks }: LifeFacts,
+  { unansweredTicks, sinceAskedTicks, idleTicks, hasSpoken }: LifeFacts,
   { deadAfterTicks, longestPauseTicks }: LifeLimits,
-): 'wait' | 'ask' | 'dead' {
+): 'wait' | 'ask' | 'dead' | 'spare' {
   if (unansweredTicks !== undefined) return unansweredTicks >= deadAfterTicks ? 'dead' : 'ask'; // Z1
-  return sinceAskedTicks >= pauseTicks(idleTicks, longestPauseTicks) ? 'ask' : 'wait'; // Z2
+  if (sinceAskedTicks < pauseTicks(idleTicks, longestPauseTicks)) return 'wait'; // Z2
+  return hasSpoken && sinceAskedTicks < MEASURED_EVERY_TICKS ? 'spare' : 'ask'; // Z9
 }
 
 /** How much the two ends of a link have to save: neither runs on a battery, one does, or one has not much left. */

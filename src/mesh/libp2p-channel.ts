@@ -105,6 +105,7 @@ export class Libp2pChannel implements PeerLink {
     this.#decoder = new FrameDecoder({
       frame: (frame) => {
         this.#life.used();
+        this.#life.spoke();
         events.onFrame(frame);
       },
       signal: (signal, payload) => this.#onSignal(signal, payload),
@@ -253,9 +254,12 @@ export class Libp2pChannel implements PeerLink {
 
   #onSignal(signal: Signal, payload: Uint8Array): void {
     if (signal === 'pong') for (const heard of [...this.#onHeard]) heard();
-    if (signal === 'ping') this.#answerPing(payload);
-    else if (signal === 'pong') this.#onPong(payload);
-    else this.#onHello(payload);
+    if (signal === 'ping') {
+      this.#life.spoke();
+      this.#answerPing(payload);
+    }
+    if (signal === 'pong') this.#onPong(payload);
+    if (signal === 'hello') this.#onHello(payload);
   }
 
   /** Whoever does not read is owed one answer, not as many as it asked for (F2). */

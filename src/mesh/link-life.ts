@@ -36,6 +36,8 @@ export class LinkLife implements Disposable {
   #pausedTicks = 0;
   #idleTicks = 0;
   #unheardTicks = 0;
+  #hasSpoken = false;
+  #wasSpared = false;
   #isDoubted = false;
   #verifiedSinceMs = 0;
   #looks = 0;
@@ -70,6 +72,11 @@ export class LinkLife implements Disposable {
     if (this.#verifying === undefined || this.#looks >= SETTLED_LOOKS) this.#believe();
   }
 
+  /** The peer said something of its own accord. */
+  spoke(): void {
+    this.#hasSpoken = true;
+  }
+
   /** The peer answered a question. @param askedMs when that was asked, by the monotonic clock. */
   answered(askedMs: number): void {
     if (askedMs >= this.#verifiedSinceMs) this.#believe();
@@ -83,8 +90,8 @@ export class LinkLife implements Disposable {
   /** A question is on its way. */
   asked(): void {
     if (this.#unansweredTicks === undefined) {
-      this.#unansweredTicks = 0;
-      this.#pausedTicks = this.#sinceAskedTicks;
+      this.#unansweredTicks = this.#wasSpared && this.#unheardTicks > 1 ? 1 : 0; // Z9
+      this.#pausedTicks = this.#wasSpared ? 1 : this.#sinceAskedTicks;
     }
     this.#sinceAskedTicks = 0;
   }
@@ -129,10 +136,13 @@ export class LinkLife implements Disposable {
       unansweredTicks: this.#unansweredTicks,
       sinceAskedTicks: this.#sinceAskedTicks,
       idleTicks: this.#idleTicks,
+      hasSpoken: this.#hasSpoken,
     };
+    this.#hasSpoken = false;
     const step = nextLifeStep(facts, limits);
     if (step === 'ask') this.#components.ask();
     else if (step === 'dead') this.#die(this.#pausedTicks);
+    this.#wasSpared = step === 'spare';
   }
 
   #die(pauseTicks: number): void {

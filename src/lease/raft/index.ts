@@ -17,7 +17,7 @@ export type {
 export type { RaftOptions } from './options.ts';
 export type { ProgressMode } from './progress.ts';
 export { Raft } from './raft.ts';
-export type { ConfirmedRead } from './read-index.ts';
+export type { ConfirmedRead, Hurry } from './read-index.ts';
 export type {
   ConfigurationRefused,
   PeerProgress,

@@ -3,6 +3,7 @@
  * election and thrown away with the leadership, so nothing of one term can leak into another.
  */
 import type { LogIndex, PeerId, Term } from '../../base/brand.ts';
+import { Beats } from './beats.ts';
 import type { CommitRule } from './commit-rule.ts';
 import type { ConfigurationHistory } from './configuration-history.ts';
 import { LeaderLease } from './leader-lease.ts';
@@ -14,7 +15,7 @@ import type { Outbox } from './outbox.ts';
 import { logIndex } from './positions.ts';
 import { Progress } from './progress.ts';
 import { agreedValue, isQuorum } from './quorum.ts';
-import { type ConfirmedRead, ReadIndex } from './read-index.ts';
+import { type ConfirmedRead, type Hurry, ReadIndex } from './read-index.ts';
 import type { PeerProgress } from './ready.ts';
 import type { Entry } from './types.ts';
 
@@ -36,6 +37,7 @@ export class Leading {
   readonly #commitRule: CommitRule;
   readonly #firstOwnIndex: LogIndex;
   readonly #reads = new ReadIndex();
+  readonly #beats: Beats;
   readonly #lease: LeaderLease | undefined;
   #confirmed: ConfirmedRead[] = [];
   #snapshotTo: PeerId[] = [];
@@ -54,6 +56,7 @@ export class Leading {
     this.#history = components.history;
     this.#commitRule = components.commitRule;
     this.#firstOwnIndex = logIndex(components.log.lastIndex + 1);
+    this.#beats = new Beats(options);
     const { monotonicMs } = components;
     this.#lease = monotonicMs === undefined ? undefined : new LeaderLease(options, monotonicMs);
     this.membersChanged();
@@ -100,11 +103,12 @@ export class Leading {
     this.#ticks += 1;
     if (this.#transferee !== null && this.#ticks >= this.#transferUntilTick) this.#transferee = null;
     if (!this.hasQuorum) return false;
-    if (this.#ticks % this.#options.heartbeatTicks === 0) this.#beat();
+    if (this.#beats.isDue(this.#ticks, this.#isAtRest)) this.#beat();
     return true;
   }
 
   appended(entries: readonly Entry[]): void {
+    this.#beats.worked(this.#ticks);
     for (const entry of entries) this.#uncommittedBytes += sizeOf(entry);
   }
 
@@ -165,8 +169,10 @@ export class Leading {
     this.#handOver(from, progress);
   }
 
-  requestRead(context: number): void {
-    this.#reads.gather(context);
+  /** Where nobody else has a vote there is nobody to wait for. */
+  requestRead(context: number, hurry: Hurry): void {
+    const isAlone = isQuorum(this.#history.latest, (peer) => peer === this.#options.self);
+    this.#reads.gather(context, isAlone ? 'now' : hurry);
   }
 
   transfer(to: PeerId): boolean {
@@ -208,12 +214,7 @@ export class Leading {
 
   /** Puts into the outbox all that may leave now: a read round for what was gathered, appends within each window. */
   replicate(): void {
-    if (this.#reads.hasGathered && this.hasCommittedOwnTerm) {
-      this.#reads.begin(this.#log.commitIndex);
-      this.#lease?.begin(this.#reads.round);
-      this.#heartbeat((peer) => isVoter(this.#history.latest, peer));
-      this.#confirmReads();
-    }
+    if (this.#reads.isHurried && this.hasCommittedOwnTerm) this.#beginRound();
     const { lastIndex, commitIndex } = this.#log;
     const mayTell = this.#mayTell || this.#options.commitNotice === 'at-once';
     for (const [peer, progress] of this.#progress) {
@@ -299,13 +300,40 @@ export class Leading {
     this.#outbox.send({ type: 'timeoutNow', from: this.#options.self, to, term: this.#term });
   }
 
+  /** R14 */
+  get #isAtRest(): boolean {
+    if (!this.#beats.isLongIdle(this.#ticks) || this.#reads.hasOpen || this.#transferee !== null)
+      return false;
+    const { lastIndex, commitIndex } = this.#log;
+    if (commitIndex < lastIndex) return false;
+    for (const [peer, { matchIndex }] of this.#progress)
+      if (matchIndex < lastIndex && this.#isActive(peer)) return false;
+    return true;
+  }
+
+  /** One for all reads that were gathered; at rest it is a beat as well. */
+  #beginRound(): void {
+    const isBeat = this.#isAtRest;
+    this.#openRound();
+    this.#heartbeat((peer) => isBeat || isVoter(this.#history.latest, peer));
+    if (isBeat) this.#beats.beaten(this.#ticks);
+    this.#confirmReads();
+  }
+
+  #openRound(): void {
+    this.#reads.begin(this.#log.commitIndex);
+    this.#lease?.begin(this.#reads.round);
+  }
+
   /** With a lease every beat is a round of its own, so that its echo tells when it left. */
   #beat(): void {
-    if (this.#lease !== undefined) {
+    this.#beats.beaten(this.#ticks);
+    if (this.#reads.hasGathered && this.hasCommittedOwnTerm) this.#openRound();
+    else if (this.#lease !== undefined) {
       this.#reads.beat();
       this.#lease.begin(this.#reads.round);
-      this.#confirmReads();
     }
+    this.#confirmReads();
     this.#heartbeat(() => true);
   }
 

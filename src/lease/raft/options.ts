@@ -8,6 +8,8 @@ export interface RaftOptions {
   readonly electionTicks?: number;
   /** Pause between heartbeats; at most a third of `electionTicks`, so that two may be lost. Unit: ticks. @default 1 */
   readonly heartbeatTicks?: number;
+  /** The same while nobody waits for anything; from `heartbeatTicks` to a third of `electionTicks`. Unit: ticks. @default `heartbeatTicks` */
+  readonly restTicks?: number;
   /** Payload of one append message; a single larger entry still travels alone. @default 1 MiB */
   readonly appendBytesLimit?: number;
   /** Append messages on the way to one peer without an answer. @default 64 */
@@ -40,6 +42,7 @@ export function resolveRaftOptions(options: RaftOptions): ResolvedRaftOptions {
     self: options.self,
     electionTicks: options.electionTicks ?? 10,
     heartbeatTicks: options.heartbeatTicks ?? 1,
+    restTicks: options.restTicks ?? options.heartbeatTicks ?? 1,
     appendBytesLimit: options.appendBytesLimit ?? MiB,
     inflightAppendsLimit: options.inflightAppendsLimit ?? 64,
     inflightBytesLimit: options.inflightBytesLimit ?? 8 * MiB,
@@ -51,11 +54,12 @@ export function resolveRaftOptions(options: RaftOptions): ResolvedRaftOptions {
   for (const [name, value] of Object.entries(resolved)) {
     if (typeof value === 'number') requirePositive(name, value);
   }
-  const { heartbeatTicks, electionTicks } = resolved;
-  if (heartbeatTicks * 3 > electionTicks) {
+  const { heartbeatTicks, restTicks, electionTicks } = resolved;
+  for (const [name, ticks] of Object.entries({ heartbeatTicks, restTicks })) {
+    if (ticks * 3 <= electionTicks && ticks >= heartbeatTicks) continue;
     throw new AspenError(
       'INVALID_PARAMS',
-      `heartbeatTicks must be at most electionTicks / 3, got ${heartbeatTicks} for electionTicks ${electionTicks}`,
+      `${name} must be at least heartbeatTicks and at most electionTicks / 3, got ${ticks} for electionTicks ${electionTicks}`,
     );
   }
   return Object.freeze(resolved);

@@ -21,6 +21,7 @@ import type { Append, Heartbeat, Message, VoteReply } from './messages.ts';
 import { type RaftOptions, type ResolvedRaftOptions, resolveRaftOptions } from './options.ts';
 import { Outbox } from './outbox.ts';
 import { Proposing } from './proposing.ts';
+import type { Hurry } from './read-index.ts';
 import type { ConfigurationRefused, Persist, Proposed, ProposeRefused, RaftState, Ready } from './ready.ts';
 import { Standing } from './standing.ts';
 import type { SnapshotMeta } from './types.ts';
@@ -132,8 +133,8 @@ export class Raft {
   }
 
   /** @returns false when this node does not lead; otherwise `context` comes back in `reads` or `failedReads`. */
-  requestRead(context: number): boolean {
-    this.#leading?.requestRead(context);
+  requestRead(context: number, hurry: Hurry = 'now'): boolean {
+    this.#leading?.requestRead(context, hurry);
     return this.#leading !== null;
   }
 

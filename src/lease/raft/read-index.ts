@@ -6,6 +6,9 @@
  */
 import type { LogIndex } from '../../base/brand.ts';
 
+/** `now`: a round begins at once; `with-beat`: with the next beat, which costs no message. */
+export type Hurry = 'now' | 'with-beat';
+
 export interface ConfirmedRead {
   readonly context: number;
   readonly index: LogIndex;
@@ -20,6 +23,7 @@ interface Round {
 export class ReadIndex {
   #lastRound = 0;
   #gathered: number[] = [];
+  #isHurried = false;
   #open: Round[] = [];
 
   /** The round that heartbeats carry. */
@@ -31,12 +35,18 @@ export class ReadIndex {
     return this.#gathered.length > 0;
   }
 
+  /** Whether one was gathered that does not wait for the next beat. */
+  get isHurried(): boolean {
+    return this.#isHurried;
+  }
+
   get hasOpen(): boolean {
     return this.#open.length > 0;
   }
 
-  gather(context: number): void {
+  gather(context: number, hurry: Hurry): void {
     this.#gathered.push(context);
+    if (hurry === 'now') this.#isHurried = true;
   }
 
   /** Begins one round for everything gathered so far. The caller sends its number to every voter. */
@@ -44,6 +54,7 @@ export class ReadIndex {
     this.#lastRound += 1;
     this.#open.push({ number: this.#lastRound, index: commitIndex, contexts: this.#gathered });
     this.#gathered = [];
+    this.#isHurried = false;
   }
 
   /** Begins a round for nobody: its echo tells who still follows. */
@@ -66,6 +77,7 @@ export class ReadIndex {
     const contexts = [...this.#open.flatMap((round) => round.contexts), ...this.#gathered];
     this.#open = [];
     this.#gathered = [];
+    this.#isHurried = false;
     return contexts;
   }
 }

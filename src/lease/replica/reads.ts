@@ -1,7 +1,7 @@
 import { AspenError } from '../../base/index.ts';
 import { Freshness, isOfLeader } from '../freshness.ts';
 import { PendingReads } from '../pending-reads.ts';
-import type { Message, Ready } from '../raft/index.ts';
+import type { Hurry, Message, Ready } from '../raft/index.ts';
 import { notLeader } from '../submission.ts';
 import { type ReplicaCore, TICK_MS } from './core.ts';
 import type { Leaderships } from './leaderships.ts';
@@ -24,11 +24,11 @@ export class Reads {
   }
 
   /** Resolves when what was committed at the call is applied here and a quorum has confirmed that this node leads. */
-  confirm(): Promise<void> {
+  confirm(hurry: Hurry): Promise<void> {
     return new Promise((resolve, reject) => {
       const refusal = this.#leaderships.refusal();
       if (refusal !== undefined) throw refusal;
-      this.#pending.add({ resolve, reject });
+      this.#pending.add({ resolve, reject }, hurry);
       this.#core.schedule();
     });
   }
@@ -72,7 +72,7 @@ export class Reads {
   /** Asks a quorum once for all who asked in this turn. */
   ask(): void {
     this.#pending.ask(
-      (context) => this.#core.state.raft.requestRead(context),
+      (context, hurry) => this.#core.state.raft.requestRead(context, hurry),
       () => notLeader(this.#core.otherLeader),
     );
   }

@@ -6,6 +6,7 @@ import type { Fact, QueryContext } from '../machine/index.ts';
 import type {
   ConfigurationChange,
   ConfigurationRefused,
+  Hurry,
   Message,
   Proposed,
   RaftState,
@@ -163,8 +164,8 @@ export class Replica implements Startable {
   }
 
   /** Resolves when what was committed at the call is applied here and a quorum has confirmed that this node leads. */
-  confirm(): Promise<void> {
-    return this.#parts.reads.confirm();
+  confirm(hurry: Hurry = 'now'): Promise<void> {
+    return this.#parts.reads.confirm(hurry);
   }
 
   /** Like `confirm`, without asking anybody: {@link Reads.confirmByLease}. */

@@ -107,7 +107,7 @@ class HealingGroup {
     const electionTicks = this.#int(6, 13);
     const heartbeatTicks = this.#int(1, Math.floor(electionTicks / 4) + 1);
     for (const self of peers) {
-      const options = { self, electionTicks, heartbeatTicks };
+      const options = { self, electionTicks, heartbeatTicks, restTicks: Math.floor(electionTicks / 3) };
       this.#nodes.set(self, new SimNode(options, configuration, surroundings));
     }
   }

@@ -196,7 +196,8 @@ export class SimNode {
   }
 
   requestRead(context: number): boolean {
-    if (this.#raft === null || !this.#raft.requestRead(context)) return false;
+    if (this.#raft === null || !this.#raft.requestRead(context, context % 3 === 0 ? 'with-beat' : 'now'))
+      return false;
     this.#reads.add(context);
     if (this.#world.bug.readsWithoutRound) {
       this.#world.readAnswered(this.id, context, this.#raft.state.commitIndex);

@@ -157,9 +157,11 @@ export class World {
     const founders = peers.slice(0, this.#int(1, count + 1));
     const configuration = { voters: founders, outgoing: [], learners: [] };
     const electionTicks = this.#int(5, 11);
+    const heartbeatTicks = this.#int(1, Math.floor(electionTicks / 3) + 1);
     const common = {
       electionTicks,
-      heartbeatTicks: this.#int(1, Math.floor(electionTicks / 3) + 1),
+      heartbeatTicks,
+      restTicks: electionTicks % 2 === 0 ? Math.floor(electionTicks / 3) : heartbeatTicks,
       appendBytesLimit: this.#pick([1, 100, 1_000, 100_000]),
       inflightAppendsLimit: this.#int(1, 9),
       applyBytesLimit: this.#pick([1, 200, 100_000]),

@@ -27,6 +27,16 @@ async function setting(): Promise<Setting> {
   return { world, leader, worker, keeper: () => keeper as SessionKeeper };
 }
 
+/** @returns how many messages ten such pauses cost. */
+async function messagesIn(world: World, pauseMs: number, before: () => void): Promise<number> {
+  const sentBefore = world.messageCount;
+  for (let count = 0; count < 10; count += 1) {
+    before();
+    await world.clock.advance(pauseMs);
+  }
+  return world.messageCount - sentBefore;
+}
+
 describe('sessions', () => {
   it('carry reports to the leader and orders back', async () => {
     const { world, worker, keeper } = await setting();
@@ -42,6 +52,43 @@ describe('sessions', () => {
     await world.clock.advance(20);
     assert.deepEqual(seen, [{ free: 3 }]);
     assert.deepEqual(orders, [{ run: 'this' }]);
+    await world.stop();
+  });
+
+  it('of a node with nothing in hand are renewed with the beats of the leader, and cost no round of their own', async () => {
+    const { world, worker } = await setting();
+    for (let count = 0; count < 2; count += 1) await world.admit(await world.addNode());
+    await world.clock.advance(20_000);
+    assert.equal(world.leader().group.status().voters.length, 3);
+    const busy = await messagesIn(world, 1_000, () => worker.group.session.poke());
+    const idle = await messagesIn(world, 1_000, () => undefined);
+    assert.ok(idle <= busy - 2 * 10, `${idle} messages in ten seconds, ${busy} with a round for each`);
+    const confirmedMs = worker.group.session.lastConfirmedSentMs as number;
+    assert.ok(world.clock.monotonicMs() - confirmedMs <= 1_400);
+    await world.stop();
+  });
+
+  it('are renewed at once when something changed, though a renewal that may wait is on its way', async () => {
+    const { world, worker, keeper } = await setting();
+    for (let count = 0; count < 2; count += 1) await world.admit(await world.addNode());
+    await world.clock.advance(20_000);
+    const seen: unknown[] = [];
+    keeper().onReport((peerId, _sessionId, report) => {
+      if (peerId === worker.peerId) seen.push(report);
+      return { orders: report };
+    });
+    let free = 1;
+    worker.group.session.setReporter(() => ({ free }));
+    const told: unknown[] = [];
+    worker.group.session.onReply((orders) => told.push(orders));
+    for (let step = 0; step < 100; step += 1) {
+      free += 1;
+      worker.group.session.poke();
+      await world.clock.advance(15);
+      assert.deepEqual(seen.at(-1), { free }, 'no report that is older comes after it');
+      assert.deepEqual(told.at(-1), { orders: { free } });
+      await world.clock.advance(22);
+    }
     await world.stop();
   });
 

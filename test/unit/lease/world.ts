@@ -53,11 +53,16 @@ export class World {
   readonly random = new SeededRandom(7);
   readonly rootSeed = this.random.bytes(32);
   readonly nodes: Node[] = [];
+  /** Sent by anybody to anybody. */
+  messageCount = 0;
   readonly #cut = new Set<PeerId>();
   readonly network = new MemoryNetwork({
     clock: this.clock,
     policy: {
-      deliveries: (from, to) => (this.#isCut(from, to) ? [] : [1]),
+      deliveries: (from, to) => {
+        this.messageCount += 1;
+        return this.#isCut(from, to) ? [] : [1];
+      },
       isReachable: (from, to) => !this.#isCut(from, to),
     },
   });

@@ -77,6 +77,7 @@ describe('keep-alive', () => {
             idleTicks: idle,
             sinceAskedTicks: sinceAsked,
             unansweredTicks: undefined as number | undefined,
+            hasSpoken: false,
           };
           for (let ticks = 0; ; ticks += 1) {
             assert.ok(ticks <= longest + DEAD_AFTER_TICKS, `${ticks} ticks`);
@@ -89,6 +90,7 @@ describe('keep-alive', () => {
               unansweredTicks: wasAsked
                 ? (facts.unansweredTicks ?? 0) + 1
                 : facts.unansweredTicks && facts.unansweredTicks + 1,
+              hasSpoken: false,
             };
           }
         },
@@ -105,6 +107,45 @@ describe('keep-alive', () => {
     await end.useFor(3_000);
     assert.equal(end.diedMs, 36_000);
     assert.deepEqual(end.diedAfterPauses, [1]);
+  });
+
+  it('Z9 asks a peer that speaks all the time now and then only, and takes it for dead as soon as any other', async () => {
+    const end = new End();
+    const speak = () => {
+      end.life.heard();
+      end.life.used();
+      end.life.spoke();
+    };
+    for (let count = 0; count < 300; count += 1) {
+      speak();
+      await end.clock.advance(100);
+    }
+    assert.ok(end.askedMs.length <= 4, `asked ${end.askedMs.length} times in 30 s`);
+    end.isWhole = false;
+    speak(); // the last that came through
+    await end.useFor(3_000);
+    assert.deepEqual([end.life.isQuiet, end.diedMs], [true, undefined]);
+    await end.useFor(3_000);
+    assert.equal(end.diedMs, 36_000);
+    assert.deepEqual(end.diedAfterPauses, [1], 'no pause is to blame');
+  });
+
+  it('Z9 of two ends that use a link only one asks, until it is gone', async () => {
+    const end = new End();
+    const asksOf = async (isOtherAsking: boolean) => {
+      const before = end.askedMs.length;
+      for (let count = 0; count < 20; count += 1) {
+        if (isOtherAsking) {
+          end.life.heard();
+          end.life.spoke();
+        }
+        await end.useFor(1_000);
+      }
+      return end.askedMs.length - before;
+    };
+    assert.ok((await asksOf(true)) <= 3);
+    assert.ok((await asksOf(false)) >= 19);
+    assert.equal(end.diedMs, undefined);
   });
 
   it('Z2 an idle link costs a twentieth, and is asked with every tick again when somebody needs it', async () => {
