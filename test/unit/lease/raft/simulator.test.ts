@@ -11,7 +11,7 @@ const CAUGHT: Readonly<Record<string, { seed: number; outcome: Outcome }>> = {
   'skip-sync': { seed: 1, outcome: 'wrong' },
   'send-before-persist': { seed: 36, outcome: 'wrong' },
   'forget-vote': { seed: 34, outcome: 'wrong' },
-  'commit-older-term-by-counting': { seed: 991, outcome: 'wrong' },
+  'commit-older-term-by-counting': { seed: 1676, outcome: 'wrong' },
   'one-majority-while-joint': { seed: 716, outcome: 'wrong' },
   'read-without-round': { seed: 1, outcome: 'wrong' },
   'install-blindly': { seed: 41, outcome: 'crashed' },
