@@ -49,24 +49,25 @@ export function define(parent: Command, io: CliIo, exit: ExitSlot, definition: C
   configure?.(command);
   addGlobalFlags(command, { ownTimeout });
   const title = examples.length === 1 ? 'Example' : 'Examples';
-  addNounExample(parent, examples[0]);
+  describeNoun(parent, examples[0]);
   command.addHelpText('after', `\n${title}:\n${examples.map((example) => `  ${example}\n`).join('')}`);
   command.action(async () => {
-    const root = rootOf(command).opts();
-    const own = command.opts();
-    const options = { ...root, ...own, color: root['color'] !== false && own['color'] !== false };
+    const given = lineageOf(command).map((one) => one.opts());
+    const options: Record<string, unknown> = Object.assign({}, ...given);
+    options['color'] = given.every(({ color }) => color !== false);
     const flags = resolveGlobalFlags(options, { env: io.env, isTTY: io.stdout.isTTY, ownTimeout });
     exit.code = await runCommand({ io, flags, options, args: command.args, run });
   });
   return command;
 }
 
-const withExample = new WeakSet<Command>();
+const described = new WeakSet<Command>();
 
-/** The help of a noun shows how its first verb is used. */
-function addNounExample(noun: Command, example: string): void {
-  if (noun.parent === null || withExample.has(noun)) return;
-  withExample.add(noun);
+/** The help of a noun shows how its first verb is used; the flags of every command may stand before the verb too. */
+function describeNoun(noun: Command, example: string): void {
+  if (noun.parent === null || described.has(noun)) return;
+  described.add(noun);
+  addGlobalFlags(noun);
   noun.addHelpText('after', `\nExample:\n  ${example}\n`);
 }
 
@@ -139,8 +140,9 @@ function isWithoutQuorum(error: unknown): boolean {
   return error instanceof AspenError && error.code === 'NO_QUORUM' && error.outcome === 'not-applied';
 }
 
-function rootOf(command: Command): Command {
-  return command.parent === null ? command : rootOf(command.parent);
+/** The program first, the command last: what stands nearer to the verb counts. */
+function lineageOf(command: Command): readonly Command[] {
+  return command.parent === null ? [command] : [...lineageOf(command.parent), command];
 }
 
 /** Wrong usage is 2; asking for help or the version is no error. */

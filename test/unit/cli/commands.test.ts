@@ -34,6 +34,17 @@ describe('the command line', () => {
     );
   });
 
+  for (const args of [
+    ['-o', 'json', 'job', 'list'],
+    ['job', '-o', 'json', 'list'],
+    ['job', 'list', '-o', 'json'],
+    ['-o', 'yaml', 'job', '--json', 'list'],
+  ]) {
+    it(`takes a flag of every command wherever it stands: ${args.join(' ')}`, async () => {
+      assert.deepEqual((await json(...args))['schema'], 'aspen.job.list/v1');
+    });
+  }
+
   const wrongUses: readonly { args: string[]; code: number; says: RegExp; why: string }[] = [
     { args: ['frobnicate'], code: 2, says: /unknown command/, why: 'no such command' },
     { args: ['run'], code: 2, says: /program/, why: 'run without a program' },
