@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { env } from 'node:process';
 import { OsAuditFiles } from '../audit/os-audit-files.ts';
-import type { Logger } from '../base/index.ts';
+import type { Clock, Logger, Random } from '../base/index.ts';
 import { OsClock } from '../base/os-clock.ts';
 import { OsCrypto } from '../base/os-crypto.ts';
 import { OsRandom } from '../base/os-random.ts';
@@ -37,6 +37,7 @@ import { OsGatewayHttp } from './net/os-gateway-http.ts';
 import { readGateway, readMachineNetwork, readNetworkMark } from './net/os-machine-network.ts';
 import { createProxyProbe } from './net/os-proxy-probe.ts';
 import { OsUdpPort } from './net/os-udp-port.ts';
+import { jobRowsMigration } from './os-job-rows.ts';
 import { OsListenPorts } from './os-listen-ports.ts';
 import { readMachineLabels } from './os-machine-labels.ts';
 import { readPower } from './os-power.ts';
@@ -63,7 +64,7 @@ export async function createOsPlatform({ dataDir, config, logger }: OsPlatformOp
   const proxy = createProxyProbe(proxies, clock);
   const crypto = new OsCrypto();
   const directory = await openOsDataDirectory(dataDir, { random });
-  await migrateOs(directory, logger);
+  await migrateOs(directory, { clock, random, log: logger });
   const ports = new OsListenPorts(directory, random);
   const { isMdnsEnabled, outputRetentionMs } = config;
   const policy = workPolicyOf(config);
@@ -148,10 +149,15 @@ export async function createOsPlatform({ dataDir, config, logger }: OsPlatformOp
 }
 
 /** @throws AspenError or StorageFault when it cannot be finished now; the directory is given back then. */
-async function migrateOs(directory: DataDirectory, log: Logger): Promise<void> {
+async function migrateOs(
+  directory: DataDirectory,
+  parts: { readonly clock: Clock; readonly random: Random; readonly log: Logger },
+): Promise<void> {
   try {
-    const { path } = directory;
-    await migrateDirectory({ files: new OsFileBox(path), path, log, steps: osMigrations({ path, log }) });
+    const { path, storePath } = directory;
+    const { log } = parts;
+    const steps = [...osMigrations({ path, log }), jobRowsMigration(storePath, parts)];
+    await migrateDirectory({ files: new OsFileBox(path), path, log, steps });
   } catch (error) {
     await directory[Symbol.asyncDispose]();
     throw error;

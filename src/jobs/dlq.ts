@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { AspenError, encode, toWireError, type WireError } from '../base/index.ts';
-import { DEAD_SUFFIX_BYTES, type DeadIndex, deadPrefix } from './ended-index.ts';
+import { DEAD_SUFFIX_BYTES, type DeadIndex, deadPrefix } from './dead-index.ts';
 import { type JobView, jobView } from './job-view.ts';
 import type { LiveIndex } from './live-index.ts';
 import { type ApplyContext, type Key, prefixEnd, type QueryContext } from './machine-port.ts';

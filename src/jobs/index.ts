@@ -59,6 +59,7 @@ export type { JobView } from './job-view.ts';
 export { serveWaiters, WAIT_LIMIT_MS } from './job-waiters.ts';
 export type { Progress } from './local-context.ts';
 export { jobsModule } from './module.ts';
+export { renewJobRows } from './old-rows.ts';
 export { isFinal, type JobState } from './record.ts';
 export { Slots } from './slots.ts';
 export { type JobSpec, type JobSpecInput, resolveJobSpec } from './spec.ts';

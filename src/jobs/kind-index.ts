@@ -1,112 +1,9 @@
-import { nameKey } from './ended-index.ts';
-import { type ApplyContext, type Key, numberKey, type QueryContext } from './machine-port.ts';
-import type { JobRecord } from './record.ts';
+import { type BlockIds, endOfBlock, placesAmong, takenPlaces } from './blocks.ts';
+import type { Placed } from './live-index.ts';
+import type { ApplyContext, Key, QueryContext } from './machine-port.ts';
 import { rowsOf } from './record-store.ts';
-import { SPEC_BASE } from './spec.ts';
 
-/** Jobs of one command whose offsets share the higher bits stand in one block: most commands are one block. */
-const BLOCK_OFFSETS = 1_024;
-
-/** @returns the prefix of the blocks that hold jobs of a type. */
-export function typePrefix(type: string): Key {
-  return `t${nameKey(type)}`;
-}
-
-/** @returns the same for a label: with that value, or with any where none is given. */
-export function labelPrefix(label: string, value?: string): Key {
-  return value === undefined ? `k${nameKey(label)}` : `l${nameKey(label)}${nameKey(value)}`;
-}
-
-/** @returns where the block of a job begins, in the order of submission. */
-export function blockOf({ position, offset }: Pick<JobRecord, 'position' | 'offset'>): Key {
-  return numberKey(position) + numberKey(offset - (offset % BLOCK_OFFSETS));
-}
-
-/** @returns where the next block could begin. */
-function endOfBlock(block: Key): Key {
-  const half = block.length / 2;
-  return block.slice(0, half) + numberKey(BLOCK_OFFSETS + keyToOffset(block.slice(half)));
-}
-
-function keyToOffset(key: Key): number {
-  let offset = 0;
-  for (const digit of Buffer.from(key, 'latin1')) offset = offset * 256 + digit;
-  return offset;
-}
-
-/** Every entry that a record has, by the prefix of its kind. */
-export function kindsOf({ spec }: Pick<JobRecord, 'spec'>): Key[] {
-  const kinds = [typePrefix(spec.type)];
-  if (spec.labels === SPEC_BASE.labels) return kinds;
-  for (const [label, value] of Object.entries(spec.labels))
-    kinds.push(labelPrefix(label), labelPrefix(label, value));
-  return kinds;
-}
-
-interface Change {
-  count: number;
-}
-
-/** The change that a job of the same type and block adds to. */
-interface Latest {
-  readonly type: string;
-  readonly position: number;
-  readonly block: number;
-  readonly change: Change;
-}
-
-/**
- * Where jobs of a type, or with a label, are found: not each of them but the blocks that hold some, with their count. A command that submits
- * a thousand jobs of one type makes one row, which their moves do not touch, so a job costs an addition.
- *
- * - L1 A block has a row for each kind of its kept jobs, with their count, and no other, whenever the tables have been written.
- */
-export class KindCounts {
-  readonly #changes = new Map<Key, Change>();
-  #latest: Latest | undefined;
-
-  /** Takes over that what the tables hold of a job becomes what it is; either may be missing. */
-  move(written: JobRecord | undefined, now: JobRecord | undefined): void {
-    if (written?.position === now?.position && written?.offset === now?.offset) return;
-    if (written !== undefined) this.#add(written, -1);
-    if (now !== undefined) this.#add(now, 1);
-  }
-
-  /** L1 */
-  write(context: ApplyContext): void {
-    const table = context.table<number>('kinds');
-    for (const [key, { count }] of this.#changes) {
-      const after = (table.get(key) ?? 0) + count;
-      if (after > 0) table.put(key, after);
-      else table.delete(key);
-    }
-  }
-
-  #add(record: JobRecord, by: 1 | -1): void {
-    const { spec, position, offset } = record;
-    const { type, labels } = spec;
-    const block = Math.floor(offset / BLOCK_OFFSETS);
-    const latest = this.#latest;
-    if (latest?.type === type && latest.position === position && latest.block === block)
-      latest.change.count += by;
-    else
-      this.#latest = { type, position, block, change: this.#change(typePrefix(type) + blockOf(record), by) };
-    if (labels === SPEC_BASE.labels) return;
-    const [, ...ofLabels] = kindsOf(record);
-    for (const kind of ofLabels) this.#change(kind + blockOf(record), by);
-  }
-
-  #change(key: Key, by: 1 | -1): Change {
-    const known = this.#changes.get(key);
-    if (known !== undefined) {
-      known.count += by;
-      return known;
-    }
-    const change = { count: by };
-    this.#changes.set(key, change);
-    return change;
-  }
-}
+type Context = ApplyContext | QueryContext;
 
 /** A part of the order of submission: from `from` on, before `to`. */
 export interface Block {
@@ -133,8 +30,51 @@ export function upTo(place: Key): Key {
   return `${place}\u00ff`;
 }
 
+/** All jobs that were submitted before the place `before`, the newest first. */
+export function* newestOfAll(context: Context, before: Key): Generator<Placed, void, undefined> {
+  const range = { from: '', to: before, reverse: true };
+  for (const [block, ids] of rowsOf<BlockIds>(context, 'blocks').range(range))
+    yield* newestIn(block, takenPlaces(ids), ids, before);
+}
+
+/** Those of one kind. */
+export function* newestOfKind(context: Context, kind: Key, before: Key): Generator<Placed, void, undefined> {
+  const blocks = rowsOf<BlockIds>(context, 'blocks');
+  const range = { from: kind, to: kind + before, reverse: true };
+  for (const [key, bits] of context.table<number>('kindBits').range(range)) {
+    const block = key.slice(kind.length);
+    yield* newestIn(block, bits, blocks.get(block) ?? [], before);
+  }
+}
+
+/** @returns the first jobs of one kind, at least `count` where there are so many, in the order of submission. */
+export function oldestOfKind(context: Context, kind: Key, count: number): Placed[] {
+  const blocks = rowsOf<BlockIds>(context, 'blocks');
+  const oldest: Placed[] = [];
+  for (const [key, bits] of context.table<number>('kindBits').range({ prefix: kind })) {
+    const block = key.slice(kind.length);
+    oldest.push(...placedIn(block, bits, blocks.get(block) ?? []));
+    if (oldest.length >= count) break;
+  }
+  return oldest;
+}
+
+/** @returns the jobs at some places of a block, in order. */
+export function placedIn(block: Key, bits: number, ids: BlockIds): Placed[] {
+  return placesAmong(block, bits).flatMap(({ at, place }) => {
+    const id = ids[at];
+    return id === undefined || id === null ? [] : [{ place, id }];
+  });
+}
+
+function newestIn(block: Key, bits: number, ids: BlockIds, before: Key): Placed[] {
+  return placedIn(block, bits, ids)
+    .filter(({ place }) => place < before)
+    .reverse();
+}
+
 function blockBefore(context: QueryContext, kind: Key, before: Key): Key | undefined {
   const range = { from: kind, to: kind + before, reverse: true, limit: 1 };
-  for (const [key] of rowsOf<number>(context, 'kinds').range(range)) return key.slice(kind.length);
+  for (const [key] of rowsOf<number>(context, 'kindBits').range(range)) return key.slice(kind.length);
   return undefined;
 }

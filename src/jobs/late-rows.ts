@@ -13,8 +13,8 @@ export interface LateRow {
   readonly row: Uint8Array | undefined;
 }
 
-/** Rows and entries of indexes that most jobs have. */
-const WRITES_EACH = 5;
+/** Rows that most jobs have, or may. */
+const WRITES_EACH = 2;
 
 /**
  * Jobs whose rows are written later than their commands: a job that comes, runs and ends between two writes of the tables is written once.
@@ -26,6 +26,8 @@ export class LateRows {
   #isOpen = false;
   #bytes = 0;
   #earliestExpiryMs = Number.POSITIVE_INFINITY;
+  #writtenThrough = Number.POSITIVE_INFINITY;
+  #writtenBefore = Number.POSITIVE_INFINITY;
 
   get size(): number {
     return this.#rows.size;
@@ -39,6 +41,11 @@ export class LateRows {
   /** Not after the first end of a retention among these rows; infinite when none ends. Unit: ms of group time. */
   get earliestExpiryMs(): number {
     return this.#earliestExpiryMs;
+  }
+
+  /** The tables hold no job of a later position; infinite where that is not known. */
+  get writtenThrough(): number {
+    return this.#writtenThrough;
   }
 
   find(id: string): LateRow | undefined {
@@ -63,11 +70,12 @@ export class LateRows {
     this.#rows.delete(id);
   }
 
-  /** @returns all there are, which are no longer here then. */
-  take(): readonly (readonly [id: string, row: LateRow])[] {
+  /** @param position of the last command. @returns all there are, which are no longer here then. */
+  take(position: number): readonly (readonly [id: string, row: LateRow])[] {
     const all = [...this.#rows];
     if (this.#isOpen) this.#undo.push(...all);
     this.#rows.clear();
+    this.#writtenThrough = position;
     this.#bytes = 0;
     this.#earliestExpiryMs = Number.POSITIVE_INFINITY;
     return all;
@@ -75,6 +83,7 @@ export class LateRows {
 
   begin(): void {
     this.#isOpen = true;
+    this.#writtenBefore = this.#writtenThrough;
     if (this.#undo.length > 0) this.#undo = [];
   }
 
@@ -89,6 +98,7 @@ export class LateRows {
       if (before === undefined) this.#rows.delete(id);
       else this.#rows.set(id, before);
     }
+    this.#writtenThrough = this.#writtenBefore;
     this.#isOpen = false;
   }
 

@@ -8,4 +8,5 @@ export type {
   ReadonlyTable,
   Volume,
 } from '../lease/machine/index.ts';
+export { tablesOf, VALUE_BYTES_LIMIT } from '../lease/machine/index.ts';
 export { type Key, keyNumber, keyText, numberKey, prefixEnd, SortedKeys, textKey } from '../storage/index.ts';

@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import { AspenError, encode } from '../base/index.ts';
-import { endedOfPrefix } from './ended-index.ts';
 import { type JobView, jobView } from './job-view.ts';
-import { labelPrefix, newestBlock, typePrefix, upTo } from './kind-index.ts';
+import { newestBlock, newestOfAll, newestOfKind, upTo } from './kind-index.ts';
+import { endedKind, labelKind, ownerKind, typeKind } from './kinds.ts';
 import type { LiveIndex, Owner, Placed } from './live-index.ts';
 import { type ApplyContext, type Key, keyText, type QueryContext, textKey } from './machine-port.ts';
 import { isFinal, type JobRecord, type JobState } from './record.ts';
-import { endedPrefix, findRecord, rowsOf } from './record-store.ts';
+import { findRecord, rowsOf } from './record-store.ts';
 import { SPEC_BASE } from './spec.ts';
 
 export const LIST_LIMIT = 1_000;
@@ -124,10 +124,10 @@ function* placesInBlocks(
 }
 
 function kindsAsked({ type, label }: ListQuery): Key[] {
-  const kinds = type === undefined ? [] : [typePrefix(type)];
+  const kinds = type === undefined ? [] : [typeKind(type)];
   if (label === undefined) return kinds;
   const [name, value] = labelAsked(label);
-  return [...kinds, labelPrefix(name, value)];
+  return [...kinds, labelKind(name, value)];
 }
 
 /** @returns value undefined where any will do. */
@@ -139,7 +139,7 @@ function labelAsked(label: string): readonly [name: string, value: string | unde
 function placesOfLines(query: ListQuery, context: QueryContext, before: Key): Iterable<Placed> {
   const owner = ownerOf(query);
   if (owner !== undefined) return merged(linesOfOwner(owner, query, context, before));
-  if (query.state === undefined) return allPlaces(context, before);
+  if (query.state === undefined) return newestOfAll(context, before);
   return merged(statesOf(query).map((state) => placesOfState(context, state, before)));
 }
 
@@ -169,16 +169,10 @@ function linesOfOwner(
     ofStates <= index.countOfOwner(of, name)
       ? live.map((one) => index.newestFirst(one, before))
       : [index.newestOf(of, name, before)];
-  if (wanted.includes('dead'))
-    lines.push(endedLine(context, 'endedOf', endedOfPrefix(of, name, true), before));
+  if (wanted.includes('dead')) lines.push(newestOfKind(context, ownerKind(of, name, true), before));
   if (wanted.some((one) => isFinal(one) && one !== 'dead'))
-    lines.push(endedLine(context, 'endedOf', endedOfPrefix(of, name, false), before));
+    lines.push(newestOfKind(context, ownerKind(of, name, false), before));
   return lines;
-}
-
-function* allPlaces(context: QueryContext, before: Key): Iterable<Placed> {
-  for (const [place, id] of rowsOf<string>(context, 'order').range({ from: '', to: before, reverse: true }))
-    yield { place, id };
 }
 
 /** Ordered lines as one: the newest of their heads comes next. */
@@ -200,23 +194,9 @@ function* merged(sources: readonly Iterable<Placed>[]): Iterable<Placed> {
   }
 }
 
-function* placesOfState(context: QueryContext, state: JobState, before: Key): Iterable<Placed> {
-  if (!isFinal(state)) {
-    yield* context.derived<LiveIndex>().newestFirst(state, before);
-    return;
-  }
-  yield* endedLine(context, 'ended', endedPrefix(state), before);
-}
-
-function* endedLine(
-  context: QueryContext,
-  table: 'ended' | 'endedOf',
-  prefix: Key,
-  before: Key,
-): Iterable<Placed> {
-  const range = { from: prefix, to: prefix + before, reverse: true };
-  for (const [key, id] of rowsOf<string>(context, table).range(range))
-    yield { place: key.slice(prefix.length), id };
+function placesOfState(context: QueryContext, state: JobState, before: Key): Iterable<Placed> {
+  if (isFinal(state)) return newestOfKind(context, endedKind(state), before);
+  return context.derived<LiveIndex>().newestFirst(state, before);
 }
 
 function matches(record: JobRecord, query: ListQuery): boolean {
@@ -242,15 +222,14 @@ function labelOf(labels: Readonly<Record<string, string>>, name: string): string
 }
 
 function lastRecord(context: ApplyContext | QueryContext): JobRecord | undefined {
-  for (const [, id] of rowsOf<string>(context, 'order').range({ reverse: true, limit: 1 }))
-    return findRecord(context, id);
+  for (const { id } of newestOfAll(context, '\u00ff')) return findRecord(context, id);
   return undefined;
 }
 
 function onlyWithPrefix(context: ApplyContext | QueryContext, prefix: string): JobRecord | undefined {
   if (prefix === '') return undefined;
   const range = { prefix: textKey(prefix), limit: 2 };
-  const found = Array.from(rowsOf(context, 'specs').range(range), ([key]) => keyText(key));
+  const found = Array.from(rowsOf(context, 'jobs').range(range), ([key]) => keyText(key));
   const [first] = found;
   if (first === undefined) return undefined;
   if (found.length === 1) return findRecord(context, first);

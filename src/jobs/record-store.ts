@@ -1,16 +1,16 @@
-import { encode } from '../base/index.ts';
-import { endedKeysOf } from './ended-index.ts';
+import { AspenError, encode } from '../base/index.ts';
+import { deadKeys } from './dead-index.ts';
 import type { FinalState } from './finished-counts.ts';
 import { afterMove } from './hooks/deliveries.ts';
-import { type LiveIndex, placeKey } from './live-index.ts';
+import type { LiveIndex } from './live-index.ts';
 import {
   type ApplyContext,
   type Key,
   keyText,
-  numberKey,
   type QueryContext,
   type ReadonlyTable,
   textKey,
+  VALUE_BYTES_LIMIT,
 } from './machine-port.ts';
 import {
   type PackedRecord,
@@ -22,31 +22,28 @@ import {
   unpackSpec,
 } from './packing.ts';
 import { type IndexedRecord, isFinal, type JobRecord } from './record.ts';
-import { ORDINARY_SPEC } from './spec.ts';
+import { type JobSpec, ORDINARY_SPEC } from './spec.ts';
 import { checkMove } from './states.ts';
 
 /**
- * Where jobs are kept. A spec is written once; what changes of an unfinished job is a short row in `live`, and moves to `done` when the job
- * is final. Indexes over unfinished jobs are in memory (`live-index.ts`), those over finished ones are tables. Rows of records, and what
- * follows from them, are written behind (`write-behind.ts`).
+ * Where jobs are kept. Each has a row in `jobs`: its spec, and once it is final its record as well; what changes of an unfinished one is a
+ * short row in `live`. Indexes over unfinished jobs are in memory (`live-index.ts`), those over finished ones are tables, most of them with a
+ * row for many jobs (`block-rows.ts`). Rows of records, and what follows from them, are written behind (`write-behind.ts`).
  *
  * - J1 All indexes are a function of the records: each move changes record and indexes in one command.
  */
 export const TABLES = [
-  'specs',
+  'jobs',
   'live',
-  'done',
-  'order',
-  'ended',
-  'expiring',
+  'blocks',
+  'expiryBits',
   'idempotency',
   'limits',
   'buckets',
   'dead',
-  'endedOf',
   'counts',
   'cascades',
-  'kinds',
+  'kindBits',
   'hooks',
 ] as const;
 export type TableName = (typeof TABLES)[number];
@@ -58,16 +55,17 @@ export interface IndexKey {
   readonly key: Key;
 }
 
-/** @returns every entry that a record has in the tables that are indexes; the value is always the job's id. */
+/** The row of a final job. */
+type DoneRow = readonly [spec: PackedSpec, record: PackedRecord];
+/** A spec begins with the type, which is text. */
+type JobRow = PackedSpec | DoneRow;
+
+/** @returns every entry of a record's own in the tables that are indexes; the value is always the job's id. */
 export function indexKeysOf(record: JobRecord): readonly IndexKey[] {
-  const { id, spec } = record;
-  const keys: IndexKey[] = [{ table: 'order', key: placeKey(record) }];
+  const { spec } = record;
+  const keys: IndexKey[] = [];
   if (spec.idempotencyKey !== null) keys.push({ table: 'idempotency', key: textKey(spec.idempotencyKey) });
-  if (isFinal(record.state)) {
-    keys.push({ table: 'ended', key: endedKey(record) });
-    keys.push({ table: 'expiring', key: numberKey(record.expiresGroupMs ?? 0) + id });
-    keys.push(...endedKeysOf(record));
-  }
+  if (record.state === 'dead') for (const key of deadKeys(record)) keys.push({ table: 'dead', key });
   return keys;
 }
 
@@ -78,10 +76,14 @@ export function findRecord(context: Context, id: string): JobRecord | undefined 
   const late = index.late.find(id);
   if (late !== undefined) return late.now;
   const key = textKey(id);
-  const spec = context.table<PackedSpec>('specs').get(key);
-  if (spec === undefined) return undefined;
-  const packed = context.table<PackedRecord>('live').get(key) ?? context.table<PackedRecord>('done').get(key);
-  return unpackRecord(id, unpackSpec(spec), packed as PackedRecord);
+  const row = context.table<JobRow>('jobs').get(key);
+  if (row === undefined) return undefined;
+  if (isDone(row)) return unpackRecord(id, unpackSpec(row[0]), row[1]);
+  return unpackRecord(id, unpackSpec(row), context.table<PackedRecord>('live').get(key) as PackedRecord);
+}
+
+function isDone(row: JobRow): row is DoneRow {
+  return Array.isArray(row[0]);
 }
 
 /** J1. @param before the record as it was found; undefined for a new job. */
@@ -143,23 +145,35 @@ export function rowsOf<V>(context: Pick<Context, 'table' | 'catchUp'>, table: Ta
 export function* liveRecords(
   context: Pick<Context, 'table' | 'catchUp'>,
 ): Generator<IndexedRecord, void, undefined> {
-  const specs = context.table<PackedSpec>('specs');
+  const jobs = context.table<PackedSpec>('jobs');
   for (const [key, packed] of rowsOf<PackedRecord>(context, 'live').range({})) {
-    const spec = saysOrdinary(packed) ? ORDINARY_SPEC : unpackSpec(specs.get(key) as PackedSpec);
+    const spec = saysOrdinary(packed) ? ORDINARY_SPEC : unpackSpec(jobs.get(key) as PackedSpec);
     yield unpackRecord(keyText(key), spec, packed);
   }
-}
-
-/** @returns the first key of those that end in `state`; the id is their value. */
-export function endedPrefix(state: JobRecord['state']): Key {
-  return `${state}/`;
 }
 
 /** @returns the spec as it will be stored. The key that names the job is taken at once: the next submit may ask for it. */
 function newSpec(context: ApplyContext, { id, spec }: JobRecord): Uint8Array {
   if (spec.idempotencyKey !== null)
     context.table<string>('idempotency').put(textKey(spec.idempotencyKey), id);
-  return context.table<PackedSpec>('specs').encode(textKey(id), packSpec(spec));
+  return encodeSpec(context, id, spec);
+}
+
+/** @returns the row of an unfinished job. */
+export function encodeSpec(context: ApplyContext, id: string, spec: JobSpec): Uint8Array {
+  return context.table<PackedSpec>('jobs').encode(textKey(id), packSpec(spec));
+}
+
+/** MessagePack of a list of two, before its items. */
+const PAIR = 0x92;
+
+/** @returns the row of a final job: both as they are stored alone, in one list. */
+export function doneRow(spec: Uint8Array, record: Uint8Array): Uint8Array {
+  const row = Buffer.allocUnsafe(1 + spec.length + record.length);
+  row[0] = PAIR;
+  row.set(spec, 1);
+  row.set(record, 1 + spec.length);
+  return row;
 }
 
 /** About what a row takes that nothing was told of yet. Unit: bytes. */
@@ -174,12 +188,21 @@ function writeLater(
 ): number {
   const { late } = context.derived<LiveIndex>();
   const packed = isSmall(record) ? undefined : packRecord(record);
-  const row = packed && context.table<PackedRecord>(tableOf(record)).encode(textKey(record.id), packed);
+  const row = packed && context.table<PackedRecord>('live').encode(textKey(record.id), packed);
+  if (row !== undefined && isFinal(record.state)) checkFits(record.specBytes + row.length + 1);
   const known = late.find(record.id);
   const written = known === undefined ? before : known.written;
   context.compare?.([record.id, packed ?? packRecord(record)]);
   late.set(record.id, { written, now: record, spec: spec ?? known?.spec, row });
   return record.specBytes + (row?.length ?? SMALL_ROW_BYTES);
+}
+
+/** @throws AspenError RESOURCE_EXHAUSTED */
+function checkFits(bytes: number): void {
+  if (bytes <= VALUE_BYTES_LIMIT) return;
+  throw new AspenError('RESOURCE_EXHAUSTED', `a job of ${bytes} bytes exceeds ${VALUE_BYTES_LIMIT}`, {
+    details: { limit: 'VALUE_BYTES_LIMIT' },
+  });
 }
 
 /** An unfinished record that nobody has told anything of is a few numbers, and needs no look at its size. */
@@ -207,13 +230,4 @@ function keptWhileDead(context: ApplyContext, record: JobRecord): JobRecord {
     limits.of('queue', record.spec.queue).deadRetentionMs ?? limits.of('group', '').deadRetentionMs;
   if (keptMs === null) return record;
   return { ...record, expiresGroupMs: Math.max(record.expiresGroupMs ?? 0, context.groupMs + keptMs) };
-}
-
-/** @returns the table that holds the row of a record. */
-export function tableOf({ state }: JobRecord): 'live' | 'done' {
-  return isFinal(state) ? 'done' : 'live';
-}
-
-function endedKey(record: JobRecord): Key {
-  return endedPrefix(record.state) + placeKey(record);
 }

@@ -1,12 +1,13 @@
-import { endedOfPrefix } from './ended-index.ts';
+import { oldestOfKind } from './kind-index.ts';
+import { endedKind, ownerKind } from './kinds.ts';
 import type { LiveIndex } from './live-index.ts';
-import { type ApplyContext, type Key, prefixEnd, type QueryContext } from './machine-port.ts';
+import type { ApplyContext, QueryContext } from './machine-port.ts';
 import type { JobRecord } from './record.ts';
-import { deleteRecord, endedPrefix, findRecord, rowsOf } from './record-store.ts';
+import { deleteRecord, findRecord } from './record-store.ts';
 
 /** What is kept of finished jobs is bounded by these; dead ones go by their age alone. */
 const COUNTED = ['succeeded', 'cancelled', 'skipped'] as const;
-/** Records that one command looks at for what it may remove. */
+/** Records that one command looks at for what it may remove, about. */
 const LOOK_LIMIT = 2_000;
 
 type Context = ApplyContext | QueryContext;
@@ -89,17 +90,7 @@ function mayGo(context: ApplyContext, { id, state }: JobRecord): boolean {
 
 /** @returns ids in the order of submission, collected before anything is removed. */
 function oldest(context: ApplyContext, queue: string): string[] {
-  if (queue !== ALL)
-    return rows(context, 'endedOf', endedOfPrefix('queue', queue, false)).map(([, id]) => id);
-  const lines = COUNTED.flatMap((state) => rows(context, 'ended', endedPrefix(state)));
-  return lines.sort(([left], [right]) => (left < right ? -1 : 1)).map(([, id]) => id);
-}
-
-/** @returns the first places of one line with their ids. */
-function rows(context: ApplyContext, table: 'ended' | 'endedOf', prefix: Key): [place: Key, id: string][] {
-  const range = { from: prefix, to: prefixEnd(prefix), limit: LOOK_LIMIT };
-  return Array.from(rowsOf<string>(context, table).range(range), ([key, id]) => [
-    key.slice(prefix.length),
-    id,
-  ]);
+  const kinds = queue === ALL ? COUNTED.map(endedKind) : [ownerKind('queue', queue, false)];
+  const lines = kinds.flatMap((kind) => oldestOfKind(context, kind, LOOK_LIMIT));
+  return lines.sort((left, right) => (left.place < right.place ? -1 : 1)).map(({ id }) => id);
 }

@@ -1,4 +1,7 @@
+import type { BlockIds } from './blocks.ts';
 import { continueCascades, hasCascade, moveRecord } from './dependents.ts';
+import { placedIn } from './kind-index.ts';
+import { EXPIRY_BEAT_MS } from './kinds.ts';
 import type { LiveIndex } from './live-index.ts';
 import { type ApplyContext, keyNumber, numberKey, type QueryContext } from './machine-port.ts';
 import { ended, ready } from './moves.ts';
@@ -57,12 +60,9 @@ function afterInstant(record: JobRecord, context: ApplyContext): JobRecord {
  * longer (D3).
  */
 export function applyPurge(context: ApplyContext): { readonly purged: number; readonly isMore: boolean } {
-  const range = { to: numberKey(context.groupMs + 1), limit: BATCH_LIMIT };
-  const expired = Array.from(rowsOf<string>(context, 'expiring').range(range), ([, id]) => id);
-  for (const id of expired) {
-    const record = findRecord(context, id);
-    if (record === undefined) continue;
-    if (!context.derived<LiveIndex>().hasDependents(id)) deleteRecord(context, record);
+  const expired = expiredRecords(context);
+  for (const record of expired) {
+    if (!context.derived<LiveIndex>().hasDependents(record.id)) deleteRecord(context, record);
     else putOff(record, context);
   }
   const removed = removeExcess(context, BATCH_LIMIT - expired.length);
@@ -70,6 +70,23 @@ export function applyPurge(context: ApplyContext): { readonly purged: number; re
     purged: expired.length + removed,
     isMore: expired.length === BATCH_LIMIT || (removed > 0 && hasExcess(context)),
   };
+}
+
+/** The first of them, as many as one command moves. */
+function expiredRecords(context: ApplyContext): JobRecord[] {
+  const blocks = rowsOf<BlockIds>(context, 'blocks');
+  const expired: JobRecord[] = [];
+  for (const [key, bits] of context
+    .table<number>('expiryBits')
+    .range({ to: numberKey(context.groupMs + 1) })) {
+    const block = key.slice(numberKey(0).length);
+    for (const { id } of placedIn(block, bits, blocks.get(block) ?? [])) {
+      const record = findRecord(context, id);
+      if (record === undefined || (record.expiresGroupMs ?? 0) > context.groupMs) continue;
+      if (expired.push(record) === BATCH_LIMIT) return expired;
+    }
+  }
+  return expired;
 }
 
 function putOff(record: JobRecord, context: ApplyContext): void {
@@ -97,7 +114,7 @@ export function nextDueMs(context: QueryContext): number | null {
 export function nextExpiryMs(context: QueryContext): number | null {
   if (hasExcess(context)) return context.groupMs;
   let nextMs = context.derived<LiveIndex>().late.earliestExpiryMs;
-  for (const [key] of context.table<string>('expiring').range({ limit: 1 }))
-    nextMs = Math.min(nextMs, keyNumber(key));
+  for (const [key] of context.table<number>('expiryBits').range({ limit: 1 }))
+    nextMs = Math.min(nextMs, keyNumber(key) + EXPIRY_BEAT_MS - 1);
   return Number.isFinite(nextMs) ? nextMs : null;
 }

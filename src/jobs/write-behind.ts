@@ -1,11 +1,11 @@
 import { encode } from '../base/index.ts';
-import { KindCounts } from './kind-index.ts';
+import { BlockRows } from './block-rows.ts';
 import type { LateRow } from './late-rows.ts';
 import type { LiveIndex } from './live-index.ts';
 import { type ApplyContext, textKey } from './machine-port.ts';
 import { packRecord } from './packing.ts';
-import type { JobRecord } from './record.ts';
-import { type IndexKey, indexKeysOf, tableOf } from './record-store.ts';
+import { isFinal, type JobRecord } from './record.ts';
+import { doneRow, encodeSpec, type IndexKey, indexKeysOf } from './record-store.ts';
 
 /**
  * Writes the rows of all jobs that changed since it was called last.
@@ -15,32 +15,40 @@ import { type IndexKey, indexKeysOf, tableOf } from './record-store.ts';
 export function writeBehind(context: ApplyContext): void {
   const { late } = context.derived<LiveIndex>();
   if (late.size === 0) return;
-  const kinds = new KindCounts();
-  for (const [id, row] of late.take()) {
+  const rows = new BlockRows();
+  const { writtenThrough } = late;
+  for (const [id, row] of late.take(context.position)) {
     writeRow(context, id, row);
-    writeIndexes(context, id, row);
-    kinds.move(row.written, row.now);
+    writeEntries(context, id, row);
+    rows.move(row.written, row.now);
   }
-  kinds.write(context);
+  rows.write(context, writtenThrough);
 }
 
 function writeRow(context: ApplyContext, id: string, { written, now, spec, row }: LateRow): void {
   const key = textKey(id);
-  if (now === undefined) context.table('specs').delete(key);
-  else {
-    const table = context.table(tableOf(now));
-    if (spec !== undefined) context.table('specs').putEncoded(key, spec);
-    if (row !== undefined) table.putEncoded(key, row);
-    else table.put(key, packRecord(now));
-  }
-  if (written !== undefined && (now === undefined || tableOf(written) !== tableOf(now)))
-    context.table(tableOf(written)).delete(key);
+  const jobs = context.table('jobs');
+  const live = context.table('live');
+  const wasLive = isLive(written);
+  if (now !== undefined && isFinal(now.state))
+    jobs.putEncoded(key, doneRow(spec ?? encodeSpec(context, id, now.spec), row ?? encode(packRecord(now))));
+  else if (now !== undefined && !wasLive) jobs.putEncoded(key, spec ?? encodeSpec(context, id, now.spec));
+  else if (now === undefined) jobs.delete(key);
+  if (isLive(now)) {
+    if (row !== undefined) live.putEncoded(key, row);
+    else live.put(key, packRecord(now));
+  } else if (wasLive) live.delete(key);
 }
 
-function writeIndexes(context: ApplyContext, id: string, { written, now }: LateRow): void {
+function isLive(record: JobRecord | undefined): record is JobRecord {
+  return record !== undefined && !isFinal(record.state);
+}
+
+function writeEntries(context: ApplyContext, id: string, { written, now }: LateRow): void {
   const before = keysOf(written);
   const after = keysOf(now);
   for (const entry of before) if (!isAmong(after, entry)) context.table(entry.table).delete(entry.key);
+  if (after.length === 0) return;
   const value = encode(id);
   for (const { table, key } of after)
     if (!isAmong(before, { table, key })) context.table(table).putEncoded(key, value);

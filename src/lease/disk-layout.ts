@@ -13,6 +13,7 @@ const SPACE_KEY: Key = 'r/space';
  * batch that ends the old log: a crash leaves either all of the old state or all of the new.
  */
 export type Space = 't0/' | 't1/';
+export const MACHINE_SPACES: readonly Space[] = ['t0/', 't1/'];
 
 export function otherSpace(space: Space): Space {
   return space === 't0/' ? 't1/' : 't0/';

@@ -13,6 +13,7 @@ export {
   type HeldClaim,
 } from './claim-client.ts';
 export { createGroup } from './create-group.ts';
+export { MACHINE_SPACES } from './disk-layout.ts';
 export type {
   CallOptions,
   GroupClient,

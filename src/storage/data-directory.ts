@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { AspenError, type Random } from '../base/index.ts';
 
 /** What this version writes. A directory with a newer one is left alone. */
-export const FORMAT_VERSION = 3;
+export const FORMAT_VERSION = 4;
 
 /** Names that belong to the directory itself. */
 export const DIRECTORY_FILES = {

@@ -97,4 +97,5 @@ export {
 export { type Endpoint, SERVICE_PAGE_LIMIT, type ServiceView, viewService } from './services.ts';
 export { type Session, sessionsModule } from './sessions.ts';
 export { encodeState, type MachineState, positionOf, readState, stateKey } from './state.ts';
+export { tablesOf, VALUE_BYTES_LIMIT } from './tables.ts';
 export { type TicketRecord, ticketRefusal } from './ticket-rules.ts';

@@ -102,6 +102,12 @@ export class StoredTable<V> implements Table<V> {
   }
 }
 
+/** @returns the tables of a module, outside of any machine: for changing how they are laid out while no machine is open. */
+export function tablesOf(store: TableStore, space: Key, module: string): <V>(name: string) => Table<V> {
+  const hash = new WriteHash(space, false);
+  return (name) => new StoredTable(store, tablePrefix(space, module, name), hash);
+}
+
 /** A table that can only be read: another module's, or any table from a query. */
 export class ReadTable<V> implements ReadonlyTable<V> {
   readonly #store: StoreView;

@@ -62,9 +62,11 @@ export function liveRecords(context: ApplyContext): JobRecord[] {
   return [...jobs].flatMap((job) => storedRecord(context, job) ?? []).filter(({ state }) => !isFinal(state));
 }
 
+/** Without what is kept in memory. */
 function storedAt(context: ApplyContext, key: string): JobRecord | undefined {
-  const spec = context.table<PackedSpec>('specs').get(key);
-  const packed = context.table<PackedRecord>('live').get(key) ?? context.table<PackedRecord>('done').get(key);
-  if (spec === undefined || packed === undefined) return undefined;
-  return unpackRecord(keyText(key), unpackSpec(spec), packed);
+  const row = context.table<PackedSpec | readonly [PackedSpec, PackedRecord]>('jobs').get(key);
+  if (row === undefined) return undefined;
+  if (Array.isArray(row[0])) return unpackRecord(keyText(key), unpackSpec(row[0]), row[1] as PackedRecord);
+  const packed = context.table<PackedRecord>('live').get(key);
+  return packed && unpackRecord(keyText(key), unpackSpec(row as PackedSpec), packed);
 }

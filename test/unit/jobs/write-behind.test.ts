@@ -3,7 +3,7 @@ import type { LiveIndex } from '../../../src/jobs/live-index.ts';
 import { JobsBench } from './jobs-bench.ts';
 
 describe('rows that are written behind', () => {
-  const job = (bench: JobsBench, id: string) => bench.machine.read('jobs').table('specs').get(id);
+  const job = (bench: JobsBench, id: string) => bench.machine.read('jobs').table('jobs').get(id);
   const late = (bench: JobsBench) => bench.machine.read('jobs').derived<LiveIndex>().late;
 
   it('reach the tables when somebody looks at them, and read the same before', () => {
@@ -55,7 +55,7 @@ describe('rows that are written behind', () => {
     assert.equal(bench.record('job_a'), undefined);
     await bench.restart();
     assert.equal(bench.record('job_a'), undefined);
-    assert.deepEqual(bench.index('order'), []);
+    assert.deepEqual(bench.index('blocks'), []);
     bench.checkIndexes();
   });
 

@@ -76,7 +76,7 @@ describe('data directory', () => {
         const first = await home.open();
         await first[Symbol.asyncDispose]();
         await home.put('format.json', '{"formatVersion":7}');
-        await assert.rejects(home.open(), { code: 'CONFLICT', message: /format version 7.*up to 3/ });
+        await assert.rejects(home.open(), { code: 'CONFLICT', message: /format version 7.*up to 4/ });
         await home.put('format.json', '{"formatVersion":1}');
         const second = await home.open();
         assert.equal(second.bootCount, 2);
