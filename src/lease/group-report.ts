@@ -149,6 +149,13 @@ function healthOf(
   return lines;
 }
 
+const FULL_DISK: GroupHealthLine & { readonly mend: string } = {
+  level: 'error',
+  text: 'the disk of this node is full: it stands aside until there is room',
+  mend: 'make room on the disk of its data directory; it goes on by itself',
+};
+const MISSING_VOTERS = 'start the missing voters; when they are gone for good: aspen-agent group recover';
+
 /** What a node without a leader can tell from its own replica, or from what others said. */
 export function reportWithoutLeader(
   status: {
@@ -157,7 +164,16 @@ export function reportWithoutLeader(
     readonly voters: readonly PeerId[];
     readonly standbys: readonly PeerId[];
   },
-  { epoch, members }: { readonly epoch: number; readonly members: readonly MemberObservation[] },
+  {
+    epoch,
+    members,
+    isDiskFull = false,
+  }: {
+    readonly epoch: number;
+    readonly members: readonly MemberObservation[];
+    /** This node would lead, or vote, if its disk had room. */
+    readonly isDiskFull?: boolean;
+  },
 ): GroupReport {
   const seen = new Map(members.map((member) => [member.peerId, member]));
   const peers = new Set([...status.voters, ...status.standbys, ...seen.keys()]);
@@ -187,10 +203,11 @@ export function reportWithoutLeader(
       };
     }),
     health: [
+      ...(isDiskFull ? [FULL_DISK] : []),
       {
         level: 'error',
         text: 'no quorum: nobody leads, what is agreed can neither change nor be read',
-        mend: 'start the missing voters; when they are gone for good: aspen-agent group recover',
+        mend: isDiskFull && status.voters.length === 1 ? FULL_DISK.mend : MISSING_VOTERS,
       },
     ],
   };

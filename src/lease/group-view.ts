@@ -69,7 +69,8 @@ export class GroupView {
     } catch (err) {
       if (!(err instanceof AspenError)) throw err;
       log.debug({ err }, 'nobody leads who could report');
-      return reportWithoutLeader(this.status(), { epoch: replica.epoch, members: this.members() });
+      const { epoch, isDiskFull } = replica;
+      return reportWithoutLeader(this.status(), { epoch, isDiskFull, members: this.members() });
     }
   }
 

@@ -108,7 +108,8 @@ export function judgeSpace({
   readonly freeBytes: number;
   readonly totalBytes: number;
 }): Finding {
-  const detail = `${(freeBytes / GIB).toFixed(1)} of ${(totalBytes / GIB).toFixed(1)} GiB free`;
+  const [unit, of] = freeBytes < GIB ? ['MiB', MIB] : ['GiB', GIB];
+  const detail = `${(freeBytes / of).toFixed(1)} of ${(totalBytes / of).toFixed(1)} ${unit} free`;
   const name = 'disk.space';
   if (freeBytes >= GIB) return { name, status: 'ok', detail, mend: null };
   return {

@@ -70,7 +70,12 @@ describe('what doctor finds', () => {
     ['a small store that is free', judgeStore(storeOf(100, 99)), 'ok', /./],
     ['a store that is mostly free', judgeStore(storeOf(900, 600)), 'warn', /600\.0 of 900\.0 MiB/],
     ['little room', judgeSpace({ freeBytes: 500 * MIB, totalBytes: 9_000 * MIB }), 'warn', /./],
-    ['no room', judgeSpace({ freeBytes: 5 * MIB, totalBytes: 9_000 * MIB }), 'fail', /./],
+    [
+      'no room',
+      judgeSpace({ freeBytes: 5 * MIB, totalBytes: 9_000 * MIB }),
+      'fail',
+      /5\.0 of 9000\.0 MiB free/,
+    ],
     ['memory', judgeMemory({ freeBytes: 900 * MIB, totalBytes: 2_000 * MIB }), 'ok', /900 of 2000 MiB/],
     ['no memory', judgeMemory({ freeBytes: 20 * MIB, totalBytes: 2_000 * MIB }), 'fail', /./],
     ['files enough', judgeFiles({ open: 60, soft: 20_000 }), 'ok', /60 of 20000/],

@@ -76,6 +76,9 @@ describe('a disk that fails', () => {
     );
     assert.ok(refused instanceof AspenError && refused.code === 'RESOURCE_EXHAUSTED', String(refused));
     assert.equal(refused.outcome, 'not-applied');
+    const { health } = await world.clock.until(node.group.report());
+    assert.match(health[0]?.text ?? '', /the disk of this node is full/);
+    for (const { mend } of health) assert.match(mend ?? '', /make room/, 'and no other way out');
     store.fault = null;
     await world.clock.until(lost);
     await world.stop();
