@@ -9,6 +9,7 @@ import type {
 import { peerIdFromString } from '@libp2p/peer-id';
 import { AspenError, type Clock, type Logger, type PeerId, withDeadline } from '../base/index.ts';
 import { QuicEnd, type QuicLibrary, type QuicPipe } from './libp2p-quic.ts';
+import { QuicPortWatch } from './libp2p-quic-port-watch.ts';
 import { streamAsConnection } from './libp2p-stream-connection.ts';
 import type { Ear, HolePart, UdpHole, UdpPlace } from './transport.ts';
 
@@ -43,6 +44,7 @@ interface Open {
 export class Libp2pQuicHoles {
   readonly #components: QuicHolesComponents;
   readonly #quic: QuicEnd;
+  readonly #ports: QuicPortWatch;
   /** Until they have ended. */
   readonly #open = new Set<Open>();
 
@@ -51,6 +53,7 @@ export class Libp2pQuicHoles {
     const { library, privateKey, logger, log } = components;
     const onFailure = (err: unknown) => log.error({ err }, 'a listener for QUIC failed in an unknown way');
     this.#quic = new QuicEnd({ library, privateKey, logger, onFailure });
+    this.#ports = new QuicPortWatch(components);
   }
 
   /** @throws AspenError UNAVAILABLE when as many ports are open as may be, or the system refuses one. */
@@ -102,13 +105,14 @@ export class Libp2pQuicHoles {
 
   async #answer(peerId: PeerId, localPort: number, signal: AbortSignal): Promise<void> {
     const { upgrader } = this.#components;
-    const { come, close } = await this.#quic.answer(localPort, peerId);
-    const waiting: Open = { end: close };
+    const { come, handshakeCount, close } = await this.#quic.answer(localPort, peerId);
+    const watching = this.#ports.watch({ port: localPort, handshakeCount, close });
+    const waiting: Open = { end: watching.close };
     this.#open.add(waiting);
     let hasCome = false;
     try {
       await this.#within(signal, async (over) => {
-        const pipe = await come;
+        const pipe = { ...(await Promise.race([come, watching.givenUp])), end: watching.close };
         over.throwIfAborted();
         hasCome = true; // from here on it ends with the wire
         const wire = this.#wire(pipe, 'inbound');

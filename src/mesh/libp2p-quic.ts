@@ -21,7 +21,14 @@ interface RawUpgrader {
   upgradeInbound?(wire: MultiaddrConnection, raw: Raw): Promise<unknown>;
 }
 
+/** The native end of a port that listens; private there. */
+interface RawServer {
+  inboundConnection(): Promise<unknown>;
+  stats(): { readonly acceptedHandshakes: bigint | number };
+}
+
 interface RawListener {
+  readonly state: { readonly listener: RawServer };
   listen(address: Multiaddr): Promise<void>;
   close(): Promise<void>;
   /** One handshake after the other, until the listener is closed. */
@@ -81,6 +88,8 @@ export interface QuicPipe {
 export interface QuicAnswering {
   /** Resolves when it has come. */
   readonly come: Promise<QuicPipe>;
+  /** Handshakes that began there, whoever began them, and whatever came of them. */
+  handshakeCount(): number;
   close(): Promise<void>;
 }
 
@@ -168,15 +177,30 @@ export class QuicEnd implements AsyncDisposable {
       return closing;
     };
     await listener.listen(placeOf({ host: '0.0.0.0', port }));
+    const handshakeCount = counting(listener.state.listener);
     for (let count = 1; count < HANDSHAKES_AT_ONCE; count += 1)
       listener.awaitInboundConnections().catch(this.#onFailure);
-    return { come: promise, close };
+    return { come: promise, handshakeCount, close };
   }
 
   /** Ends all calls, and what came of them; whoever has let a port answer closes it. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#transport.stop();
   }
+}
+
+/** Counts from now on. The library counts those that it goes on with; the others fail as they are taken. */
+function counting(server: RawServer): () => number {
+  const inboundConnection = server.inboundConnection.bind(server);
+  let failedCount = 0;
+  server.inboundConnection = () => {
+    const next = inboundConnection();
+    next.catch(() => {
+      failedCount += 1;
+    });
+    return next;
+  };
+  return () => failedCount + Number(server.stats().acceptedHandshakes);
 }
 
 const NEVER = new AbortController().signal;

@@ -9,6 +9,7 @@ import { HANDSHAKES_AT_ONCE, loadQuic, QuicEnd, type QuicLibrary } from '../../.
 import { Libp2pQuicHoles } from '../../../src/mesh/libp2p-quic-holes.ts';
 import { NO_PROXY } from '../../../src/mesh/proxy-rules.ts';
 import type { Ear, UdpHole, UdpPlace } from '../../../src/mesh/transport.ts';
+import { type Initial, openInitial, sealInitial } from '../../e2e/harness/quic-initial.ts';
 import { failureOf, identityOf, textBytes } from '../../unit/mesh/support.ts';
 import { ada, bob, eve, type Node, WORLDS, type World } from './worlds.ts';
 
@@ -157,35 +158,43 @@ function holesByQuic(library: QuicLibrary): void {
     using answers = await right.holes.open('answers');
     const { port } = await seenPort(answers);
     const through = answers.through(left.peerId, { host: '127.0.0.1', port: 9 }, never);
-    const halves = await halfOpen(port, { library, end: stranger, count: HANDSHAKES_AT_ONCE / 2 });
-    try {
-      const error = await failureOf(wrong.through(bob.peerId, { host: '127.0.0.1', port }, never));
-      assert.match(String(error), /no hole|nothing came through|took longer/);
-      assert.deepEqual(right.gated, []);
-      await calls.through(bob.peerId, { host: '127.0.0.1', port }, never);
-      await through;
-      assert.deepEqual(right.gated, [ada.peerId]);
-    } finally {
-      await halves[Symbol.asyncDispose]();
-    }
+    await halfOpen(port, await helloOf({ library, end: stranger }), HANDSHAKES_AT_ONCE / 2);
+    const error = await failureOf(wrong.through(bob.peerId, { host: '127.0.0.1', port }, never));
+    assert.match(String(error), /no hole|nothing came through|took longer/);
+    assert.deepEqual(right.gated, []);
+    await calls.through(bob.peerId, { host: '127.0.0.1', port }, never);
+    await through;
+    assert.deepEqual(right.gated, [ada.peerId]);
   });
 
-  it('U4 hold up nothing but themselves when more handshakes stay half open than there are places', async function () {
+  it('U6 are given up, with their port, when more handshakes stay half open than there are places; another one is made', async function () {
     this.timeout(60_000);
     const [left, right, stranger] = [await end(ada), await end(bob), await end(eve)];
     using calls = await left.holes.open('calls');
     using answers = await right.holes.open('answers');
     const { port } = await seenPort(answers);
     const through = failureOf(answers.through(left.peerId, { host: '127.0.0.1', port: 9 }, never));
-    const halves = await halfOpen(port, { library, end: stranger, count: HANDSHAKES_AT_ONCE + 4 });
-    try {
-      const called = failureOf(calls.through(bob.peerId, { host: '127.0.0.1', port }, never));
-      const again = await punch(left, right);
-      assert.equal(again.status, 'open');
-      for (const error of [await through, await called]) assert.match(String(error), /took longer/);
-      await bound(port).then((socket) => socket.close());
-    } finally {
-      await halves[Symbol.asyncDispose]();
+    await halfOpen(port, await helloOf({ library, end: stranger }), HANDSHAKES_AT_ONCE + 4);
+    const called = failureOf(calls.through(bob.peerId, { host: '127.0.0.1', port }, never));
+    assert.match(String(await through), new RegExp(`strangers have found port ${port}`));
+    await bound(port).then((socket) => socket.close());
+    assert.equal((await punch(left, right)).status, 'open');
+    assert.match(String(await called), /took longer|no hole/);
+  });
+
+  it('U6 end with their link when strangers find the port that carries it, whether their handshakes go on or fail at once', async function () {
+    this.timeout(60_000);
+    const [left, right, stranger] = [await end(ada), await end(bob), await end(eve)];
+    const hello = await helloOf({ library, end: stranger });
+    for (const frames of [hello.frames, Buffer.alloc(0)]) {
+      const connection = await punch(left, right);
+      await pause(700); // longer than between two looks
+      assert.equal(connection.status, 'open');
+      const port = Number(connection.remoteAddr.toString().split('/')[4]);
+      await halfOpen(port, { ...hello, frames }, 3 * HANDSHAKES_AT_ONCE);
+      await passes(() => connection.status !== 'open');
+      await passes(() => right.parts.node.getConnections().length === 0);
+      await freed(port);
     }
   });
 
@@ -308,6 +317,16 @@ async function opened({ transport }: Node, part: 'calls' | 'answers'): Promise<U
   return hole;
 }
 
+/** A port that its connection has left is free a moment later. */
+async function freed(port: number): Promise<void> {
+  for (;;) {
+    const socket = await bound(port).catch(() => undefined);
+    socket?.close();
+    if (socket !== undefined) return; // mocha has the cap
+    await pause(5);
+  }
+}
+
 async function bound(port: number): Promise<Socket> {
   const socket = createSocket('udp4');
   await new Promise<void>((resolve, reject) => {
@@ -317,30 +336,32 @@ async function bound(port: number): Promise<Socket> {
   return socket;
 }
 
-/** Handshakes that begin and never go on: what the port answers is swallowed. */
-async function halfOpen(
-  port: number,
-  { library, end, count }: { readonly library: QuicLibrary; readonly end: End; readonly count: number },
-): Promise<AsyncDisposable> {
+/** What a handshake begins with, as the library says it. */
+async function helloOf({
+  library,
+  end,
+}: {
+  readonly library: QuicLibrary;
+  readonly end: End;
+}): Promise<Initial> {
   const { privateKey, logger } = end.parts.components;
-  const onFailure = (error: unknown) => assert.fail(String(error));
-  const parts: (Socket | QuicEnd)[] = [];
-  for (let number = 0; number < count; number += 1) {
-    const [front, back] = [await bound(0), await bound(0)];
-    const pending = new QuicEnd({ library, privateKey, logger, onFailure });
-    const arrived = new Promise<void>((resolve) =>
-      front.on('message', (bytes) => back.send(bytes, port, '127.0.0.1', () => resolve())),
-    );
-    pending.show({ host: '127.0.0.1', port: front.address().port });
-    await arrived;
-    parts.push(front, back, pending);
+  const quic = new QuicEnd({ library, privateKey, logger, onFailure: (error) => assert.fail(String(error)) });
+  const ear = await bound(0);
+  try {
+    return await new Promise<Initial>((resolve) => {
+      ear.once('message', (datagram) => resolve(openInitial(datagram)));
+      quic.show({ host: '127.0.0.1', port: ear.address().port });
+    });
+  } finally {
+    ear.close();
+    await quic[Symbol.asyncDispose]();
   }
-  return {
-    [Symbol.asyncDispose]: async () => {
-      for (const part of parts) {
-        if (part instanceof QuicEnd) await part[Symbol.asyncDispose]();
-        else part.close();
-      }
-    },
-  };
+}
+
+/** Handshakes that begin and never go on: what the port answers is not read. */
+async function halfOpen(port: number, hello: Initial, count: number): Promise<void> {
+  const socket = await bound(0);
+  for (let number = 0; number < count; number += 1)
+    await new Promise<void>((resolve) => socket.send(sealInitial(hello), port, '127.0.0.1', () => resolve()));
+  socket.close();
 }
