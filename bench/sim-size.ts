@@ -27,6 +27,7 @@ for (const count of values.nodes.split(',').map(Number)) await measure(count);
 
 async function measure(count: number): Promise<void> {
   const begunMs = performance.now();
+  const usedBefore = process.cpuUsage();
   const mesh = new SizedMesh(Number(values.seed));
   say(`${count} nodes, ${values['per-second']} of them started a second`, '');
   await mesh.found();
@@ -73,8 +74,13 @@ async function measure(count: number): Promise<void> {
   );
   say(
     'the simulation took',
-    `${round((performance.now() - begunMs) / 1_000)} s, ${round(process.memoryUsage().rss / 1e6)} MB`,
+    `${round((performance.now() - begunMs) / 1_000)} s, ${round(cpuSeconds(usedBefore))} s of a core, ${round(process.memoryUsage().rss / 1e6)} MB`,
   );
+}
+
+function cpuSeconds(since: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(since);
+  return (user + system) / 1e6;
 }
 
 function seconds(ms: number | undefined): string {

@@ -84,6 +84,7 @@ export class SizedMesh {
   #isLeadersTurn = false;
   #turnBegunMs = 0;
   #leaderCpuMs = 0;
+  #isObserving = false;
   #failure: unknown;
   /** Who did not know whom when it was last asked: most likely it still does not. */
   #lack: { readonly registry: Registry; readonly peerId: PeerId } | undefined;
@@ -171,7 +172,10 @@ export class SizedMesh {
   async observe(forMs: number): Promise<Observed> {
     this.#traffic.clear();
     this.#leaderCpuMs = 0;
+    this.#isLeadersTurn = false;
+    this.#isObserving = true;
     await this.advance(forMs);
+    this.#isObserving = false;
     const seconds = forMs / 1_000;
     const of = (peerId: PeerId) => {
       const { bytes, messages } = this.#traffic.get(peerId) ?? { bytes: 0, messages: 0 };
@@ -203,6 +207,7 @@ export class SizedMesh {
   }
 
   #turn(isLeaders: boolean): void {
+    if (!this.#isObserving) return;
     if (this.#isLeadersTurn) this.#leaderCpuMs += cpuMs() - this.#turnBegunMs;
     if (isLeaders) this.#turnBegunMs = cpuMs();
     this.#isLeadersTurn = isLeaders;

@@ -27,7 +27,7 @@ export {
   toWireError,
   type WireError,
 } from './errors.ts';
-export { hash32, hash32Bytes } from './hash.ts';
+export { hash32, hash32Bytes, hash48, hash48Bytes } from './hash.ts';
 export { type IdPrefix, newId } from './ids.ts';
 export { type Startable, Tasks } from './lifecycle.ts';
 export { Listeners } from './listeners.ts';

@@ -84,6 +84,10 @@ export class BulletinSet implements Space {
     return this.add({ kind, key, bytes }, via);
   }
 
+  get ownerCount(): number {
+    return this.#kinds.size;
+  }
+
   hashes(): Iterable<readonly [string, number]> {
     return this.#kinds.entries().map(([kind, { hash }]) => [kind, hash] as const);
   }

@@ -1,4 +1,4 @@
-import { hash32Bytes, type PeerId } from '../base/index.ts';
+import { hash48Bytes, type PeerId } from '../base/index.ts';
 import { compareTime, type HlcTime, isHlcTime } from './hlc.ts';
 
 /** One key of one owner, as signed by the owner. */
@@ -33,7 +33,7 @@ export function signedBytes({ scope, space }: SpaceName, entry: UnsignedEntry): 
   const { owner, incarnation, key, value, wallMs, counter } = entry;
   const hex = value === undefined ? null : Buffer.from(value).toString('hex');
   const fields = [scope, space, owner, incarnation, key, wallMs, counter, hex];
-  return new TextEncoder().encode(`${LABEL}\n${JSON.stringify(fields)}`);
+  return Buffer.from(`${LABEL}\n${JSON.stringify(fields)}`);
 }
 
 /** A total order on versions of one key: the later one wins, and where an owner signed two at one moment all replicas pick the same. */
@@ -48,7 +48,7 @@ export function markOf({ signature }: Pick<Entry, 'signature'>): number {
 
 /** @returns a whole number, 0 <= n < 2^48. */
 export function mark48(bytes: Uint8Array): number {
-  return hash32Bytes(bytes) * 2 ** 16 + (hash32Bytes(bytes, 0x5bd1e995) & 0xffff);
+  return hash48Bytes(bytes, 0, 0x5bd1e995);
 }
 
 /** An entry as it travels and is stored: a list is half as long as a map. */

@@ -94,7 +94,8 @@ const NEWCOMER_PAUSE_MS = 2_000;
  * anti-entropy: Demers et al., "Epidemic Algorithms for Replicated Database Maintenance", 1987).
  *
  * - C8 A change that reached one node of a connected mesh reaches all, as long as anti-entropy rounds end.
- * - C15 A newcomer is told all by one neighbour: it asks one after the other until the first has answered, and whoever finds it new lets it ask first.
+ * - C15 A newcomer is told all by one neighbour: it asks one after the other until the first has answered, whoever finds it new lets it ask first, and
+ *   of two that are linked anew the second has no need to ask once the first one has.
  * - C9 Whatever a peer sends, the worst it does here is to be counted.
  */
 export class Replicator implements Startable {
@@ -104,6 +105,8 @@ export class Replicator implements Startable {
   readonly #pending = new Map<string, Item>();
   readonly #syncing = new Set<PeerId>();
   readonly #firstOnes = new OneByOne();
+  /** Linked ones that have asked and exchanged with this node what they lacked: both held the same then. */
+  readonly #askedBy = new Set<PeerId>();
   /** Linked ones of a version that knows no summaries. */
   readonly #unsummarized = new Set<PeerId>();
   readonly #refused = { malformed: 0, 'not-signed': 0, future: 0, expired: 0, limit: 0 };
@@ -140,7 +143,7 @@ export class Replicator implements Startable {
       messenger.handle(METHODS.exchange, (message) => this.#onExchange(message)),
       messenger.onPeer(({ peerId, type }) => {
         if (type === 'opened') this.#greet(peerId);
-        else this.#unsummarized.delete(peerId); // it may come back as a later version
+        else this.#forgetLinked(peerId);
       }),
     ];
     this.#tasks.run((signal) => this.#syncForEver(signal));
@@ -151,6 +154,7 @@ export class Replicator implements Startable {
     this.#isRunning = false;
     for (const subscription of this.#subscriptions) subscription[Symbol.dispose]();
     this.#sendGossip();
+    this.#askedBy.clear();
     await this.#tasks.stop();
   }
 
@@ -244,12 +248,18 @@ export class Replicator implements Startable {
     this.#tasks.run(async (signal) => {
       try {
         await sleep(this.#components.clock, this.#greetingPauseMs(peerId), signal);
+        if (this.#askedBy.has(peerId)) return;
         const sync = () => this.#trySync(peerId, signal);
         await (this.#isNewcomer ? this.#firstOnes.run(sync) : sync()); // C15
       } finally {
         this.#syncing.delete(peerId);
       }
     });
+  }
+
+  #forgetLinked(peerId: PeerId): void {
+    this.#unsummarized.delete(peerId); // it may come back as a later version
+    this.#askedBy.delete(peerId);
   }
 
   /** Nobody has told this node yet what there is. */
@@ -276,31 +286,31 @@ export class Replicator implements Startable {
     }
   }
 
-  #onCompare({ body }: Incoming): unknown {
-    return compareDigest(
-      this.#components.spaces,
-      this.#counted(() => readDigest(body)),
-      this.#components.random,
-    );
+  #onCompare({ from, body }: Incoming): unknown {
+    const digest = this.#counted(() => readDigest(body));
+    return this.#compared(from, compareDigest(this.#components.spaces, digest, this.#components.random));
   }
 
-  #onSummary({ body }: Incoming): unknown {
-    return unequalBuckets(
-      this.#components.spaces,
-      this.#counted(() => readSummary(body)),
-    );
+  #onSummary({ from, body }: Incoming): unknown {
+    const summary = this.#counted(() => readSummary(body));
+    const unequal = unequalBuckets(this.#components.spaces, summary);
+    if (unequal.length === 0) this.#askedBy.add(from);
+    return unequal;
   }
 
-  #onParts({ body }: Incoming): unknown {
-    return compareParts(
-      this.#components.spaces,
-      this.#counted(() => readParts(body)),
-      this.#components.random,
-    );
+  #onParts({ from, body }: Incoming): unknown {
+    const parts = this.#counted(() => readParts(body));
+    return this.#compared(from, compareParts(this.#components.spaces, parts, this.#components.random));
   }
 
-  #onExchange({ body }: Incoming): unknown {
+  #compared(from: PeerId, comparison: Comparison): Comparison {
+    if (comparison.differences.length === 0) this.#askedBy.add(from);
+    return comparison;
+  }
+
+  #onExchange({ from, body }: Incoming): unknown {
     const { wants, items } = this.#counted(() => readExchange(body));
+    this.#askedBy.add(from);
     this.#takeAll(items, 'exchange');
     return itemsOf(this.#components.spaces, wants);
   }
@@ -349,7 +359,5 @@ export class Replicator implements Startable {
 }
 
 function ownerCount(spaces: readonly Space[]): number {
-  let count = 0;
-  for (const space of spaces) for (const _ of space.hashes()) count += 1;
-  return count;
+  return spaces.reduce((count, space) => count + space.ownerCount, 0);
 }

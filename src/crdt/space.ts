@@ -31,6 +31,8 @@ export type Stamp = readonly [key: string, wallMs: number, counter: number, mark
 /** Something replicated, in the terms that anti-entropy compares: owners, each with keys, each in one version. */
 export interface Space {
   readonly name: string;
+  /** How many {@link hashes} there are. */
+  readonly ownerCount: number;
   /** Each owner with a hash of all its versions: equal hashes mean equal contents. */
   hashes(): Iterable<readonly [owner: string, hash: number]>;
   hashOf(owner: string): number | undefined;

@@ -1,4 +1,4 @@
-import { hash32 } from '../base/index.ts';
+import { hash32, hash48 } from '../base/index.ts';
 import { addMark, type Space } from './space.ts';
 
 /**
@@ -66,9 +66,7 @@ export function* hashesIn(
 
 /** @returns a power of two that grows with the root of the number of owners. */
 export function bucketCountFor(space: Space): number {
-  let ownerCount = 0;
-  for (const _ of space.hashes()) ownerCount += 1;
-  const exponent = Math.round(Math.log2(BUCKETS_PER_OWNER_SQUARED * Math.max(1, ownerCount)) / 2);
+  const exponent = Math.round(Math.log2(BUCKETS_PER_OWNER_SQUARED * Math.max(1, space.ownerCount)) / 2);
   return Math.min(BUCKETS_LIMIT, 2 ** exponent);
 }
 
@@ -91,6 +89,5 @@ function bucketOf(owner: string, bucketCount: number): number {
 
 /** @returns a whole number, 0 <= n < 2^48. */
 function saltedMark(owner: string, hash: number, salt: number): number {
-  const text = `${owner} ${hash}`;
-  return hash32(text, salt) * 2 ** 16 + (hash32(text, ~salt) & 0xffff);
+  return hash48(`${owner} ${hash}`, salt, ~salt);
 }

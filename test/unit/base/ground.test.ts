@@ -10,6 +10,8 @@ import {
   fromWireError,
   hash32,
   hash32Bytes,
+  hash48,
+  hash48Bytes,
   InvariantError,
   invariant,
   Listeners,
@@ -156,6 +158,23 @@ describe('hash', () => {
     fc.assert(
       fc.property(fc.string(), fc.nat(), (text, seed) => {
         assert.equal(hash32(text, seed), hash32Bytes(Buffer.from(text, 'latin1'), seed));
+      }),
+    );
+  });
+});
+
+describe('two hashes in one walk', () => {
+  it('are the two that two walks give', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), fc.nat(), fc.nat(), (text, seed, second) => {
+        const two = hash32(text, seed) * 2 ** 16 + (hash32(text, second) & 0xffff);
+        assert.equal(hash48(text, seed, second), two);
+      }),
+    );
+    fc.assert(
+      fc.property(fc.uint8Array(), fc.nat(), fc.nat(), (bytes, seed, second) => {
+        const two = hash32Bytes(bytes, seed) * 2 ** 16 + (hash32Bytes(bytes, second) & 0xffff);
+        assert.equal(hash48Bytes(bytes, seed, second), two);
       }),
     );
   });

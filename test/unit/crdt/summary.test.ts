@@ -25,6 +25,7 @@ import { type Node, namesOf, World } from './support.ts';
 function spaceOf(name: string, hashes: ReadonlyMap<string, number>): Space {
   return {
     name,
+    ownerCount: hashes.size,
     hashes: () => hashes.entries(),
     hashOf: (owner) => hashes.get(owner),
     stampsOf: (owner) => (hashes.has(owner) ? [['key', 1, 0, hashes.get(owner) ?? 0]] : []),
