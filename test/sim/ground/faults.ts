@@ -53,9 +53,9 @@ export type NemesisFault =
 
 /**
  * What may be drawn: `partial` is a partition between one node and a few of the others, who stay linked with the rest; `orderly` are changes of
- * members that nobody is forced to, which are drawn alone.
+ * members that nobody is forced to, which are drawn alone; `leaving` are changes of members in which they leave by themselves too, in place of `members`.
  */
-export type FaultType = NemesisFault['type'] | 'partial' | 'orderly';
+export type FaultType = NemesisFault['type'] | 'partial' | 'orderly' | 'leaving';
 export type MembershipChange = 'join' | 'leave' | 'revoke' | 'transfer';
 
 export interface NemesisStep {
@@ -110,15 +110,17 @@ const CRASH_POINTS: readonly CrashPoint[] = [
   'after send',
 ];
 const CRASH_CALLS_LIMIT = 40;
-/** Without `leave`: see docs/FAULTS.md, which says what it finds where machines die or are cut off besides. */
 const MEMBERSHIP_CHANGES: readonly MembershipChange[] = ['join', 'join', 'revoke', 'transfer', 'transfer'];
 const ORDERLY_CHANGES: readonly MembershipChange[] = ['join', 'join', 'join', 'leave', 'leave', 'transfer'];
+const LEAVING_CHANGES: readonly MembershipChange[] = ['join', 'join', 'leave', 'leave', 'revoke', 'transfer'];
 const SWARM_SHARE = 0.4;
 const WALL_JUMP_LIMIT_MS = 60_000;
 const SHORTEST_FAULT_MS = 200;
 
 /** Nothing but this goes wrong in some lives: members come, hand over the lead and leave in good order. */
 export const ORDERLY: readonly FaultType[] = ['orderly'];
+/** Not drawn among the others: what is drawn besides does not depend on them. */
+const DRAWN_APART: readonly FaultType[] = [...ORDERLY, 'leaving'];
 
 /** One kind of fault, drawn; undefined when these nodes cannot have it. */
 type Draw = (random: Random, nodes: readonly string[]) => NemesisFault | undefined;
@@ -164,6 +166,7 @@ const DRAW: Readonly<Record<FaultType, Draw>> = {
     })),
   members: (random) => drawChange(random, MEMBERSHIP_CHANGES),
   orderly: (random) => drawChange(random, ORDERLY_CHANGES),
+  leaving: (random) => drawChange(random, LEAVING_CHANGES),
   jumpWall: (random, nodes) =>
     onOneNode(random, nodes, (node) => ({
       type: 'jumpWall',
@@ -174,9 +177,14 @@ const DRAW: Readonly<Record<FaultType, Draw>> = {
 
 /** Some kinds of fault, at least one: a run that has them all hides what few of them show ("swarm testing", Groce and others, 2012). */
 export function drawSwarm(random: Random): readonly FaultType[] {
-  const all = (Object.keys(DRAW) as FaultType[]).filter((type) => !ORDERLY.includes(type));
+  const all = (Object.keys(DRAW) as FaultType[]).filter((type) => !DRAWN_APART.includes(type));
   const drawn = all.filter(() => randomChance(random, SWARM_SHARE));
   return drawn.length > 0 ? drawn : [pick(random, all)];
+}
+
+/** Of the same kinds, but that members leave by themselves, whatever goes wrong besides. */
+export function withLeaving(types: readonly FaultType[]): readonly FaultType[] {
+  return [...types.filter((type) => type !== 'members'), 'leaving'];
 }
 
 /** @returns the same plan for the same seed and options. */
@@ -213,7 +221,7 @@ function drawSteps(
   random: Random,
   { nodes, calmAtMs, types, meanPauseMs = 4_000, longestFaultMs = 12_000 }: FaultPlanOptions,
 ): NemesisStep[] {
-  const drawable = types ?? (Object.keys(DRAW) as FaultType[]).filter((type) => !ORDERLY.includes(type));
+  const drawable = types ?? (Object.keys(DRAW) as FaultType[]).filter((type) => !DRAWN_APART.includes(type));
   // The disk of one and the same node is damaged in a run: the first of these.
   const victims = randomShuffle(random, nodes);
   const steps: NemesisStep[] = [];

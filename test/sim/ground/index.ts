@@ -8,6 +8,7 @@ export {
   type NemesisFault,
   type NemesisStep,
   ORDERLY,
+  withLeaving,
 } from './faults.ts';
 export { AmbientError, forbidAmbient } from './forbid-ambient.ts';
 export { CALM_LINKS, LinkFaults, type LinkProfile } from './link-faults.ts';

@@ -1,5 +1,5 @@
 import { hash32, randomChance, randomInt, randomPick, SeededRandom } from '../../../src/base/index.ts';
-import { drawFaultPlan, drawSwarm, forbidAmbient, ORDERLY } from '../ground/index.ts';
+import { drawFaultPlan, drawSwarm, forbidAmbient, ORDERLY, withLeaving } from '../ground/index.ts';
 import { BUGS } from './bugs.ts';
 import { MeshLife } from './mesh-life.ts';
 import { type Outcome, outcomeOf } from './outcome.ts';
@@ -37,6 +37,8 @@ const BEATS_RARELY_SHARE = 0.4;
 /** In one of so many lives, with so many machines that some can be spared. */
 const ORDERLY_EVERY = 8;
 const ORDERLY_NODES = 6;
+/** In one of so many of the other lives. */
+const LEAVING_EVERY = 4;
 /** Some histories of keys are so short that whoever watches them may be left behind. */
 const KEPT_CHANGES_CHOICES = [undefined, undefined, 20, 60];
 
@@ -51,6 +53,7 @@ export async function simulate(
   const random = new SeededRandom(seed);
   const anyCount = randomInt(random, { from: 3, to: 6 });
   const isOrderly = bugName === undefined && isOrderlyLife(seed);
+  const isLeaving = bugName === undefined && isLeavingLife(seed);
   const drawnCount = bug.nodeCount ?? (isOrderly ? ORDERLY_NODES : anyCount);
   const nodeCount = reduction.nodeCount ?? drawnCount;
   const anyMembers = Math.min(nodeCount, randomInt(random, { from: 3, to: drawnCount + 1 }));
@@ -60,7 +63,7 @@ export async function simulate(
   const wholePlan = drawFaultPlan(seed, {
     nodes,
     calmAtMs: FAULTS_MS,
-    types: isOrderly ? ORDERLY : swarm,
+    types: isOrderly ? ORDERLY : isLeaving ? withLeaving(swarm) : swarm,
     meanPauseMs: randomPick(random, MEAN_PAUSE_CHOICES_MS) as number,
     longestFaultMs: randomPick(random, LONGEST_FAULT_CHOICES_MS) as number,
     ...bug.weather,
@@ -109,4 +112,9 @@ export async function simulate(
 /** Said by the seed's number, so that what is drawn under other seeds does not depend on it. */
 function isOrderlyLife(seed: number): boolean {
   return hash32(`orderly ${seed}`) % ORDERLY_EVERY === 0;
+}
+
+/** The same. */
+export function isLeavingLife(seed: number): boolean {
+  return hash32(`leaving ${seed}`) % LEAVING_EVERY === 0;
 }
