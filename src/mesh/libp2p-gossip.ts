@@ -27,6 +27,12 @@ export interface GossipComponents {
   readonly isMember: (peerId: Libp2pPeerId) => boolean;
 }
 
+/**
+ * Whom a message is passed on to. The library's own numbers (6, up to 12, and 6 more that are told what there is) are made for an open network
+ * of thousands: among some tens of members everybody heard everything from eight others. With four each, random graphs of any size hang
+ * together, and what is lost all the same comes with anti-entropy.
+ */
+const NEIGHBOURS = { D: 4, Dlo: 3, Dhi: 6, Dscore: 2, Dout: 1, Dlazy: 2, gossipFactor: 0.05 };
 /** Messages of one publisher that are remembered, so that none is delivered twice. Unit: ms. */
 const SEEN_MS = 120_000;
 
@@ -60,6 +66,7 @@ export class Libp2pGossip {
       doPX: false,
       tagMeshPeers: false,
       seenTTL: SEEN_MS,
+      ...NEIGHBOURS,
       maxInboundDataLength: GOSSIP_BYTES_LIMIT * 4,
       maxOutboundBufferSize: GOSSIP_BYTES_LIMIT * 64,
       maxInboundStreams: 4,
