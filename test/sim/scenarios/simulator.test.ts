@@ -27,7 +27,7 @@ const CAUGHT: Readonly<Record<string, { readonly seeds: readonly number[]; reado
     law: /attempts never overlap|locks exclude/,
   },
   'renewals-of-a-deposed-leader': { seeds: [18, 36, 43], law: /attempts never overlap/ },
-  'go-on-after-sleep': { seeds: [3, 7, 12, 21, 22, 25, 28], law: /sleepers complete nothing/ },
+  'go-on-after-sleep': { seeds: [2, 5, 8, 21, 22, 25, 28], law: /sleepers complete nothing/ },
   'apply-twice-after-snapshot': { seeds: [10, 12, 16, 19], law: /replicas apply the same/ },
   'never-refuted': { seeds: [17, 28, 31], law: /as gone since/ },
   'watch-skips-a-revision': { seeds: [4, 5, 6, 7], law: /watches leave nothing out/ },
