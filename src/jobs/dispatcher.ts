@@ -1,14 +1,6 @@
 import { z } from 'zod';
-import type { NodeRole, NodeView } from '../affinity/index.ts';
-import {
-  type Clock,
-  type Coordinate,
-  every,
-  type Logger,
-  type PeerId,
-  type Random,
-  type Timer,
-} from '../base/index.ts';
+import type { NodeView } from '../affinity/index.ts';
+import { every, type Logger, type PeerId, type Random, type Timer } from '../base/index.ts';
 import type { KeptSession, Leadership, Proposed, SessionKeeper } from '../lease/index.ts';
 import { type Bucket, parseWith } from '../lease/machine/index.ts';
 import type { Messenger } from '../mesh/index.ts';
@@ -20,7 +12,7 @@ import { Foresight, linesAhead } from './foresight.ts';
 import { Lines } from './lines.ts';
 import { type LiveIndex, readyKey } from './live-index.ts';
 import type { Fact, Key, QueryContext } from './machine-port.ts';
-import { secretReaders } from './named-secrets.ts';
+import { NodeOffers, type NodeOffersComponents, namedBy } from './node-offers.ts';
 import {
   type Line,
   type PlannedAssignment,
@@ -40,31 +32,18 @@ import { type Held, heldBack } from './starts.ts';
 import type { SubmitItem } from './submit.ts';
 import { holdsSlot } from './tallies.ts';
 import { keepUp } from './upkeep-timer.ts';
-import { type Orders, reportSchema, type WorkerReport } from './wire.ts';
+import { type Orders, reportSchema } from './wire.ts';
 
-export interface DispatcherComponents {
+export interface DispatcherComponents extends NodeOffersComponents {
   readonly leadership: Leadership;
   readonly sessions: Pick<SessionKeeper, 'onReport' | 'find' | 'onChange'>;
   readonly messenger: Pick<Messenger, 'send'>;
-  readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
-  /** The role in a node's certificate; undefined for no member. */
-  readonly roleOf: (peerId: PeerId) => NodeRole | undefined;
   /** Members as they were heard of last, for explanations: also those without a session. @default only who has one */
   readonly knownNodes?: (() => readonly NodeView[]) | undefined;
-  /** Where a node is in the network. @default nobody knows */
-  readonly coordinateOf?: ((peerId: PeerId) => Coordinate | undefined) | undefined;
   /** The state cannot be read any more: the process must end. */
   readonly onFailure: (error: unknown) => void;
-  /** Which blobs a node told that it holds, each by its mark. @default nobody knows */
-  readonly blobsOf?: ((peerId: PeerId) => ReadonlySet<string> | undefined) | undefined;
-}
-
-/** What jobs name of which it has to be known where it is. */
-interface NamedByJobs {
-  readonly isDataNamed: boolean;
-  readonly secrets: ReadonlySet<string> | undefined;
 }
 
 const SWEEP_MS = 250;
@@ -85,19 +64,16 @@ const parseJobName = parseWith(z.object({ id: z.string().min(1).max(128) }));
  * - P1 Nobody polls: facts and reports trigger a plan, a plan is one command, its outcome is pushed to the nodes at once.
  * - P2 A node is given no more attempts than the slots it reported, and none while it is suspect. Counted are agreed attempts and planned
  *   ones, less those whose end is on its way into the log.
- * - P7 A node offers pools: what it runs itself, and each attached worker. Slots and agreed attempts are counted for each pool, and an
- *   assignment names one.
  * - P9 What a limit holds back is not tried again before the end of a running job, the refill of a rate, or a change of the limits.
  * - P16 What limits allow is counted with what plans on their way will take: no plan waits for another, also under limits.
  * - P17 A job for which a slot is free is assigned in the entry that accepts it: see {@link Foresight}.
- * - P15 What gave an attempt back, because it has gone or is stopping, is given nothing more until its node reports again.
  * - P6 A new leader reads what waits in slices, the most urgent first, so that a long queue does not keep it from leading.
  */
 export class Dispatcher implements Disposable {
   readonly #components: DispatcherComponents;
   readonly #lines = new Lines();
   readonly #keeper: AttemptKeeper;
-  readonly #reports = new Map<PeerId, WorkerReport & { readonly sessionId: string }>();
+  readonly #offers: NodeOffers;
   readonly #plannedStarts = new PlannedStarts();
   readonly #foresight = new Foresight();
   readonly #parts: readonly Disposable[];
@@ -115,6 +91,7 @@ export class Dispatcher implements Disposable {
     const { leadership, sessions, clock, log } = components;
     this.#components = components;
     this.#keeper = new AttemptKeeper(components);
+    this.#offers = new NodeOffers(components);
     this.#followRunning();
     this.#loadWaiting('');
     sessions.onReport((peerId, sessionId, report) => this.#onReport(peerId, sessionId, report));
@@ -198,13 +175,13 @@ export class Dispatcher implements Disposable {
   }
 
   #onSession({ peerId }: KeptSession): void {
-    if (this.#components.sessions.find(peerId) === undefined) this.#reports.delete(peerId);
+    if (this.#components.sessions.find(peerId) === undefined) this.#offers.forget(peerId);
     this.#wantPlan();
   }
 
   #onReport(peerId: PeerId, sessionId: string, foreign: unknown): Orders {
     const report = parseReport(foreign);
-    this.#reports.set(peerId, { ...report, sessionId });
+    this.#offers.take(peerId, sessionId, report);
     const orders = this.#keeper.reconcile(peerId, sessionId, report);
     this.#wantPlan();
     return report.wantsBacklog === true ? { ...orders, backlog: this.#backlogOf(peerId) } : orders;
@@ -216,7 +193,7 @@ export class Dispatcher implements Disposable {
     const gate = budget && gateOf(budget);
     return backlogOf(peerId, {
       lines: this.#lines.all(),
-      views: this.#nodeViews(this.#named()),
+      views: this.#views(),
       isHeld: (line) => gate?.held(line, line.queue.peek() as ReadyJob) === 'line',
     });
   }
@@ -257,11 +234,8 @@ export class Dispatcher implements Disposable {
 
   /** P15 */
   #stopOffering(ref: AttemptRef): void {
-    const { node, pool } = this.#keeper.find(ref) ?? {};
-    const report = node === undefined ? undefined : this.#reports.get(node);
-    if (node === undefined || report === undefined) return;
-    const pools = report.pools.map((one) => (one.id === pool ? { ...one, isDraining: true } : one));
-    this.#reports.set(node, { ...report, pools, isDraining: report.isDraining || pool === null });
+    const held = this.#keeper.find(ref);
+    if (held !== undefined) this.#offers.stop(held.node, held.pool);
   }
 
   /** Coalesces what happens in one turn. */
@@ -315,7 +289,7 @@ export class Dispatcher implements Disposable {
 
   #plan(lines: Lines, budget: StartBudget | undefined): PlannedAssignment[] {
     const { clock, random } = this.#components;
-    const planned = planAssignments(lines.all(), this.#nodeViews(this.#named()), {
+    const planned = planAssignments(lines.all(), this.#views(), {
       limit: PLAN_LIMIT,
       nowMs: clock.monotonicMs(),
       seed: random.uint32(),
@@ -362,46 +336,8 @@ export class Dispatcher implements Disposable {
     this.#refill = this.#components.clock.setTimer(waitMs, () => this.#wantPlan());
   }
 
-  /** Only what waiting jobs name is looked up: who holds what, and who may read what. */
-  #named(): NamedByJobs {
-    let isDataNamed = false;
-    let secrets: Set<string> | undefined;
-    for (const { placement } of this.#lines.all()) {
-      isDataNamed ||= placement.data !== undefined;
-      if (placement.secrets === undefined) continue;
-      secrets ??= new Set();
-      for (const name of placement.secrets) secrets.add(name);
-    }
-    return { isDataNamed, secrets };
-  }
-
-  /** N1 */
-  #secretsOf({ secrets }: NamedByJobs): ((peerId: PeerId) => ReadonlySet<string>) | undefined {
-    if (secrets === undefined) return undefined;
-    return this.#components.leadership.read(({ module }) => secretReaders(secrets, module('jobs')));
-  }
-
-  /** P2, P7: the pools of a node stand together, what it runs itself first. */
-  #nodeViews(named: NamedByJobs): NodeView[] {
-    const { sessions, clock, roleOf, coordinateOf } = this.#components;
-    const blobsOf = named.isDataNamed ? this.#components.blobsOf : undefined;
-    const secretsOf = this.#secretsOf(named);
-    const views: NodeView[] = [];
-    for (const [peerId, report] of [...this.#reports].sort(byPeerId)) {
-      const session = sessions.find(peerId);
-      const role = roleOf(peerId);
-      if (session === undefined || role === undefined) continue;
-      const isSuspect = session.isSuspect || session.sessionId !== report.sessionId;
-      const silentForMs = clock.monotonicMs() - session.lastRenewalMs;
-      const coordinate = coordinateOf?.(peerId);
-      const blobs = blobsOf?.(peerId);
-      const secrets = secretsOf?.(peerId);
-      for (const pool of poolsOf(report)) {
-        const freeSlots = Math.max(0, pool.totalSlots - this.#keeper.countOf(peerId, pool.pool));
-        views.push({ ...pool, peerId, role, freeSlots, isSuspect, silentForMs, coordinate, blobs, secrets });
-      }
-    }
-    return views;
+  #views(named = namedBy(this.#lines.all())): NodeView[] {
+    return this.#offers.views(named, (peerId, pool) => this.#keeper.countOf(peerId, pool));
   }
 
   /** What is not agreed waits again, whatever kept it from being agreed. @returns whether all of it was agreed. */
@@ -409,7 +345,7 @@ export class Dispatcher implements Disposable {
     const { leadership, log } = this.#components;
     const placed = ({ peerId, pool }: PlannedPlace) => ({
       peerId,
-      sessionId: this.#reports.get(peerId)?.sessionId ?? '',
+      sessionId: this.#offers.sessionOf(peerId) ?? '',
       pool,
     });
     const assignments = planned.map(({ job, others, ...place }) => ({
@@ -455,8 +391,8 @@ export class Dispatcher implements Disposable {
     });
     const { data, secrets } = record.spec.affinity;
     const named = { isDataNamed: data !== undefined, secrets: secrets && new Set(secrets) };
-    const views = this.#nodeViews(named);
-    const secretsOf = this.#secretsOf(named);
+    const views = this.#views(named);
+    const secretsOf = this.#offers.secretsOf(named);
     const seen = new Set(views.map(({ peerId }) => peerId));
     const absent = (this.#components.knownNodes?.() ?? []).filter(({ peerId }) => !seen.has(peerId));
     return explainJob(
@@ -494,21 +430,4 @@ function gateOf(budget: StartBudget): StartGate {
     },
     start: (line, job) => budget.start(limited(line, job)),
   };
-}
-
-function byPeerId([left]: readonly [PeerId, unknown], [right]: readonly [PeerId, unknown]): number {
-  return left < right ? -1 : 1;
-}
-
-/** What a node offers, pool by pool. The labels of an attached worker add to those of its node, and win over them. */
-function poolsOf({ types, labels, slots, isDraining, pools }: WorkerReport) {
-  const own = { pool: null, types, labels, totalSlots: slots, isDraining };
-  const attached = pools.map((pool) => ({
-    pool: pool.id,
-    types: pool.types,
-    labels: { ...labels, ...pool.labels },
-    totalSlots: pool.slots,
-    isDraining: isDraining || pool.isDraining,
-  }));
-  return [own, ...attached];
 }

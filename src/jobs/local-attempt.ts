@@ -64,6 +64,11 @@ export class LocalAttempt implements AttemptHold, AttemptStop {
     return this.deadlineMs - HOLD_MARGIN_MS;
   }
 
+  /** The job may run elsewhere, or soon will: also where its assignment lay here while this process stood still. */
+  hasHoldEnded(nowMs: number): boolean {
+    return nowMs >= this.untilMs;
+  }
+
   /** Every later word on that; one listener. */
   onMove(callback: (untilMs: number) => void): Disposable {
     this.#onMove = callback;

@@ -1,38 +1,19 @@
-import {
-  AspenError,
-  type Clock,
-  every,
-  type Logger,
-  type PeerId,
-  type Random,
-  type Startable,
-  sleep,
-  Tasks,
-} from '../base/index.ts';
+import { AspenError, every, type PeerId, type Random, type Startable, sleep, Tasks } from '../base/index.ts';
 import type { GroupClient, SessionHolder } from '../lease/index.ts';
 import { parseWith } from '../lease/machine/index.ts';
 import type { Messenger } from '../mesh/index.ts';
 import { AttachedWorker, type AttachedWorkerOptions, type WorkerLink } from './attached-worker.ts';
 import { AttemptBook } from './attempt-book.ts';
-import { type BlobPayload, isBlobPayload, type PayloadSource } from './blob-payload.ts';
-import {
-  type ExecutionResult,
-  type Executor,
-  type RecoveredAttempt,
-  type StopReason,
-  stoppedResult,
-} from './execution/executor.ts';
-import type { OutputStore } from './execution/output-store.ts';
+import { AttemptRunner, type AttemptRunnerComponents } from './attempt-runner.ts';
+import type { Executor, RecoveredAttempt, StopReason } from './execution/executor.ts';
 import { HOLD_MARGIN_MS } from './holds.ts';
 import { LocalAttempt } from './local-attempt.ts';
-import { LocalContext, type Progress } from './local-context.ts';
-import { AttemptGone, failedResult, handedOver, lost, type Outcome, outcomeOf } from './outcome.ts';
+import { lost } from './outcome.ts';
 import { notAccepted, OutcomeTeller, type Settled } from './outcome-teller.ts';
 import { LOOKS_TO_DECIDE, nextSlotCount, type SlotBounds } from './pool-size.ts';
-import { OwnPool, type Pool, Pools } from './pools.ts';
+import { OwnPool, Pools } from './pools.ts';
 import { isPlainAssignMessage, quickly } from './quick-checks.ts';
 import type { AttemptRef } from './settle.ts';
-import { SilenceWatch, withSigns } from './silence-watch.ts';
 import {
   type AbortOrder,
   type Assignment,
@@ -44,8 +25,7 @@ import {
   type WorkerReport,
 } from './wire.ts';
 
-export interface WorkerHostComponents {
-  readonly self: PeerId;
+export interface WorkerHostComponents extends AttemptRunnerComponents {
   readonly executors: readonly Executor[];
   readonly session: Pick<
     SessionHolder,
@@ -60,18 +40,12 @@ export interface WorkerHostComponents {
   >;
   readonly group: Pick<GroupClient, 'propose'>;
   readonly messenger: Pick<Messenger, 'handle'>;
-  readonly outputs: OutputStore;
-  readonly clock: Clock;
   readonly random: Random;
-  readonly log: Logger;
   /** Whose assignments count; null while nobody is known to lead. */
   readonly leader: () => PeerId | null;
   /** P12 Its owner wants no new jobs here: the leader is told with each report, and what runs goes on. @default never */
   readonly isDrained?: () => boolean;
   readonly labels: () => Readonly<Record<string, string>>;
-  readonly onProgress: (jobId: string, fencingToken: number, progress: Progress) => void;
-  /** Where payloads lie that are blobs. @default no such job is run here */
-  readonly payloads?: PayloadSource;
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -105,7 +79,6 @@ const parseAbort = parseWith(abortMessageSchema);
  * - X3 An outcome is proposed until it is agreed or refused for good; until then the attempt stays in the reports.
  * - X5 What an earlier agent began here and still goes on is held again before the first report: the group hears of it from the new session as
  *   it did from the old one. Of what was interrupted it hears the reason.
- * - X4 No more attempts execute at once in a pool than it has slots, whatever it is given.
  */
 export class WorkerHost implements Startable {
   readonly #components: WorkerHostComponents;
@@ -114,6 +87,8 @@ export class WorkerHost implements Startable {
   readonly #attempts = new AttemptBook();
   readonly #tasks: Tasks;
   readonly #outcomes: OutcomeTeller;
+  readonly #runner: AttemptRunner;
+  readonly #isStopping = (): boolean => this.#isDraining;
   #wallAheadMs: number;
   #isDraining = false;
   /** Slots that were taken at the latest looks. */
@@ -128,6 +103,7 @@ export class WorkerHost implements Startable {
     this.#pools = new Pools(new OwnPool(components.executors, options.slots));
     this.#tasks = new Tasks(components.onFailure);
     this.#outcomes = new OutcomeTeller(components);
+    this.#runner = new AttemptRunner(components);
     this.#wallAheadMs = components.clock.wallMs() - components.clock.monotonicMs();
     components.session.setReporter(
       () => this.#report(),
@@ -318,98 +294,13 @@ export class WorkerHost implements Startable {
       const outcome = hasEnded
         ? lost('its node has ended it')
         : recovered === undefined
-          ? await this.#run(pool, attempt)
-          : await this.#resume(attempt, recovered);
+          ? await this.#runner.run(pool, attempt, this.#isStopping)
+          : await this.#runner.resume(this.#pools.own, attempt, recovered);
       const settled = outcome === null ? FENCED : await this.#outcomes.settle(attempt.ref, outcome);
       const isTold = settled.state !== null || outcome === null || !this.#outcomes.signal.aborted;
       if (isTold || pool !== this.#pools.own) pool?.settled(attempt.ref, settled);
     } finally {
       this.#attempts.end(attempt.ref);
-    }
-  }
-
-  /** A1 @returns null when nothing may be told. */
-  async #run(pool: Pool | undefined, attempt: LocalAttempt): Promise<Outcome | null> {
-    const { type } = attempt.assignment;
-    if (pool === undefined) return handedOver('the worker it was given to has gone');
-    if (!pool.offers(type)) return lost(`its node does not run jobs of type ${type}`);
-    if (this.#isDraining) return handedOver('its node is stopping');
-    if (pool.isDraining) return handedOver('the worker it was given to is stopping');
-    if (!pool.slots.tryTake() && !(await pool.slots.take(attempt.signal))) {
-      if (attempt.stopReason === null) return handedOver('the worker it was given to has gone');
-      return outcomeOf(attempt, stoppedResult(attempt.stopReason, null));
-    }
-    try {
-      if (isBlobPayload(attempt.payload)) {
-        const failed = await this.#bringPayload(attempt, attempt.payload);
-        if (failed !== undefined) return outcomeOf(attempt, failed);
-      }
-      if (this.#hasHoldEnded(attempt)) return lost('its hold was over before it began'); // X2
-      return await this.#execute(pool, attempt); // X4
-    } finally {
-      pool.slots.give();
-    }
-  }
-
-  /** What the job is given lies in a blob. @returns why it cannot be had; undefined when the attempt has it. */
-  async #bringPayload(attempt: LocalAttempt, payload: BlobPayload): Promise<ExecutionResult | undefined> {
-    const { payloads, onProgress, log } = this.#components;
-    const { jobId, fencingToken } = attempt.assignment;
-    const onWait = (message: string) =>
-      onProgress(jobId, fencingToken, { percent: null, message, counters: {} });
-    try {
-      if (payloads === undefined) throw new AspenError('UNAVAILABLE', 'this node has no blobs');
-      attempt.payload = await payloads.fetch(payload, { jobId, signal: attempt.signal, onWait });
-      return undefined;
-    } catch (error) {
-      if (attempt.stopReason !== null) return stoppedResult(attempt.stopReason, null);
-      if (!(error instanceof AspenError)) throw error;
-      log.warn({ err: error, jobId }, 'the payload of a job cannot be had');
-      const message = `its payload cannot be had: ${error.message}`;
-      const retryable = error.code !== 'INVALID_PARAMS';
-      return { ok: false, error: { code: 'BLOB_UNAVAILABLE', message, retryable }, result: null };
-    }
-  }
-
-  /** It runs already, so there is nothing to be refused. */
-  async #resume(attempt: LocalAttempt, recovered: RecoveredAttempt): Promise<Outcome | null> {
-    const { own } = this.#pools;
-    own.slots.takeAnyway();
-    try {
-      if (isBlobPayload(attempt.payload)) {
-        const failed = await this.#bringPayload(attempt, attempt.payload);
-        if (failed !== undefined) return outcomeOf(attempt, failed); // its supervisor ends it with its hold
-      }
-      return await this.#execute(
-        { execute: (context) => own.unlessAbandoned(recovered.resume(context)) },
-        attempt,
-      );
-    } finally {
-      own.slots.give();
-    }
-  }
-
-  async #execute(pool: Pick<Pool, 'execute'>, attempt: LocalAttempt): Promise<Outcome | null> {
-    const { clock, outputs, log } = this.#components;
-    const { jobId, attempt: number, type, timeoutMs, heartbeatTimeoutMs } = attempt.assignment;
-    const output = outputs.open(jobId, number);
-    const watch =
-      heartbeatTimeoutMs === null
-        ? undefined
-        : new SilenceWatch(clock, heartbeatTimeoutMs, () => attempt.stop('heartbeat'));
-    const timer = timeoutMs === null ? undefined : clock.setTimer(timeoutMs, () => attempt.stop('timeout'));
-    try {
-      const executing = pool.execute(withSigns(new LocalContext(attempt, output, this.#components), watch));
-      return outcomeOf(attempt, await executing);
-    } catch (error) {
-      if (error instanceof AttemptGone && !attempt.isFenced) return lost(error.message);
-      if (attempt.stopReason !== null) return outcomeOf(attempt, stoppedResult(attempt.stopReason, null));
-      log.warn({ err: error, jobId, type }, 'executor failed');
-      return outcomeOf(attempt, failedResult(error));
-    } finally {
-      timer?.cancel();
-      watch?.[Symbol.dispose]();
-      output.end();
     }
   }
 
@@ -444,16 +335,12 @@ export class WorkerHost implements Startable {
       this.#stopAll('lost');
       return;
     }
+    const nowMs = this.#components.clock.monotonicMs();
     for (const attempt of this.#attempts.all()) {
-      if (!this.#hasHoldEnded(attempt) || attempt.stopReason !== null) continue;
+      if (!attempt.hasHoldEnded(nowMs) || attempt.stopReason !== null) continue;
       this.#components.log.warn({ ...attempt.ref }, 'the leader was silent past the hold, attempt stopped');
       attempt.stop('lost');
     }
-  }
-
-  /** The job may run elsewhere, or soon will: also an attempt whose assignment lay here while this process stood still. */
-  #hasHoldEnded({ deadlineMs }: LocalAttempt): boolean {
-    return this.#components.clock.monotonicMs() >= deadlineMs - HOLD_MARGIN_MS;
   }
 
   /** X2: a sleep too short to end the session still took its time from every hold. */
