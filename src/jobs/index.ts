@@ -64,6 +64,7 @@ export { isFinal, type JobState } from './record.ts';
 export { Slots } from './slots.ts';
 export { type JobSpec, type JobSpecInput, resolveJobSpec } from './spec.ts';
 export { type SubmitResult, submitBody } from './submit.ts';
+export { submitInParts } from './submit-parts.ts';
 export {
   WorkerHost,
   type WorkerHostComponents,

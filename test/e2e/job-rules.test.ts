@@ -118,6 +118,29 @@ describe('the rules of jobs over four real agents', function () {
     assert.equal(readFileSync(runs, 'utf8'), `${id}\n`);
   });
 
+  it('many long jobs, more than one command takes, are submitted at once through any agent, and once', async () => {
+    const requestId = `long-${process.pid}`;
+    const jobs = Array.from({ length: 1_000 }, (_, at) => ({ type: 'echo', payload: `${at}`.padEnd(5_000) }));
+    let ids: string[] | undefined;
+    for (const agent of agents.slice(0, 3)) {
+      const { results } = await agent.call<{ results: Submitted[] }>(
+        'job.submitMany',
+        { jobs, requestId },
+        60_000,
+      );
+      assert.equal(new Set(results.map(({ id }) => id)).size, jobs.length);
+      const last = results.at(-1)?.id as string;
+      const job = await agent.call<Job>('job.wait', { id: last, timeoutMs: 60_000 });
+      assert.equal(job.result, jobs.at(-1)?.payload);
+      ids ??= results.map(({ id }) => id);
+      assert.deepEqual(
+        results.map(({ id }) => id),
+        ids,
+        'the same jobs',
+      );
+    }
+  });
+
   it('a diamond submitted at three agents ends, and its last job runs once, although the leader is killed after the first', async () => {
     const runs = `${cluster.directory}/runs-of-the-last`;
     const { leader, followers } = await leaderAndFollowers(agents);

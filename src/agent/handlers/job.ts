@@ -12,6 +12,7 @@ import {
   type ShellPayload,
   type SubmitResult,
   submitBody,
+  submitInParts,
   WAIT_LIMIT_MS,
 } from '../../jobs/index.ts';
 import { type Connection, checkJobSpec, type Handlers, type Result, toRpcError } from '../../rpc/index.ts';
@@ -195,6 +196,22 @@ async function submit(
   });
 }
 
+/** @returns an outcome for each, in order, also of more than one command takes. */
+async function submitAll(
+  daemon: Daemon,
+  jobs: readonly PreparedJob[],
+  requestId: string | undefined,
+): Promise<readonly SubmitResult[]> {
+  try {
+    const results = await submit(daemon, jobs, requestId);
+    if (results.length === jobs.length) return results;
+  } catch (error) {
+    if (!(error instanceof AspenError) || error.details['limit'] !== 'COMMAND_BYTES_LIMIT') throw error;
+  }
+  const idOf = (at: number) => (requestId === undefined || at === 0 ? requestId : `${requestId}#${at}`);
+  return await submitInParts(jobs, (part, at) => submit(daemon, part, idOf(at)));
+}
+
 function accepted(result: SubmitResult): Result<'job.submit'> {
   if ('error' in result) throw fromWireError(result.error);
   return { ...result, durability: 'mesh' };
@@ -212,7 +229,7 @@ async function submitMany(
     : checked;
   const prepared = given.map((item) => ('error' in item ? item : attempt(() => prepare(daemon, item.value))));
   const valid = prepared.flatMap((item) => ('value' in item ? [item.value] : []));
-  const submitted = valid.length === 0 ? [] : await submit(daemon, valid, requestId);
+  const submitted = valid.length === 0 ? [] : await submitAll(daemon, valid, requestId);
   let next = 0;
   return prepared.map((item) => {
     if ('error' in item) return { error: toRpcError(item.error) };
