@@ -48,19 +48,20 @@ export function pause(clock: Clock, afterMs: number, signal: AbortSignal): Promi
 }
 
 /** @returns the time until the beat that is next to the end of the period; short periods are left as they are. Unit: ms. */
-function toBeat(clock: Clock, periodMs: number): number {
+export function toBeat(clock: Clock, periodMs: number): number {
   const { beatMs } = clock;
   if (beatMs === undefined || periodMs < 2 * beatMs) return periodMs;
   const nowMs = clock.monotonicMs();
   return Math.ceil(Math.round((nowMs + periodMs) / beatMs) * beatMs - nowMs);
 }
 
-/** Calls `task` about every `periodMs` until disposed; the next period begins when the task has returned. */
-export function every(clock: Clock, periodMs: number, task: () => void): Disposable {
+/** Calls `task` about every `periodMs` until disposed; the next period begins when the task has returned, and may be of another length. */
+export function every(clock: Clock, periodMs: number | (() => number), task: () => void): Disposable {
   let timer: Timer;
   let isStopped = false;
   const arm = () => {
-    timer = clock.setTimer(toBeat(clock, periodMs), () => {
+    const nextMs = typeof periodMs === 'number' ? periodMs : periodMs();
+    timer = clock.setTimer(toBeat(clock, nextMs), () => {
       task();
       if (!isStopped) arm();
     });

@@ -3,7 +3,7 @@ export { InvariantError, invariant, unreachable } from './assert.ts';
 export { type BackoffOptions, backoffMs } from './backoff.ts';
 export { Batcher, type BatcherOptions } from './batcher.ts';
 export type { Brand, LogIndex, MeshId, PeerId, Term } from './brand.ts';
-export { type Clock, every, pause, sleep, type Timer } from './clock.ts';
+export { type Clock, every, pause, sleep, type Timer, toBeat } from './clock.ts';
 export {
   decode,
   decodeForeign,

@@ -59,6 +59,8 @@ interface Call {
 
 const TRY_TIMEOUT_MS = 2_500;
 const SWEEP_MS = 100;
+/** Where nobody has asked for anything. */
+const REST_MS = 300;
 const PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 250;
 /** Bodies of the commands in one message. Unit: bytes. */
@@ -100,7 +102,8 @@ export class LeaderClient implements GroupClient, Startable {
   }
 
   async start(): Promise<void> {
-    this.#sweep = every(this.#components.clock, SWEEP_MS, () => {
+    const pauseMs = () => (this.#calls.size === 0 && this.#tries.isIdle ? REST_MS : SWEEP_MS);
+    this.#sweep = every(this.#components.clock, pauseMs, () => {
       this.#tries.giveUpReplaced();
       this.#expire();
     });

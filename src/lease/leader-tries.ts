@@ -27,6 +27,10 @@ export class LeaderTries {
     this.#finder = components.finder;
   }
 
+  get isIdle(): boolean {
+    return this.#open.size === 0;
+  }
+
   /** @throws AspenError as the messenger's; UNAVAILABLE, outcome unknown, when the leader was replaced meanwhile. */
   async request(
     leader: PeerId,

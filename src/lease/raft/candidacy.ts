@@ -45,6 +45,11 @@ export class Candidacy {
     this.#timer = components.timer;
   }
 
+  /** R12: whether it still keeps a word that it may have given in an earlier life. */
+  get isInGrace(): boolean {
+    return this.#graceTicks > 0;
+  }
+
   tick(): void {
     if (this.#graceTicks > 0) this.#graceTicks -= 1;
   }

@@ -11,6 +11,7 @@ export class ElectionTimer {
   readonly #electionTicks: number;
   #elapsed = 0;
   #patience = 0;
+  #beginCount = 0;
 
   constructor(random: Random, electionTicks: number) {
     this.#random = random;
@@ -23,14 +24,25 @@ export class ElectionTimer {
     return this.#elapsed < this.#electionTicks;
   }
 
+  /** Ticks since patience began anew. */
+  get elapsed(): number {
+    return this.#elapsed;
+  }
+
+  /** How often patience began anew. */
+  get beginCount(): number {
+    return this.#beginCount;
+  }
+
   /** Starts over with a newly drawn patience: `electionTicks` to twice that. */
   redraw(): void {
-    this.#elapsed = 0;
+    this.restart();
     this.#patience = randomInt(this.#random, { from: this.#electionTicks, to: 2 * this.#electionTicks });
   }
 
   restart(): void {
     this.#elapsed = 0;
+    this.#beginCount += 1;
   }
 
   /** @returns whether patience ran out. */

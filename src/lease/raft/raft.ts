@@ -90,6 +90,22 @@ export class Raft {
     };
   }
 
+  /** How often the patience of this node began anew: with a word of its leader, a vote, another role. */
+  get patienceCount(): number {
+    return this.#timer.beginCount;
+  }
+
+  /**
+   * How many ticks a driver may count together at their end, those before the last beginning of patience left out. More than one where a
+   * leader was heard of lately, or nobody is in any group: what waits for a single tick is far away.
+   */
+  get ticksAtOnce(): number {
+    const { restTicks } = this.#options;
+    if (this.#leading !== null || this.#candidacy.isInGrace) return 1;
+    if (this.#history.latest.voters.length === 0) return restTicks;
+    return this.#standing.leader !== null && this.#timer.elapsed <= restTicks ? restTicks : 1;
+  }
+
   tick(): void {
     this.#candidacy.tick();
     if (this.#leading !== null) {

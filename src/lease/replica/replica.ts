@@ -1,4 +1,4 @@
-import { AspenError, every, type LogIndex, type PeerId, type Startable } from '../../base/index.ts';
+import { AspenError, type LogIndex, type PeerId, type Startable } from '../../base/index.ts';
 import type { Epoch, Superseded } from '../epoch.ts';
 import type { GroupCounts, GroupStatus, Proposed as ProposedCommand } from '../group.ts';
 import type { LeaderTerm } from '../leader-term.ts';
@@ -17,11 +17,13 @@ import type { Submission } from '../submission.ts';
 import { type AppliedEvent, type ReplicaComponents, type ReplicaOptions, TICK_MS } from './core.ts';
 import { assembleReplica, dropWork, type ReplicaParts, snapshotMethod } from './parts.ts';
 import { standingOf, statusOf } from './standing.ts';
+import { Ticking } from './ticking.ts';
 
 /** Drives one member of the group: ticks and messages go into raft, its duties go to disk, network and machine. */
 export class Replica implements Startable {
   readonly #parts: ReplicaParts;
   #channel: RaftChannel | undefined;
+  #ticking: Ticking | undefined;
   #upkeep: Disposable[] = [];
 
   /** @throws StorageFault `damaged` when what the store holds cannot be trusted. */
@@ -43,10 +45,18 @@ export class Replica implements Startable {
       group,
       (messages) => this.#receive(messages),
     );
+    this.#ticking = new Ticking(
+      {
+        clock,
+        atOnce: () => core.state.raft.ticksAtOnce,
+        onTicks: (count) => core.guarded(() => this.#tick(count)),
+      },
+      tickMs,
+    );
     this.#upkeep = [
       this.#channel,
       messenger.handle(snapshotMethod(core.options), ({ from, body }) => snapshotsIn.receive(from, body)),
-      every(clock, tickMs, () => core.guarded(() => this.#tick())),
+      this.#ticking,
     ];
     core.log.debug({ appliedIndex: this.appliedIndex }, 'replica started');
     snapshotsIn.tidy();
@@ -222,10 +232,10 @@ export class Replica implements Startable {
 
   // ---- what comes in
 
-  #tick(): void {
+  #tick(count: number): void {
     const { core, disk, snapshotsIn, snapshotsOut } = this.#parts;
     if (core.mode !== 'running') return;
-    core.state.raft.tick();
+    for (let tick = 0; tick < count; tick += 1) core.state.raft.tick();
     disk.upkeep();
     snapshotsOut.tick();
     snapshotsIn.tick();
@@ -236,7 +246,10 @@ export class Replica implements Startable {
     const { core, reads } = this.#parts;
     if (core.mode !== 'running') return;
     core.guarded(() => {
-      for (const message of messages) core.state.raft.step(message);
+      const { raft } = core.state;
+      const { patienceCount } = raft;
+      for (const message of messages) raft.step(message);
+      if (raft.patienceCount !== patienceCount) this.#ticking?.restarted();
       reads.heard(messages);
     });
     core.schedule();
