@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { Flood, type FloodKind, loopbackAddresses } from './harness/flood.ts';
 import { type Agent, type AgentStatus, Cluster, type Ticket, until } from './harness/index.ts';
 import { reportFailures, STORY_CAP_MS } from './harness/mocha.ts';
 
 const JOBS = 40;
+const MDNS_PORT = 5_353;
 /**
  * What an agent may take more than before, of memory that is its own: thousands of sockets a second are garbage that the engine collects when it
  * sees fit. What is alive after a flood is what was alive before it.
@@ -86,6 +87,10 @@ describe('strangers in numbers', function () {
     });
   }
 
+  it('find no port of UDP: none is open while no hole is made', () => {
+    for (const { pid } of agents) assert.deepEqual(udpPorts(pid), []);
+  });
+
   it('do not keep a newcomer from another address out', async () => {
     const [a] = agents as [Agent];
     await using flood = new Flood({
@@ -143,4 +148,26 @@ describe('a newcomer while strangers flood the only member', function () {
 function privateBytes(pid: number): number {
   const anonymous = /^RssAnon:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
   return Number(anonymous) * 1_024;
+}
+
+/** @returns the ports that datagrams reach this process at, but for that of names on the local network. */
+function udpPorts(pid: number): number[] {
+  const sockets = new Set(
+    readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+      try {
+        return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1] ?? [];
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []; // it was closed meanwhile
+        throw error;
+      }
+    }),
+  );
+  const rows = ['udp', 'udp6'].flatMap((table) =>
+    readFileSync(`/proc/${pid}/net/${table}`, 'utf8').trim().split('\n').slice(1),
+  );
+  return rows.flatMap((row) => {
+    const fields = row.trim().split(/\s+/);
+    const port = Number.parseInt(fields[1]?.split(':')[1] ?? '', 16);
+    return sockets.has(fields[9] ?? '') && port !== MDNS_PORT ? [port] : [];
+  });
 }

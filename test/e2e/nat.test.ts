@@ -1,69 +1,10 @@
 import assert from 'node:assert/strict';
-import { type Agent, Cluster, Internet, type Ticket, type Translation, until } from './harness/index.ts';
+import { type Agent, type Ticket, type Translation, until } from './harness/index.ts';
 import { reportFailures, STORY_CAP_MS } from './harness/mocha.ts';
+import { linked, peerOf, runsOn, Town } from './harness/town.ts';
 
-interface Peer {
-  readonly peerId: string;
-  readonly path: 'direct' | 'relay' | null;
-  readonly address: string | null;
-}
-
-interface Town {
-  readonly internet: Internet;
-  readonly cluster: Cluster;
-  /** Two public members, then one behind each router. */
-  readonly agents: readonly [Agent, Agent, Agent, Agent];
-}
-
-const ENVIRONMENT = { ASPEN_LISTEN: '/ip4/0.0.0.0/tcp/0', ASPEN_MDNS: 'off' };
-
-/** Found by one public member, joined by another one and by the homes, all through the ticket of the first. */
-async function settle(homes: readonly [Translation, Translation]): Promise<Town> {
-  const internet = new Internet();
-  const cluster = new Cluster();
-  const places = [
-    internet.addPublic().netns,
-    internet.addPublic().netns,
-    internet.addHome(homes[0]).netns,
-    internet.addHome(homes[1]).netns,
-  ];
-  const agents = ['p', 'q', 'a', 'b'].map((name, at) =>
-    cluster.add(name, { netns: places[at] as string, env: ENVIRONMENT }),
-  ) as [Agent, Agent, Agent, Agent];
-  const [p, ...others] = agents;
-  await p.up();
-  const { ticket } = await p.call<Ticket>('mesh.ticket', { uses: others.length });
-  for (const agent of others) await agent.join(ticket);
-  return { internet, cluster, agents };
-}
-
-async function leave(town: Town | undefined): Promise<void> {
-  try {
-    await town?.cluster[Symbol.asyncDispose]();
-  } finally {
-    town?.internet[Symbol.dispose]();
-  }
-}
-
-async function peerOf(from: Agent, to: Agent): Promise<Peer | undefined> {
-  const { peers } = await from.call<{ readonly peers: readonly Peer[] }>('mesh.peers');
-  return peers.find(({ peerId }) => peerId === to.peerId);
-}
-
-async function linked(from: Agent, to: Agent): Promise<Peer> {
-  return await until(
-    async () => {
-      const peer = await peerOf(from, to);
-      return peer?.path === null ? undefined : peer;
-    },
-    { what: `${from.name} to be linked to ${to.name}`, everyMs: 50 },
-  );
-}
-
-async function runsOn(from: Agent, to: Agent): Promise<void> {
-  const ran = await from.cli(['run', '--node', to.peerId, '--', 'sh', '-c', 'echo $ASPEN_NODE']);
-  assert.deepEqual([ran.code, ran.stdout.trim()], [0, to.peerId], ran.stderr);
-}
+const settle = (...routers: readonly [Translation, Translation]) =>
+  Town.settle([{ translation: routers[0] }, { translation: routers[1] }]);
 
 /** Gives `to` one job after the other, each with one attempt. */
 class Work {
@@ -103,11 +44,11 @@ describe('two members behind two routers that let nobody in, and public members'
   reportFailures(() => town?.cluster);
 
   before(async () => {
-    town = await settle(['cone', 'cone']);
+    town = await settle('cone', 'cone');
     const [, , a, b] = town.agents;
     work = new Work(a, b);
   });
-  after(() => leave(town));
+  after(() => town?.[Symbol.asyncDispose]());
 
   it('are linked, first over a public member or at once directly, and say which', async () => {
     const [, , a, b] = town.agents;
@@ -149,9 +90,9 @@ describe('two members behind two routers that use another port for everybody the
   reportFailures(() => town?.cluster);
 
   before(async () => {
-    town = await settle(['symmetric', 'symmetric']);
+    town = await settle('symmetric', 'symmetric');
   });
-  after(() => leave(town));
+  after(() => town?.[Symbol.asyncDispose]());
 
   it('are linked over a public member, say so, and run jobs on each other', async () => {
     const [, , a, b] = town.agents;
@@ -169,7 +110,7 @@ describe('two members behind two routers that use another port for everybody the
   it('invite another one behind such a router, who joins through a public member and reaches them', async () => {
     const [p, , a, b] = town.agents;
     const place = town.internet.addHome('symmetric').netns;
-    const newcomer = town.cluster.add('c', { netns: place, env: ENVIRONMENT });
+    const newcomer = town.add('c', place);
     const { ticket } = await a.call<Ticket>('mesh.ticket', {});
     await newcomer.join(ticket);
     assert.equal((await newcomer.status()).meshId, (await p.status()).meshId);

@@ -3,73 +3,17 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Agent, Cluster, Internet, type Ticket, type Translation, until } from './harness/index.ts';
+import { type Agent, until } from './harness/index.ts';
 import { reportFailures, STORY_CAP_MS } from './harness/mocha.ts';
+import { type Home, peerOf, runsOn, Town } from './harness/town.ts';
 
-interface Peer {
-  readonly peerId: string;
-  readonly path: 'direct' | 'relay' | null;
-  readonly carrier: string | null;
-  readonly address: string | null;
-  readonly since: number | null;
-}
-
-interface Home {
-  readonly translation: Translation;
-  readonly env?: Readonly<Record<string, string>>;
-  readonly hasDatagrams?: boolean;
-}
-
-interface Town {
-  readonly internet: Internet;
-  readonly cluster: Cluster;
-  /** Two public members, then one behind each router. */
-  readonly agents: readonly [Agent, Agent, Agent, Agent];
-}
-
-const ENVIRONMENT = { ASPEN_LISTEN: '/ip4/0.0.0.0/tcp/0', ASPEN_MDNS: 'off', ASPEN_LOG_LEVEL: 'debug' };
+/** The log says why a hole was not punched. */
+const settle = (homes: readonly [Home, Home]) => Town.settle(homes, { ASPEN_LOG_LEVEL: 'debug' });
 /** More than the library holds for a reader. */
 const MUCH_BYTES = 16 * 2 ** 20;
 const WITHOUT_QUIC = {
   NODE_OPTIONS: `--import=${fileURLToPath(new URL('./harness/without-quic.ts', import.meta.url))}`,
 };
-
-async function settle(homes: readonly [Home, Home]): Promise<Town> {
-  const internet = new Internet();
-  const cluster = new Cluster();
-  const publics = ['p', 'q'].map((name) => ({ name, netns: internet.addPublic().netns, env: {} }));
-  const privates = homes.map(({ translation, env = {}, hasDatagrams = true }, at) => {
-    const { netns, router } = internet.addHome(translation);
-    if (!hasDatagrams) internet.dropDatagrams(router);
-    return { name: 'ab'[at] as string, netns, env };
-  });
-  const agents = [...publics, ...privates].map(({ name, netns, env }) =>
-    cluster.add(name, { netns, env: { ...ENVIRONMENT, ...env } }),
-  ) as [Agent, Agent, Agent, Agent];
-  const [p, ...others] = agents;
-  await p.up();
-  const { ticket } = await p.call<Ticket>('mesh.ticket', { uses: others.length });
-  for (const agent of others) await agent.join(ticket);
-  return { internet, cluster, agents };
-}
-
-async function leave(town: Town | undefined): Promise<void> {
-  try {
-    await town?.cluster[Symbol.asyncDispose]();
-  } finally {
-    town?.internet[Symbol.dispose]();
-  }
-}
-
-async function peerOf(from: Agent, to: Agent): Promise<Peer | undefined> {
-  const { peers } = await from.call<{ readonly peers: readonly Peer[] }>('mesh.peers');
-  return peers.find(({ peerId }) => peerId === to.peerId);
-}
-
-async function runsOn(from: Agent, to: Agent): Promise<void> {
-  const ran = await from.cli(['run', '--node', to.peerId, '--', 'sh', '-c', 'echo $ASPEN_NODE']);
-  assert.deepEqual([ran.code, ran.stdout.trim()], [0, to.peerId], ran.stderr);
-}
 
 /** Whoever of the two has the smaller peer id begins, and says in its log why a hole was not punched. */
 async function whyNoHole(one: Agent, other: Agent): Promise<string> {
@@ -102,7 +46,7 @@ describe('two members behind routers that let no TCP connection begin outside', 
   before(async () => {
     town = await settle([{ translation: 'strict' }, { translation: 'strict-refusing' }]);
   });
-  after(() => leave(town));
+  after(() => town?.[Symbol.asyncDispose]());
 
   it('find a direct path by QUIC while jobs run, and both say so', async () => {
     const [, , a, b] = town.agents;
@@ -186,7 +130,7 @@ describe('two members behind such routers, one of which lets no datagram through
   before(async () => {
     town = await settle([{ translation: 'strict' }, { translation: 'strict', hasDatagrams: false }]);
   });
-  after(() => leave(town));
+  after(() => town?.[Symbol.asyncDispose]());
 
   it('stay linked over a public member, and run jobs on each other', async () => {
     const [, , a, b] = town.agents;
@@ -202,7 +146,7 @@ describe('two members behind such routers, one of which has no QUIC', function (
   before(async () => {
     town = await settle([{ translation: 'strict' }, { translation: 'strict', env: WITHOUT_QUIC }]);
   });
-  after(() => leave(town));
+  after(() => town?.[Symbol.asyncDispose]());
 
   it('stay linked over a public member, and the one without says why', async () => {
     const [, , a, b] = town.agents;

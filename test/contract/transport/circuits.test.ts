@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { encodeRevocation, signRevocation } from '../../../src/mesh/index.ts';
 import { crypto, failureOf, identityOf, rootSeed, textBytes } from '../../unit/mesh/support.ts';
+import { Talk } from './talk.ts';
 import { ada, bob, type Node, WORLDS, type World } from './worlds.ts';
 
 const relayIdentity = identityOf(9);
@@ -106,37 +107,12 @@ for (const { name, create } of WORLDS.filter(({ name }) => /loopback|TLS/.test(n
       this.timeout(60_000);
       await left.transport.dial(bob.peerId, over(relay));
       await world.until(() => right.transport.isLinked(ada.peerId), 'both are linked');
-      const events: string[] = [];
-      const heard: [number[], number[]] = [[], []];
-      for (const [at, node] of [left, right].entries()) {
-        node.transport.onLink(({ type }) => events.push(type));
-        node.transport.onFrame((_from, frame) => heard[at]?.push(Buffer.from(frame).readUInt32BE()));
-      }
-      let count = 0;
-      let isOver = false;
-      const talking = (async () => {
-        while (!isOver) {
-          const frame = Buffer.alloc(2_000);
-          frame.writeUInt32BE(count);
-          assert.ok(left.transport.send(bob.peerId, frame, 'control'));
-          assert.ok(right.transport.send(ada.peerId, frame, 'control'));
-          count += 1;
-          await world.pass(1);
-        }
-      })();
+      const talk = new Talk(world, [left, right]);
       await left.transport.reach?.upgrade(bob.peerId, right.transport.addresses());
       await world.until(() => linkOf(right, left)?.path === 'direct', 'the other end has moved as well');
       assert.equal(linkOf(left, right)?.path, 'direct');
       await world.until(() => relay.transport.reach?.carriedCount() === 0, 'the circuit is given back');
-      isOver = true;
-      await talking;
-      await world.until(() => heard.every((frames) => frames.length === count), 'every frame has arrived');
-      for (const frames of heard)
-        assert.deepEqual(
-          frames.toSorted((one, other) => one - other),
-          Array.from({ length: count }, (_, at) => at),
-        );
-      assert.deepEqual(events, []);
+      await talk.endWell();
     });
 
     it('P2 a circuit does not take the place of a direct channel that is alive', async () => {

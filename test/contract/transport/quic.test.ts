@@ -1,16 +1,10 @@
 import assert from 'node:assert/strict';
-import { createSocket, type Socket } from 'node:dgram';
-import type { Connection, Stream } from '@libp2p/interface';
-import { type PeerId, silentLogger } from '../../../src/base/index.ts';
-import { OsClock } from '../../../src/base/os-clock.ts';
-import { Door } from '../../../src/mesh/libp2p-door.ts';
-import { createNode, type Libp2pParts } from '../../../src/mesh/libp2p-node.ts';
-import { HANDSHAKES_AT_ONCE, loadQuic, QuicEnd, type QuicLibrary } from '../../../src/mesh/libp2p-quic.ts';
-import { Libp2pQuicHoles } from '../../../src/mesh/libp2p-quic-holes.ts';
-import { NO_PROXY } from '../../../src/mesh/proxy-rules.ts';
-import type { Ear, UdpHole, UdpPlace } from '../../../src/mesh/transport.ts';
-import { type Initial, openInitial, sealInitial } from '../../e2e/harness/quic-initial.ts';
-import { failureOf, identityOf, textBytes } from '../../unit/mesh/support.ts';
+import type { Stream } from '@libp2p/interface';
+import { HANDSHAKES_AT_ONCE, loadQuic, type QuicLibrary } from '../../../src/mesh/libp2p-quic.ts';
+import type { UdpHole } from '../../../src/mesh/transport.ts';
+import { failureOf, identityOf } from '../../unit/mesh/support.ts';
+import { bound, End, freed, halfOpen, helloOf, pause, punch, seenPort } from './quic-ends.ts';
+import { Talk } from './talk.ts';
 import { ada, bob, eve, type Node, WORLDS, type World } from './worlds.ts';
 
 const never = new AbortController().signal;
@@ -18,90 +12,8 @@ const relayIdentity = identityOf(9);
 /** An optional package: where it is not there for this machine, nothing of it can be tested. */
 const loaded = await loadQuic();
 
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
 async function passes(condition: () => boolean): Promise<void> {
   while (!condition()) await pause(5); // mocha has the cap
-}
-
-/** Where the port of a hole is seen, by an ear like that of a member. */
-async function seenPort(hole: UdpHole): Promise<UdpPlace> {
-  const socket = createSocket('udp4');
-  try {
-    await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
-    return await new Promise<UdpPlace>((resolve) => {
-      socket.once('message', (_bytes, { address: host, port }) => resolve({ host, port }));
-      const ear: Ear = {
-        host: '127.0.0.1',
-        port: socket.address().port,
-        token: textBytes('sixteen bytes ..'),
-      };
-      hole.show(ear);
-    });
-  } finally {
-    socket.close();
-  }
-}
-
-/** What is needed to make holes, without links above. */
-class End {
-  readonly peerId: PeerId;
-  readonly parts: Libp2pParts;
-  readonly holes: Libp2pQuicHoles;
-  readonly initiated: Connection[] = [];
-  readonly gated: string[];
-
-  private constructor(peerId: PeerId, parts: Libp2pParts, gated: string[], library: QuicLibrary) {
-    this.peerId = peerId;
-    this.parts = parts;
-    this.gated = gated;
-    const { privateKey, logger, upgrader } = parts.components;
-    this.holes = new Libp2pQuicHoles({
-      ...{ library, privateKey, logger, upgrader, clock: new OsClock(), log: silentLogger },
-      onInitiated: async (_peerId, connection) => void this.initiated.push(connection),
-    });
-  }
-
-  static async create({ peerId, seed }: typeof ada, library: QuicLibrary): Promise<End> {
-    const gated: string[] = [];
-    const parts = await createNode({
-      seed,
-      listen: [],
-      door: new Door(new OsClock()),
-      gater: {
-        denyInboundEncryptedConnection: (from) => {
-          gated.push(from.toString());
-          return false;
-        },
-      },
-      webSockets: {
-        proxies: NO_PROXY,
-        isForwardedTrusted: false,
-        tls: () => {
-          throw new Error('nobody comes by TLS');
-        },
-      },
-    });
-    await parts.node.start();
-    return new End(peerId, parts, gated, library);
-  }
-
-  async stop(): Promise<void> {
-    await this.holes.stop();
-    await this.parts.node.stop();
-  }
-}
-
-/** @returns the connection of the one that called. */
-async function punch(caller: End, answerer: End): Promise<Connection> {
-  using calls = await caller.holes.open('calls');
-  using answers = await answerer.holes.open('answers');
-  const [from, to] = [await seenPort(calls), await seenPort(answers)];
-  await Promise.all([
-    answers.through(caller.peerId, { host: '127.0.0.1', port: from.port }, never),
-    calls.through(answerer.peerId, { host: '127.0.0.1', port: to.port }, never),
-  ]);
-  return caller.initiated.at(-1) as Connection;
 }
 
 function holesByQuic(library: QuicLibrary): void {
@@ -247,25 +159,7 @@ function movingLinks(): void {
       await left.transport.dial(bob.peerId, [circuit]);
       await world.until(() => right.transport.isLinked(ada.peerId), 'both are linked');
 
-      const events: string[] = [];
-      const heard: [number[], number[]] = [[], []];
-      for (const [at, node] of [left, right].entries()) {
-        node.transport.onLink(({ type }) => events.push(type));
-        node.transport.onFrame((_from, frame) => heard[at]?.push(Buffer.from(frame).readUInt32BE()));
-      }
-      let count = 0;
-      let isOver = false;
-      const talking = (async () => {
-        while (!isOver) {
-          const frame = Buffer.alloc(2_000);
-          frame.writeUInt32BE(count);
-          assert.ok(left.transport.send(bob.peerId, frame, 'control'));
-          assert.ok(right.transport.send(ada.peerId, frame, 'control'));
-          count += 1;
-          await world.pass(1);
-        }
-      })();
-
+      const talk = new Talk(world, [left, right]);
       const [smaller, larger] = ada.peerId < bob.peerId ? [left, right] : [right, left];
       const [caller, answerer] = part === 'calls' ? [smaller, larger] : [larger, smaller];
       const [calls, answers] = [await opened(caller, 'calls'), await opened(answerer, 'answers')];
@@ -279,16 +173,7 @@ function movingLinks(): void {
       await world.until(() => linkOf(right, left)?.path === 'direct', 'the other end has moved');
       assert.deepEqual([linkOf(left, right)?.carrier, linkOf(right, left)?.carrier], ['quic', 'quic']);
       await world.until(() => relay.transport.reach?.carriedCount() === 0, 'the circuit is given back');
-      isOver = true;
-      await talking;
-      await world.until(() => heard.every((frames) => frames.length === count), 'every frame has arrived');
-      const all = Array.from({ length: count }, (_, at) => at);
-      for (const frames of heard)
-        assert.deepEqual(
-          frames.toSorted((one, other) => one - other),
-          all,
-        );
-      assert.deepEqual(events, []);
+      await talk.endWell();
       for (const node of [left, right]) assert.equal(node.transport.reach?.wasReached(), false);
     });
 }
@@ -315,53 +200,4 @@ async function opened({ transport }: Node, part: 'calls' | 'answers'): Promise<U
   const hole = await transport.reach?.openUdpHole?.(part);
   assert.ok(hole !== undefined);
   return hole;
-}
-
-/** A port that its connection has left is free a moment later. */
-async function freed(port: number): Promise<void> {
-  for (;;) {
-    const socket = await bound(port).catch(() => undefined);
-    socket?.close();
-    if (socket !== undefined) return; // mocha has the cap
-    await pause(5);
-  }
-}
-
-async function bound(port: number): Promise<Socket> {
-  const socket = createSocket('udp4');
-  await new Promise<void>((resolve, reject) => {
-    socket.once('error', reject);
-    socket.bind(port, '0.0.0.0', resolve);
-  });
-  return socket;
-}
-
-/** What a handshake begins with, as the library says it. */
-async function helloOf({
-  library,
-  end,
-}: {
-  readonly library: QuicLibrary;
-  readonly end: End;
-}): Promise<Initial> {
-  const { privateKey, logger } = end.parts.components;
-  const quic = new QuicEnd({ library, privateKey, logger, onFailure: (error) => assert.fail(String(error)) });
-  const ear = await bound(0);
-  try {
-    return await new Promise<Initial>((resolve) => {
-      ear.once('message', (datagram) => resolve(openInitial(datagram)));
-      quic.show({ host: '127.0.0.1', port: ear.address().port });
-    });
-  } finally {
-    ear.close();
-    await quic[Symbol.asyncDispose]();
-  }
-}
-
-/** Handshakes that begin and never go on: what the port answers is not read. */
-async function halfOpen(port: number, hello: Initial, count: number): Promise<void> {
-  const socket = await bound(0);
-  for (let number = 0; number < count; number += 1)
-    await new Promise<void>((resolve) => socket.send(sealInitial(hello), port, '127.0.0.1', () => resolve()));
-  socket.close();
 }

@@ -124,6 +124,11 @@ export class MeshLife {
       () => world.registryDigests().join(' '),
       world.farthestAheadMs, // stamps of a clock that was ahead are refused until the others' clocks get there
     );
+    await this.#soon(
+      'nobody knows those any more who have left',
+      () => world.leaversKnown().length === 0,
+      () => world.leaversKnown().join(', '),
+    );
     world.observeRegistries();
     world.laws.checkAll();
     const verdict = checkKv(this.#kv.history);

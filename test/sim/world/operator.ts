@@ -41,7 +41,7 @@ export class Operator {
     world.note(`${member.name} is to go: ${change}`);
     world.expectMember(member.name, false);
     if (change === 'leave' && (await this.#leave(member))) {
-      world.observe({ type: 'left', node: member.name });
+      world.noteLeaver(member.name);
       return;
     }
     world.observe({ type: 'expelled', node: member.name });

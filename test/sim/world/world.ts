@@ -112,6 +112,7 @@ export class World {
   readonly receiver = new SimReceiver();
   readonly #names = new Map<PeerId, string>();
   readonly #members: Set<SimNode>;
+  readonly #leavers = new Set<SimNode>();
   readonly #printing: Printing | undefined;
   #farthestAheadMs = 0;
   /** When somebody set the wall clock of a node last: then it may hide a sleep. */
@@ -199,6 +200,12 @@ export class World {
   /** Nodes that were never part of the mesh. */
   get strangers(): readonly SimNode[] {
     return this.nodes.filter((node) => !this.#members.has(node) && !node.wasStarted);
+  }
+
+  /** It said that it leaves, and was told that it has. */
+  noteLeaver(name: string): void {
+    this.#leavers.add(this.node(name));
+    this.observe({ type: 'left', node: name });
   }
 
   /** Somebody joined or was expelled. */
@@ -353,6 +360,15 @@ export class World {
   registriesAgree(): boolean {
     const [first, ...others] = this.registryDigests();
     return first !== 'down' && others.every((digest) => digest === first);
+  }
+
+  /** Who has left in good order, and by whom it is still known: `n2 by n1`. */
+  leaversKnown(): readonly string[] {
+    return [...this.#leavers].flatMap((leaver) =>
+      this.members
+        .filter(({ isReady, daemon }) => isReady && daemon.node.registry.node(leaver.peerId) !== undefined)
+        .map(({ name }) => `${leaver.name} by ${name}`),
+    );
   }
 
   observeRegistries(): void {
