@@ -13,8 +13,9 @@ import {
 import type { Messenger } from '../mesh/index.ts';
 import { diskFull, groupMethod, isWorthAsking, noQuorum, unanswered } from './call-errors.ts';
 import type { CallOptions, GroupClient, Proposal, Query } from './group.ts';
-import { askHere, FORWARDED_LIMIT, type WireAnswer } from './group-server.ts';
+import { FORWARDED_LIMIT, type WireAnswer } from './group-server.ts';
 import type { LeaderFinder } from './leader-finder.ts';
+import { LeaderQuestions, nextPause, PAUSE_MS, TRY_TIMEOUT_MS } from './leader-questions.ts';
 import { commandOf } from './leader-term.ts';
 import { LeaderTries } from './leader-tries.ts';
 import { type Command, type CommandOutcome, commandToWire, fromWireOutcome } from './machine/index.ts';
@@ -57,12 +58,9 @@ interface Call {
   unfollow?: () => void;
 }
 
-const TRY_TIMEOUT_MS = 2_500;
 const SWEEP_MS = 100;
 /** Where nobody has asked for anything. */
 const REST_MS = 300;
-const PAUSE_MS = 50;
-const LONGEST_PAUSE_MS = 250;
 /** Bodies of the commands in one message. Unit: bytes. */
 const FORWARDED_BYTES = 1.5 * 2 ** 20;
 
@@ -78,6 +76,7 @@ export class LeaderClient implements GroupClient, Startable {
   readonly #options: Required<ClientOptions>;
   readonly #tasks: Tasks;
   readonly #tries: LeaderTries;
+  readonly #questions: LeaderQuestions;
   /** Oldest first. */
   readonly #calls = new Map<number, Call>();
   #outgoing: Call[] = [];
@@ -98,6 +97,7 @@ export class LeaderClient implements GroupClient, Startable {
     };
     this.#tasks = new Tasks(components.onFailure);
     this.#tries = new LeaderTries(components);
+    this.#questions = new LeaderQuestions({ ...components, tries: this.#tries }, this.#options);
     this.#leaderSeenAtMs = components.clock.monotonicMs();
   }
 
@@ -131,40 +131,13 @@ export class LeaderClient implements GroupClient, Startable {
     });
   }
 
-  async query<R = unknown>(
-    { module, kind, body, consistency }: Query,
-    options: CallOptions = {},
-  ): Promise<R> {
-    const { replica } = this.#components;
-    const isStale = consistency === 'stale';
-    if (isStale && replica.isMember) return replica.query(module, kind, body ?? null) as R;
-    const answer = await this.#callLeader(
-      `query ${module}.${kind}`,
-      async () => {
-        await (consistency === 'lease' ? replica.confirmByLease() : replica.confirm());
-        return replica.query(module, kind, body ?? null);
-      },
-      {
-        method: groupMethod(this.#options.group, 'query'),
-        body: { module, kind, body: body ?? null, isStale, isByLease: consistency === 'lease' },
-      },
-      options,
-    );
-    return answer as R;
+  async query<R = unknown>(query: Query, options: CallOptions = {}): Promise<R> {
+    return (await this.#questions.query(query, options)) as R;
   }
 
   async askLeader<R = unknown>(method: string, body: unknown, options: CallOptions = {}): Promise<R> {
-    const { replica, self } = this.#components;
-    const answer = await this.#callLeader(
-      method,
-      async () => askHere(replica, method, { from: self, body }),
-      { method: groupMethod(this.#options.group, 'ask'), body: { method, body } },
-      options,
-    );
-    return answer as R;
+    return (await this.#questions.askLeader(method, body, options)) as R;
   }
-
-  // ---- proposals
 
   #open(
     command: Command,
@@ -354,56 +327,6 @@ export class LeaderClient implements GroupClient, Startable {
   #isLeaderless(nowMs: number, sinceMs: number): boolean {
     return nowMs - Math.max(this.#leaderSeenAtMs, sinceMs) >= this.#options.leaderlessMs;
   }
-
-  // ---- reads and questions
-
-  async #callLeader(
-    what: string,
-    here: () => Promise<unknown>,
-    there: { readonly method: string; readonly body: unknown },
-    { timeoutMs = this.#options.timeoutMs, signal }: CallOptions,
-  ): Promise<unknown> {
-    const { clock, replica, finder, self } = this.#components;
-    const startedAtMs = clock.monotonicMs();
-    let leaderSeenAtMs = startedAtMs;
-    let isUnknown = false;
-    for (let pauseMs = PAUSE_MS; ; pauseMs = nextPause(pauseMs)) {
-      signal?.throwIfAborted();
-      const leader = replica.leading !== undefined ? self : await finder.find();
-      const nowMs = clock.monotonicMs();
-      if (leader !== undefined) leaderSeenAtMs = nowMs;
-      const leftMs = startedAtMs + timeoutMs - nowMs;
-      if (leftMs <= 0 || nowMs - leaderSeenAtMs >= this.#options.leaderlessMs) {
-        const waitedMs = nowMs - startedAtMs;
-        throw isUnknown ? unanswered(what, waitedMs) : noQuorum(what, waitedMs);
-      }
-      if (leader !== undefined) {
-        const answer = await this.#tryCall(leader, here, there, { leftMs, signal });
-        if ('value' in answer) return answer.value;
-        if (answer.failed.outcome === 'unknown') isUnknown = true;
-      }
-      await sleep(clock, Math.min(pauseMs, leftMs), signal);
-    }
-  }
-
-  async #tryCall(
-    leader: PeerId,
-    here: () => Promise<unknown>,
-    { method, body }: { readonly method: string; readonly body: unknown },
-    { leftMs, signal }: { readonly leftMs: number; readonly signal: AbortSignal | undefined },
-  ): Promise<{ readonly value: unknown } | { readonly failed: AspenError }> {
-    const { self, finder } = this.#components;
-    const timeoutMs = Math.min(TRY_TIMEOUT_MS, leftMs);
-    try {
-      if (leader === self) return { value: await here() };
-      return { value: await this.#tries.request(leader, method, body, { timeoutMs, signal }) };
-    } catch (error) {
-      if (!(error instanceof AspenError) || !isWorthAsking(error)) throw error;
-      if (error.code === 'NOT_LEADER') finder.refused(leader, error.details.leader);
-      else if (leader !== self) finder.failed(leader);
-      return { failed: error };
-    }
-  }
 }
 
 /** G3 */
@@ -413,10 +336,6 @@ function isUncertain({ mayBeApplied, isUnderWay }: Call): boolean {
 
 function stopping(outcome: Outcome): AspenError {
   return new AspenError('UNAVAILABLE', 'this node is stopping', { outcome });
-}
-
-function nextPause(pauseMs: number): number {
-  return Math.min(LONGEST_PAUSE_MS, pauseMs * 2);
 }
 
 function batchesOf(calls: readonly Call[]): Call[][] {
