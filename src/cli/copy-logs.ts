@@ -4,10 +4,11 @@ import type { CommandContext } from './command.ts';
 /** A character that is not whole yet waits for its other bytes, up to three in each stream, while the other stream goes on. */
 const HELD_BACK_BYTES = 6;
 
-/** How many bytes of each stream were shown. */
+/** How many bytes of each stream were shown, and where the last of them ended in the output of the job. */
 export interface Copied {
   readonly stdout: number;
   readonly stderr: number;
+  readonly end: number;
 }
 
 /**
@@ -20,7 +21,7 @@ export async function copyLogs(
   { io, flags, connect }: CommandContext,
   id: string,
   options: LogsOptions,
-  copied: { -readonly [stream in keyof Copied]: Copied[stream] } = { stdout: 0, stderr: 0 },
+  copied: { -readonly [stream in keyof Copied]: Copied[stream] } = { stdout: 0, stderr: 0, end: 0 },
 ): Promise<void> {
   const client = await connect();
   const losses = new Losses(options.fromOffset ?? 0);
@@ -33,6 +34,7 @@ export async function copyLogs(
     losses.count(offset, data.length);
     tellLoss(losses.take(HELD_BACK_BYTES));
     copied[stream] += data.length;
+    copied.end = Math.max(copied.end, offset + data.length);
     if (isJson) {
       const line = { schema: 'aspen.job.logs/v1', id, stream, offset, data: data.toString('utf8') };
       io.stdout.write(`${JSON.stringify(line)}\n`);

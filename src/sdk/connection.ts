@@ -1,7 +1,7 @@
 import { AspenError, silentLogger } from '../base/index.ts';
 import type { JobLog, JobLogEnd, MethodName } from '../rpc/index.ts';
 import { fromRpcError, type LineDuplex, RpcPeer } from '../rpc/os-client.ts';
-import { LogStream } from './log-stream.ts';
+import { CONNECTION_LOST, LogStream } from './log-stream.ts';
 import { NoteStream } from './note-stream.ts';
 
 /** Subscriptions whose output came before the answer that names them. */
@@ -36,7 +36,7 @@ export class AgentConnection {
     this.#unclaimed.delete(subscription);
     const stream = this.#streamOf(subscription);
     stream.claim();
-    if (this.isClosed) stream.end('the connection has closed');
+    if (this.isClosed) stream.end(CONNECTION_LOST);
     return stream;
   }
 
@@ -53,7 +53,7 @@ export class AgentConnection {
     const stream = this.#notes.get(subscription) ?? new NoteStream();
     if (limit !== undefined) stream.limitTo(limit);
     this.#notes.set(subscription, stream);
-    if (this.isClosed) stream.end('the connection has closed');
+    if (this.isClosed) stream.end(CONNECTION_LOST);
     return stream;
   }
 
@@ -118,8 +118,8 @@ export class AgentConnection {
   }
 
   #endStreams(): void {
-    for (const stream of this.#streams.values()) stream.end('the connection has closed');
-    for (const stream of this.#notes.values()) stream.end('the connection has closed');
+    for (const stream of this.#streams.values()) stream.end(CONNECTION_LOST);
+    for (const stream of this.#notes.values()) stream.end(CONNECTION_LOST);
   }
 }
 

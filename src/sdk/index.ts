@@ -28,7 +28,7 @@ export {
 export type { ConnectOptions } from './connect-options.ts';
 export { NonRetryableError } from './job-failure.ts';
 export type { KvEvent, KvWatchOptions } from './kv-watch.ts';
-export type { LogChunk } from './log-stream.ts';
+export { endedWithConnection, type LogChunk } from './log-stream.ts';
 export {
   type CloseOptions,
   defineWorker,

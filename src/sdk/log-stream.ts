@@ -4,6 +4,14 @@ import type { JobLog } from '../rpc/index.ts';
 /** Output kept for a consumer that is slower than the agent; above it the connection is not read. Unit: characters. */
 const BUFFERED_LIMIT = 4 * 2 ** 20;
 
+/** Why a subscription ended that nobody ended. */
+export const CONNECTION_LOST = 'the connection has closed';
+
+/** @returns whether output ended early because the agent went away: asked again, it goes on from where it was. */
+export function endedWithConnection(error: unknown): boolean {
+  return error instanceof AspenError && error.details['reason'] === CONNECTION_LOST;
+}
+
 /** A piece of a job's output, as it came. */
 export interface LogChunk {
   readonly stream: 'stdout' | 'stderr';
@@ -46,6 +54,7 @@ export class LogStream {
         : {
             error: new AspenError('UNAVAILABLE', `the output ended early: ${reason}`, {
               outcome: 'not-applied',
+              details: { reason },
             }),
           };
     this.#wake();

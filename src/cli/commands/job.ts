@@ -13,6 +13,7 @@ import { jobOutput, jobsOutput, resultOutput } from '../job-output.ts';
 import type { Output } from '../output.ts';
 import { addSpecFlags, readTextFrom, specFromFlags } from '../spec-flags.ts';
 import { formatFields, formatTable, printable } from '../table.ts';
+import { throughRestarts } from '../through-restarts.ts';
 
 const STATES = jobStateSchema.options;
 
@@ -216,7 +217,8 @@ async function waitForJob(context: CommandContext): Promise<Output> {
   const { flags, connect, options } = context;
   const id = await jobArgument(context);
   const client = await connect();
-  const job = await waitUntilFinal((timeoutMs) => client.wait(id, { timeoutMs }), flags.timeoutMs);
+  const wait = () => waitUntilFinal((timeoutMs) => client.wait(id, { timeoutMs }), flags.timeoutMs);
+  const job = flags.timeoutMs === undefined ? await throughRestarts(context, id, wait) : await wait();
   const output = jobOutput('aspen.job.wait/v1', job);
   return options['propagateExit'] === true ? { ...output, exitCode: exitCodeOfJob(job) } : output;
 }

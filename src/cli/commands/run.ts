@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import { AspenError } from '../../base/index.ts';
 import type { Job } from '../../rpc/index.ts';
+import { endedWithConnection } from '../../sdk/index.ts';
 import { type CommandContext, define, type ExitSlot } from '../command.ts';
 import { type Copied, copyLogs } from '../copy-logs.ts';
 import { duration, keyValues, size, wholeNumber } from '../flags.ts';
@@ -10,6 +11,7 @@ import { exitCodeOfJob } from '../job-exit.ts';
 import { jobOutput, jobsOutput } from '../job-output.ts';
 import type { Output } from '../output.ts';
 import { addSpecFlags, readStdinFrom, specFromFlags } from '../spec-flags.ts';
+import { throughRestarts } from '../through-restarts.ts';
 import { submittedOutput, waitUntilFinal } from './job.ts';
 
 const EXIT_INTERRUPTED = 130;
@@ -135,21 +137,31 @@ function explainAfterAWhile({ call, tell }: CommandContext, id: string): Disposa
   return { [Symbol.dispose]: () => clearTimeout(timer) };
 }
 
-/** The output may end early, when the node that runs the job is lost; what became of the job is then still to be told. */
+/**
+ * The output goes on from where it was when the agent went away and came back. It may end early, when the node that runs the job is lost;
+ * what became of the job is then still to be told.
+ */
 async function followOutput(context: CommandContext, id: string): Promise<Copied> {
-  const copied = { stdout: 0, stderr: 0 };
-  try {
-    await copyLogs(context, id, { follow: true }, copied);
-  } catch (error) {
-    if (!(error instanceof AspenError)) throw error;
-    context.tell(`aspen-agent: ${error.message}`);
+  const copied = { stdout: 0, stderr: 0, end: 0 };
+  for (let attempt = 1; ; ) {
+    try {
+      await copyLogs(context, id, { follow: true, fromOffset: copied.end }, copied);
+      return copied;
+    } catch (error) {
+      if (!(error instanceof AspenError)) throw error;
+      context.tell(`aspen-agent: ${error.message}`);
+      if (!endedWithConnection(error)) return copied;
+    }
+    const job = await throughRestarts(context, id, async () => (await context.connect()).get(id));
+    if (job.attempt > attempt) copied.end = 0; // what another attempt wrote begins anew
+    attempt = job.attempt;
   }
-  return copied;
 }
 
-async function finalJob({ connect }: CommandContext, id: string): Promise<Job> {
-  const client = await connect();
-  return await waitUntilFinal((timeoutMs) => client.wait(id, { timeoutMs }), undefined);
+async function finalJob(context: CommandContext, id: string): Promise<Job> {
+  const client = await context.connect();
+  const wait = (timeoutMs: number) => client.wait(id, { timeoutMs });
+  return await throughRestarts(context, id, () => waitUntilFinal(wait, undefined));
 }
 
 /** The record keeps head and tail of the output: shown where nothing came over the stream. */

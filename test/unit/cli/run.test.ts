@@ -126,6 +126,37 @@ describe('run', () => {
     assert.equal(refusals.length, 0);
   });
 
+  it('stays with its job while its agent is away', async () => {
+    const wait = world.agent.handlers['job.wait'];
+    const gone = [new AspenError('UNAVAILABLE', 'stopping'), new AspenError('UNAVAILABLE', 'stopping')];
+    Object.assign(world.agent.handlers, {
+      'job.wait': (...args: Parameters<typeof wait>) => {
+        const error = gone.pop();
+        return error === undefined ? wait(...args) : Promise.reject(error);
+      },
+    });
+    const ran = await world.run(['run', '--', 'true']);
+    assert.equal(ran.code, 0);
+    assert.match(ran.stderr, /the agent is away; job_\w+ goes on without it/);
+    assert.equal(gone.length, 0);
+  });
+
+  it('goes on with the output from where it was when its agent was away', async () => {
+    world.agent.programs.set('talk', { output: [['stdout', 'four']], runsUntilTold: true });
+    const logs = world.agent.handlers['job.logs'];
+    const asked: unknown[] = [];
+    Object.assign(world.agent.handlers, {
+      'job.logs': (...[params, connection]: Parameters<typeof logs>) => {
+        asked.push(params.fromOffset);
+        if (asked.length === 1) setTimeout(() => connection.close(), 100);
+        else setImmediate(() => world.interrupt());
+        return logs(params, connection);
+      },
+    });
+    assert.equal((await world.run(['run', '--', 'talk'])).code, 1, 'interrupted in the end');
+    assert.deepEqual(asked, [0, 4]);
+  });
+
   it('with --detach prints the id and ends', async () => {
     world.agent.programs.set('long', { runsUntilTold: true });
     const ran = await world.run(['run', '--detach', '--', 'long']);
