@@ -285,13 +285,11 @@ async function waitForJob(
     const job = await askForJob(daemon, { id, waitMs }, signal);
     if (job !== undefined && isFinal(job.state)) return job;
     if (clock.monotonicMs() >= endMs) {
-      throw new AspenError(
-        'DEADLINE_EXCEEDED',
-        `${job?.id ?? id} is ${job?.state ?? 'not known'} after ${timeoutMs} ms`,
-        {
-          details: { current: job?.state },
-        },
-      );
+      const message =
+        job === undefined
+          ? `${id}: no leader told its state within ${timeoutMs} ms; it goes on, see: aspen-agent group status`
+          : `${job.id} is ${job.state} after ${timeoutMs} ms`;
+      throw new AspenError('DEADLINE_EXCEEDED', message, { details: { current: job?.state } });
     }
   }
 }
