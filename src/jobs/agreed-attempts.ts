@@ -1,6 +1,6 @@
 import type { PeerId } from '../base/index.ts';
 import type { JobRecord, RunningAttempt } from './record.ts';
-import type { AttemptRef } from './settle.ts';
+import type { AttemptRef } from './settlement.ts';
 import type { JobSpec } from './spec.ts';
 
 /** An attempt that the group has given to a node, with what this leader granted it. */

@@ -6,7 +6,8 @@ import { type ApplyContext, textKey } from './machine-port.ts';
 import type { JobRecord, RunningAttempt } from './record.ts';
 import { findRecord, putRecord } from './record-store.ts';
 import type { JobSpec } from './spec.ts';
-import { type Buckets, heldBack, spendStart } from './starts.ts';
+import type { Buckets } from './start-rules.ts';
+import { heldBack, spendStart } from './starts.ts';
 
 export interface AssignItem {
   readonly jobId: string;

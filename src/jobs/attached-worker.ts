@@ -11,7 +11,7 @@ import {
 import { AttemptGone } from './outcome.ts';
 import type { Settled } from './outcome-teller.ts';
 import type { AttachedPool, PooledContext } from './pools.ts';
-import type { AttemptRef } from './settle.ts';
+import type { AttemptRef } from './settlement.ts';
 import { Slots } from './slots.ts';
 import type { PoolReport } from './wire.ts';
 

@@ -1,6 +1,6 @@
 import { ByAttempt } from './by-attempt.ts';
 import type { LocalAttempt } from './local-attempt.ts';
-import type { AttemptRef } from './settle.ts';
+import type { AttemptRef } from './settlement.ts';
 
 /** Jobs whose last ended attempt is remembered at least; of at most twice as many it is. */
 const REMEMBERED = 10_000;

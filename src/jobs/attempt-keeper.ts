@@ -6,7 +6,7 @@ import { holdMs } from './holds.ts';
 import type { PlannedAssignment } from './plan.ts';
 import type { JobRecord } from './record.ts';
 import { findRecord } from './record-store.ts';
-import type { AttemptRef, SettleItem, SettleResult } from './settle.ts';
+import type { AttemptRef, SettleItem, SettleResult } from './settlement.ts';
 import { type Assignment, METHODS, type Orders, type WorkerReport } from './wire.ts';
 
 export interface AttemptKeeperComponents {

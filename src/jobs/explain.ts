@@ -10,7 +10,7 @@ import type { Coordinate, PeerId } from '../base/index.ts';
 import { placementOf } from './plan.ts';
 import { isFinal, type JobRecord } from './record.ts';
 import type { Affinity, Dependency, DependencyOn } from './spec.ts';
-import type { Held } from './starts.ts';
+import type { Held } from './start-rules.ts';
 
 /** What the placement of a job makes of one node. */
 export interface ExplainedNode {

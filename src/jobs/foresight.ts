@@ -3,7 +3,7 @@ import { HIGHEST_PRIORITY } from './live-index.ts';
 import { numberKey } from './machine-port.ts';
 import { placementOf } from './plan.ts';
 import { SPEC_BASE } from './spec.ts';
-import type { SubmitItem } from './submit.ts';
+import type { SubmitItem } from './submission.ts';
 
 /** What became of a submission is known by then, or it was refused, which nobody tells. Unit: ms, monotonic. */
 const FORGET_MS = 1_000;

@@ -1,6 +1,6 @@
 import { AspenError, type PeerId } from '../base/index.ts';
 import type { AttemptOutcome, JobRecord, RunningAttempt, RunningGroup } from './record.ts';
-import type { SettleItem, Settlement } from './settle.ts';
+import type { SettleItem, Settlement } from './settlement.ts';
 
 /** A place of a group, as the leader chose it. */
 export interface GroupPlace {

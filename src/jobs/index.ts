@@ -62,8 +62,9 @@ export { jobsModule } from './module.ts';
 export { renewJobRows } from './old-rows.ts';
 export { isFinal, type JobState } from './record.ts';
 export { Slots } from './slots.ts';
-export { type JobSpec, type JobSpecInput, resolveJobSpec } from './spec.ts';
-export { type SubmitResult, submitBody } from './submit.ts';
+export type { JobSpec } from './spec.ts';
+export { type JobSpecInput, resolveJobSpec } from './spec-input.ts';
+export { type SubmitResult, submitBody } from './submission.ts';
 export { submitInParts } from './submit-parts.ts';
 export {
   WorkerHost,

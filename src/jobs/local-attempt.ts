@@ -1,6 +1,6 @@
 import type { AttemptHold, AttemptStop, StopReason } from './execution/executor.ts';
 import { HOLD_MARGIN_MS } from './holds.ts';
-import type { AttemptRef } from './settle.ts';
+import type { AttemptRef } from './settlement.ts';
 import type { Assignment } from './wire.ts';
 
 /** Until when the leader keeps its word: `holdMs` from when the renewal that it granted was sent. */

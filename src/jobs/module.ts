@@ -33,7 +33,7 @@ import { liveRecords, TABLES } from './record-store.ts';
 import { applyRetry } from './rerun.ts';
 import { RETRY_AFTER_MOST_MS } from './retry.ts';
 import { applySettle } from './settle.ts';
-import { GROUP_NODES_LIMIT } from './spec.ts';
+import { GROUP_NODES_LIMIT } from './spec-fields.ts';
 import { applySubmit, parseSubmit } from './submit.ts';
 import { applyPurge, applyRelease, nextDueMs, nextExpiryMs } from './upkeep.ts';
 import { writeBehind } from './write-behind.ts';

@@ -10,7 +10,7 @@ import {
 } from '../base/index.ts';
 import type { GroupClient, SessionHolder } from '../lease/index.ts';
 import { isOver, isRefusedForGood, type Outcome, refusedOutcome } from './outcome.ts';
-import type { AttemptRef, SettleItem, Settlement, SettleResult } from './settle.ts';
+import type { AttemptRef, SettleItem, Settlement, SettleResult } from './settlement.ts';
 
 export interface OutcomeTellerComponents {
   readonly session: Pick<SessionHolder, 'checkSleep' | 'isConfirmed'>;

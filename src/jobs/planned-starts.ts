@@ -1,6 +1,6 @@
 import type { Bucket } from '../lease/machine/index.ts';
 import type { Key } from './machine-port.ts';
-import type { Buckets, Limited, Running } from './starts.ts';
+import type { Buckets, Limited, Running } from './start-rules.ts';
 import type { QueueTally, Tally } from './tallies.ts';
 
 /** What one planned start takes, until it is known whether it was agreed. */

@@ -8,7 +8,7 @@ import {
   stoppedResult,
 } from './execution/executor.ts';
 import type { Settled } from './outcome-teller.ts';
-import type { AttemptRef } from './settle.ts';
+import type { AttemptRef } from './settlement.ts';
 import { Slots } from './slots.ts';
 import { POOLS_LIMIT, type PoolReport } from './wire.ts';
 

@@ -1,5 +1,5 @@
 import type { AssignItem } from './assign.ts';
-import type { SettleItem } from './settle.ts';
+import type { SettleItem } from './settlement.ts';
 import type { Assignment } from './wire.ts';
 
 /**

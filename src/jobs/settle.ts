@@ -1,4 +1,4 @@
-import { AspenError, toWireError, type WireError } from '../base/index.ts';
+import { AspenError, toWireError } from '../base/index.ts';
 import { moveRecord } from './dependents.ts';
 import { PROCESSES_LEFT } from './execution/executor.ts';
 import { afterMember } from './group-attempts.ts';
@@ -17,21 +17,7 @@ import {
 } from './record.ts';
 import { findRecord } from './record-store.ts';
 import { LOSSES_LIMIT, retryDelayMs, willRetry } from './retry.ts';
-
-/** Which attempt speaks. */
-export interface AttemptRef {
-  readonly jobId: string;
-  readonly attempt: number;
-  readonly fencingToken: number;
-  /** The member of a group that speaks; absent where the attempt runs on one node. */
-  readonly rank?: number | undefined;
-}
-
-/** What became of a report about an attempt. */
-export interface Settlement {
-  readonly state: JobRecord['state'];
-  readonly outcome: AttemptOutcome;
-}
+import type { AttemptRef, SettleItem, Settlement, SettleResult } from './settlement.ts';
 
 /**
  * How attempts end.
@@ -132,16 +118,7 @@ function stopped(record: JobRecord, context: ApplyContext): JobRecord {
     : { ...over, state: 'dead', error: record.ending };
 }
 
-/** One report, as many of them travel in one command. */
-export type SettleItem =
-  | ({ readonly kind: 'complete'; readonly result: unknown } & AttemptRef)
-  | ({ readonly kind: 'cancelled'; readonly result: unknown } & AttemptRef)
-  | ({ readonly kind: 'fail'; readonly error: JobError; readonly result: unknown } & AttemptRef)
-  | ({ readonly kind: 'lose'; readonly reason: string; readonly isHandedOver: boolean } & AttemptRef);
-
 type ItemOf<K extends SettleItem['kind']> = Extract<SettleItem, { readonly kind: K }>;
-
-export type SettleResult = Settlement | { readonly error: WireError };
 
 /** Many reports at once. Each has its own outcome: one that is refused harms no other. */
 export function applySettle(

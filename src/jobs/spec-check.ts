@@ -3,6 +3,7 @@ import { invalid, parseWith } from '../lease/machine/index.ts';
 import { isSecretName, REFERENCES_LIMIT } from '../secrets/index.ts';
 import { type PackedSpec, unpackSpec } from './packing.ts';
 import { isShallow } from './shallow.ts';
+import { type JobSpec, SPEC_BASE } from './spec.ts';
 import {
   blobIds,
   dependencies,
@@ -10,13 +11,11 @@ import {
   group,
   idempotencyKey,
   instantMs,
-  type JobSpec,
   labels,
   limitMs,
   payload,
-  SPEC_BASE,
   waitMs,
-} from './spec.ts';
+} from './spec-fields.ts';
 
 const specSchema: z.ZodType<JobSpec> = z.object({
   type: z.string().min(1).max(128),

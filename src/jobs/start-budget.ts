@@ -2,15 +2,8 @@ import type { HookBook } from './hooks/hook-book.ts';
 import type { LimitBook } from './limits.ts';
 import type { Key } from './machine-port.ts';
 import type { PlannedStart, PlannedStarts } from './planned-starts.ts';
-import {
-  type Buckets,
-  type Held,
-  heldBack,
-  type Limited,
-  type Running,
-  type StartRules,
-  spendStart,
-} from './starts.ts';
+import type { Buckets, Held, Limited, Running, StartRules } from './start-rules.ts';
+import { heldBack, spendStart } from './starts.ts';
 
 /**
  * What may start in one plan: the agreed counts and buckets, and on top of them what this plan and those still on their way have given away.

@@ -1,4 +1,4 @@
-import type { SubmitItem } from './submit.ts';
+import type { SubmitItem } from './submission.ts';
 
 /**
  * The order in which the jobs of one command are taken up: as they came, but each after those of the same command that it depends on.

@@ -1,7 +1,7 @@
 import { AspenError, encode, toWireError } from '../base/index.ts';
 import { invalid } from '../lease/machine/index.ts';
 import { packSpec } from './packing.ts';
-import type { SubmitItem, SubmitResult } from './submit.ts';
+import type { SubmitItem, SubmitResult } from './submission.ts';
 import { orderOf } from './submit-order.ts';
 
 /** Jobs of one part, as they stand in the log; a command takes half as much again. Unit: bytes. */

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
-import { AspenError, toWireError, type WireError } from '../base/index.ts';
+import { AspenError, toWireError } from '../base/index.ts';
 import { invalid, parseWith } from '../lease/machine/index.ts';
 import { admit } from './admission.ts';
 import { afterParents } from './dependencies.ts';
@@ -8,27 +8,14 @@ import { freshRecord } from './fresh-record.ts';
 import { DELIVERY_ID_PREFIX, DELIVERY_TYPE } from './hooks/deliveries.ts';
 import { type ApplyContext, textKey } from './machine-port.ts';
 import { checkNamedSecrets } from './named-secrets.ts';
-import { type PackedSpec, packSpec } from './packing.ts';
 import type { JobRecord, JobState } from './record.ts';
 import { findRecord, putRecord } from './record-store.ts';
 import { checkRequiredNode } from './required-node.ts';
-import { type JobSpec, jobIdSchema } from './spec.ts';
+import type { JobSpec } from './spec.ts';
 import { checkedSpec } from './spec-check.ts';
+import { jobIdSchema } from './spec-fields.ts';
+import type { SubmitItem, SubmitResult } from './submission.ts';
 import { orderOf } from './submit-order.ts';
-
-export interface SubmitItem {
-  readonly id: string;
-  readonly spec: JobSpec;
-}
-
-export type SubmitResult =
-  | { readonly id: string; readonly duplicate: boolean }
-  | { readonly error: WireError };
-
-/** The body of a submit command, with specs packed: short in the log, and quick to read. */
-export interface SubmitBody {
-  readonly jobs: readonly (readonly [id: string, spec: PackedSpec])[];
-}
 
 /** Jobs of one command. */
 export const SUBMIT_LIMIT = 10_000;
@@ -36,10 +23,6 @@ export const SUBMIT_LIMIT = 10_000;
 const parseJobs = parseWith(
   z.object({ jobs: z.array(z.tuple([jobIdSchema, z.unknown()])).max(SUBMIT_LIMIT) }),
 );
-
-export function submitBody(jobs: readonly SubmitItem[]): SubmitBody {
-  return { jobs: jobs.map(({ id, spec }) => [id, packSpec(spec)]) };
-}
 
 export function parseSubmit(body: unknown): { readonly jobs: readonly SubmitItem[] } {
   return { jobs: parseJobs(body).jobs.map(([id, packed]) => ({ id, spec: checkedSpec(packed) })) };

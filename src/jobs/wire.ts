@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { GROUP_NODES_LIMIT } from './spec.ts';
+import { GROUP_NODES_LIMIT } from './spec-fields.ts';
 
 /** What leader and worker say to each other. All of it comes from another machine and is checked here. */
 

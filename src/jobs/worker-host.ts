@@ -13,7 +13,7 @@ import { notAccepted, OutcomeTeller, type Settled } from './outcome-teller.ts';
 import { LOOKS_TO_DECIDE, nextSlotCount, type SlotBounds } from './pool-size.ts';
 import { OwnPool, Pools } from './pools.ts';
 import { isPlainAssignMessage, quickly } from './quick-checks.ts';
-import type { AttemptRef } from './settle.ts';
+import type { AttemptRef } from './settlement.ts';
 import {
   type AbortOrder,
   type Assignment,

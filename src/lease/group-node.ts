@@ -8,10 +8,11 @@ import type { GroupReport } from './group-report.ts';
 import type { KvWatcher } from './kv-watcher.ts';
 import type { LabelledReads } from './labelled-reads.ts';
 import type { Fact, MachineModule } from './machine/index.ts';
+import type { MemberObservation, PeerTraits } from './member-observation.ts';
 import type { CommitRule } from './raft/index.ts';
 import type { RecoveryPlan } from './recovery-rules.ts';
 import type { AppliedEvent, ReplicaOptions } from './replica/index.ts';
-import type { MemberObservation, PeerTraits, RolesOptions } from './roles.ts';
+import type { RolesOptions } from './roles.ts';
 import type { SessionHolder } from './session-holder.ts';
 import type { SessionKeeper, SessionKeeperOptions } from './session-keeper.ts';
 

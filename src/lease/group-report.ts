@@ -1,7 +1,8 @@
 import type { LogIndex, PeerId, Term } from '../base/index.ts';
 import type { GroupRole } from './group.ts';
+import type { MemberObservation } from './member-observation.ts';
 import type { RaftState } from './raft/index.ts';
-import type { MemberObservation, RolesOptions } from './roles.ts';
+import type { RolesOptions } from './roles.ts';
 import { countDisks } from './second-disk.ts';
 
 /** One member of the mesh and its part in the group, as the leader sees it. */

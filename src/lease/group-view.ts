@@ -4,10 +4,11 @@ import type { GroupStatus } from './group.ts';
 import { type GroupReport, reportGroup, reportWithoutLeader } from './group-report.ts';
 import type { LeaderFinder } from './leader-finder.ts';
 import { listMembers } from './machine/index.ts';
+import type { MemberObservation, PeerTraits } from './member-observation.ts';
 import type { ConnectionWatch } from './observe-members.ts';
 import { onceApplied } from './once-applied.ts';
 import type { Replica } from './replica/index.ts';
-import type { MemberObservation, PeerTraits, RolesOptions } from './roles.ts';
+import type { RolesOptions } from './roles.ts';
 import { countDisks } from './second-disk.ts';
 
 export interface GroupViewComponents {

@@ -41,19 +41,14 @@ export { KvFeed } from './kv-feed.ts';
 export { type KvChanges, type KvWatch, KvWatcher } from './kv-watcher.ts';
 export { type LabelledRead, LabelledReads, type ReadLabel } from './labelled-reads.ts';
 export { GRANTS_LIMIT, type KeyFilter, type KvEvent } from './machine/index.ts';
+export type { MemberObservation, PeerTraits } from './member-observation.ts';
 export { onceApplied } from './once-applied.ts';
 export type { ProposalQueueOptions } from './proposal-queue.ts';
 export { agreedIndex } from './readmission.ts';
 export type { AppliedEvent, ReplicaOptions } from './replica/index.ts';
 export type { CompactionOptions } from './replica-state.ts';
 export { RestoredStore } from './restore.ts';
-export {
-  decideRoles,
-  type MemberObservation,
-  type PeerTraits,
-  type RolesInput,
-  type RolesOptions,
-} from './roles.ts';
+export { decideRoles, type RolesInput, type RolesOptions } from './roles.ts';
 export { type LostSession, SessionHolder, type SessionHolderOptions } from './session-holder.ts';
 export {
   type KeptSession,

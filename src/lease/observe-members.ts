@@ -1,7 +1,7 @@
 import type { Clock, PeerId } from '../base/index.ts';
 import type { Messenger } from '../mesh/index.ts';
 import type { Member } from './machine/index.ts';
-import type { MemberObservation, PeerTraits } from './roles.ts';
+import type { MemberObservation, PeerTraits } from './member-observation.ts';
 
 /** Remembers since when each peer is connected or not, so that the leader can tell a blink from an absence. */
 export class ConnectionWatch implements Disposable {

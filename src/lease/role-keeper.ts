@@ -1,10 +1,11 @@
 import { AspenError, type Clock, every, type Logger, type LogIndex, type PeerId } from '../base/index.ts';
 import type { Leadership } from './group.ts';
 import { listMembers, MACHINE_VERSION, type Member, type QueryContext } from './machine/index.ts';
+import type { MemberObservation } from './member-observation.ts';
 import { onceApplied } from './once-applied.ts';
 import type { ConfigurationChange, RaftState } from './raft/index.ts';
 import type { Replica } from './replica/index.ts';
-import { decideRoles, type MemberObservation, type RolesOptions } from './roles.ts';
+import { decideRoles, type RolesOptions } from './roles.ts';
 import type { RootCustody } from './root-custody.ts';
 
 export interface RoleKeeperComponents {

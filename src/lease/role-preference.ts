@@ -1,5 +1,5 @@
 import type { PeerId } from '../base/index.ts';
-import type { MemberObservation } from './roles.ts';
+import type { MemberObservation } from './member-observation.ts';
 
 /** How well a member would do as a voter: higher is better, the first difference counts. */
 export type Fitness = readonly [newZone: number, mains: number, reachable: number];

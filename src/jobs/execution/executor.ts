@@ -1,6 +1,6 @@
 import type { PeerId } from '../../base/index.ts';
 import type { SpoolPage } from '../../supervisor/index.ts';
-import type { AttemptRef } from '../settle.ts';
+import type { AttemptRef } from '../settlement.ts';
 
 /** Why an attempt is ended from outside; the reason of its abort signal. */
 export type StopReason = 'cancelled' | 'timeout' | 'heartbeat' | 'lost' | 'shutdown';

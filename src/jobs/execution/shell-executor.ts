@@ -14,7 +14,7 @@ import {
   UNREADABLE_SECRET,
 } from '../../supervisor/index.ts';
 import { AttemptGone } from '../outcome.ts';
-import type { AttemptRef } from '../settle.ts';
+import type { AttemptRef } from '../settlement.ts';
 import {
   type AttemptContext,
   type ExecutionError,

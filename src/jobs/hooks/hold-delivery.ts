@@ -1,4 +1,4 @@
-import type { Held, Running } from '../starts.ts';
+import type { Held, Running } from '../start-rules.ts';
 import { gateOf } from './breaker.ts';
 import { HOOK_CONCURRENCY, type Hook } from './hook.ts';
 

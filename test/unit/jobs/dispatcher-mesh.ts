@@ -1,7 +1,7 @@
 import { type PeerId, SeededRandom, silentLogger } from '../../../src/base/index.ts';
 import type { JobExplanation } from '../../../src/jobs/explain.ts';
 import { Dispatcher } from '../../../src/jobs/index.ts';
-import type { AttemptRef } from '../../../src/jobs/settle.ts';
+import type { AttemptRef } from '../../../src/jobs/settlement.ts';
 import { type Assignment, METHODS, type Orders } from '../../../src/jobs/wire.ts';
 import type { MachineModule } from '../../../src/lease/machine/index.ts';
 import { ManualClock } from '../lease/manual-clock.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { AspenError, type PeerId } from '../../../src/base/index.ts';
 import { type JobView, serveWaiters } from '../../../src/jobs/index.ts';
-import type { AttemptRef } from '../../../src/jobs/settle.ts';
+import type { AttemptRef } from '../../../src/jobs/settlement.ts';
 import { type Assignment, METHODS } from '../../../src/jobs/wire.ts';
 
 import { Mesh } from './dispatcher-mesh.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { JobSpecInput } from '../../../src/jobs/index.ts';
 import { submitBody } from '../../../src/jobs/index.ts';
-import type { AttemptRef } from '../../../src/jobs/settle.ts';
+import type { AttemptRef } from '../../../src/jobs/settlement.ts';
 import { resultOf } from '../lease/machine/support.ts';
 import { Mesh } from './dispatcher-mesh.ts';
 import { specOf } from './jobs-bench.ts';

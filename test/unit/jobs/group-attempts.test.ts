@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { PeerId } from '../../../src/base/index.ts';
 import type { JobSpecInput } from '../../../src/jobs/index.ts';
-import type { AttemptRef } from '../../../src/jobs/settle.ts';
+import type { AttemptRef } from '../../../src/jobs/settlement.ts';
 import { codeOf, resultOf } from '../lease/machine/support.ts';
 import { Mesh } from './dispatcher-mesh.ts';
 import { JobsBench, SOME_ERROR } from './jobs-bench.ts';

@@ -19,7 +19,7 @@ import {
   storedBytes,
   type TableName,
 } from '../../../src/jobs/record-store.ts';
-import type { AttemptRef } from '../../../src/jobs/settle.ts';
+import type { AttemptRef } from '../../../src/jobs/settlement.ts';
 import { type CommandOutcome, type MachineModule, sessionsModule } from '../../../src/lease/machine/index.ts';
 import { Bench, codeOf, resultOf } from '../lease/machine/support.ts';
 

@@ -8,7 +8,7 @@ import {
   isPlainSettle,
   quickly,
 } from '../../../src/jobs/quick-checks.ts';
-import { resolveJobSpec } from '../../../src/jobs/spec.ts';
+import { resolveJobSpec } from '../../../src/jobs/spec-input.ts';
 import { assignMessageSchema } from '../../../src/jobs/wire.ts';
 import { parseWith } from '../../../src/lease/machine/index.ts';
 import { checkParams } from '../../../src/rpc/index.ts';

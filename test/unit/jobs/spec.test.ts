@@ -3,8 +3,9 @@ import { AspenError, decode, encode } from '../../../src/base/index.ts';
 import { resolveJobSpec } from '../../../src/jobs/index.ts';
 import { packSpec } from '../../../src/jobs/packing.ts';
 import { PAYLOAD_DEPTH_LIMIT } from '../../../src/jobs/shallow.ts';
-import { DEPENDENCIES_LIMIT, PAYLOAD_BYTES_LIMIT } from '../../../src/jobs/spec.ts';
 import { checkedSpec } from '../../../src/jobs/spec-check.ts';
+import { DEPENDENCIES_LIMIT } from '../../../src/jobs/spec-fields.ts';
+import { PAYLOAD_BYTES_LIMIT } from '../../../src/jobs/spec-input.ts';
 
 function refusal(input: object): AspenError {
   try {

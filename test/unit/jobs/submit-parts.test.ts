@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { AspenError } from '../../../src/base/index.ts';
 import { resolveJobSpec, type SubmitResult, submitInParts } from '../../../src/jobs/index.ts';
-import type { SubmitItem } from '../../../src/jobs/submit.ts';
+import type { SubmitItem } from '../../../src/jobs/submission.ts';
 import { SUBMIT_PART_BYTES } from '../../../src/jobs/submit-parts.ts';
 
 const PAYLOAD = 'x'.repeat(60_000);

@@ -16,7 +16,7 @@ import {
   type PayloadSource,
   WorkerHost,
 } from '../../../src/jobs/index.ts';
-import type { AttemptRef } from '../../../src/jobs/settle.ts';
+import type { AttemptRef } from '../../../src/jobs/settlement.ts';
 import {
   type AbortOrder,
   type Assignment,
