@@ -196,7 +196,7 @@ describe('a submit of dependent jobs', () => {
     const bench = new JobsBench();
     const [refused] = bench.submit({ id: 'job_b', dependsOn: ['job_a'] });
     assert.equal(refused?.error?.code, 'INVALID_PARAMS');
-    assert.match(JSON.stringify(refused), /dependsOn\.0: no job job_a/);
+    assert.match(JSON.stringify(refused), /dependsOn\[0\]: no job job_a/);
     assert.deepEqual(bench.records(), []);
   });
 
