@@ -68,6 +68,14 @@ describe('an agent refuses', function () {
     assert.match(error.message, /aspen\/os/);
   });
 
+  it('to wait longer than it was asked to, and says that this changed nothing', async () => {
+    const { id } = await agent.submit({ type: 'of nobody' });
+    const error = await refused(agent.call('job.wait', { id, timeoutMs: 100 }));
+    assert.deepEqual([error.data.code, error.data.outcome], ['DEADLINE_EXCEEDED', 'not-applied']);
+    assert.match(error.message, new RegExp(`${id} is queued after 100 ms`));
+    await agent.call('job.cancel', { id });
+  });
+
   it('one wrong item of many, and takes the others', async () => {
     const { results } = await agent.call<{ results: { id?: string; error?: { code: number } }[] }>(
       'job.submitMany',

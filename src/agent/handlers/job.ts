@@ -289,7 +289,10 @@ async function waitForJob(
         job === undefined
           ? `${id}: no leader told its state within ${timeoutMs} ms; it goes on, see: aspen-agent group status`
           : `${job.id} is ${job.state} after ${timeoutMs} ms`;
-      throw new AspenError('DEADLINE_EXCEEDED', message, { details: { current: job?.state } });
+      throw new AspenError('DEADLINE_EXCEEDED', message, {
+        details: { current: job?.state },
+        outcome: 'not-applied',
+      });
     }
   }
 }
