@@ -26,7 +26,8 @@ export async function addSigned<R extends { readonly id: string }>(
   if (isReference(secret)) return add(nameIn(secret));
   const name = `${PREFIX}${id}`;
   const value = new TextEncoder().encode(secret);
-  const sealed = sealSecret(daemon.platform, { name, value, recipients: recipientsOf(daemon.node) });
+  const recipients = await recipientsOf(daemon.node);
+  const sealed = sealSecret(daemon.platform, { name, value, recipients });
   const body = { ...sealed, expectedId: null, isSameValue: false };
   await daemon.node.group.client.propose({ module: 'secrets', kind: 'set', body });
   try {
@@ -54,10 +55,23 @@ function nameIn(reference: string): string {
   });
 }
 
-function recipientsOf(node: MeshNode): readonly Recipient[] {
-  const recipients = node.gate.members().flatMap(({ peerId, role }) => {
-    const key = node.registry.node(peerId)?.profile?.sealingKey;
-    if (key === undefined || !roleAllows(role, 'worker')) return [];
+/**
+ * Those that the group takes for members, and no others: it refuses what is sealed to anybody else.
+ * @throws AspenError UNAVAILABLE when there is none; as queries.
+ */
+export async function recipientsOf({
+  gate,
+  registry,
+  members,
+}: {
+  readonly gate: Pick<MeshNode['gate'], 'members'>;
+  readonly registry: Pick<MeshNode['registry'], 'node'>;
+  readonly members: Pick<MeshNode['members'], 'agreed'>;
+}): Promise<readonly Recipient[]> {
+  const agreed = await members.agreed();
+  const recipients = gate.members().flatMap(({ peerId, role }) => {
+    const key = registry.node(peerId)?.profile?.sealingKey;
+    if (key === undefined || !roleAllows(role, 'worker') || !agreed.has(peerId)) return [];
     return [{ peerId, sealingKey: new Uint8Array(Buffer.from(key, 'base64')) }];
   });
   if (recipients.length > 0) return recipients.slice(0, GRANTS_LIMIT);

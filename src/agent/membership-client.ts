@@ -111,13 +111,18 @@ export class MembershipClient {
   }
 
   async countMembers(): Promise<number> {
+    return (await this.agreed()).size;
+  }
+
+  /** Who belongs to the mesh as the group has it: somebody who died as it left is known to others for longer. */
+  async agreed(): Promise<ReadonlySet<string>> {
     const { members } = await this.#group.query<{
-      readonly members: readonly { readonly revokedAtMs: number | null }[];
+      readonly members: readonly { readonly peerId: PeerId; readonly revokedAtMs: number | null }[];
     }>({
       module: 'members',
       kind: 'list',
       body: null,
     });
-    return members.filter(({ revokedAtMs }) => revokedAtMs === null).length;
+    return new Set(members.flatMap(({ peerId, revokedAtMs }) => (revokedAtMs === null ? [peerId] : [])));
   }
 }
