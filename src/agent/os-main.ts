@@ -8,7 +8,9 @@ import { auditedHandlers } from './audited-acts.ts';
 import { Daemon } from './daemon.ts';
 import { createHandlers } from './handlers/index.ts';
 import { collectMetrics } from './handlers/metrics.ts';
+import { restHeap } from './heap-rest.ts';
 import { loadConfig, readRemembered } from './os-config.ts';
+import { osHeap } from './os-heap.ts';
 import { OsMetricsHttp } from './os-metrics-http.ts';
 import { createOsPlatform } from './os-platform.ts';
 import { REMEMBERED_FILE, remember } from './remembered-flags.ts';
@@ -82,6 +84,14 @@ export async function runAgent({ dataDir, ticket, abandon, onReady, ...flags }: 
       meshId: node.membership.meshId,
       socketPath: platform.directory.socketPath,
       addresses: node.mesh.transport.addresses(),
+    });
+    const status = () => daemon.node.group.status();
+    using _rest = restHeap({
+      clock: platform.clock,
+      log: logger.child({ part: 'memory' }),
+      heap: osHeap,
+      workDone: () => status().commitIndex,
+      isLeadingOthers: () => status().leader === daemon.node.self && status().voters.length > 1,
     });
     const how = await stopped.promise;
     setTimer(
