@@ -19,7 +19,12 @@ export interface Issue {
 export function checkParams<M extends MethodName>(method: M, params: unknown): Params<M> {
   if (method === 'job.submit' && isPlainJobSpec(params)) return params as Params<M>;
   const schema: z.ZodType = METHODS[method].params;
-  return checkValue(schema, params ?? {}) as Params<M>;
+  return checkValue(schema, isNothing(params) ? {} : params) as Params<M>;
+}
+
+/** Params go by name; clients that know them by position write an empty list where there are none. */
+function isNothing(params: unknown): boolean {
+  return params === undefined || params === null || (Array.isArray(params) && params.length === 0);
 }
 
 /** For one item of `job.submitMany`. @throws AspenError INVALID_PARAMS with `details.issues`. */

@@ -41,7 +41,16 @@ export const jobSchema = z.object({
   startedAt: wallMsSchema.nullable(),
   finishedAt: wallMsSchema.nullable(),
   result: z.unknown(),
-  error: z.object({ code: z.string(), message: z.string(), retryable: z.boolean() }).nullable(),
+  error: z
+    .object({
+      code: z.string(),
+      message: z.string(),
+      retryable: z.boolean(),
+      exitCode: z.number().int().optional().describe('Of the program, where it ended by itself.'),
+      retryAfterMs: z.number().optional().describe('Least pause that whoever was asked wished for.'),
+    })
+    .nullable(),
+  cancelReason: z.string().nullable().optional().describe('What job.cancel gave as its reason.'),
   history: z.array(z.looseObject({})),
 });
 

@@ -99,7 +99,13 @@ export const queueMethods = {
     params: exactObject({}),
     result: z.object({
       all: boundedSchema,
-      namespaces: z.array(z.object({ namespace: z.string(), ...boundedSchema.shape })),
+      namespaces: z.array(
+        z.object({
+          namespace: z.string(),
+          ...boundedSchema.shape,
+          states: queueSchema.shape.states.optional(),
+        }),
+      ),
       types: z.array(z.object({ type: z.string(), limits: limitsSchema })),
     }),
     isMutating: false,

@@ -112,6 +112,15 @@ describe('the params of a method', () => {
     assert.deepEqual(checkParams('agent.status', undefined), {});
   });
 
+  for (const none of [undefined, null, [], {}]) {
+    it(`may be ${JSON.stringify(none)} where there are none`, () =>
+      assert.deepEqual(checkParams('agent.status', none), {}));
+  }
+
+  it('by position are refused', () => {
+    assert.match(issuesOf(() => checkParams('job.get', ['last']))[0]?.message ?? '', /expected object/);
+  });
+
   it('of every mutating method take a request id of 1 to 128 characters, and of no other', () => {
     for (const name of Object.keys(METHODS) as MethodName[]) {
       const ids = [{ requestId: '' }, { requestId: 'x'.repeat(129) }, { requestId: 'fine' }].map((params) => {
