@@ -171,7 +171,7 @@ export class World {
         bug.tamper?.(daemon);
         this.#started(node, daemon);
       },
-      failed: (node: SimNode, error: unknown) => this.fail(error, node.name),
+      failed: (node: SimNode, error: unknown) => this.#failed(node, error),
     };
     this.nodes = Array.from({ length: nodeCount }, (_, at) => `n${at + 1}`).map(
       (name) =>
@@ -426,6 +426,13 @@ export class World {
   note(line: string): void {
     this.trace.note(line);
     this.#print(line);
+  }
+
+  /** Whoever was expelled and has heard of it does not come up again. */
+  #failed(node: SimNode, error: unknown): void {
+    const isOut = !this.#members.has(node) && error instanceof AspenError && error.code === 'DENIED';
+    if (isOut) this.note(`${node.name} stays down: ${error.message}`);
+    else this.fail(error, node.name);
   }
 
   /** The run ends with this at the next opportunity. */
