@@ -33,7 +33,7 @@ function classifyResponse({
   const hasError = error !== undefined && error !== null;
   if (typeof id === 'number' && hasError) return { type: 'error', id, error };
   if (typeof id === 'number' && result !== undefined) return { type: 'result', id, result };
-  const reason = '"method" is missing, or of an answer "result" or "error"';
+  const reason = '"method" is missing; an answer has "result" or "error"';
   return { type: 'invalid', id: isRpcId(id) ? id : null, reason, ...answered(undefined, id) };
 }
 

@@ -209,9 +209,10 @@ export class RpcPeer {
     { id, reason, answers }: RpcMessage & { type: 'invalid' },
     respond: (response: string) => void,
   ): void {
-    const error = toRpcError(new AspenError('INVALID_REQUEST', reason));
-    respond(formatError(id, error));
-    if (answers !== undefined) this.#settle({ type: 'error', id: answers, error });
+    respond(formatError(id, toRpcError(new AspenError('INVALID_REQUEST', reason))));
+    if (answers === undefined) return;
+    const error = new AspenError('INVALID_REQUEST', `the answer cannot be understood: ${reason}`);
+    this.#settle({ type: 'error', id: answers, error: toRpcError(error) });
   }
 
   async #answer(
