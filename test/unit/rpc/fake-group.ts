@@ -137,6 +137,7 @@ export function createFakeDaemon(
     self,
     gate: { members: () => [{ peerId: self, role: 'voter' }] },
     registry: { node: () => ({ profile: { sealingKey } }) },
+    members: { agreed: async () => new Set([self]) },
     blobs: fakeBlobs(self, clock),
     get group() {
       leading ??= [new ClaimKeeper(leadership, parts), expire(LEASES, leadership, parts)];
