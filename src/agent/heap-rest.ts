@@ -12,7 +12,7 @@ export interface HeapRestParts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly heap: Heap;
-  /** Another number whenever anything was done. */
+  /** Grows with everything that is done. */
   readonly workDone: () => number;
   /** Whether others of the group wait for the beats of this node. */
   readonly isLeadingOthers: () => boolean;
@@ -22,6 +22,8 @@ const LOOK_EVERY_MS = 2_000;
 /** Looks in a row with nothing done between them, after the start and later: who has just worked may have to work again. */
 const IDLE_LOOKS_AT_START = 2;
 const IDLE_LOOKS = 15;
+/** What the group agrees to while a node joins it is no work of anybody's. */
+const LITTLE_AT_START = 20;
 /** By how much it has grown since before it is worth a stop. */
 const GROWTH = 1.5;
 
@@ -40,11 +42,12 @@ export function restHeap({ clock, log, heap, workDone, isLeadingOthers }: HeapRe
   let leastBytes = 0;
   return every(clock, LOOK_EVERY_MS, () => {
     const done = workDone();
-    idleLooks = done === doneBefore ? idleLooks + 1 : 0;
+    const isStart = leastBytes === 0;
+    idleLooks = done - doneBefore <= (isStart ? LITTLE_AT_START : 0) ? idleLooks + 1 : 0;
     doneBefore = done;
     const totalBytes = heap.totalBytes();
     const mostBytes = isLeadingOthers() ? MOST_BYTES_OF_LEADER : MOST_BYTES;
-    const isIdle = idleLooks >= (leastBytes === 0 ? IDLE_LOOKS_AT_START : IDLE_LOOKS);
+    const isIdle = idleLooks >= (isStart ? IDLE_LOOKS_AT_START : IDLE_LOOKS);
     if (!isIdle || totalBytes > mostBytes || totalBytes < leastBytes * GROWTH) return;
     const startedMs = clock.monotonicMs();
     heap.compact();

@@ -35,10 +35,19 @@ describe('the heap of an agent with nothing to do', () => {
     assert.deepEqual(machine.compactedMs, [6_000]);
   });
 
+  it('is made small though the group still agrees to who belongs to it', async () => {
+    const machine = new Machine();
+    for (let step = 0; step < 10; step += 1) {
+      machine.work += 3;
+      await machine.clock.advance(1_000);
+    }
+    assert.deepEqual(machine.compactedMs, [6_000]);
+  });
+
   it('is left alone while anything is done, and made small after it', async () => {
     const machine = new Machine();
     for (let step = 0; step < 60; step += 1) {
-      machine.work += 1;
+      machine.work += 100;
       await machine.clock.advance(1_000);
     }
     assert.deepEqual(machine.compactedMs, []);
