@@ -27,14 +27,13 @@ const LITTLE_AT_START = 20;
 /** By how much it has grown since before it is worth a stop. */
 const GROWTH = 1.5;
 
-/** The stop grows with the heap: 0.1 s for what a start leaves, on a machine of 2026. A larger heap is left to the engine. */
+/** The stop grows with the heap: 0.1 to 0.2 s for what a start leaves, on a machine of 2026. A larger heap is left to the engine. */
 const MOST_BYTES = 256 * 2 ** 20;
-/** A leader stands still for a small part of what its followers bear without a word of it. */
-const MOST_BYTES_OF_LEADER = 160 * 2 ** 20;
 
 /**
  * Makes the heap small when there is nothing to do. The engine lets it grow to what a start or a burst of work needs, and gives that back when
- * enough was allocated after it: an agent that has nothing to do allocates so little that this takes hours.
+ * enough was allocated after it: an agent that has nothing to do allocates so little that this takes hours. Not so one that leads
+ * others: it allocates more, and on a slow machine the stop would come near to what they bear without a word of it.
  */
 export function restHeap({ clock, log, heap, workDone, isLeadingOthers }: HeapRestParts): Disposable {
   let doneBefore = Number.NaN;
@@ -46,9 +45,9 @@ export function restHeap({ clock, log, heap, workDone, isLeadingOthers }: HeapRe
     idleLooks = done - doneBefore <= (isStart ? LITTLE_AT_START : 0) ? idleLooks + 1 : 0;
     doneBefore = done;
     const totalBytes = heap.totalBytes();
-    const mostBytes = isLeadingOthers() ? MOST_BYTES_OF_LEADER : MOST_BYTES;
     const isIdle = idleLooks >= (isStart ? IDLE_LOOKS_AT_START : IDLE_LOOKS);
-    if (!isIdle || totalBytes > mostBytes || totalBytes < leastBytes * GROWTH) return;
+    if (!isIdle || isLeadingOthers()) return;
+    if (totalBytes > MOST_BYTES || totalBytes < leastBytes * GROWTH) return;
     const startedMs = clock.monotonicMs();
     heap.compact();
     leastBytes = heap.totalBytes();
