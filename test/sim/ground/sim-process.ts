@@ -116,7 +116,22 @@ export class SimProcess {
     if (!this.#isAlive) return;
     this.#isAlive = false;
     this.#held = [];
-    for (const release of this.#onCrash.reverse()) release();
+    for (const release of this.#onCrash.reverse()) this.#release(release);
+  }
+
+  /** What fails here is a fault of the simulator, which the death of the process must not hide. */
+  #release(release: () => void): void {
+    try {
+      release();
+    } catch (error) {
+      this.#scheduler.after(
+        0,
+        () => {
+          throw error;
+        },
+        `${this.name} cannot be released`,
+      );
+    }
   }
 
   /** Whoever died within a call has nothing more to say, not even that its disk is out of reach. */

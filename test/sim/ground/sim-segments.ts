@@ -25,9 +25,10 @@ export class SimSegments {
     return Buffer.from(this.#file(segment));
   }
 
-  /** @param isKept asked for each sector that the bytes touch. */
+  /** Where the files were removed, whoever has them open still writes to nothing. @param isKept asked for each sector that the bytes touch. */
   write(segment: number, bytes: Uint8Array, at: number, isKept: () => boolean): void {
-    const file = this.#file(segment);
+    const file = this.#files?.[segment];
+    if (file === undefined) return;
     for (let from = 0; from < bytes.length; ) {
       const to = Math.min(from + SECTOR_BYTES - ((at + from) % SECTOR_BYTES), bytes.length);
       if (isKept()) file.set(bytes.subarray(from, to), at + from);
