@@ -103,6 +103,11 @@ export class Daemon {
     return this.#current.node;
   }
 
+  /** As {@link node}; undefined where that throws. */
+  get nodeOrNone(): MeshNode | undefined {
+    return this.#current?.node;
+  }
+
   /** @throws AspenError UNAVAILABLE as {@link node}. */
   get store(): Store {
     void this.node;

@@ -12,8 +12,8 @@ export interface HeapRestParts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly heap: Heap;
-  /** Grows with everything that is done. */
-  readonly workDone: () => number;
+  /** Grows with everything that is done; undefined while the node is in no mesh, as where it begins anew. */
+  readonly workDone: () => number | undefined;
   /** Whether others of the group wait for the beats of this node. */
   readonly isLeadingOthers: () => boolean;
 }
@@ -40,7 +40,7 @@ export function restHeap({ clock, log, heap, workDone, isLeadingOthers }: HeapRe
   let idleLooks = 0;
   let leastBytes = 0;
   return every(clock, LOOK_EVERY_MS, () => {
-    const done = workDone();
+    const done = workDone() ?? Number.NaN;
     const isStart = leastBytes === 0;
     idleLooks = done - doneBefore <= (isStart ? LITTLE_AT_START : 0) ? idleLooks + 1 : 0;
     doneBefore = done;

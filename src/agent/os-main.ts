@@ -1,6 +1,6 @@
 import process, { exit, pid } from 'node:process';
 import { setTimeout as setTimer } from 'node:timers';
-import { formatMetrics, InvariantError } from '../base/index.ts';
+import { type Clock, formatMetrics, InvariantError, type Logger } from '../base/index.ts';
 import { createOsLogger } from '../base/os-logger.ts';
 import { CallCounts, createRpcServer } from '../rpc/index.ts';
 import { OsSocketListener } from '../rpc/os-socket.ts';
@@ -85,15 +85,7 @@ export async function runAgent({ dataDir, ticket, abandon, onReady, ...flags }: 
       socketPath: platform.directory.socketPath,
       addresses: node.mesh.transport.addresses(),
     });
-    const status = () => daemon.node.group.status();
-    using _rest = restHeap({
-      clock: platform.clock,
-      log: logger.child({ part: 'memory' }),
-      heap: osHeap,
-      workDone: () => status().commitIndex,
-      isLeadingOthers: () => status().leader === daemon.node.self && status().voters.length > 1,
-    });
-    const how = await stopped.promise;
+    const how = await untilStopped(stopped.promise, { daemon, clock: platform.clock, logger });
     setTimer(
       () => endProcess(new Error(`the agent did not stop within ${STOP_LIMIT_MS} ms`), logger),
       STOP_LIMIT_MS,
@@ -105,6 +97,25 @@ export async function runAgent({ dataDir, ticket, abandon, onReady, ...flags }: 
   } finally {
     await platform.directory[Symbol.asyncDispose]();
   }
+}
+
+/** What goes on beside the agent's work while it runs, and not while it starts or ends. */
+async function untilStopped<H>(
+  stopped: Promise<H>,
+  { daemon, clock, logger }: { readonly daemon: Daemon; readonly clock: Clock; readonly logger: Logger },
+): Promise<H> {
+  const group = () => daemon.nodeOrNone?.group.status();
+  using _rest = restHeap({
+    clock,
+    log: logger.child({ part: 'memory' }),
+    heap: osHeap,
+    workDone: () => group()?.commitIndex,
+    isLeadingOthers: () => {
+      const { leader, voters = [] } = group() ?? {};
+      return leader === daemon.nodeOrNone?.self && voters.length > 1;
+    },
+  });
+  return await stopped;
 }
 
 /** Nothing may be written or said any more by a process that no longer knows what is true. */

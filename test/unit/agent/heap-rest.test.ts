@@ -10,7 +10,7 @@ class Machine {
   readonly clock = new ManualClock();
   totalBytes = 120 * MiB;
   neededBytes = 50 * MiB;
-  work = 0;
+  work: number | undefined = 0;
   isLeadingOthers = false;
   compactedMs: number[] = [];
   readonly rest = restHeap({
@@ -38,23 +38,33 @@ describe('the heap of an agent with nothing to do', () => {
   it('is made small though the group still agrees to who belongs to it', async () => {
     const machine = new Machine();
     for (let step = 0; step < 10; step += 1) {
-      machine.work += 3;
+      machine.work = step * 3;
       await machine.clock.advance(1_000);
     }
     assert.deepEqual(machine.compactedMs, [6_000]);
   });
 
+  it('is left alone while the node is in no mesh', async () => {
+    const machine = new Machine();
+    machine.work = undefined;
+    await machine.clock.advance(600_000);
+    assert.deepEqual(machine.compactedMs, []);
+    machine.work = 7;
+    await machine.clock.advance(60_000);
+    assert.equal(machine.compactedMs.length, 1);
+  });
+
   it('is left alone while anything is done, and made small after it', async () => {
     const machine = new Machine();
     for (let step = 0; step < 60; step += 1) {
-      machine.work += 100;
+      machine.work = step * 100;
       await machine.clock.advance(1_000);
     }
     assert.deepEqual(machine.compactedMs, []);
     await machine.clock.advance(10_000);
     assert.equal(machine.compactedMs.length, 1);
     machine.totalBytes = 140 * MiB;
-    machine.work += 1;
+    machine.work = 1;
     await machine.clock.advance(30_000);
     assert.equal(machine.compactedMs.length, 1, 'more may come');
     await machine.clock.advance(10_000);
