@@ -64,7 +64,7 @@ describe('the heap of an agent with nothing to do', () => {
     await machine.clock.advance(10_000);
     assert.equal(machine.compactedMs.length, 1);
     machine.totalBytes = 140 * MiB;
-    machine.work = 1;
+    machine.work = 6_000;
     await machine.clock.advance(30_000);
     assert.equal(machine.compactedMs.length, 1, 'more may come');
     await machine.clock.advance(10_000);
