@@ -6,8 +6,8 @@ import { SourceBudget } from './source-budget.ts';
  * How an address stands with this node.
  *
  * - `known`: members have come from it, or are reached there.
- * - `fresh`: few have come from it lately.
- * - `doubtful`: more have, and none of them was a member. It is fresh again when nobody has come from it for a minute.
+ * - `fresh`: few have begun there lately, and not many more were turned away.
+ * - `doubtful`: more have or were, and none of them was a member. It is fresh again when nobody has come from it for a minute.
  */
 export type SourceStanding = 'known' | 'fresh' | 'doubtful';
 
@@ -38,8 +38,10 @@ const RATES: Readonly<Record<SourceStanding, Rate>> = {
 /** Those of one source. Many agents may live behind one address. */
 const KNOWN_SOURCE: Rate = { burst: 128, perSecond: 16 };
 const STRANGE_SOURCE: Rate = { burst: 64, perSecond: 1 / 4 };
-/** Connections that come from a source before it is doubtful, those turned away among them. */
+/** Handshakes that a source begins before it is doubtful. */
 const FRESH_COUNT = 4;
+/** Connections that are turned away before their source is doubtful: a newcomer tries again while the first of a flood hold what is for newcomers. */
+const TURNED_AWAY_COUNT = 16;
 /** Unit: ms. */
 const REST_MS = 60_000;
 /** Of all places: those that whoever is doubtful holds at most, and those of everybody who is not known. */
@@ -52,7 +54,8 @@ const STRANGE_LIMIT = 4_096;
 interface Strange {
   readonly credit: RateCredit;
   /** Since the last rest. */
-  cameCount: number;
+  begunCount: number;
+  turnedAwayCount: number;
   cameMs: number;
 }
 
@@ -106,10 +109,13 @@ export class ArrivalBudget {
     const shared = this.#credits[standing];
     const mayBegin = own.left(nowMs) >= 1 && shared.left(nowMs) >= 1 && this.#hasPlace(standing);
     const giveBack = mayBegin ? this.#places.take(source) : undefined;
+    const strange = this.#strange.get(source);
     if (giveBack === undefined) {
       this.#refusedCount += 1;
+      if (strange !== undefined) strange.turnedAwayCount += 1;
       return undefined;
     }
+    if (strange !== undefined) strange.begunCount += 1;
     own.spend();
     shared.spend();
     this.#held[standing] += 1;
@@ -157,10 +163,14 @@ export class ArrivalBudget {
     if (known !== undefined) return known;
     const strange = this.#strange.get(source) ?? {
       credit: new RateCredit(STRANGE_SOURCE, nowMs),
-      cameCount: 0,
+      begunCount: 0,
+      turnedAwayCount: 0,
       cameMs: nowMs,
     };
-    strange.cameCount = hasRested(strange, nowMs) ? 1 : strange.cameCount + 1;
+    if (hasRested(strange, nowMs)) {
+      strange.begunCount = 0;
+      strange.turnedAwayCount = 0;
+    }
     strange.cameMs = nowMs;
     remember(this.#strange, source, { value: strange, limit: STRANGE_LIMIT });
     return strange.credit;
@@ -170,7 +180,8 @@ export class ArrivalBudget {
     if (this.#known.has(source)) return 'known';
     const strange = this.#strange.get(source);
     if (strange === undefined || hasRested(strange, nowMs)) return 'fresh';
-    return strange.cameCount <= FRESH_COUNT ? 'fresh' : 'doubtful';
+    const isFresh = strange.begunCount < FRESH_COUNT && strange.turnedAwayCount < TURNED_AWAY_COUNT;
+    return isFresh ? 'fresh' : 'doubtful';
   }
 }
 

@@ -30,7 +30,8 @@ describe('the budget of arrivals', () => {
   it('F4 what a flood of strangers may begin is bounded, however many come', () => {
     const { flood } = budgetAt();
     const begun = flood(addresses(250), 2_000, 60_000);
-    assert.ok(begun < 512 + 128 + 128 + 32 * 60, `${begun} handshakes`);
+    const asFresh = 512 + 128 * 3; // until each has been turned away often enough to be doubtful
+    assert.ok(begun < asFresh + 128 + 32 * 60, `${begun} handshakes`);
     assert.ok(flood(addresses(250), 2_000, 10_000) < 1_000, 'and less of those that are known to flood');
   });
 
@@ -43,6 +44,30 @@ describe('the budget of arrivals', () => {
       const arrival = budget.take(`new ${newcomer}`);
       assert.ok(arrival !== undefined, `newcomer ${newcomer}`);
       arrival.end();
+    }
+  });
+
+  it('F4 a newcomer that tries again comes in soon, though a flood that keeps its places began before it', () => {
+    for (const firstTryMs of [500, 1_000, 3_000, 5_000]) {
+      const { budget, time } = budgetAt();
+      const held: { readonly arrival: Arrival; readonly untilMs: number }[] = [];
+      const sources = addresses(250);
+      const startMs = time.ms;
+      let cameInMs = Number.POSITIVE_INFINITY;
+      for (let arrived = 0; time.ms - startMs < 30_000; arrived += 1) {
+        while ((held[0]?.untilMs ?? Number.POSITIVE_INFINITY) <= time.ms) held.shift()?.arrival.end();
+        const arrival = budget.take(sources[arrived % sources.length] as string);
+        if (arrival !== undefined) held.push({ arrival, untilMs: time.ms + 6_000 });
+        const sinceMs = time.ms - startMs - firstTryMs;
+        const isTry = sinceMs >= 0 && sinceMs % 2_000 === 0 && cameInMs === Number.POSITIVE_INFINITY;
+        for (let dial = 0; isTry && dial < 3; dial += 1)
+          if (budget.take('newcomer') !== undefined) cameInMs = sinceMs;
+        time.ms += 1;
+      }
+      assert.ok(
+        cameInMs <= 10_000,
+        `came in after ${cameInMs} ms, the first try ${firstTryMs} ms after the flood`,
+      );
     }
   });
 
