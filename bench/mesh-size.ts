@@ -1,6 +1,6 @@
 /**
  * What a mesh of many real agents costs on one machine: memory, idle processor time and bytes written per agent, the time until every agent
- * knows every other one, and jobs submitted at random agents that are to run on random nodes.
+ * knows every other one, jobs submitted at random agents that are to run on random nodes, and how long all take to end when they are told to at once.
  *
  *   node bench/mesh-size.ts [--agents 60] [--jobs 500] [--idle-seconds 30] [--at-once 2]
  */
@@ -70,6 +70,7 @@ async function measure(): Promise<void> {
   await idle();
   await jobs();
   await loseOne();
+  await stopAll();
 }
 
 /** One founds the mesh; the others join through its ticket, so many at a time. */
@@ -184,6 +185,15 @@ async function loseOne(): Promise<void> {
     );
   }
   say('one agent killed: until every other one took it for silent', `${since(startedMs)} s`);
+}
+
+/** Nobody has anybody left to hand over to. */
+async function stopAll(): Promise<void> {
+  const running = agents.filter(({ isRunning }) => isRunning);
+  const startedMs = performance.now();
+  for (const agent of running) agent.signal('SIGTERM');
+  await Promise.all(running.map((agent) => agent.ended({ timeoutMs: START_CAP_MS })));
+  say('all told to stop at once: until the last one had ended', `${since(startedMs)} s`);
 }
 
 function say(what: string, figure: string): void {

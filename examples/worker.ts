@@ -2,7 +2,7 @@
  * A worker of your own: a program that attaches to the agent on this machine and runs jobs of the types it names.
  *
  *   aspen-agent up --data-dir /tmp/a &
- *   node examples/worker.ts /tmp/a
+ *   npx node examples/worker.ts /tmp/a        # in the checkout: its own Node, 24 or newer
  *   aspen-agent job submit thumbnail '{"url":"https://example.org/cat.png"}' --data-dir /tmp/a
  *
  * Ctrl-C lets what runs finish. If this process dies instead, its jobs run elsewhere at once.

@@ -1,21 +1,17 @@
-import { AspenError, type Crypto, estimateRttMs, type Logger, type PeerId } from '../base/index.ts';
+import { AspenError, estimateRttMs, type Logger, type PeerId } from '../base/index.ts';
 import type { Registry } from '../crdt/index.ts';
 import type { Group } from '../lease/index.ts';
 import {
   type Certificate,
-  departureKey,
   type KnownMember,
   type LinkableMember,
   type MembershipGate,
   type Role,
   roleAllows,
-  verifyDeparture,
 } from '../mesh/index.ts';
-import { DEPARTURES, isEndedBy } from './membership-links.ts';
 
 export interface AcquaintancesComponents {
   readonly self: PeerId;
-  readonly crypto: Crypto;
   readonly gate: MembershipGate;
   readonly log: Logger;
   /** Made after this part, and asked only once they are there. */
@@ -25,6 +21,9 @@ export interface AcquaintancesComponents {
   readonly connected: () => readonly PeerId[];
 }
 
+/** Of those who left and are still told of; beyond it they are told of again later. */
+const REMNANTS_LIMIT = 1_000;
+
 type MemberFact = { readonly module: string; readonly type: string; readonly peerId?: unknown };
 
 /** The other members as the parts of this node ask for them: who is known, who decides, who works, and who has left. */
@@ -32,6 +31,8 @@ export class Acquaintances {
   readonly #components: AcquaintancesComponents;
   /** Who left since this node started, and was not admitted again. */
   readonly #departed = new Set<PeerId>();
+  /** What others still hold of those who left: the certificates that they were shown. */
+  readonly #remnants = new Map<PeerId, Certificate>();
 
   constructor(components: AcquaintancesComponents) {
     this.#components = components;
@@ -82,10 +83,11 @@ export class Acquaintances {
   /** Most members of a large mesh are never linked with this node; what they tell to prove themselves is as good as if they did so here. */
   meet(owner: PeerId, certificate: Uint8Array): void {
     const { gate, log } = this.#components;
-    if (this.#departed.has(owner)) return; // it left: what others still hold of it says nothing new
     try {
       const shown = gate.verify(certificate);
-      if (shown.peerId === owner && !this.#hasTakenLeave(shown)) gate.admit(certificate);
+      if (shown.peerId !== owner) return;
+      if (!this.#departed.has(owner)) gate.admit(certificate);
+      else if (this.#remnants.size < REMNANTS_LIMIT) this.#remnants.set(owner, shown);
     } catch (err) {
       if (!(err instanceof AspenError)) throw err;
       log.debug({ err, owner }, 'what a peer tells to prove itself does not hold here');
@@ -97,19 +99,19 @@ export class Acquaintances {
     for (const { module, type, peerId } of facts) {
       if (module !== 'members') continue;
       if (type === 'left') this.#departed.add(peerId as PeerId);
-      if (type === 'admitted') this.#departed.delete(peerId as PeerId);
+      if (type === 'admitted') {
+        this.#departed.delete(peerId as PeerId);
+        this.#remnants.delete(peerId as PeerId);
+      }
     }
   };
 
-  /** It said itself that it has left: what others still hold of it says nothing new. */
-  #hasTakenLeave({ peerId, signature }: Certificate): boolean {
-    const { registry, gate, crypto } = this.#components;
-    const membership = departureKey({ peerId, certificateSignature: signature });
-    const told = registry()
-      .bulletins.all(DEPARTURES)
-      .find(({ key }) => key === membership);
-    const departure = told && verifyDeparture({ crypto, meshId: gate.meshId }, told.bytes);
-    return departure !== undefined && isEndedBy({ signature }, departure);
+  /** Certificates of others by which this node, or one that told it of them, takes somebody for a member: also of some who left. */
+  held(): readonly Certificate[] {
+    const { gate, self } = this.#components;
+    for (const [peerId, { signature }] of this.#remnants)
+      if (gate.hasEnded({ peerId, certificateSignature: signature })) this.#remnants.delete(peerId);
+    return [...gate.members().filter(({ peerId }) => peerId !== self), ...this.#remnants.values()];
   }
 
   #others(): readonly PeerId[] {

@@ -7,6 +7,7 @@ import {
   type Roots,
   type Transport,
   verifyDeparture,
+  verifyDischarge,
   verifyRevocation,
 } from '../mesh/index.ts';
 
@@ -14,6 +15,11 @@ import {
 export const REVOCATIONS = 'revocation';
 /** The same of departures; the key names one membership. */
 export const DEPARTURES = 'departure';
+/** The same of what the mesh itself says of members who have left; the key names one membership. */
+export const DISCHARGES = 'discharge';
+
+/** One membership. */
+type Ended = Pick<Departure, 'peerId' | 'certificateSignature'>;
 
 export interface MembershipLinkParts {
   readonly self: PeerId;
@@ -31,7 +37,7 @@ export interface MembershipLinkParts {
  * - A revocation is told as a bulletin, which reaches also those who are cut off from the group; each gate checks the root key's
  *   signature for itself.
  * - Who left is forgotten, once it has hung up: replicas hear of it by what was agreed, and everybody by its own word, as a bulletin: who catches
- *   up on a snapshot, joins late or was down hears of nothing else.
+ *   up on a snapshot, joins late or was down hears of nothing else. Of one that died before it gave its word the mesh says so.
  */
 export function linkMembership({
   self,
@@ -67,18 +73,28 @@ export function linkMembership({
     if (transport.isLinked(peerId)) departing.add(peerId);
     else forget(peerId);
   };
-  const takeLeave = (bytes: Uint8Array) => {
-    const departure = verifyDeparture({ crypto, meshId: gate.meshId }, bytes);
-    const certificate = departure && gate.certificateOf(departure.peerId);
-    if (departure !== undefined && certificate !== undefined && isEndedBy(certificate, departure))
-      depart(departure.peerId);
+  /** Of one that came back, and does not know that it has left, nobody waits for a word. */
+  const dismiss = (peerId: PeerId) => {
+    transport.hangUp(peerId, 'it has left the mesh');
+    forget(peerId);
   };
+  const takeLeave = (ended: Ended | undefined, part: (peerId: PeerId) => void) => {
+    if (ended === undefined || ended.peerId === self) return;
+    gate.end(ended);
+    const certificate = gate.certificateOf(ended.peerId);
+    if (certificate !== undefined && isEndedBy(certificate, ended)) part(ended.peerId);
+  };
+  const departureIn = (bytes: Uint8Array) => verifyDeparture({ crypto, meshId: gate.meshId }, bytes);
+  const dischargeIn = (bytes: Uint8Array) =>
+    verifyDischarge({ crypto, meshId: gate.meshId, roots: gate.roots }, bytes);
   for (const { bytes } of registry.bulletins.all(REVOCATIONS)) honour(bytes);
-  for (const { bytes } of registry.bulletins.all(DEPARTURES)) takeLeave(bytes);
+  for (const { bytes } of registry.bulletins.all(DEPARTURES)) takeLeave(departureIn(bytes), depart);
+  for (const { bytes } of registry.bulletins.all(DISCHARGES)) takeLeave(dischargeIn(bytes), dismiss);
   const subscriptions = [
     registry.bulletins.onAdded(({ kind, bytes }) => {
       if (kind === REVOCATIONS) honour(bytes);
-      if (kind === DEPARTURES) takeLeave(bytes);
+      if (kind === DEPARTURES) takeLeave(departureIn(bytes), depart);
+      if (kind === DISCHARGES) takeLeave(dischargeIn(bytes), dismiss);
     }),
     transport.onLink(({ peerId, type }) => {
       if (type === 'closed' && departing.has(peerId)) forget(peerId);

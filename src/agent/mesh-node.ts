@@ -21,7 +21,9 @@ import { Acquaintances } from './acquaintances.ts';
 import { Announcer } from './announcer.ts';
 import type { AgentConfig } from './config.ts';
 import { type Copies, CopiesNote } from './copies-note.ts';
+import { Discharges } from './discharges.ts';
 import { DrainBook } from './drain-book.ts';
+import { Ending } from './ending.ts';
 import { type Inventory, takeInventory } from './inventory.ts';
 import { LabelBook } from './label-book.ts';
 import type { Membership } from './membership.ts';
@@ -68,6 +70,10 @@ const LINK_VOTERS_MS = 2_000;
 /** Unit: ms. */
 const LEAVE_TAKING_MS = 500;
 const LOOK_AT_POWER_MS = 30_000;
+/** Once nothing runs here any more: how long the node waits for whatever concerns others before it ends. Unit: ms. */
+const ENDING_LIMIT_MS = 4_000;
+/** Of it, for the leadership: where nobody takes it over at once, those that stay elect somebody. Unit: ms. */
+const HAND_OVER_MS = 2_000;
 
 /** One node in one mesh: every part, put together. Parts are named by what they are; each is made in its room (`rooms/`), in the order that stands here. */
 export class MeshNode implements NodeRooms, Startable {
@@ -134,7 +140,6 @@ export class MeshNode implements NodeRooms, Startable {
     this.gate = createNodeGate(onLinks);
     this.acquaintances = new Acquaintances({
       self: this.self,
-      crypto,
       gate: this.gate,
       log: logger,
       registry: () => this.registry,
@@ -170,6 +175,7 @@ export class MeshNode implements NodeRooms, Startable {
       ...{ store, meshId, config, health, audit, mayWork, machine, onFatal },
     });
     this.group.onLeadership(leadingJobs(this, { onFatal }));
+    this.group.onLeadership((leadership) => new Discharges(leadership, this));
     this.#announcer = new Announcer(
       {
         ...{ platform, machine },
@@ -234,15 +240,18 @@ export class MeshNode implements NodeRooms, Startable {
 
   /** Jobs finish or are handed over, or go on where they can without an agent, the leadership goes to another voter, then everything ends in the reverse order. */
   async stop(how: { readonly leaveRunning?: boolean } = {}): Promise<void> {
+    const { clock, logger } = this.platform;
     await this.worker.stop(how);
-    await this.group.handOver();
+    const ending = new Ending({ clock, log: logger.child({ part: 'ending' }) }, ENDING_LIMIT_MS);
+    await ending.step('leadership', () => this.group.handOver({ timeoutMs: HAND_OVER_MS }));
     for (const part of this.#upkeep) part[Symbol.dispose]();
-    await this.blobs.stop();
-    await this.portMapping?.stop();
-    await this.registry.stop();
-    await this.group.stop();
-    await this.mesh.stop();
+    await ending.step('blobs', () => this.blobs.stop());
+    await ending.step('port mapping', async () => this.portMapping?.stop());
+    await ending.step('registry', () => this.registry.stop());
+    await this.group.stop(); // it waits for this node's own disk, and the store may not be closed before
+    await ending.step('mesh', () => this.mesh.stop());
     for (const part of this.#parts) part[Symbol.dispose]();
+    ending.finish();
   }
 
   /** Makes this node the group of a new mesh. Safe to call again after a crash. */

@@ -1,9 +1,11 @@
+import { flushCompileCache } from 'node:module';
 import process, { exit, pid } from 'node:process';
 import { setTimeout as setTimer } from 'node:timers';
-import { type Clock, formatMetrics, InvariantError, type Logger } from '../base/index.ts';
+import { CannotStart, type Clock, formatMetrics, InvariantError, type Logger } from '../base/index.ts';
 import { createOsLogger } from '../base/os-logger.ts';
 import { CallCounts, createRpcServer } from '../rpc/index.ts';
 import { OsSocketListener } from '../rpc/os-socket.ts';
+import { StorageFault } from '../storage/index.ts';
 import { auditedHandlers } from './audited-acts.ts';
 import { Daemon } from './daemon.ts';
 import { createHandlers } from './handlers/index.ts';
@@ -37,6 +39,8 @@ export interface AgentRun {
 /** A stop that hangs is ended after this. Unit: ms. */
 const STOP_LIMIT_MS = 30_000;
 const FATAL_EXIT_CODE = 70;
+/** By then all that a start runs was run, and is worth keeping compiled. Unit: ms. */
+const KEEP_COMPILED_MS = 2_000;
 /** Ends the agent alone, e.g. to start a newer one: shell jobs go on under their supervisor until that takes them over. */
 const RESTART_SIGNAL = 'SIGUSR2';
 
@@ -69,7 +73,7 @@ export async function runAgent({ dataDir, ticket, abandon, onReady, ...flags }: 
   process.on('uncaughtException', (error) => endProcess(error, logger));
   process.on('unhandledRejection', (error) => endProcess(error, logger));
   try {
-    await daemon.start();
+    await startOrSay(daemon);
     await server.start();
     const { metricsPort } = config.config;
     await using metrics = new OsMetricsHttp({
@@ -99,12 +103,23 @@ export async function runAgent({ dataDir, ticket, abandon, onReady, ...flags }: 
   }
 }
 
+/** @throws CannotStart where there is no room for what an agent needs to begin. */
+async function startOrSay(daemon: Daemon): Promise<void> {
+  try {
+    await daemon.start();
+  } catch (cause) {
+    if (!(cause instanceof StorageFault) || cause.kind !== 'full') throw cause;
+    throw new CannotStart(`the agent cannot begin: ${cause.message}; it needs some 20 MB there`, { cause });
+  }
+}
+
 /** What goes on beside the agent's work while it runs, and not while it starts or ends. */
 async function untilStopped<H>(
   stopped: Promise<H>,
   { daemon, clock, logger }: { readonly daemon: Daemon; readonly clock: Clock; readonly logger: Logger },
 ): Promise<H> {
   const group = () => daemon.nodeOrNone?.group.status();
+  using _kept = clock.setTimer(KEEP_COMPILED_MS, keepCompiledNow);
   using _rest = restHeap({
     clock,
     log: logger.child({ part: 'memory' }),
@@ -116,6 +131,14 @@ async function untilStopped<H>(
     },
   });
   return await stopped;
+}
+
+/**
+ * Once for each version of the program. Left to the end of the process it would take a third of a second of it, for each of all the agents that are
+ * told to stop at the same time and write the same files.
+ */
+function keepCompiledNow(): void {
+  flushCompileCache();
 }
 
 /** Nothing may be written or said any more by a process that no longer knows what is true. */

@@ -25,7 +25,7 @@ export async function peersOf(node: MeshNode): Promise<MeshPeer[]> {
         unheardMs: found.get(peerId)?.unheardMs ?? null,
         isAlive: known?.isAlive ?? link !== undefined,
         estimatedRttMs: link === undefined ? (node.registry.rttTo(peerId) ?? null) : null,
-        why: link === undefined ? whyUnlinked(node, peerId, quiet) : whyRelayed(link),
+        why: link === undefined ? whyUnlinked(node, peerId, quiet) : whyRelayed(node, link),
       };
     });
 }
@@ -42,9 +42,9 @@ function linkFields(link: PeerLink | undefined) {
   };
 }
 
-function whyRelayed({ path, why }: PeerLink): string | null {
+function whyRelayed({ mesh }: MeshNode, { peerId, path, why }: PeerLink): string | null {
   if (path === 'direct') return null;
-  return why ?? 'no direct path has worked so far';
+  return why ?? mesh.reach?.whyRelayed(peerId) ?? 'no direct path has worked so far';
 }
 
 /** What this node itself can say; it does not guess. */

@@ -2,7 +2,7 @@ import { AspenError, type Clock, type Crypto, every, type Logger, type PeerId } 
 import type { Registry } from '../crdt/index.ts';
 import type { Group } from '../lease/index.ts';
 import { decodeSuccession, type MembershipGate, signVouch, type Transport } from '../mesh/index.ts';
-import { REVOCATIONS } from './membership-links.ts';
+import { DISCHARGES, REVOCATIONS } from './membership-links.ts';
 
 export interface RootLinkParts {
   readonly self: PeerId;
@@ -35,6 +35,7 @@ export function linkRoots(parts: RootLinkParts): Disposable {
     every(clock, LOOK_EVERY_MS, look),
     roots.onChange((change) => {
       if (change === 'key' || change === 'list') registry.bulletins.recheck(REVOCATIONS);
+      if (change === 'key') registry.bulletins.recheck(DISCHARGES); // G7
       if (change === 'key') giveWord(parts);
       if (change !== 'list') onChange();
     }),

@@ -40,3 +40,15 @@ export function whenAborted(signal: AbortSignal): Promise<void> {
     else signal.addEventListener('abort', () => resolve(), { once: true });
   });
 }
+
+/** Waits for `work`, or for the signal: what comes of work that nobody waits for any more is nobody's. @throws the signal's reason when it aborts first. */
+export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work;
+  return new Promise<T>((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+    const unfollow = () => signal.removeEventListener('abort', onAbort);
+    work.then(resolve, reject).finally(unfollow);
+  });
+}

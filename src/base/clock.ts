@@ -9,8 +9,11 @@ export interface Clock {
   wallMs(): number;
   /** Runs `callback` once, no earlier than `afterMs` from now by the monotonic clock. Does not keep the process alive by itself. */
   setTimer(afterMs: number, callback: () => void): Timer;
-  /** What is done again and again is done at about its multiples, so that it wakes the machine together. Unit: ms, monotonic. @default none */
-  readonly beatMs?: number;
+  /**
+   * What is done again and again is done at about their multiples, so that it wakes the machine together: the rarer it is done, the rarer the
+   * beats. Ascending, each a multiple of the one before. Unit: ms, monotonic. @default none
+   */
+  readonly beatsMs?: readonly number[];
 }
 
 /** Cancelled by disposing; disposing after it fired does nothing. */
@@ -47,12 +50,22 @@ export function pause(clock: Clock, afterMs: number, signal: AbortSignal): Promi
   );
 }
 
+/** From so many beats on it matters little which of them is taken: an eighth of the period. */
+const MANY_BEATS = 4;
+
 /** @returns the time until the beat that is next to the end of the period; short periods are left as they are. Unit: ms. */
 export function toBeat(clock: Clock, periodMs: number): number {
-  const { beatMs } = clock;
-  if (beatMs === undefined || periodMs < 2 * beatMs) return periodMs;
+  const beatMs = beatOf(clock, periodMs);
+  if (beatMs === undefined) return periodMs;
   const nowMs = clock.monotonicMs();
   return Math.ceil(Math.round((nowMs + periodMs) / beatMs) * beatMs - nowMs);
+}
+
+/** The rarest beats that keep the period, or nearly so; of those that it is hardly longer than only the most frequent ones, and these not once it is shorter than two. */
+function beatOf({ beatsMs: [shortestMs, ...others] = [] }: Clock, periodMs: number): number | undefined {
+  if (shortestMs === undefined || periodMs < 2 * shortestMs) return undefined;
+  const rarer = others.findLast((beatMs) => periodMs % beatMs === 0 || periodMs >= MANY_BEATS * beatMs);
+  return rarer ?? shortestMs;
 }
 
 /** Calls `task` about every `periodMs` until disposed; the next period begins when the task has returned, and may be of another length. */

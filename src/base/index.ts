@@ -1,8 +1,9 @@
-export { whenAborted, withDeadline } from './abort.ts';
+export { unlessAborted, whenAborted, withDeadline } from './abort.ts';
 export { InvariantError, invariant, unreachable } from './assert.ts';
 export { type BackoffOptions, backoffMs } from './backoff.ts';
 export { Batcher, type BatcherOptions } from './batcher.ts';
 export type { Brand, LogIndex, MeshId, PeerId, Term } from './brand.ts';
+export { CannotStart } from './cannot-start.ts';
 export { type Clock, every, pause, sleep, type Timer, toBeat } from './clock.ts';
 export {
   decode,
@@ -32,6 +33,7 @@ export { type IdPrefix, newId } from './ids.ts';
 export { type Startable, Tasks } from './lifecycle.ts';
 export { Listeners } from './listeners.ts';
 export { type Logger, silentLogger } from './logger.ts';
+export { mapAtMost } from './map-at-most.ts';
 export { mayGoUnheard } from './may-go-unheard.ts';
 export {
   CountsBy,
@@ -48,6 +50,7 @@ export {
   SERIES_LIMIT,
 } from './metrics.ts';
 export { OneByOne, OneByOneOf } from './one-by-one.ts';
+export { PROTO_KEY_REFUSED, protoKeyPath } from './proto-key.ts';
 export {
   type Random,
   randomChance,

@@ -1,10 +1,10 @@
 import {
   createCipheriv,
   createDecipheriv,
-  createHash,
   createPrivateKey,
   createPublicKey,
   diffieHellman,
+  hash,
   hkdfSync,
   type KeyObject,
   sign,
@@ -29,7 +29,7 @@ export class OsCrypto implements Crypto {
   readonly #keys = new Map<string, KeyObject>();
 
   sha256(bytes: Uint8Array): Uint8Array {
-    return new Uint8Array(createHash('sha256').update(bytes).digest());
+    return new Uint8Array(hash('sha256', bytes, 'buffer'));
   }
 
   signingPublicKey(seed: Uint8Array): Uint8Array {

@@ -39,8 +39,8 @@ export interface ExitSlot {
   code: number;
 }
 
-const DEFAULT_TIMEOUT_MS = 30_000;
-const QUORUM_PAUSE_MS = 250;
+/** How long an agent may take to say how it is. Unit: ms. */
+const STATUS_MS = 500;
 
 /** Adds one command to a noun or to the program. */
 export function define(parent: Command, io: CliIo, exit: ExitSlot, definition: CommandDefinition): Command {
@@ -55,10 +55,23 @@ export function define(parent: Command, io: CliIo, exit: ExitSlot, definition: C
     const given = lineageOf(command).map((one) => one.opts());
     const options: Record<string, unknown> = Object.assign({}, ...given);
     options['color'] = given.every(({ color }) => color !== false);
-    const flags = resolveGlobalFlags(options, { env: io.env, isTTY: io.stdout.isTTY, ownTimeout });
-    exit.code = await runCommand({ io, flags, options, args: command.args, run });
+    const flags = flagsOf(options, { io, ownTimeout });
+    exit.code =
+      typeof flags === 'number' ? flags : await runCommand({ io, flags, options, args: command.args, run });
   });
   return command;
+}
+
+/** @returns the exit code where they say what cannot be, once it was told. */
+function flagsOf(
+  options: Readonly<Record<string, unknown>>,
+  { io, ownTimeout }: { readonly io: CliIo; readonly ownTimeout: boolean },
+): GlobalFlags | number {
+  try {
+    return resolveGlobalFlags(options, { env: io.env, isTTY: io.stdout.isTTY, ownTimeout });
+  } catch (error) {
+    return reportFailure(io, error, '');
+  }
 }
 
 const described = new WeakSet<Command>();
@@ -104,27 +117,44 @@ async function runCommand({
 /** One connection for the whole command, opened when it is first needed. */
 function createSession(flags: GlobalFlags): Pick<CommandContext, 'connect' | 'call'> & { close(): void } {
   let client: AspenClient | undefined;
-  const timeoutMs = flags.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+  const { timeoutMs } = flags;
   const connect = async () => {
     if (client !== undefined) return client;
     const { AspenClient } = await import('../sdk/index.ts');
-    client = await AspenClient.connect({ dataDir: flags.dataDir, timeoutMs });
+    client = await AspenClient.connect({
+      dataDir: flags.dataDir,
+      ...(timeoutMs !== undefined && { timeoutMs }),
+    });
     return client;
   };
   const call = async <M extends MethodName>(method: M, params: ParamsInput<M>, options?: CallOptions) => {
     const connected = await connect();
-    const deadlineMs = performance.now() + (flags.timeoutMs ?? 0);
-    for (;;) {
-      try {
-        return await connected.call(method, params, options);
-      } catch (caught) {
-        const error = MUTATING_METHODS.has(method) ? caught : ofRead(caught);
-        if (!isWithoutQuorum(error) || performance.now() + QUORUM_PAUSE_MS > deadlineMs) throw error;
-        await new Promise((resolve) => setTimeout(resolve, QUORUM_PAUSE_MS));
-      }
+    try {
+      return await connected.call(method, params, options);
+    } catch (error) {
+      const told = await withReason(connected, error);
+      throw MUTATING_METHODS.has(method) ? told : ofRead(told);
     }
   };
   return { connect, call, close: () => client?.close() };
+}
+
+/** Time ran out on this side: whether that was for want of a quorum, the agent knows. */
+async function withReason(client: AspenClient, error: unknown): Promise<unknown> {
+  if (!(error instanceof AspenError) || error.code !== 'DEADLINE_EXCEEDED') return error;
+  try {
+    const { group } = await client.call('agent.status', {}, { timeoutMs: STATUS_MS });
+    if (group.hasQuorum) return error;
+  } catch (failure) {
+    if (failure instanceof AspenError) return error;
+    throw failure;
+  }
+  const message = `${error.message}: no leader that a majority follows is known`;
+  return new AspenError(error.code, message, {
+    details: error.details,
+    outcome: error.outcome,
+    cause: error,
+  });
 }
 
 /** A question changes nothing, whatever became of it. */
@@ -133,11 +163,6 @@ function ofRead(error: unknown): unknown {
   const { code, message, details } = error;
   const said = message.replace('; it may still take effect', '');
   return new AspenError(code, said, { details, outcome: 'not-applied', cause: error });
-}
-
-/** Refused before anything changed: asking again is safe. */
-function isWithoutQuorum(error: unknown): boolean {
-  return error instanceof AspenError && error.code === 'NO_QUORUM' && error.outcome === 'not-applied';
 }
 
 /** The program first, the command last: what stands nearer to the verb counts. */

@@ -1,15 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, fstatSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AspenError } from '../base/index.ts';
+import { makeDataDirectory } from '../base/os-make-directory.ts';
 import type { AgentStatus } from '../rpc/index.ts';
 import { AspenClient } from '../sdk/index.ts';
 import type { AgentStartOptions } from './agent-start.ts';
 import { startArguments } from './start-flags.ts';
 
 export const LOG_FILE = 'agent.log';
-const OWNER_ONLY_DIRECTORY = 0o700;
 const OWNER_ONLY_FILE = 0o600;
 const POLL_MS = 50;
 const LOG_TAIL_LINES = 15;
@@ -21,13 +21,13 @@ export interface SpawnedAgent {
   readonly logStart: number;
 }
 
-/** Starts an agent in a process of its own that outlives this one; its log goes to a file in the data directory. */
+/** Starts an agent in a process of its own that outlives this one; its log goes to a file in the data directory. @throws CannotStart */
 export function spawnAgent(
   self: readonly string[],
   options: Omit<AgentStartOptions, 'onReady'>,
 ): SpawnedAgent {
   const { dataDir } = options;
-  makeDirectory(dataDir);
+  makeDataDirectory(dataDir);
   const log = openLog(join(dataDir, LOG_FILE));
   const logStart = fstatSync(log).size;
   try {
@@ -98,16 +98,6 @@ async function statusOf(dataDir: string): Promise<AgentStatus | undefined> {
   }
 }
 
-function makeDirectory(path: string): void {
-  try {
-    mkdirSync(path, { recursive: true, mode: OWNER_ONLY_DIRECTORY });
-  } catch (cause) {
-    throw new AspenError('DENIED', `cannot make the data directory ${path}: ${(cause as Error).message}`, {
-      cause,
-    });
-  }
-}
-
 /** @throws AspenError DENIED naming the file. */
 function openLog(path: string): number {
   try {
@@ -120,11 +110,14 @@ function openLog(path: string): number {
 
 /** What this agent wrote last: lines of earlier ones would tell of failures that are over. */
 function logTail(dataDir: string, logStart: number): string {
-  return readFileSync(join(dataDir, LOG_FILE))
+  const words = readFileSync(join(dataDir, LOG_FILE))
     .subarray(logStart)
     .toString('utf8')
     .trimEnd()
     .split('\n')
     .slice(-LOG_TAIL_LINES)
     .join('\n');
+  return words === ''
+    ? `its log, ${join(dataDir, LOG_FILE)}, has no word of it: perhaps the disk is full`
+    : words;
 }

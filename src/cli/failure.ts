@@ -1,6 +1,7 @@
-import { AspenError, ERROR_KINDS } from '../base/index.ts';
+import { AspenError, CannotStart, ERROR_KINDS } from '../base/index.ts';
 import type { CliIo } from './io.ts';
 
+export const EXIT_FAILED = 1;
 export const EXIT_WRONG_USAGE = 2;
 
 /** An error of the command line itself: exit code 2. */
@@ -10,11 +11,15 @@ export function wrongUsage(message: string): AspenError {
 
 /** Says on standard error what went wrong and what may help. @returns the exit code. */
 export function reportFailure(io: CliIo, error: unknown, dataDir: string): number {
+  if (error instanceof CannotStart) {
+    io.stderr.write(`aspen-agent: ${error.message}\n`);
+    return EXIT_FAILED;
+  }
   if (!(error instanceof AspenError)) {
     io.stderr.write(
       `aspen-agent: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
     );
-    return 1;
+    return EXIT_FAILED;
   }
   io.stderr.write(`aspen-agent: ${error.message}\n`);
   for (const hint of hintsFor(error, dataDir)) io.stderr.write(`  ${hint}\n`);

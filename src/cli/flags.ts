@@ -24,7 +24,11 @@ export function addGlobalFlags(command: Command, { ownTimeout = false } = {}): v
   command.addOption(new Option('-o, --output <format>', 'how results are shown').choices(OUTPUT_FORMATS));
   command.option('--json', 'the same as -o json');
   if (!ownTimeout)
-    command.option('--timeout <duration>', 'how long to wait, trying again without a quorum', duration);
+    command.option(
+      '--timeout <duration>',
+      'how long to wait, trying again without a quorum (env ASPEN_TIMEOUT)',
+      duration,
+    );
   command.option('--quiet', 'nothing on standard error but errors');
   command.option('--no-color', 'no colours (env NO_COLOR)');
 }
@@ -44,10 +48,22 @@ export function resolveGlobalFlags(
       (options['dataDir'] as string | undefined) ?? nonEmpty(env['ASPEN_DATA_DIR']) ?? defaultDataDir(env),
     output: output ?? 'table',
     isOutputChosen: output !== undefined,
-    timeoutMs: ownTimeout ? undefined : (options['timeout'] as number | undefined),
+    timeoutMs: ownTimeout ? undefined : ((options['timeout'] as number | undefined) ?? timeoutOf(env)),
     isQuiet: options['quiet'] === true,
     hasColor: isTTY && options['color'] !== false && nonEmpty(env['NO_COLOR']) === undefined,
   };
+}
+
+/** @throws AspenError INVALID_PARAMS naming the variable and what stands in it. */
+function timeoutOf(env: Readonly<Record<string, string | undefined>>): number | undefined {
+  const text = nonEmpty(env['ASPEN_TIMEOUT']);
+  if (text === undefined) return undefined;
+  try {
+    return parseDurationMs(text);
+  } catch (cause) {
+    if (!(cause instanceof AspenError)) throw cause;
+    throw new AspenError('INVALID_PARAMS', `ASPEN_TIMEOUT: ${cause.message}`, { cause });
+  }
 }
 
 function nonEmpty(text: string | undefined): string | undefined {

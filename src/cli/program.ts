@@ -4,6 +4,7 @@ import { addAgentCommands } from './commands/agent.ts';
 import { addAuditCommands } from './commands/audit.ts';
 import { addBackupCommands } from './commands/backup.ts';
 import { addBlobCommands } from './commands/blob.ts';
+import { addCompletionCommand } from './commands/completion.ts';
 import { addCounterCommands } from './commands/counter.ts';
 import { addDevCommand } from './commands/dev.ts';
 import { addDlqCommands } from './commands/dlq.ts';
@@ -88,6 +89,7 @@ export function createProgram(io: CliIo, exit: ExitSlot, { version }: CliOptions
   addCounterCommands(program, io, exit);
   addSecretCommands(program, io, exit);
   addServiceCommands(program, io, exit);
+  addCompletionCommand(program, io, exit);
   addNodeCommands(program, io, exit);
   addGroupCommands(program, io, exit);
   addAuditCommands(program, io, exit);

@@ -5,6 +5,14 @@ import { keyValues, repeated } from './flags.ts';
 
 /** Flags of whatever starts an agent. */
 export function addStartFlags(command: Command): void {
+  addNodeFlags(command);
+  command
+    .addOption(new Option('--foreground', 'stay in the foreground (the default)').conflicts('detach'))
+    .option('--detach', 'return once the agent answers');
+}
+
+/** What this node is to be. */
+export function addNodeFlags(command: Command): void {
   command
     .option('--name <name>', 'name of this node, for people')
     .option('--label <k=v>', 'label of this node (repeatable)', keyValues)
@@ -12,9 +20,7 @@ export function addStartFlags(command: Command): void {
     .option('--no-mdns', 'do not look for members on the local network')
     .addOption(
       new Option('--log-level <level>', 'how much it logs').choices(['debug', 'info', 'warn', 'error']),
-    )
-    .addOption(new Option('--foreground', 'stay in the foreground (the default)').conflicts('detach'))
-    .option('--detach', 'return once the agent answers');
+    );
 }
 
 type StartChoices = Omit<AgentStartOptions, 'dataDir' | 'onReady' | 'ticket' | 'abandon'>;

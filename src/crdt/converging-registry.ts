@@ -72,7 +72,7 @@ class ConvergingRegistry implements Registry {
     }
     const { self, incarnation, sign, clock, random, messenger, logger, links, probe, certificate } =
       components;
-    const { heartbeatEveryMs = 2_000, heartbeatEveryMsPerNode = 120, missedFrom = 24 } = options;
+    const { heartbeatEveryMs = 3_000, heartbeatEveryMsPerNode = 180, missedFrom = 24 } = options;
     this.#components = components;
     this.#flushEveryMs = options.flushEveryMs ?? 5_000;
     this.#log = logger.child({ part: 'registry' });
@@ -139,7 +139,7 @@ class ConvergingRegistry implements Registry {
     this.#liveness = liveness;
     this.#teller = new SelfTeller(
       { self, clock, random, messenger, nodes, book, own, whereabouts, liveness, certificate, onFailure },
-      { heartbeatEveryMs, heartbeatEveryMsPerNode },
+      { heartbeatEveryMs, heartbeatEveryMsPerNode, missedFrom },
     );
     this.#listen();
     this.#load();

@@ -23,7 +23,7 @@ interface Known {
 }
 
 /** A node is silent when three signs of life in a row stayed out, and the next would have had time to arrive. */
-const MISSED_HEARTBEATS = 3;
+const MISSED_HEARTBEATS = 2;
 const ARRIVAL_SLACK_MS = 1_000;
 const NODES_LIMIT = 10_000;
 

@@ -47,9 +47,9 @@ export interface RegistryComponents {
 export interface RegistryOptions extends ReplicatorOptions {
   /** The mesh, so that what is signed for one means nothing in another. @default '' */
   readonly scope?: string;
-  /** Pause between heartbeats in a small mesh. Unit: ms. @default 2_000 */
+  /** Pause between heartbeats in a small mesh. Unit: ms. @default 3_000 */
   readonly heartbeatEveryMs?: number;
-  /** What each node adds to that pause: a heartbeat costs every node a signature check, and six sends. Unit: ms. @default 120 */
+  /** What each node adds to that pause: a heartbeat costs every node a signature check, and three sends. Unit: ms. @default 180 */
   readonly heartbeatEveryMsPerNode?: number;
   /** From so many nodes on those whose links end are missed: in a smaller mesh heartbeats are frequent enough. @default 24 */
   readonly missedFrom?: number;

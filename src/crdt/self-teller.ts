@@ -7,6 +7,7 @@ import {
   sleep,
   Tasks,
   type Timer,
+  toBeat,
 } from '../base/index.ts';
 import type { Messenger } from '../mesh/index.ts';
 import type { Liveness } from './liveness.ts';
@@ -36,6 +37,20 @@ export interface SelfTellerOptions {
   readonly heartbeatEveryMs: number;
   /** What each node adds to that pause. Unit: ms. */
   readonly heartbeatEveryMsPerNode: number;
+  /** From so many nodes on the ends of links tell of deaths, and heartbeats may be rarer. */
+  readonly missedFrom: number;
+}
+
+/** How much rarer. */
+const RARER_WHERE_MISSED = 2;
+
+/** C16 All nodes together give no more signs of life than a mesh can bear, however large it is. Unit: ms. */
+export function heartbeatPeriodMs(
+  nodeCount: number,
+  { heartbeatEveryMs, heartbeatEveryMsPerNode, missedFrom }: SelfTellerOptions,
+): number {
+  const share = heartbeatEveryMsPerNode * (nodeCount >= missedFrom ? RARER_WHERE_MISSED : 1);
+  return Math.min(LONGEST_PERIOD_MS, Math.max(heartbeatEveryMs, share * nodeCount));
 }
 
 /** Least pause between a sign of life and one that refutes a suspicion. Unit: ms. */
@@ -122,16 +137,14 @@ export class SelfTeller implements Startable {
   async #beatForEver(signal: AbortSignal): Promise<void> {
     const { clock, random, book } = this.#components;
     while (!signal.aborted) {
-      await sleep(clock, this.#periodMs * (0.95 + randomFloat(random) / 10), signal);
+      await sleep(clock, toBeat(clock, this.#periodMs * (0.95 + randomFloat(random) / 10)), signal);
       this.#beat();
       book.sweep();
     }
   }
 
   get #periodMs(): number {
-    const { heartbeatEveryMs, heartbeatEveryMsPerNode } = this.#options;
-    const periodMs = Math.max(heartbeatEveryMs, heartbeatEveryMsPerNode * this.#components.nodes.ownerCount);
-    return Math.min(LONGEST_PERIOD_MS, periodMs);
+    return heartbeatPeriodMs(this.#components.nodes.ownerCount, this.#options);
   }
 
   #beat(): void {

@@ -2,6 +2,8 @@
 export interface NetworkFacts {
   /** Interfaces that are up and neither loopback nor without an IPv4 address. */
   readonly interfaces: readonly string[];
+  /** Those that have IPv6 and no IPv4. @default none */
+  readonly ipv6Only?: readonly string[];
   /** Content of /proc/net/route; undefined where there is none. */
   readonly routeTable: string | undefined;
 }
@@ -13,7 +15,13 @@ const MULTICAST = { address: 0xe0000000, mask: 0xf0000000 };
  * mDNS without a route for 224.0.0.251 finds nothing and says nothing, so we say it.
  * @returns what is wrong, for people; undefined when multicast can leave this machine, or nothing speaks against it.
  */
-export function multicastProblem({ interfaces, routeTable }: NetworkFacts): string | undefined {
+export function multicastProblem({
+  interfaces,
+  ipv6Only = [],
+  routeTable,
+}: NetworkFacts): string | undefined {
+  if (interfaces.length === 0 && ipv6Only.length > 0)
+    return `${ipv6Only.join(', ')} has no IPv4 address, and mDNS asks by IPv4 only: members are found by a ticket, and remembered`;
   if (interfaces.length === 0) return 'no network interface but loopback is up: mDNS can find nobody';
   if (routeTable === undefined) return undefined;
   const hasRoute = routeTable.split('\n').slice(1).some(carriesMulticast);

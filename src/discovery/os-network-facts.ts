@@ -6,10 +6,26 @@ const ROUTE_TABLE = '/proc/net/route';
 
 /** Reads the machine's interfaces and, on Linux, its IPv4 routes. */
 export function readNetworkFacts(): NetworkFacts {
-  const interfaces = Object.entries(networkInterfaces())
-    .filter(([, addresses]) => addresses?.some(({ family, internal }) => family === 'IPv4' && !internal))
-    .map(([name]) => name);
-  return { interfaces, routeTable: readRouteTable() };
+  const outside = Object.entries(networkInterfaces()).map(([name, addresses = []]) => ({
+    name,
+    families: new Set(addresses.filter(isToOthers).map(({ family }) => family)),
+  }));
+  const interfaces = outside.filter(({ families }) => families.has('IPv4')).map(({ name }) => name);
+  const ipv6Only = outside
+    .filter(({ families }) => families.has('IPv6') && !families.has('IPv4'))
+    .map(({ name }) => name);
+  return { interfaces, ipv6Only, routeTable: readRouteTable() };
+}
+
+/** Every interface has a link-local address by itself. */
+function isToOthers({
+  internal,
+  address,
+}: {
+  readonly internal: boolean;
+  readonly address: string;
+}): boolean {
+  return !internal && !/^fe[89ab]/i.test(address);
 }
 
 /** Content of /proc/net/route; undefined where there is none. */

@@ -32,6 +32,8 @@ export interface ExecuteRequest {
       readonly timeoutMs?: number;
       readonly heartbeatTimeoutMs?: number;
       readonly traceparent?: string;
+      /** What else the job asked for, in the words of the interface; what has its default is absent. */
+      readonly [field: string]: unknown;
     };
     readonly state: 'running';
     readonly attempt: number;
@@ -249,6 +251,7 @@ export class AttachedWorker implements AttachedPool {
     node,
     fencingToken,
     group,
+    assignment: { rest },
   }: PooledContext): ExecuteRequest {
     const spec = {
       type,
@@ -257,6 +260,7 @@ export class AttachedWorker implements AttachedPool {
       ...(heartbeatTimeoutMs !== null && { heartbeatTimeoutMs }),
       ...(traceparent !== null && { traceparent }),
     };
+    if (rest !== undefined) Object.assign(spec, rest);
     const job = { id: jobId, spec, state: 'running' as const, attempt, node, fencingToken };
     const request = { workerId: this.id, job, attempt, fencingToken, deadlineMs: timeoutMs };
     return group === undefined ? request : { ...request, group };

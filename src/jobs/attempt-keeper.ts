@@ -7,6 +7,7 @@ import type { PlannedAssignment } from './plan.ts';
 import type { JobRecord } from './record.ts';
 import { findRecord } from './record-store.ts';
 import type { AttemptRef, SettleItem, SettleResult } from './settlement.ts';
+import { toldSpec } from './told-spec.ts';
 import { type Assignment, METHODS, type Orders, type WorkerReport } from './wire.ts';
 
 export interface AttemptKeeperComponents {
@@ -177,7 +178,7 @@ export class AttemptKeeper {
       const assignment = this.#assignmentOf(attempt);
       if (assignment === undefined) continue;
       assign.push(assignment);
-      bytes += roughBytes(assignment.payload);
+      bytes += bytesOf(assignment);
     }
     return assign;
   }
@@ -189,7 +190,9 @@ export class AttemptKeeper {
     attempt.sentMs = this.#components.clock.monotonicMs();
     const { sessionId, pool } = attempt;
     const what = { sessionId, pool, type, payload, timeoutMs, heartbeatTimeoutMs, traceparent };
-    const assignment = { ...refOf(attempt), ...what, holdMs: holdMs(hold, 0) };
+    const assignment: Assignment = { ...refOf(attempt), ...what, holdMs: holdMs(hold, 0) };
+    const rest = pool === null ? undefined : toldSpec(record.spec);
+    if (rest !== undefined) assignment.rest = rest;
     const members = record.running?.group?.members;
     return members === undefined ? assignment : { ...assignment, peers: members.map(({ node }) => node) };
   }
@@ -237,7 +240,11 @@ function inPieces(assignments: readonly Assignment[]): Assignment[][] {
       bytes = 0;
     }
     pieces.at(-1)?.push(assignment);
-    bytes += roughBytes(assignment.payload);
+    bytes += bytesOf(assignment);
   }
   return pieces;
+}
+
+function bytesOf({ payload, rest }: Assignment): number {
+  return rest === undefined ? roughBytes(payload) : roughBytes(payload) + roughBytes(rest);
 }

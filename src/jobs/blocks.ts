@@ -7,6 +7,7 @@ import type { JobRecord } from './record.ts';
  */
 const BLOCK_PLACES = 32;
 const POSITION_BYTES = 8;
+const BLOCK_KEY_BYTES = 2 * POSITION_BYTES;
 
 /** Some places of a block: bit n stands for the n-th. */
 export type Bits = number;
@@ -30,6 +31,16 @@ export function isSameBlock(left: Placed, right: Placed): boolean {
 /** @returns where the next block could begin. */
 export function endOfBlock(block: Key): Key {
   return block.slice(0, POSITION_BYTES) + numberKey(keyNumber(block, POSITION_BYTES) + BLOCK_PLACES);
+}
+
+/** @param key of a row of bits: a kind, and then the block. @returns where the block begins. */
+export function blockOfRow(key: Key): Key {
+  return key.slice(-BLOCK_KEY_BYTES);
+}
+
+/** @param key as for {@link blockOfRow}. @returns the kind. */
+export function kindOfRow(key: Key): Key {
+  return key.slice(0, -BLOCK_KEY_BYTES);
 }
 
 /** @returns the place of a job within its block. */

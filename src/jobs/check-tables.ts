@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { type BlockIds, bitOf, blockOf, placeInBlock } from './blocks.ts';
-import { placedIn } from './kind-index.ts';
+import { type BlockIds, bitOf, blockOf, kindOfRow, placeInBlock } from './blocks.ts';
+import { placeKey } from './job-places.ts';
+import { jobsMarked } from './kind-index.ts';
 import { expiryKind, finalKinds, lastingKinds } from './kinds.ts';
-import { placeKey } from './live-index.ts';
-import { type Key, keyText, numberKey, type QueryContext } from './machine-port.ts';
+import { type Key, keyText, type QueryContext } from './machine-port.ts';
 import { isFinal, type JobRecord } from './record.ts';
 import { findRecord, indexKeysOf, rowsOf } from './record-store.ts';
 
@@ -12,7 +12,6 @@ const TABLES = ['jobs', 'blocks', 'kindBits', 'expiryBits', 'idempotency', 'dead
 /** Rows of one page: it holds up all else meanwhile. */
 const PAGE_ROWS = 500;
 const FAULTS_LIMIT = 100;
-const BLOCK_KEY_BYTES = 2 * numberKey(0).length;
 
 export const checkTablesSchema = z.object({
   /** What the page before answered; absent for the first. */
@@ -101,10 +100,8 @@ function faultsOfBits(
   key: Key,
   bits: number,
 ): readonly string[] {
-  const kind = key.slice(0, -BLOCK_KEY_BYTES);
-  const block = key.slice(-BLOCK_KEY_BYTES);
-  const ids = rowsOf<BlockIds>(context, 'blocks').get(block) ?? [];
-  const placed = placedIn(block, bits, ids);
+  const kind = kindOfRow(key);
+  const placed = jobsMarked(rowsOf<BlockIds>(context, 'blocks'), key, bits);
   const faults = placed.flatMap(({ place, id }) => {
     const record = findRecord(context, id);
     if (record === undefined) return [noRecord(table, id)];

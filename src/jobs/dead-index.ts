@@ -1,4 +1,4 @@
-import { placeKey } from './live-index.ts';
+import { placeKey } from './job-places.ts';
 import { type Key, numberKey, textKey } from './machine-port.ts';
 import type { JobRecord } from './record.ts';
 

@@ -1,4 +1,3 @@
-import { z } from 'zod';
 import type { NodeView } from '../affinity/index.ts';
 import { every, type Logger, type PeerId, type Random, type Timer } from '../base/index.ts';
 import type { KeptSession, Leadership, Proposed, SessionKeeper } from '../lease/index.ts';
@@ -7,29 +6,21 @@ import type { Messenger } from '../mesh/index.ts';
 import type { AssignResult } from './assign.ts';
 import { AttemptKeeper } from './attempt-keeper.ts';
 import { backlogOf } from './backlog.ts';
-import { explainJob, type JobExplanation } from './explain.ts';
+import { explainTo } from './explainer.ts';
 import { Foresight, linesAhead } from './foresight.ts';
+import { readyKey } from './job-places.ts';
 import { Lines } from './lines.ts';
-import { type LiveIndex, readyKey } from './live-index.ts';
-import type { Fact, Key, QueryContext } from './machine-port.ts';
-import { NodeOffers, type NodeOffersComponents, namedBy } from './node-offers.ts';
-import {
-  type Line,
-  type PlannedAssignment,
-  type PlannedPlace,
-  placementOf,
-  planAssignments,
-  type StartGate,
-} from './plan.ts';
+import type { LiveIndex } from './live-index.ts';
+import type { Fact, Key } from './machine-port.ts';
+import { type NamedByJobs, NodeOffers, type NodeOffersComponents, namedBy } from './node-offers.ts';
+import { type PlannedAssignment, type PlannedPlace, placementOf, planAssignments } from './plan.ts';
 import { PlannedStarts } from './planned-starts.ts';
-import { resolveRecord } from './queries.ts';
 import type { ReadyJob } from './ready-queue.ts';
 import type { JobRecord } from './record.ts';
 import { findRecord } from './record-store.ts';
 import type { AttemptRef, SettleItem } from './settlement.ts';
 import { StartBudget } from './start-budget.ts';
-import type { Held } from './start-rules.ts';
-import { heldBack } from './starts.ts';
+import { gateOf } from './start-gate.ts';
 import type { SubmitItem } from './submission.ts';
 import { holdsSlot } from './tallies.ts';
 import { keepUp } from './upkeep-timer.ts';
@@ -56,7 +47,6 @@ const PLANS_UNDER_WAY = 16;
 const LOAD_LIMIT = 1_000;
 
 const parseReport = parseWith(reportSchema);
-const parseJobName = parseWith(z.object({ id: z.string().min(1).max(128) }));
 
 /**
  * Gives waiting jobs to willing nodes, and takes them back from silent ones, while this node leads. It owns no truth: what it
@@ -96,8 +86,14 @@ export class Dispatcher implements Disposable {
     this.#followRunning();
     this.#loadWaiting('');
     sessions.onReport((peerId, sessionId, report) => this.#onReport(peerId, sessionId, report));
+    const explaining = {
+      ...components,
+      offers: this.#offers,
+      viewsOf: (named: NamedByJobs) => this.#views(named),
+      knownNodes: components.knownNodes ?? (() => []),
+    };
     this.#parts = [
-      leadership.serve('jobs/explain', ({ body }) => this.#explain(body)),
+      leadership.serve('jobs/explain', ({ body }) => explainTo(explaining, body)),
       leadership.onFacts((facts) => this.#onFacts(facts)),
       leadership.onProposed((proposed) => this.#onProposed(proposed)),
       sessions.onChange((session) => this.#onSession(session)),
@@ -190,8 +186,7 @@ export class Dispatcher implements Disposable {
 
   /** A8 */
   #backlogOf(peerId: PeerId): number {
-    const budget = this.#budget();
-    const gate = budget && gateOf(budget);
+    const gate = gateOf(this.#budget());
     return backlogOf(peerId, {
       lines: this.#lines.all(),
       views: this.#views(),
@@ -262,7 +257,8 @@ export class Dispatcher implements Disposable {
     }
     const budget = this.#budget();
     const planned = this.#plan(this.#lines, budget);
-    if (budget?.hasHeld && this.#underWay > 0) this.#isPlanMissed = true; // P16: perhaps by what is refused yet
+    const isWaiting = budget?.hasHeld || this.#lines.size > 0;
+    if (isWaiting && this.#underWay > 0) this.#isPlanMissed = true; // P16: perhaps behind what is refused yet
     if (planned.length > 0) this.#give(planned, budget);
   }
 
@@ -294,7 +290,7 @@ export class Dispatcher implements Disposable {
       limit: PLAN_LIMIT,
       nowMs: clock.monotonicMs(),
       seed: random.uint32(),
-      gate: budget && gateOf(budget),
+      gate: gateOf(budget),
       coordinateOf: this.#components.coordinateOf,
     });
     this.#tellElsewhere(planned);
@@ -381,54 +377,8 @@ export class Dispatcher implements Disposable {
     const record = this.#record(jobId);
     if (record?.state === 'queued') this.#wait(record);
   }
-
-  #explain(body: unknown): JobExplanation {
-    const { id } = parseJobName(body);
-    const { leadership } = this.#components;
-    const [record, held] = leadership.read(({ module }) => {
-      const jobs = module('jobs');
-      const found = resolveRecord(jobs, id);
-      return [found, found.state === 'queued' ? heldOf(found, jobs, leadership.groupMs()) : undefined];
-    });
-    const { data, secrets } = record.spec.affinity;
-    const named = { isDataNamed: data !== undefined, secrets: secrets && new Set(secrets) };
-    const views = this.#views(named);
-    const secretsOf = this.#offers.secretsOf(named);
-    const seen = new Set(views.map(({ peerId }) => peerId));
-    const absent = (this.#components.knownNodes?.() ?? []).filter(({ peerId }) => !seen.has(peerId));
-    return explainJob(
-      record,
-      [...views, ...absent.map((view) => ({ ...view, secrets: secretsOf?.(view.peerId) }))],
-      {
-        held,
-        stateOf: (name) => this.#record(name)?.state,
-        coordinateOf: this.#components.coordinateOf,
-      },
-    );
-  }
 }
 
 function readyJob({ id, spec: { concurrencyKey } }: JobRecord, key: Key): ReadyJob {
   return concurrencyKey === null ? { id, key } : { id, key, concurrencyKey };
-}
-
-function heldOf({ spec }: JobRecord, jobs: QueryContext, groupMs: number): Held | undefined {
-  const { limits, hooks, tallies } = jobs.derived<LiveIndex>();
-  const buckets = jobs.table<Bucket>('buckets');
-  return heldBack(spec, { limits, hooks, running: tallies, buckets, groupMs });
-}
-
-function gateOf(budget: StartBudget): StartGate {
-  const limited = (line: Line, job: ReadyJob) => ({
-    ...line.owner,
-    type: line.placement.type,
-    concurrencyKey: job.concurrencyKey ?? null,
-  });
-  return {
-    held: (line, job) => {
-      const held = budget.held(limited(line, job));
-      return held === undefined ? undefined : held.by === 'key' ? 'job' : 'line';
-    },
-    start: (line, job) => budget.start(limited(line, job)),
-  };
 }

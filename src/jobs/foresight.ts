@@ -1,5 +1,5 @@
+import { HIGHEST_PRIORITY } from './job-places.ts';
 import { Lines } from './lines.ts';
-import { HIGHEST_PRIORITY } from './live-index.ts';
 import { numberKey } from './machine-port.ts';
 import { placementOf } from './plan.ts';
 import { SPEC_BASE } from './spec.ts';

@@ -46,7 +46,7 @@ export function jobView(record: JobRecord): JobView {
 }
 
 /** The spec in the words of the interface. */
-function specView({
+export function specView({
   runAtMs,
   hold,
   queueTimeoutMs,

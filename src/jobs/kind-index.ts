@@ -1,6 +1,6 @@
-import { type BlockIds, endOfBlock, placesAmong, takenPlaces } from './blocks.ts';
-import type { Placed } from './live-index.ts';
-import type { ApplyContext, Key, QueryContext } from './machine-port.ts';
+import { type Bits, type BlockIds, blockOfRow, endOfBlock, placesAmong, takenPlaces } from './blocks.ts';
+import type { Placed } from './job-places.ts';
+import type { ApplyContext, Key, QueryContext, ReadonlyTable } from './machine-port.ts';
 import { rowsOf } from './record-store.ts';
 
 type Context = ApplyContext | QueryContext;
@@ -34,47 +34,47 @@ export function upTo(place: Key): Key {
 export function* newestOfAll(context: Context, before: Key): Generator<Placed, void, undefined> {
   const range = { from: '', to: before, reverse: true };
   for (const [block, ids] of rowsOf<BlockIds>(context, 'blocks').range(range))
-    yield* newestIn(block, takenPlaces(ids), ids, before);
+    yield* newestBefore(before, placedIn(block, takenPlaces(ids), ids));
 }
 
 /** Those of one kind. */
 export function* newestOfKind(context: Context, kind: Key, before: Key): Generator<Placed, void, undefined> {
   const blocks = rowsOf<BlockIds>(context, 'blocks');
   const range = { from: kind, to: kind + before, reverse: true };
-  for (const [key, bits] of context.table<number>('kindBits').range(range)) {
-    const block = key.slice(kind.length);
-    yield* newestIn(block, bits, blocks.get(block) ?? [], before);
-  }
+  for (const [key, bits] of context.table<Bits>('kindBits').range(range))
+    yield* newestBefore(before, jobsMarked(blocks, key, bits));
 }
 
 /** @returns the first jobs of one kind, at least `count` where there are so many, in the order of submission. */
 export function oldestOfKind(context: Context, kind: Key, count: number): Placed[] {
   const blocks = rowsOf<BlockIds>(context, 'blocks');
   const oldest: Placed[] = [];
-  for (const [key, bits] of context.table<number>('kindBits').range({ prefix: kind })) {
-    const block = key.slice(kind.length);
-    oldest.push(...placedIn(block, bits, blocks.get(block) ?? []));
+  for (const [key, bits] of context.table<Bits>('kindBits').range({ prefix: kind })) {
+    oldest.push(...jobsMarked(blocks, key, bits));
     if (oldest.length >= count) break;
   }
   return oldest;
 }
 
-/** @returns the jobs at some places of a block, in order. */
-export function placedIn(block: Key, bits: number, ids: BlockIds): Placed[] {
+/** @param key of a row of bits. @returns the jobs that it marks, in the order of submission. */
+export function jobsMarked(blocks: Pick<ReadonlyTable<BlockIds>, 'get'>, key: Key, bits: Bits): Placed[] {
+  const block = blockOfRow(key);
+  return placedIn(block, bits, blocks.get(block) ?? []);
+}
+
+function placedIn(block: Key, bits: Bits, ids: BlockIds): Placed[] {
   return placesAmong(block, bits).flatMap(({ at, place }) => {
     const id = ids[at];
     return id === undefined || id === null ? [] : [{ place, id }];
   });
 }
 
-function newestIn(block: Key, bits: number, ids: BlockIds, before: Key): Placed[] {
-  return placedIn(block, bits, ids)
-    .filter(({ place }) => place < before)
-    .reverse();
+function newestBefore(before: Key, placed: readonly Placed[]): Placed[] {
+  return placed.filter(({ place }) => place < before).reverse();
 }
 
 function blockBefore(context: QueryContext, kind: Key, before: Key): Key | undefined {
   const range = { from: kind, to: kind + before, reverse: true, limit: 1 };
-  for (const [key] of rowsOf<number>(context, 'kindBits').range(range)) return key.slice(kind.length);
+  for (const [key] of rowsOf<Bits>(context, 'kindBits').range(range)) return blockOfRow(key);
   return undefined;
 }

@@ -1,13 +1,11 @@
 import { nameKey } from './dead-index.ts';
+import type { Owner } from './job-places.ts';
 import { type Key, numberKey } from './machine-port.ts';
 import { isFinal, type JobRecord, type JobState } from './record.ts';
 import { SPEC_BASE } from './spec.ts';
 
 /** Retentions that end within one such time share a row. Unit: ms. */
 export const EXPIRY_BEAT_MS = 64;
-
-/** What a finished job that is not of the default one is found by. */
-export type Owner = 'queue' | 'namespace';
 
 /** @returns the kind of all jobs of a type. */
 export function typeKind(type: string): Key {

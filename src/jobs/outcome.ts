@@ -1,4 +1,4 @@
-import { AspenError, encode } from '../base/index.ts';
+import { AspenError, encode, PROTO_KEY_REFUSED, protoKeyPath } from '../base/index.ts';
 import { type ExecutionResult, PROCESSES_LEFT } from './execution/executor.ts';
 import type { LocalAttempt } from './local-attempt.ts';
 
@@ -93,9 +93,17 @@ function limited(executed: ExecutionResult, bytes: number | undefined): Executio
   if (executed.ok && isTooLarge) {
     return unfit('RESULT_TOO_LARGE', `the result has ${bytes} bytes, the limit is ${RESULT_BYTES_LIMIT}`);
   }
+  const lostField = protoKeyPath(executed.result);
+  if (executed.ok && lostField !== undefined) {
+    return unfit('RESULT_INVALID', `the result cannot be kept: ${lostField}: ${PROTO_KEY_REFUSED}`);
+  }
   if (executed.ok) return { ok: true, result: executed.result ?? null };
   const error = { ...executed.error, message: executed.error.message.slice(0, MESSAGE_LENGTH_LIMIT) };
-  return { ok: false, error, result: isTooLarge ? null : (executed.result ?? null) };
+  return {
+    ok: false,
+    error,
+    result: isTooLarge || lostField !== undefined ? null : (executed.result ?? null),
+  };
 }
 
 function unfit(code: string, message: string): ExecutionResult {

@@ -10,7 +10,7 @@ import {
 import type { Settled } from './outcome-teller.ts';
 import type { AttemptRef } from './settlement.ts';
 import { Slots } from './slots.ts';
-import { POOLS_LIMIT, type PoolReport } from './wire.ts';
+import { type Assignment, POOLS_LIMIT, type PoolReport } from './wire.ts';
 
 /** What a pool needs to know of an attempt beside what an executor does. */
 export interface PooledContext extends AttemptContext {
@@ -20,6 +20,8 @@ export interface PooledContext extends AttemptContext {
   readonly timeoutMs: number | null;
   /** Its longest silence; null for no limit. */
   readonly heartbeatTimeoutMs: number | null;
+  /** As the leader gave it. */
+  readonly assignment: Pick<Assignment, 'rest'>;
 }
 
 /** A part of a node with slots of its own: what the node runs itself, or one attached worker. */

@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { AspenError, encode } from '../base/index.ts';
+import type { Owner, Placed } from './job-places.ts';
 import { type JobView, jobView } from './job-view.ts';
 import { newestBlock, newestOfAll, newestOfKind, upTo } from './kind-index.ts';
 import { endedKind, labelKind, ownerKind, typeKind } from './kinds.ts';
-import type { LiveIndex, Owner, Placed } from './live-index.ts';
+import type { LiveIndex } from './live-index.ts';
 import { type ApplyContext, type Key, keyText, type QueryContext, textKey } from './machine-port.ts';
 import { isFinal, type JobRecord, type JobState } from './record.ts';
 import { findRecord, rowsOf } from './record-store.ts';

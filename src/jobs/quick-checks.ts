@@ -55,7 +55,7 @@ function isAssignment(item: Fields): boolean {
     isNumberOrNull(item['heartbeatTimeoutMs']) &&
     (item['traceparent'] === null || typeof item['traceparent'] === 'string') &&
     Number.isFinite(item['holdMs']) &&
-    hasFields(item, 11)
+    (hasFields(item, 11) || (isPlainObject(item['rest']) && hasFields(item, 12)))
   );
 }
 
@@ -82,6 +82,10 @@ function isListOf(value: unknown, least: number, isItem: (item: Fields) => boole
   if (!Array.isArray(value) || value.length < least || value.length > ITEMS_LIMIT) return false;
   for (const item of value) if (typeof item !== 'object' || item === null || !isItem(item)) return false;
   return true;
+}
+
+function isPlainObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 }
 
 /** An object with so many fields of its own. */

@@ -1,6 +1,6 @@
-import type { BlockIds } from './blocks.ts';
+import type { Bits, BlockIds } from './blocks.ts';
 import { continueCascades, hasCascade, moveRecord } from './dependents.ts';
-import { placedIn } from './kind-index.ts';
+import { jobsMarked } from './kind-index.ts';
 import { EXPIRY_BEAT_MS } from './kinds.ts';
 import type { LiveIndex } from './live-index.ts';
 import { type ApplyContext, keyNumber, numberKey, type QueryContext } from './machine-port.ts';
@@ -76,11 +76,9 @@ export function applyPurge(context: ApplyContext): { readonly purged: number; re
 function expiredRecords(context: ApplyContext): JobRecord[] {
   const blocks = rowsOf<BlockIds>(context, 'blocks');
   const expired: JobRecord[] = [];
-  for (const [key, bits] of context
-    .table<number>('expiryBits')
-    .range({ to: numberKey(context.groupMs + 1) })) {
-    const block = key.slice(numberKey(0).length);
-    for (const { id } of placedIn(block, bits, blocks.get(block) ?? [])) {
+  const due = { to: numberKey(context.groupMs + 1) };
+  for (const [key, bits] of context.table<Bits>('expiryBits').range(due)) {
+    for (const { id } of jobsMarked(blocks, key, bits)) {
       const record = findRecord(context, id);
       if (record === undefined || (record.expiresGroupMs ?? 0) > context.groupMs) continue;
       if (expired.push(record) === BATCH_LIMIT) return expired;

@@ -58,6 +58,8 @@ export const assignmentSchema = z.object({
   traceparent: z.string().nullable(),
   /** Granted until the first renewal that lists the attempt. */
   holdMs: z.number(),
+  /** What else the job asked for, in the words of the interface; only for an attached worker, and absent where that is nothing. */
+  rest: z.record(z.string(), z.unknown()).optional(),
   /** Of a group, whose member this is by its `rank`: where each runs. */
   peers: z.array(z.string().max(128)).max(GROUP_NODES_LIMIT).optional(),
 });

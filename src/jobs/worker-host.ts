@@ -176,10 +176,10 @@ export class WorkerHost implements Startable {
     this.#isDraining = true;
     this.#components.session.poke();
     const toEnd = () => this.#attempts.all().filter((attempt) => !leaveRunning || !this.#outlives(attempt));
-    await this.#until(() => toEnd().length === 0, this.#options.drainMs);
+    const isAtRest = () => this.#pools.all().every(({ slots }) => slots.takenCount === 0);
+    await this.#until(() => toEnd().length === 0 || isAtRest(), this.#options.drainMs);
     for (const attempt of toEnd()) attempt.stop('shutdown');
-    if (!leaveRunning)
-      await this.#until(() => this.#pools.all().every(({ slots }) => slots.takenCount === 0), END_MOST_MS);
+    if (!leaveRunning) await this.#until(isAtRest, END_MOST_MS);
     await this.#until(() => toEnd().length === 0, HAND_OVER_MS);
     this.#outcomes.stop();
     this.#pools.own.abandon();

@@ -33,6 +33,18 @@ export function unanswered(what: string, waitedMs: number): AspenError {
   );
 }
 
+/** A later try was refused for good, and an earlier one may have taken effect. */
+export function refusedAfterUnknown(refusal: AspenError): AspenError {
+  return new AspenError(
+    'UNAVAILABLE',
+    `an earlier try may have taken effect; the last one: ${refusal.message}`,
+    {
+      outcome: 'unknown',
+      cause: refusal,
+    },
+  );
+}
+
 /** @returns whether asking the next leader, or this one again, can help. */
 export function isWorthAsking(error: AspenError): boolean {
   return error.code === 'NOT_LEADER' || error.code === 'UNAVAILABLE' || error.code === 'DEADLINE_EXCEEDED';

@@ -11,7 +11,14 @@ import {
   Tasks,
 } from '../base/index.ts';
 import type { Messenger } from '../mesh/index.ts';
-import { diskFull, groupMethod, isWorthAsking, noQuorum, unanswered } from './call-errors.ts';
+import {
+  diskFull,
+  groupMethod,
+  isWorthAsking,
+  noQuorum,
+  refusedAfterUnknown,
+  unanswered,
+} from './call-errors.ts';
 import type { CallOptions, GroupClient, Proposal, Query } from './group.ts';
 import { FORWARDED_LIMIT, type WireAnswer } from './group-server.ts';
 import type { LeaderFinder } from './leader-finder.ts';
@@ -60,7 +67,7 @@ interface Call {
 
 const SWEEP_MS = 100;
 /** Where nobody has asked for anything. */
-const REST_MS = 300;
+const REST_MS = 250;
 /** Bodies of the commands in one message. Unit: bytes. */
 const FORWARDED_BYTES = 1.5 * 2 ** 20;
 
@@ -283,7 +290,7 @@ export class LeaderClient implements GroupClient, Startable {
     if (error.outcome === 'unknown') call.mayBeApplied = true;
     const isRetried = isWorthAsking(error) || (call.mayBeApplied && error.retry === 'later');
     if (!isRetried) {
-      this.#fail(call, error);
+      this.#fail(call, call.mayBeApplied ? refusedAfterUnknown(error) : error);
       return;
     }
     this.#components.clock.setTimer(PAUSE_MS, () => {

@@ -144,7 +144,17 @@ class ComposedGroup implements Group {
     const viewParts = { self, log, replica, client, finder, watch: this.#watch, traitsOf, observe };
     this.#view = new GroupView(viewParts, roles);
     const view = this.#view;
-    this.#moves = new GroupMoves({ self, clock, replica, client, finder, recovery: this.#recovery, view });
+    const linked = () => messenger.connected();
+    this.#moves = new GroupMoves({
+      self,
+      clock,
+      replica,
+      linked,
+      client,
+      finder,
+      recovery: this.#recovery,
+      view,
+    });
     this.#leaderParts = new LeaderParts(
       { ...components, replica, custody: this.#custody, memory: this.#memory, view },
       { roles, sessions },

@@ -2,15 +2,17 @@ import { AspenError, type Clock, type PeerId, sleep } from '../base/index.ts';
 import type { LeaderClient } from './client.ts';
 import type { GroupRecovery, RecoverOptions } from './group-recovery.ts';
 import type { GroupView } from './group-view.ts';
+import { nextSuccessor } from './hand-over-rules.ts';
 import type { LeaderFinder } from './leader-finder.ts';
 import type { RecoveryPlan } from './recovery-rules.ts';
 import type { Replica } from './replica/index.ts';
-import { bestSuccessor } from './role-keeper.ts';
 
 export interface GroupMovesComponents {
   readonly self: PeerId;
   readonly clock: Clock;
   readonly replica: Replica;
+  /** To whom something can be said now. */
+  readonly linked: () => readonly PeerId[];
   readonly client: LeaderClient;
   readonly finder: LeaderFinder;
   readonly recovery: GroupRecovery;
@@ -33,11 +35,19 @@ export class GroupMoves {
 
   /** Hands the leadership to `to`, or to the voter best fit for it. @returns whether this node no longer leads. */
   async handOver({ to, timeoutMs = 2_000 }: { to?: PeerId; timeoutMs?: number } = {}): Promise<boolean> {
-    const { self, replica } = this.#components;
-    if (replica.leading === undefined) return true;
-    const successor = to ?? bestSuccessor(replica.raftState, self);
-    if (successor === undefined || !replica.transferLeadership(successor)) return false;
-    return this.#until(() => replica.leading === undefined, timeoutMs);
+    const { self, replica, clock, linked } = this.#components;
+    const untilMs = clock.monotonicMs() + timeoutMs;
+    let successor: PeerId | undefined;
+    while (replica.leading !== undefined) {
+      const present = new Set(linked());
+      const isLinked = (peer: PeerId) => present.has(peer);
+      const next = nextSuccessor({ state: replica.raftState, self, to, chosen: successor, isLinked });
+      if (next === undefined || clock.monotonicMs() >= untilMs) return false;
+      if (next !== successor && !replica.transferLeadership(next)) return false;
+      successor = next;
+      await sleep(clock, WAIT_STEP_MS);
+    }
+    return true;
   }
 
   /**

@@ -25,6 +25,8 @@ export interface Query {
 
 export interface CallOptions {
   readonly timeoutMs?: number;
+  /** A question for which no leader was found for this long gives up before its timeout. @default that of the client */
+  readonly leaderlessMs?: number;
   readonly signal?: AbortSignal;
 }
 

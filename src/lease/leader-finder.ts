@@ -34,8 +34,15 @@ const ASK_TIMEOUT_MS = 1_000;
 const REFUSED_PAUSE_MS = 100;
 /** How long what others said is believed without being asked again. */
 const HINT_FRESH_MS = 3_000;
+/** After so many answers of one peer several are asked again. */
+const TELLER_ANSWERS = 10;
 
-/** Who leads, as far as this node can tell: its own replica first, else what connected peers say. */
+/**
+ * Who leads, as far as this node can tell: its own replica first, else what connected peers say.
+ *
+ * - F1 Whoever only keeps up asks one that keeps the log, always the same, and several where it is gone, knows of no leader or of less than is known
+ *   here: else each node would ask five others every few seconds, and keep those links busy.
+ */
 export class LeaderFinder {
   readonly #components: LeaderFinderComponents;
   readonly #method: string;
@@ -44,6 +51,7 @@ export class LeaderFinder {
   /** A leader that did not answer, and the term it led: not tried again before it is named anew. */
   #failed: { readonly leader: PeerId; readonly term: Term; readonly untilMs: number } | undefined;
   #asking: Promise<void> | undefined;
+  #teller: { readonly peerId: PeerId; answers: number } | undefined;
 
   constructor(components: LeaderFinderComponents, group: string) {
     this.#components = components;
@@ -81,7 +89,12 @@ export class LeaderFinder {
 
   /** Asks some connected peers; what the newest term says counts. */
   ask(): Promise<void> {
-    this.#asking ??= this.#ask().finally(() => {
+    return this.#once(() => this.#ask());
+  }
+
+  /** What is asked already answers whoever asks meanwhile. */
+  #once(asking: () => Promise<void>): Promise<void> {
+    this.#asking ??= asking().finally(() => {
       this.#asking = undefined;
     });
     return this.#asking;
@@ -91,7 +104,41 @@ export class LeaderFinder {
   async refresh(): Promise<void> {
     const { clock, replica } = this.#components;
     if (replica.isMember && replica.status().role !== 'spare') return;
-    if (clock.monotonicMs() - this.#hintAtMs >= HINT_FRESH_MS) await this.ask();
+    if (clock.monotonicMs() - this.#hintAtMs < HINT_FRESH_MS) return;
+    await this.#once(async () => {
+      if (!(await this.#askTeller())) await this.#ask();
+    });
+  }
+
+  /** F1. @returns whether what it says will do. */
+  async #askTeller(): Promise<boolean> {
+    const { messenger } = this.#components;
+    const teller = this.#keptTeller();
+    if (teller === undefined) return false;
+    const asked = messenger.request(teller.peerId, this.#method, null, { timeoutMs: ASK_TIMEOUT_MS });
+    const answer = await asked.catch(() => undefined); // who does not answer says nothing
+    const hint = parseHint(answer);
+    const known = this.#hint;
+    teller.answers += 1;
+    const isEnough =
+      hint !== undefined &&
+      hint.leader !== null &&
+      hint.term >= (known?.term ?? 0) &&
+      hint.commitIndex >= (known?.commitIndex ?? 0);
+    if (isEnough) this.#learn(answer);
+    if (!isEnough || teller.answers >= TELLER_ANSWERS) this.#teller = undefined;
+    return isEnough;
+  }
+
+  #keptTeller(): { readonly peerId: PeerId; answers: number } | undefined {
+    const { messenger, random } = this.#components;
+    const { voters = [], standbys = [] } = this.#hint ?? {};
+    const keepers = new Set([...voters, ...standbys]);
+    const linked = messenger.connected().filter((peer) => keepers.has(peer));
+    if (this.#teller !== undefined && linked.includes(this.#teller.peerId)) return this.#teller;
+    const [peerId] = randomShuffle(random, linked);
+    this.#teller = peerId === undefined ? undefined : { peerId, answers: 0 };
+    return this.#teller;
   }
 
   /** `leader` did not answer. */

@@ -80,14 +80,15 @@ export class LeaderParts {
     const root = { meshId, crypto, random, clock, replica, custody };
     const rootKeeper = new RootKeeper(leading, { ...root, log: log.child({ part: 'root' }) });
     leading.hold(rootKeeper);
-    serveRegistrar(leading, { ...root, self, rootKeeper });
+    const observe = () => view.members();
+    serveRegistrar(leading, { ...root, self, rootKeeper, observe });
     const roleParts = {
       self,
       replica,
       custody,
       clock,
       log: log.child({ part: 'roles' }),
-      observe: () => view.members(),
+      observe,
       forgetful: () => readmissions.waiting,
     };
     leading.hold(keepRoles(leading, roleParts, this.#options.roles));

@@ -1,4 +1,4 @@
-import { AspenError, type Clock, type PeerId, sleep } from '../base/index.ts';
+import { AspenError, type Clock, type PeerId, sleep, unlessAborted } from '../base/index.ts';
 import { groupMethod, isWorthAsking, noQuorum, unanswered } from './call-errors.ts';
 import type { CallOptions, Query } from './group.ts';
 import { askHere } from './group-server.ts';
@@ -72,7 +72,7 @@ export class LeaderQuestions {
 
   async #call(
     question: Question,
-    { timeoutMs = this.#options.timeoutMs, signal }: CallOptions,
+    { timeoutMs = this.#options.timeoutMs, leaderlessMs = this.#options.leaderlessMs, signal }: CallOptions,
   ): Promise<unknown> {
     const { clock, replica, finder, self } = this.#components;
     const startedAtMs = clock.monotonicMs();
@@ -80,11 +80,11 @@ export class LeaderQuestions {
     let isUnknown = false;
     for (let pauseMs = PAUSE_MS; ; pauseMs = nextPause(pauseMs)) {
       signal?.throwIfAborted();
-      const leader = replica.leading !== undefined ? self : await finder.find();
+      const leader = replica.leading !== undefined ? self : await unlessAborted(finder.find(), signal);
       const nowMs = clock.monotonicMs();
       if (leader !== undefined) leaderSeenAtMs = nowMs;
       const leftMs = startedAtMs + timeoutMs - nowMs;
-      if (leftMs <= 0 || nowMs - leaderSeenAtMs >= this.#options.leaderlessMs) {
+      if (leftMs <= 0 || nowMs - leaderSeenAtMs >= leaderlessMs) {
         const waitedMs = nowMs - startedAtMs;
         throw isUnknown ? unanswered(question.what, waitedMs) : noQuorum(question.what, waitedMs);
       }
@@ -105,7 +105,7 @@ export class LeaderQuestions {
     const { self, finder, tries } = this.#components;
     const timeoutMs = Math.min(TRY_TIMEOUT_MS, leftMs);
     try {
-      if (leader === self) return { value: await here() };
+      if (leader === self) return { value: await unlessAborted(here(), signal) };
       return { value: await tries.request(leader, method, body, { timeoutMs, signal }) };
     } catch (error) {
       if (!(error instanceof AspenError) || !isWorthAsking(error)) throw error;

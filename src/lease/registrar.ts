@@ -16,6 +16,7 @@ import {
   type Role,
   secretHash,
   signCertificate,
+  signDischarge,
   signRevocation,
   signTicket,
   type TicketGrant,
@@ -23,11 +24,13 @@ import {
 import { textKey } from '../storage/index.ts';
 import type { LeaderRequest, Leadership } from './group.ts';
 import { type Member, parseWith, requireRole, type TicketRecord, ticketRefusal } from './machine/index.ts';
+import type { MemberObservation } from './member-observation.ts';
 import type { Replica } from './replica/index.ts';
-import { bestSuccessor } from './role-keeper.ts';
+import { caughtUpPeers } from './role-keeper.ts';
 import type { RootCustody } from './root-custody.ts';
 import type { RootKeeper, RootProgress } from './root-keeper.ts';
 import { notLeader } from './submission.ts';
+import { howToYield } from './yield-rules.ts';
 
 export interface RegistrarComponents {
   readonly self: PeerId;
@@ -38,6 +41,8 @@ export interface RegistrarComponents {
   readonly custody: RootCustody;
   readonly rootKeeper: RootKeeper;
   readonly meshId: MeshId;
+  /** Members in good standing, as this node sees them. */
+  readonly observe: () => readonly MemberObservation[];
 }
 
 /** What became of a revocation. */
@@ -82,6 +87,7 @@ const parseCreate = parseWith(
 const parseTicketId = parseWith(
   z.object({ id: z.string().min(1).max(64), requestId: z.string().min(1).max(256).nullish() }),
 );
+const parseDischarge = parseWith(z.object({ peerId, certificateSignature: bytesOf(64) }));
 const parsePeer = parseWith(z.object({ peerId, requestId: z.string().min(1).max(256).nullish() }));
 
 /**
@@ -94,6 +100,7 @@ export function serveRegistrar(leadership: Leadership, components: RegistrarComp
   leadership.serve('members/create-ticket', (request) => registrar.createTicket(request));
   leadership.serve('members/revoke-ticket', (request) => registrar.revokeTicket(request));
   leadership.serve('members/revoke', (request) => registrar.revoke(request));
+  leadership.serve('members/discharge', (request) => registrar.discharge(request));
   leadership.serve('members/leave', (request) => registrar.leave(request));
 }
 
@@ -176,7 +183,7 @@ class Registrar {
     const { peerId, requestId } = parsePeer(body);
     const { clock, self, rootKeeper } = this.#components;
     this.#requireRole(from, 'voter', 'revoke a member');
-    if (peerId === self) this.#handOver();
+    if (peerId === self) await this.#makeWay();
     this.#takeOut(peerId);
     const { signer, rootNumber } = this.#root();
     const revocation = encodeRevocation(signRevocation(signer, { peerId, issuedAtMs: clock.wallMs() }));
@@ -188,26 +195,54 @@ class Registrar {
     return { ...revoked, root: await rootKeeper.settled(ROOT_TIMEOUT_MS) };
   }
 
-  leave({ from, body }: LeaderRequest): Promise<{ readonly peerId: PeerId; readonly left: boolean }> {
+  /** K1, K3 */
+  async leave({ from, body }: LeaderRequest): Promise<{ readonly peerId: PeerId; readonly left: boolean }> {
     const { peerId, requestId } = parsePeer(body);
+    const { self, custody } = this.#components;
     if (peerId !== from) this.#requireRole(from, 'voter', 'take another member out');
+    if (peerId === self) await this.#makeWay();
+    custody.open(this.#leadership);
     return this.#propose('leave', { peerId }, requestId);
   }
 
   /**
-   * A leader does not expel itself: another voter takes over first, and the asker's call finds it and asks there.
-   * @throws AspenError NOT_LEADER, so that the call goes on at the next leader; CONFLICT when nobody else could lead.
+   * M6: whoever asks held the certificate before, so it was admitted before; who is no member after a majority has confirmed this leader has left.
+   * @throws AspenError CONFLICT when the peer is a member, or was revoked.
    */
-  #handOver(): never {
-    const { self, replica } = this.#components;
-    const successor = bestSuccessor(replica.raftState, self);
-    if (successor === undefined || !replica.transferLeadership(successor)) {
-      throw new AspenError(
-        'CONFLICT',
-        `${self} leads the group and no other voter is in contact to take over: start another voter first`,
-      );
-    }
-    throw notLeader(successor);
+  async discharge({ from, body }: LeaderRequest): Promise<{ readonly discharge: Uint8Array }> {
+    const ended = parseDischarge(body);
+    this.#requireRole(from, 'voter', 'say that a member has left');
+    await this.#leadership.confirm();
+    const member = this.#leadership.read(({ module }) =>
+      module('members').table<Member>('members').get(textKey(ended.peerId)),
+    );
+    if (member !== undefined) throw new AspenError('CONFLICT', `${ended.peerId} has not left the mesh`);
+    return { discharge: signDischarge(this.#root().signer, ended) };
+  }
+
+  /**
+   * K2. A leader does not let go of itself: another one takes over first, and the asker's call finds it and asks there.
+   * @throws AspenError NOT_LEADER or UNAVAILABLE, so that the call goes on at the next leader; CONFLICT when nobody else could lead.
+   */
+  async #makeWay(): Promise<never> {
+    const { self, replica, custody, observe } = this.#components;
+    const members = observe();
+    const state = replica.raftState;
+    const keepers = custody.keepers(
+      this.#leadership,
+      members.map(({ peerId }) => peerId),
+    );
+    const next = howToYield({ self, state, members, keepers, caughtUp: caughtUpPeers(state) });
+    if (next.move === 'wait') throw nobodyToTakeOver(self, next.isHopeless);
+    await custody.entrust(this.#leadership, [next.to]);
+    const isUnderWay =
+      next.move === 'transfer'
+        ? replica.transferLeadership(next.to)
+        : !('refused' in replica.proposeConfiguration(next.change));
+    if (isUnderWay && next.move === 'transfer') throw notLeader(next.to);
+    throw new AspenError('UNAVAILABLE', `${self} leads the group and makes way for ${next.to}`, {
+      outcome: 'not-applied',
+    });
   }
 
   #takeOut(peerId: PeerId): void {
@@ -242,4 +277,10 @@ class Registrar {
     const id = requestId == null ? {} : { requestId };
     return this.#leadership.propose<R>({ module: 'members', kind, body, ...id });
   }
+}
+
+function nobodyToTakeOver(self: PeerId, isHopeless: boolean): AspenError {
+  const why = `${self} leads the group and no other voter is in contact to take over`;
+  if (isHopeless) return new AspenError('CONFLICT', `${why}: start another voter first`);
+  return new AspenError('UNAVAILABLE', `${why} yet`, { outcome: 'not-applied' });
 }

@@ -7,6 +7,7 @@ import type { ConfigurationChange, RaftState } from './raft/index.ts';
 import type { Replica } from './replica/index.ts';
 import { decideRoles, type RolesOptions } from './roles.ts';
 import type { RootCustody } from './root-custody.ts';
+import { howToYield } from './yield-rules.ts';
 
 export interface RoleKeeperComponents {
   readonly self: PeerId;
@@ -54,27 +55,39 @@ async function look(
   if (members.length === 0) return;
   const state = replica.raftState;
   if (!members.some(({ peerId, isEligible }) => peerId === self && isEligible)) {
-    handOver(replica, state, self);
+    makeWay(leadership, components, { members, state });
     return;
   }
-  const { configuration } = state;
-  const forgetful = components.forgetful();
-  // Not to be taken in before it has heard that it was out, and not to be given up either.
-  const present = members.map((member) =>
-    forgetful.has(member.peerId) ? { ...member, isConnected: false, stateForMs: 0 } : member,
-  );
-  const change =
-    removalOf(forgetful, state, self) ??
-    decideRoles({ self, members: present, configuration, caughtUp: caughtUpPeers(state) }, options);
+  const change = nextChange(components, options);
   if (change === null) {
     await agreeOnVersion(leadership, replica, state, agreed);
     return;
   }
   await custody.entrust(leadership, [...(change.addLearners ?? []), ...(change.promote ?? [])]);
-  if (leadership.signal.aborted) return;
+  // Meanwhile the members may have become others: then it is decided anew, at the next look.
+  if (leadership.signal.aborted || !isSameChange(change, nextChange(components, options))) return;
   const proposed = replica.proposeConfiguration(change);
   if ('refused' in proposed) throw new AspenError('UNAVAILABLE', `roles: ${proposed.refused}`);
   log.info({ change }, 'changes who votes and stands by');
+}
+
+/** @returns null when nothing is to be done now. */
+function nextChange(
+  { self, replica, observe, forgetful: waiting }: RoleKeeperComponents,
+  options: RolesOptions,
+): ConfigurationChange | null {
+  const state = replica.raftState;
+  const forgetful = waiting();
+  // Not to be taken in before it has heard that it was out, and not to be given up either.
+  const members = observe().map((member) =>
+    forgetful.has(member.peerId) ? { ...member, isConnected: false, stateForMs: 0 } : member,
+  );
+  const input = { self, members, configuration: state.configuration, caughtUp: caughtUpPeers(state) };
+  return removalOf(forgetful, state, self) ?? decideRoles(input, options);
+}
+
+function isSameChange(left: ConfigurationChange, right: ConfigurationChange | null): boolean {
+  return JSON.stringify(left) === JSON.stringify(right);
 }
 
 /** @returns undefined when none of them is counted on, or another change is under way. */
@@ -97,22 +110,40 @@ export function caughtUpPeers({ progress, lastIndex }: RaftState): ReadonlySet<P
   return new Set(close.map(([peer]) => peer));
 }
 
-/** @returns the other voter best fit to lead. */
-export function bestSuccessor({ configuration, progress }: RaftState, self: PeerId): PeerId | undefined {
+/** @returns the other voter best fit to lead, of those that may. */
+export function bestSuccessor(
+  { configuration, progress }: RaftState,
+  self: PeerId,
+  mayLead: (peer: PeerId) => boolean = () => true,
+): PeerId | undefined {
   let best: { readonly peer: PeerId; readonly matchIndex: LogIndex } | undefined;
   for (const peer of configuration.voters) {
     const known = progress.get(peer);
-    if (peer === self || known === undefined || !known.isRecentlyActive) continue;
+    if (peer === self || known === undefined || !known.isRecentlyActive || !mayLead(peer)) continue;
     if (best === undefined || known.matchIndex > best.matchIndex)
       best = { peer, matchIndex: known.matchIndex };
   }
   return best?.peer;
 }
 
-/** A leader that left the mesh, or lost its right to vote, lets another one take it out. */
-function handOver(replica: Replica, state: RaftState, self: PeerId): void {
-  const successor = bestSuccessor(state, self);
-  if (successor !== undefined) replica.transferLeadership(successor);
+/** K3: it has no root key any more to give to anybody. */
+function makeWay(
+  leadership: Leadership,
+  { self, replica, custody, log }: RoleKeeperComponents,
+  { members, state }: { readonly members: readonly MemberObservation[]; readonly state: RaftState },
+): void {
+  const keepers = custody.keepers(
+    leadership,
+    members.map(({ peerId }) => peerId),
+  );
+  const next = howToYield({ self, state, members, keepers, caughtUp: caughtUpPeers(state) });
+  if (next.move === 'transfer') replica.transferLeadership(next.to);
+  if (next.move === 'give-vote') {
+    const proposed = replica.proposeConfiguration(next.change);
+    if ('refused' in proposed) throw new AspenError('UNAVAILABLE', `roles: ${proposed.refused}`);
+  }
+  if (next.move === 'wait') log.debug({ next }, 'this node was let go, and nobody can take over yet');
+  else log.info({ next }, 'this node was let go and makes way for another leader');
 }
 
 /** The version gate: raised when everybody who keeps the log understands more. */

@@ -1,4 +1,4 @@
-import { AspenError, type Crypto, type PeerId, type Random } from '../base/index.ts';
+import { AspenError, type Crypto, OneByOne, type PeerId, type Random } from '../base/index.ts';
 import { textKey } from '../storage/index.ts';
 import type { Leadership } from './group.ts';
 import type { Member } from './machine/index.ts';
@@ -11,9 +11,14 @@ export interface RootCustodyComponents {
   readonly identitySeed: Uint8Array;
 }
 
-/** The mesh's root key, as voters and standbys keep it: sealed to each one's own key in the agreed state. */
+/**
+ * The mesh's root key, as voters and standbys keep it: sealed to each one's own key in the agreed state.
+ *
+ * - Y3 What is sealed to somebody is the root key that is present when that is agreed: whoever leads seals and replaces one after the other.
+ */
 export class RootCustody {
   readonly #components: RootCustodyComponents;
+  readonly #changes = new OneByOne();
 
   constructor(components: RootCustodyComponents) {
     this.#components = components;
@@ -38,8 +43,25 @@ export class RootCustody {
     });
   }
 
+  /** @returns those of `peers` to whom the present root key is sealed. */
+  keepers(leadership: Leadership, peers: readonly PeerId[]): ReadonlySet<PeerId> {
+    return leadership.read(({ module }) => {
+      const boxes = module('members').table<Uint8Array>('custody');
+      return new Set(peers.filter((peer) => boxes.get(textKey(peer)) !== undefined));
+    });
+  }
+
+  /** Y3. `change` reads the root key, and what it proposes is agreed before the next one begins. */
+  oneByOne<T>(change: () => Promise<T>): Promise<T> {
+    return this.#changes.run(change);
+  }
+
   /** Seals the root key for those of `peers` who do not keep it yet, before they get a part in the group. */
-  async entrust(leadership: Leadership, peers: readonly PeerId[]): Promise<void> {
+  entrust(leadership: Leadership, peers: readonly PeerId[]): Promise<void> {
+    return this.oneByOne(() => this.#entrust(leadership, peers));
+  }
+
+  async #entrust(leadership: Leadership, peers: readonly PeerId[]): Promise<void> {
     const missing = leadership.read(({ module }) => {
       const members = module('members');
       return peers

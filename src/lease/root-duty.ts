@@ -17,6 +17,7 @@ export type RootDuty =
       readonly duty: 'replace';
       /** Who is given the new key. */
       readonly keepers: readonly Member[];
+      /** The voters, and a standby where their number is even: the witnesses for the next root key. */
       readonly voters: readonly PeerId[];
       /** Whose word for it is passed on. */
       readonly vouchers: readonly PeerId[];
@@ -27,6 +28,8 @@ export type RootDuty =
  * ended.
  *
  * - Y1 Nothing is done before every revoked keeper is out of the configuration, old and new: it must not vote on its own successor.
+ * - Y4 An odd number of members in good standing is named as voters, with a standby where need be: they are the witnesses for the next key, and of two
+ *   none could be revoked without leaving less than a majority.
  * - Y2 The new key is for voters and standbys that are members in good standing with the right to vote, and for nobody else.
  */
 export function rootDuty(
@@ -48,7 +51,15 @@ export function rootDuty(
   return {
     duty: 'replace',
     keepers: inGroup.flatMap((peer) => byPeer.get(peer) ?? []),
-    voters: voters.filter((peer) => byPeer.has(peer)).slice(0, votersLimit),
+    voters: oddly(
+      voters.filter((peer) => byPeer.has(peer)),
+      learners.filter((peer) => byPeer.has(peer)),
+    ).slice(0, votersLimit),
     vouchers: vouchers.slice(0, vouchersLimit),
   };
+}
+
+/** Y4 */
+function oddly(voters: readonly PeerId[], standbys: readonly PeerId[]): readonly PeerId[] {
+  return voters.length % 2 === 1 ? voters : [...voters, ...standbys.slice(0, 1)];
 }

@@ -90,7 +90,8 @@ export class RootKeeper implements Disposable {
   async #look(): Promise<void> {
     const { log } = this.#components;
     if (this.#leadership.signal.aborted) return;
-    this.#replacing ??= this.#replaceIfDue()
+    this.#replacing ??= this.#components.custody
+      .oneByOne(() => this.#replaceIfDue()) // Y3
       .catch((err: unknown) => log.info({ err }, 'the root key is not replaced yet, will try again'))
       .finally(() => {
         this.#replacing = undefined;

@@ -23,7 +23,7 @@ import type { MembershipGate } from './gate.ts';
 import { isPublicAddress } from './public-address.ts';
 import { SUCCESSIONS_LIMIT } from './succession.ts';
 import type { Ticket, TicketMember } from './ticket.ts';
-import type { Transport } from './transport.ts';
+import { HUNG_UP, type Transport } from './transport.ts';
 
 /** What a joiner brings; the group decides. */
 export interface Redemption {
@@ -392,7 +392,8 @@ function isFinal(error: unknown): boolean {
 
 /**
  * Of several failures, the one that says more about the mesh than about the way to it. A member that asks for a little patience outweighs one
- * that seems to be none: while the mesh learns of another root key, whoever was revoked and whoever has just joined look alike.
+ * that seems to be none: while the mesh learns of another root key, whoever was revoked and whoever has just joined look alike. And one that was
+ * there and hung up outweighs those that were not reached at all.
  */
 function moreTelling(left: unknown, right: unknown): unknown {
   return weightOf(left) > weightOf(right) ? left : right;
@@ -400,8 +401,9 @@ function moreTelling(left: unknown, right: unknown): unknown {
 
 function weightOf(error: unknown): number {
   if (!(error instanceof AspenError)) return 0;
-  if (error.code === 'NO_QUORUM') return 2;
-  return error.details['reason'] === NOT_YET.reason ? 1 : 0;
+  if (error.code === 'NO_QUORUM') return 3;
+  if (error.details['reason'] === NOT_YET.reason) return 2;
+  return error.details['reason'] === HUNG_UP ? 1 : 0;
 }
 
 /** What a member says that will know more in a moment. */

@@ -6,12 +6,14 @@ import { FRAME_BYTES_LIMIT, type Priority } from './transport.ts';
  * so that a long frame of a later priority waits between segments instead of holding up a short one of an earlier priority.
  *
  * - N1 The segments of one frame keep their order, and frames of one priority do not mix: the last segment carries the flag.
- * - N2 Nobody makes us hold more than one frame of {@link FRAME_BYTES_LIMIT} bytes per priority, in few parts: all segments of a frame but the
- *   last are full.
+ * - N2 Nobody makes us hold more than one frame of {@link FRAME_BYTES_LIMIT} bytes per priority, in few parts: each segment of a frame but the
+ *   last has {@link SEGMENT_BYTES_LEAST} bytes or more.
  */
 export const SEGMENT_HEADER_BYTES = 4;
 /** What an encrypted message has at most, but for its tag (16), the header of its stream (12), and its own: so it needs no second one. Unit: bytes. */
 export const SEGMENT_BYTES_LIMIT = 65_535 - 16 - 12 - SEGMENT_HEADER_BYTES;
+/** Unit: bytes. */
+export const SEGMENT_BYTES_LEAST = 4 * 2 ** 10;
 /** A segment that is longer leaves in the buffer where it was put together. Unit: bytes. */
 const LONG_SEGMENT_BYTES = SEGMENT_BYTES_LIMIT / 2;
 
@@ -135,13 +137,14 @@ export class FrameDecoder {
     if (unfinished.bytes > FRAME_BYTES_LIMIT) {
       throw new AspenError('INVALID_REQUEST', `a frame is longer than ${FRAME_BYTES_LIMIT} bytes`); // N2
     }
-    if (!isLast && payload.length !== SEGMENT_BYTES_LIMIT) {
+    if (!isLast && payload.length < SEGMENT_BYTES_LEAST) {
       throw new AspenError(
         'INVALID_REQUEST',
-        `a segment that others follow has ${SEGMENT_BYTES_LIMIT} bytes`,
+        `a segment that others follow has ${SEGMENT_BYTES_LEAST} bytes or more`,
       ); // N2
     }
-    unfinished.parts.push(payload);
+    const isSparse = payload.length < payload.buffer.byteLength / 2; // it would hold the rest of what it came in
+    unfinished.parts.push(isSparse ? payload.slice() : payload);
     if (!isLast) return;
     const frame = concat(unfinished.parts, unfinished.bytes);
     unfinished.parts = [];

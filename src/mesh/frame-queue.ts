@@ -1,6 +1,7 @@
 import {
   PRIORITIES,
   priorityKind,
+  SEGMENT_BYTES_LEAST,
   SEGMENT_BYTES_LIMIT,
   SEGMENT_HEADER_BYTES,
   writeSegmentHeader,
@@ -21,6 +22,7 @@ interface Lane {
   waitingBytes: number;
 }
 
+const BULK = priorityKind('bulk');
 /** How many bytes leave at once; whatever is urgent waits for no more than this. */
 const BATCH_BYTES = SEGMENT_BYTES_LIMIT + SEGMENT_HEADER_BYTES;
 /** A fuller batch leaves in the buffer that it was written to. Unit: bytes. */
@@ -58,12 +60,18 @@ export class FrameQueue {
     return true;
   }
 
-  /** @returns whole segments, about {@link SEGMENT_BYTES_LIMIT} bytes; undefined when nothing waits. */
-  takeBatch(): Uint8Array | undefined {
+  /**
+   * @param bulkBytes of frames that can wait, how much may leave now. @default all
+   * @returns whole segments, about {@link SEGMENT_BYTES_LIMIT} bytes; undefined when nothing may leave.
+   */
+  takeBatch(bulkBytes: number = Number.POSITIVE_INFINITY): Uint8Array | undefined {
     let used = 0;
     for (const lane of this.#lanes) {
+      let leftBytes = lane.kind === BULK ? bulkBytes : Number.POSITIVE_INFINITY;
       while (lane.next < lane.frames.length) {
-        const segmentBytes = this.#nextSegmentBytes(lane);
+        const segmentBytes = this.#nextSegmentBytes(lane, leftBytes);
+        if (segmentBytes === undefined) break;
+        leftBytes -= segmentBytes;
         if (used > 0 && used + SEGMENT_HEADER_BYTES + segmentBytes > BATCH_BYTES) return this.#finish(used);
         this.#writeSegment(lane, used, segmentBytes);
         used += SEGMENT_HEADER_BYTES + segmentBytes;
@@ -72,9 +80,12 @@ export class FrameQueue {
     return used === 0 ? undefined : this.#finish(used);
   }
 
-  #nextSegmentBytes(lane: Lane): number {
+  /** @returns undefined where so little may leave that nothing does. */
+  #nextSegmentBytes(lane: Lane, mostBytes: number): number | undefined {
     const frame = lane.frames[lane.next] as Uint8Array;
-    return Math.min(frame.length - lane.sentBytes, SEGMENT_BYTES_LIMIT);
+    const bytes = Math.min(frame.length - lane.sentBytes, SEGMENT_BYTES_LIMIT);
+    if (bytes <= mostBytes) return bytes;
+    return mostBytes < SEGMENT_BYTES_LEAST ? undefined : mostBytes;
   }
 
   #writeSegment(lane: Lane, at: number, payloadBytes: number): void {

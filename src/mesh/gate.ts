@@ -6,12 +6,16 @@ import {
   isSameCertificate,
   verifyCertificate,
 } from './certificate.ts';
+import { type Departure, departureKey } from './departure.ts';
 import { encodeRevocation, type Revocation, verifyRevocation } from './revocation.ts';
 import type { RootBookOptions } from './root-book.ts';
 import type { RootListProof } from './root-list.ts';
 import { Roots, type RootsChange } from './roots.ts';
 import type { Gate, Standing } from './transport.ts';
 import { honouredRevocations } from './witness-rules.ts';
+
+/** Ended memberships that are held; as many as there are bulletins of one kind. */
+const ENDED_LIMIT = 10_000;
 
 /** Where the gate's knowledge outlives the process. Losing the latest of it only costs another exchange at the next contact. */
 export interface GateMemory {
@@ -51,6 +55,8 @@ export interface GateOptions {
  * - G2 Revoked wins, for ever: over certificates that came before or after, whatever their times. What a root key of before signed is no
  *   revocation of somebody whom a later list names (V2), and as long as W3 forbids it a witness is not refused.
  * - G4 Another root key, and another list, are felt at once: whoever no longer counts is told to {@link onChange}.
+ * - G6 A certificate whose membership has ended, by its owner's word or the mesh's, admits nobody any more, by whomever it is shown; a later one of the
+ *   same peer does.
  * - G3 Nothing unsigned is believed, also not what was read back from the disk. A certificate that is held, or was found to hold just now, is the same
  *   when it is told again: its signature is not checked anew, all else is.
  */
@@ -67,6 +73,8 @@ export class MembershipGate implements Gate {
   /** Whose signature was found to hold last: who verifies a certificate often admits it next. */
   #proven: Certificate | undefined;
   #refused: ReadonlySet<PeerId> = new Set();
+  /** G6: by `departureKey`, in the order in which they were told. */
+  readonly #ended = new Set<string>();
   readonly #changes = new Listeners<PeerId>();
 
   /** @throws AspenError DENIED when the root keys that it is given are no chain of this mesh. */
@@ -129,7 +137,9 @@ export class MembershipGate implements Gate {
     const verified = verifyCertificate(this.#verifier(), certificate);
     this.#proven = verified;
     const { peerId } = verified;
-    if (this.#isRefused(peerId)) throw new AspenError('DENIED', `${peerId} was revoked from this mesh`);
+    if (this.#isRefused(peerId, verified))
+      throw new AspenError('DENIED', `${peerId} was revoked from this mesh`);
+    if (this.hasEnded({ peerId, certificateSignature: verified.signature })) throw hasLeft(verified); // G6
     if (!this.roots.counts(verified, proof)) throw outdated(verified, this.roots.number);
     return verified;
   }
@@ -148,11 +158,17 @@ export class MembershipGate implements Gate {
       );
     }
     const known = this.#revocations.get(verified.peerId);
-    if (known !== undefined && this.roots.countsRevocation(known)) return known;
+    if (known !== undefined && this.roots.countsRevocation(known) && !this.#isLaterRoot(verified, known))
+      return known;
     this.#revocations.set(verified.peerId, verified);
     this.#memory.saveRevocation(verified.peerId, encodeRevocation(verified));
     this.#judgeRefused();
     return verified;
+  }
+
+  #isLaterRoot({ rootPublicKey }: Revocation, than: Revocation): boolean {
+    const { roots } = this;
+    return (roots.numberOf(rootPublicKey) ?? 0) > (roots.numberOf(than.rootPublicKey) ?? 0);
   }
 
   /** Drops a member that left of its own will. It is a stranger again; what it was given still proves it, should it come back. */
@@ -160,6 +176,17 @@ export class MembershipGate implements Gate {
     if (!this.#certificates.delete(peerId)) return;
     this.#memory.forgetCertificate(peerId);
     this.#changes.emit(peerId);
+  }
+
+  /** G6. Members that are here stay until they are forgotten. @param ended was found to hold. */
+  end(ended: Pick<Departure, 'peerId' | 'certificateSignature'>): void {
+    this.#ended.add(departureKey(ended));
+    const [first] = this.#ended;
+    if (this.#ended.size > ENDED_LIMIT && first !== undefined) this.#ended.delete(first);
+  }
+
+  hasEnded(membership: Pick<Departure, 'peerId' | 'certificateSignature'>): boolean {
+    return this.#ended.has(departureKey(membership));
   }
 
   /** @returns the certificate of a member; undefined for strangers and revoked peers. */
@@ -180,8 +207,16 @@ export class MembershipGate implements Gate {
     return this.#changes.add(callback);
   }
 
-  #isRefused(peerId: PeerId): boolean {
-    return this.#refused.has(peerId) || this.#roots?.isRevoked(peerId) === true; // V3
+  /** @param shown the certificate that it is judged by where it is not held yet. */
+  #isRefused(peerId: PeerId, shown?: Certificate): boolean {
+    if (this.#roots?.isRevoked(peerId) === true) return true; // V3
+    return this.#refused.has(peerId) && !(shown !== undefined && this.#isOutlived(peerId, shown));
+  }
+
+  /** V4 */
+  #isOutlived(peerId: PeerId, certificate: Certificate): boolean {
+    const revocation = this.#revocations.get(peerId);
+    return revocation !== undefined && this.roots.outlives(certificate, revocation);
   }
 
   #verifier(): CertificateVerifier {
@@ -217,9 +252,10 @@ export class MembershipGate implements Gate {
   /** G2, W3 */
   #judgeRefused(): void {
     const { roots } = this;
-    const counting = [...this.#revocations.values()].filter((revocation) =>
-      roots.countsRevocation(revocation),
-    );
+    const counting = [...this.#revocations.values()].filter((revocation) => {
+      const held = this.#certificates.get(revocation.peerId);
+      return roots.countsRevocation(revocation) && !(held && roots.outlives(held, revocation)); // V4
+    });
     const revoked = new Set(counting.map(({ peerId }) => peerId));
     const isHonoured = honouredRevocations(roots.witnesses, revoked);
     const before = this.#refused;
@@ -239,6 +275,7 @@ export class MembershipGate implements Gate {
       });
     }
     this.#certificates.set(certificate.peerId, certificate);
+    if (this.#refused.has(certificate.peerId)) this.#judgeRefused(); // V4
   }
 
   /** While the list is not here what was remembered stays: the list, once it is, decides. */
@@ -280,6 +317,14 @@ function outdated({ peerId }: Certificate, number: number): AspenError {
     `the certificate of ${peerId} is of a root key that was replaced, and not among those that stay valid under root key ${number}: ` +
       'join again from an empty data directory with a new ticket',
     { details: { reason: OUTDATED_ROOT } },
+  );
+}
+
+function hasLeft({ peerId }: Certificate): AspenError {
+  return new AspenError(
+    'DENIED',
+    `${peerId} has left this mesh: join again from an empty data directory with a new ticket`,
+    { details: { reason: 'member-left' } },
   );
 }
 

@@ -21,10 +21,12 @@ export {
   signCertificate,
   verifyCertificate,
 } from './certificate.ts';
+export { isCircuit } from './circuit-address.ts';
 export { Connector, type ConnectorComponents, type ConnectorOptions } from './connector.ts';
 export { type Departure, departureKey, signDeparture, verifyDeparture } from './departure.ts';
 export { DialBack, type DialBackComponents } from './dial-back.ts';
 export type { DialBackOutcome } from './dial-back-rules.ts';
+export { type Discharge, signDischarge, verifyDischarge } from './discharge.ts';
 export {
   type GateComponents,
   type GateMemory,

@@ -26,11 +26,11 @@ export interface LifeLimits {
 }
 
 /** After so many ticks without a frame nothing depends on the link. */
-const IDLE_AFTER_TICKS = 10;
+const IDLE_AFTER_TICKS = 4;
 /** How often a peer is asked that speaks all the time: the answer is what the round trip is measured by. */
 const MEASURED_EVERY_TICKS = 10;
 /** The pause is this part of the time for which the link has been idle: a pause is survived before a longer one is tried. */
-const PAUSE_PART = 5;
+const PAUSE_PART = 2;
 
 /** @returns the pause between two questions. Unit: ticks, >= 1. */
 export function pauseTicks(idleTicks: number, longestPauseTicks: number): number {

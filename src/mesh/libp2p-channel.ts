@@ -1,6 +1,7 @@
 import type { Connection, Stream, StreamMessageEvent } from '@libp2p/interface';
 import { AspenError, type Clock, mayGoUnheard, type PeerId, type Timer } from '../base/index.ts';
 import { isCircuit, withoutTarget } from './circuit-address.ts';
+import { DeliveryWindow } from './delivery-window.ts';
 import { FrameDecoder, type Signal, signalSegment } from './frame-codec.ts';
 import { FrameQueue } from './frame-queue.ts';
 import type { PauseLimits } from './keepalive-rules.ts';
@@ -36,6 +37,8 @@ const HELLO_VERSION = 1;
 const RUNS_ELSEWHERE = 0xff;
 export const INSTANCE_BYTES = 8;
 const RTT_WEIGHT = 0.2;
+/** What is longer lets all that is urgent pass, whatever it was sent as. */
+const LONG_BYTES = 16 * 2 ** 10;
 /** Ours have 8; what is longer is a mirror for somebody's bytes. */
 const PING_BYTES_LIMIT = 64;
 /** Unit: ms. */
@@ -80,6 +83,7 @@ export class Libp2pChannel implements PeerLink {
   readonly #clock: Clock;
   readonly #events: ChannelEvents;
   readonly #queue: FrameQueue;
+  readonly #window = new DeliveryWindow();
   readonly #decoder: FrameDecoder;
   readonly #life: LinkLife;
   readonly #onHeard = new Set<() => void>();
@@ -181,7 +185,8 @@ export class Libp2pChannel implements PeerLink {
 
   /** @returns false when the queue is full or the channel ended. */
   send(frame: Uint8Array, priority: Priority): boolean {
-    if (this.#isClosed || !this.#queue.push(frame, priority)) return false;
+    const lane = priority === 'control' && frame.length > LONG_BYTES ? 'bulk' : priority;
+    if (this.#isClosed || !this.#queue.push(frame, lane)) return false;
     this.#life.used();
     this.#scheduleFlush();
     return true;
@@ -223,16 +228,18 @@ export class Libp2pChannel implements PeerLink {
 
   #flush(): void {
     while (!this.#isClosed && !this.#stream.writableNeedsDrain) {
-      const batch = this.#queue.takeBatch();
-      if (batch === undefined) return;
+      const batch = this.#queue.takeBatch(this.#window.roomBytes);
+      if (batch === undefined) break;
       this.#sendNow(batch);
     }
+    if (!this.#queue.isEmpty && this.#window.isUnasked) this.#sendPing();
   }
 
   #sendNow(bytes: Uint8Array): void {
     if (this.#isClosed || this.#stream.writeStatus !== 'writable') return;
     try {
       this.bytesOut += bytes.length;
+      this.#window.sent(bytes.length);
       this.#stream.send(bytes);
     } catch (error) {
       this.close(error instanceof Error ? error.message : String(error));
@@ -285,9 +292,12 @@ export class Libp2pChannel implements PeerLink {
   #onPong(payload: Uint8Array): void {
     if (payload.length !== 8) throw new AspenError('INVALID_REQUEST', 'a pong has 8 bytes');
     const sentMs = Buffer.from(payload).readDoubleBE();
-    const rttMs = this.#clock.monotonicMs() - sentMs;
+    const nowMs = this.#clock.monotonicMs();
+    const rttMs = nowMs - sentMs;
     if (!(rttMs >= 0 && rttMs < 3_600_000)) return; // not an answer to a ping of ours
     this.#life.answered(sentMs);
+    this.#window.answered(sentMs, nowMs);
+    if (!this.#queue.isEmpty) this.#scheduleFlush();
     this.rttMs = this.rttMs === undefined ? rttMs : this.rttMs + (rttMs - this.rttMs) * RTT_WEIGHT;
   }
 
@@ -299,9 +309,15 @@ export class Libp2pChannel implements PeerLink {
 
   #ping(): void {
     this.#life.asked();
+    this.#sendPing();
+  }
+
+  #sendPing(): void {
+    const nowMs = this.#clock.monotonicMs();
     const payload = Buffer.alloc(8);
-    payload.writeDoubleBE(this.#clock.monotonicMs());
+    payload.writeDoubleBE(nowMs);
     this.#sendNow(signalSegment('ping', payload));
+    this.#window.asked(nowMs);
   }
 
   #end(reason: string): void {

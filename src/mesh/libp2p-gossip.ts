@@ -29,10 +29,10 @@ export interface GossipComponents {
 
 /**
  * Whom a message is passed on to. The library's own numbers (6, up to 12, and 6 more that are told what there is) are made for an open network
- * of thousands: among some tens of members everybody heard everything from eight others. With four each, random graphs of any size hang
- * together, and what is lost all the same comes with anti-entropy.
+ * of thousands: among some tens of members everybody heard everything from eight others. With three each random graphs of any size hang together; as
+ * newcomers add theirs to those of others it is the most that decides how often all hear the same. What is lost comes with anti-entropy.
  */
-const NEIGHBOURS = { D: 4, Dlo: 3, Dhi: 6, Dscore: 2, Dout: 1, Dlazy: 2, gossipFactor: 0.05 };
+const NEIGHBOURS = { D: 3, Dlo: 2, Dhi: 4, Dscore: 1, Dout: 1, Dlazy: 2, gossipFactor: 0.05 };
 /** Messages of one publisher that are remembered, so that none is delivered twice. Unit: ms. */
 const SEEN_MS = 120_000;
 

@@ -1,5 +1,6 @@
 import type { Connection, Stream } from '@libp2p/interface';
 import { type Clock, Listeners, type Logger, type PeerId } from '../base/index.ts';
+import { EarlyFrames } from './early-frames.ts';
 import type { IdentityConflicts } from './identity-conflicts.ts';
 import { PauseLimits } from './keepalive-rules.ts';
 import { Libp2pChannel } from './libp2p-channel.ts';
@@ -50,6 +51,7 @@ export class Libp2pLinks {
   readonly #channels = new Map<PeerId, Channel>();
   /** Channels whose place another one took; still heard until they end. */
   readonly #retired = new Set<Channel>();
+  readonly #early = new EarlyFrames<Channel>();
   readonly #pauses = new PauseLimits(LONGEST_PAUSE_TICKS);
 
   constructor(components: LinksComponents, options: LinksOptions) {
@@ -107,16 +109,25 @@ export class Libp2pLinks {
         connection,
         clock: this.#components.clock,
         events: {
-          onFrame: (frame) => {
-            if (this.#channels.get(peerId) === channel || this.#retired.has(channel))
-              this.frames.emit({ from: peerId, frame });
-          },
+          onFrame: (frame) => this.#onFrame(channel, frame),
           onClosed: (reason) => this.#uninstall(channel, reason),
         },
       },
       { ...this.#options, peerId, isOpenedBySelf, pauses: this.#pauses },
     );
     return channel;
+  }
+
+  /** The end that opened a channel is told last that it is a link. */
+  #onFrame(channel: Channel, frame: Uint8Array): void {
+    const { peerId, isOpenedBySelf } = channel;
+    if (this.#channels.get(peerId) === channel || this.#retired.has(channel))
+      this.frames.emit({ from: peerId, frame });
+    else if (isOpenedBySelf) this.#early.hold(channel, frame);
+  }
+
+  #tellEarly(channel: Channel): void {
+    for (const frame of this.#early.take(channel)) this.#onFrame(channel, frame);
   }
 
   /** T4: whether the linked process with this identity is another one, and still there. */
@@ -171,6 +182,7 @@ export class Libp2pLinks {
     gossip()?.peerJoined(connection.remotePeer, connection);
     log.debug({ peerId, address: channel.address }, 'channel opened');
     this.events.emit({ peerId, type: 'opened' });
+    this.#tellEarly(channel);
   }
 
   /** P1: to those above it is the same link, now on another path. */
@@ -183,12 +195,14 @@ export class Libp2pLinks {
     gossip()?.peerLeft(connection.remotePeer);
     gossip()?.peerJoined(connection.remotePeer, connection);
     log.info({ peerId, before: current.address, address: channel.address }, 'a direct path was found');
+    this.#tellEarly(channel);
   }
 
   #uninstall(channel: Channel, reason: string): void {
     const { gossip, log, onChannelEnd } = this.#components;
     const { peerId, connection } = channel;
     this.#retired.delete(channel);
+    this.#early.take(channel);
     onChannelEnd(connection);
     if (this.#channels.get(peerId) !== channel) return;
     this.#channels.delete(peerId);

@@ -1,4 +1,5 @@
 import { AspenError, type PeerId } from '../base/index.ts';
+import { HUNG_UP } from './transport.ts';
 
 const NOT_APPLIED = { outcome: 'not-applied' } as const;
 
@@ -12,6 +13,14 @@ export function notAdmitted(gateOf: PeerId, stranger: PeerId): AspenError {
 
 export function asUnreachable(peerId: PeerId, error: unknown): unknown {
   if (error instanceof AspenError) return error;
+  if (error instanceof Error && error.name === 'UnexpectedEOFError') {
+    const text = `${peerId} was connected and hung up before it answered: members do so with a peer that was revoked, and when they have no room for one more`;
+    return new AspenError('UNAVAILABLE', text, {
+      cause: error,
+      details: { reason: HUNG_UP },
+      ...NOT_APPLIED,
+    });
+  }
   const why = error instanceof Error ? error.message : String(error);
   return new AspenError('UNAVAILABLE', `cannot reach ${peerId}: ${why}`, { cause: error, ...NOT_APPLIED });
 }

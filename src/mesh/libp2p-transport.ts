@@ -36,6 +36,9 @@ import {
 
 const LISTEN: readonly string[] = ['/ip4/0.0.0.0/tcp/0', '/ip6/::/tcp/0'];
 const QUEUE_BYTES_LIMIT = 16 * 2 ** 20;
+/** A look at ports and networks is good for so long. Unit: ms. */
+const ADDRESSES_FRESH_MS = 900;
+const NO_ADDRESSES = { addresses: [] as readonly string[], untilMs: Number.NEGATIVE_INFINITY };
 /** Of one connection, for each protocol of the transport itself. */
 const STREAMS_LIMIT = 8;
 
@@ -63,6 +66,7 @@ export class Libp2pTransport implements Transport {
   readonly #channelProtocol: string;
   #parts: Libp2pParts | undefined;
   #watch: ConnectionWatch | undefined;
+  #found = NO_ADDRESSES;
   #listenProblems: readonly string[] = [];
   #gateSubscription: Disposable | undefined;
 
@@ -213,6 +217,7 @@ export class Libp2pTransport implements Transport {
   /** @throws AspenError UNAVAILABLE when there is nowhere to listen. */
   async #afterListening(listen: readonly string[]): Promise<void> {
     const { log } = this.#components;
+    this.#found = NO_ADDRESSES;
     if (listen.length > 0 && this.addresses().length === 0) {
       await this.stop();
       throw new AspenError('UNAVAILABLE', `cannot listen on any of ${listen.join(', ')}`);
@@ -235,11 +240,23 @@ export class Libp2pTransport implements Transport {
     this.#gossip.end();
     this.#paths.end();
     this.#parts = undefined;
+    this.#found = NO_ADDRESSES;
   }
 
   addresses(): readonly string[] {
     if (this.#options.announce !== undefined) return this.#options.announce;
-    return [...announcedAddresses(this.#ownAddresses()), ...this.knocking.also];
+    return [...this.#announced(), ...this.knocking.also];
+  }
+
+  /** Many parts ask for them every second; to find them out takes a call of the system for each port, and much text. */
+  #announced(): readonly string[] {
+    const nowMs = this.#components.clock.monotonicMs();
+    if (nowMs >= this.#found.untilMs)
+      this.#found = {
+        addresses: announcedAddresses(this.#ownAddresses()),
+        untilMs: nowMs + ADDRESSES_FRESH_MS,
+      };
+    return this.#found.addresses;
   }
 
   #ownAddresses(): readonly string[] {
@@ -257,6 +274,7 @@ export class Libp2pTransport implements Transport {
   }
 
   verify(): void {
+    this.#found = NO_ADDRESSES;
     this.#rest.clear(); // Z4
     this.#links.verify();
   }

@@ -132,6 +132,24 @@ export function upgradePauseMs(failures: number): number {
   return Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures, 10));
 }
 
+/**
+ * @param search for a direct path to one peer: tries so far, all in vain; how long until the next one, in ms; who of the two begins holes.
+ * @returns for people, what was tried and when it is tried again.
+ */
+export function whyStillRelayed(search: {
+  readonly failures: number;
+  readonly isRunning: boolean;
+  readonly inMs: number;
+  readonly beginsHoles: boolean;
+}): string {
+  const { failures, isRunning, inMs, beginsHoles } = search;
+  const next = isRunning ? 'now' : `in ${Math.max(1, Math.ceil(inMs / 1_000))} s`;
+  if (failures === 0) return `the link is new, a direct path is tried ${next}`;
+  const holes = beginsHoles ? 'no hole opened through the routers between' : 'the other end begins the holes';
+  const tries = failures === 1 ? 'one try' : `${failures} tries`;
+  return `no direct path in ${tries}: no address it tells answers from here, ${holes}; tried again ${next}`;
+}
+
 const PUNCHES_AT_FIRST = 4;
 const PUNCH_EVERY = 8;
 

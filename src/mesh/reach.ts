@@ -23,6 +23,7 @@ import {
   type RelaySetting,
   toldAddresses,
   upgradePauseMs,
+  whyStillRelayed,
 } from './reach-rules.ts';
 import type { PeerLink, Transport } from './transport.ts';
 import type { UdpPuncher } from './udp-puncher.ts';
@@ -127,6 +128,15 @@ export class Reach implements Startable {
     const { transport } = this.#components;
     const wasReached = transport.reach?.wasReached() === true;
     return judgeReachability(transport.addresses(), { wasReached });
+  }
+
+  /** @returns why the link with a peer goes over a circuit still, for people; undefined when it does not, or did not when it was looked at last. */
+  whyRelayed(peerId: PeerId): string | undefined {
+    const upgrade = this.#upgrades.get(peerId);
+    if (upgrade === undefined) return undefined;
+    const { clock, puncher } = this.#components;
+    const inMs = upgrade.nextMs - clock.monotonicMs();
+    return whyStillRelayed({ ...upgrade, inMs, beginsHoles: puncher.begins(peerId) });
   }
 
   /** Where others may try to reach this node: its own addresses, and circuits unless it is reached without. */

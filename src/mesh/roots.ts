@@ -24,6 +24,8 @@ export type RootsChange = 'key' | 'vouch' | 'witnesses' | 'list';
  *
  * - V1 A certificate counts when the present root key signed it, or when it is on the list of the latest succession.
  * - V2 A revocation counts when the present root key signed it, or when it is of somebody who is not on that list.
+ * - V4 It never counts against a certificate that a later root key signed than the revocation: nobody is admitted after it was revoked, so a thief of
+ *   the key of before signed it.
  * - V3 Whoever a believed succession names as revoked is refused, whatever else is known.
  */
 export class Roots {
@@ -144,6 +146,13 @@ export class Roots {
     const number = this.#book.numberOf(rootPublicKey);
     if (number === undefined) return false;
     return number === this.number || this.#hashes?.has(peerId) !== true;
+  }
+
+  /** V4 */
+  outlives(certificate: Certificate, { rootPublicKey }: Revocation): boolean {
+    const signedBy = this.#book.numberOf(certificate.rootPublicKey);
+    const revokedBy = this.#book.numberOf(rootPublicKey);
+    return signedBy !== undefined && revokedBy !== undefined && signedBy > revokedBy;
   }
 
   /** V3 */

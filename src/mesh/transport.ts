@@ -22,6 +22,9 @@ export const ADMISSION_REQUEST_MS = 3_000;
 /** How long the answer may take: redeeming a ticket waits for the group. Unit: ms. */
 export const ADMISSION_ANSWER_MS = 10_000;
 
+/** In the details of an UNAVAILABLE, as `reason`: the peer is there, it was connected and hung up before it answered. */
+export const HUNG_UP = 'hung-up';
+
 export interface PeerLink {
   readonly peerId: PeerId;
   /** Address the connection uses; for people. */

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { AspenError } from '../base/index.ts';
+import { AspenError, PROTO_KEY_REFUSED, protoKeyPath } from '../base/index.ts';
 import { isPlainJobSpec, type JobSpec, jobSpecSchema } from './methods/job-spec.ts';
 import { UNKNOWN_KEY_SEPARATOR } from './methods/schema.ts';
 import { METHODS, type MethodName, type Params } from './methods/table.ts';
@@ -18,6 +18,7 @@ export interface Issue {
 /** @throws AspenError INVALID_PARAMS with `details.issues`. */
 export function checkParams<M extends MethodName>(method: M, params: unknown): Params<M> {
   if (method === 'job.submit' && isPlainJobSpec(params)) return params as Params<M>;
+  if (method !== 'job.submitMany') checkNames(params); // there each item is checked by itself
   const schema: z.ZodType = METHODS[method].params;
   return checkValue(schema, isNothing(params) ? {} : params) as Params<M>;
 }
@@ -30,7 +31,16 @@ function isNothing(params: unknown): boolean {
 /** For one item of `job.submitMany`. @throws AspenError INVALID_PARAMS with `details.issues`. */
 export function checkJobSpec(spec: unknown): JobSpec {
   if (isPlainJobSpec(spec)) return spec;
+  checkNames(spec);
   return checkValue(jobSpecSchema, spec);
+}
+
+/** Schemas leave such a field out without a word. */
+function checkNames(value: unknown): void {
+  const path = protoKeyPath(value);
+  if (path === undefined) return;
+  const issue: Issue = { path, message: PROTO_KEY_REFUSED };
+  throw new AspenError('INVALID_PARAMS', describeIssue(issue), { details: { issues: [issue] } });
 }
 
 function checkValue<T>(schema: z.ZodType<T>, value: unknown): T {

@@ -4,6 +4,36 @@ import type { RpcPeer } from '../rpc/os-client.ts';
 /** `cancelled`, `timeout`, `heartbeat` (silent for too long), `lost` (the job may run elsewhere by now) or `shutdown`. */
 export type StopReason = WorkerCancel['reason'];
 
+/** A job's spec in the words of `job.get`; what was not asked for has its default. */
+export interface WorkerSpec {
+  readonly type: string;
+  readonly payload: unknown;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly queue: string;
+  readonly namespace: string;
+  /** 1 to 10, 10 first. */
+  readonly priority: number;
+  readonly idempotencyKey: string | null;
+  readonly concurrencyKey: string | null;
+  /** For one attempt; null for no limit. */
+  readonly timeoutMs: number | null;
+  readonly heartbeatTimeoutMs?: number;
+  readonly queueTimeoutMs?: number;
+  /** Wall time by which all of it has to be over; absent for no limit. Unit: ms since 1970. */
+  readonly deadlineAt?: number;
+  readonly retry: {
+    readonly maxAttempts: number;
+    readonly backoff: string | readonly number[];
+    readonly delayMs: number;
+    readonly maxDelayMs: number;
+    readonly jitter: string;
+    readonly nonRetryableExitCodes: readonly number[];
+  };
+  readonly traceparent: string | null;
+  readonly retentionMs: number;
+  readonly [field: string]: unknown;
+}
+
 /** The job, as its handler sees it. */
 export interface WorkerJob<P = unknown> {
   readonly id: string;
@@ -11,6 +41,8 @@ export interface WorkerJob<P = unknown> {
   readonly payload: P;
   /** W3C trace context of whoever submitted it. */
   readonly traceparent: string | null;
+  /** All that was asked for. */
+  readonly spec: WorkerSpec;
 }
 
 export interface AttemptProgress {

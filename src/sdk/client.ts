@@ -18,7 +18,10 @@ import { type KvEvent, type KvWatchOptions, watchKeys } from './kv-watch.ts';
 import type { LogChunk } from './log-stream.ts';
 
 export interface CallOptions {
-  /** How long the call waits for its answer, reconnecting if it must. Unit: ms. @default that of `connect` */
+  /**
+   * How long the call waits for its answer, reconnecting if it must and, where this is given, trying again while there is no quorum.
+   * Unit: ms. @default that of `connect`
+   */
   readonly timeoutMs?: number;
   /** Ends the waiting; what was sent may have its effect nevertheless. */
   readonly signal?: AbortSignal;
@@ -42,6 +45,12 @@ const ANSWER_MARGIN_MS = 2_000;
 /** How long an agent that went away may take to come back. Unit: ms. */
 const RECONNECT_MS = 5_000;
 
+/** How long a call waits that was given no time; it is refused as soon as the agent knows of no quorum. Unit: ms. */
+const ANSWER_MS = 30_000;
+
+/** Between two tries while there is no quorum. Unit: ms. */
+const QUORUM_PAUSE_MS = 250;
+
 /** Their effect is that the agent goes or changes: asking again at another agent would be another request. */
 const NEVER_REPEATED: ReadonlySet<MethodName> = new Set<MethodName>([
   'agent.stop',
@@ -62,22 +71,22 @@ interface ClientComponents {
  */
 export class AspenClient implements Disposable {
   readonly #components: ClientComponents;
-  readonly #timeoutMs: number;
+  /** Undefined where nobody said. */
+  readonly #timeoutMs: number | undefined;
   #connection: AgentConnection | undefined;
   #connecting: Promise<AgentConnection> | undefined;
   #isClosed = false;
 
-  private constructor(components: ClientComponents, timeoutMs: number) {
+  private constructor(components: ClientComponents, timeoutMs: number | undefined) {
     this.#components = components;
     this.#timeoutMs = timeoutMs;
   }
 
   /** @throws AspenError UNAVAILABLE, outcome not-applied, when no agent answers. */
   static async connect(options: ConnectOptions): Promise<AspenClient> {
-    const { timeoutMs = 30_000 } = options;
     const path = socketOf(options);
     const components = { clock: new OsClock(), random: new OsRandom(), dial: () => dialSocket(path) };
-    const client = new AspenClient(components, timeoutMs);
+    const client = new AspenClient(components, options.timeoutMs);
     await client.#connected();
     return client;
   }
@@ -89,12 +98,13 @@ export class AspenClient implements Disposable {
     options: CallOptions = {},
   ): Promise<Result<M>> {
     const { clock } = this.#components;
-    const { timeoutMs = this.#timeoutMs, signal } = options;
+    const { timeoutMs: givenMs = this.#timeoutMs, signal } = options;
+    const timeoutMs = givenMs ?? ANSWER_MS;
     const isMutating = MUTATING_METHODS.has(method);
     const sent = isMutating ? { requestId: this.#newRequestId(), ...params } : params;
     return withKeptAlive(() =>
       withDeadline({ clock, timeoutMs, what: method, ...(signal ? { signal } : {}) }, (ended) =>
-        this.#callUntilAnswered(method, sent, ended),
+        this.#callUntilQuorum(method, sent, { ended, patienceMs: givenMs ?? 0 }),
       ),
     ) as Promise<Result<M>>;
   }
@@ -113,7 +123,7 @@ export class AspenClient implements Disposable {
   }
 
   /** @returns the job once it is final. @throws AspenError DEADLINE_EXCEEDED when it is not in time, NOT_FOUND. */
-  wait(id: string, { timeoutMs = this.#timeoutMs, signal }: CallOptions = {}): Promise<Job> {
+  wait(id: string, { timeoutMs = this.#timeoutMs ?? ANSWER_MS, signal }: CallOptions = {}): Promise<Job> {
     const options = { timeoutMs: timeoutMs + ANSWER_MARGIN_MS, ...(signal ? { signal } : {}) };
     return this.call('job.wait', { id, timeoutMs }, options);
   }
@@ -235,6 +245,25 @@ export class AspenClient implements Disposable {
     }
   }
 
+  /** Refused before anything changed: asking again is safe, and another request id would not be (R9). */
+  async #callUntilQuorum(
+    method: MethodName,
+    params: unknown,
+    { ended, patienceMs }: { readonly ended: AbortSignal; readonly patienceMs: number },
+  ): Promise<unknown> {
+    const { clock } = this.#components;
+    const endMs = clock.monotonicMs() + patienceMs;
+    for (;;) {
+      try {
+        return await this.#callUntilAnswered(method, params, ended);
+      } catch (error) {
+        const isWorthwhile = isWithoutQuorum(error) && !NEVER_REPEATED.has(method);
+        if (!isWorthwhile || clock.monotonicMs() + QUORUM_PAUSE_MS >= endMs) throw error;
+      }
+      await sleep(clock, QUORUM_PAUSE_MS, ended);
+    }
+  }
+
   /** The first try fails at once when no agent answers; once a connection broke, the agent has time to come back. */
   async #callUntilAnswered(method: MethodName, params: unknown, ended: AbortSignal): Promise<unknown> {
     const { clock, random } = this.#components;
@@ -281,4 +310,9 @@ export class AspenClient implements Disposable {
 async function withKeptAlive<T>(work: () => Promise<T>): Promise<T> {
   using _ = keepAlive();
   return await work();
+}
+
+/** Nothing was changed, and nothing can be until a majority is there. */
+function isWithoutQuorum(error: unknown): boolean {
+  return error instanceof AspenError && error.code === 'NO_QUORUM' && error.outcome === 'not-applied';
 }

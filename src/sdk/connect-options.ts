@@ -6,7 +6,10 @@ export interface ConnectOptions {
   readonly dataDir?: string;
   /** The socket itself; goes before `dataDir`. */
   readonly socketPath?: string;
-  /** How long a call waits for its answer, reconnecting if it must. Unit: ms. @default 30_000 */
+  /**
+   * How long a call waits for its answer, reconnecting if it must and, where this is given, trying again while there is no quorum.
+   * Unit: ms. @default 30_000, without trying again
+   */
   readonly timeoutMs?: number;
 }
 

@@ -18,6 +18,7 @@ export {
   type GroupPart,
   type StopReason,
   type WorkerJob,
+  type WorkerSpec,
 } from './attempt.ts';
 export {
   AspenClient,

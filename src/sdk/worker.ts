@@ -5,6 +5,7 @@ import type { WorkerExecute, WorkerSettled } from '../rpc/index.ts';
 import { dialSocket, type LineDuplex } from '../rpc/os-client.ts';
 import type { Attempt, AttemptControl, WorkerJob } from './attempt.ts';
 import { type ConnectOptions, socketOf } from './connect-options.ts';
+import { GivenJob } from './given-job.ts';
 import { NonRetryableError } from './job-failure.ts';
 import { keepAlive } from './keep-alive.ts';
 import { ThreadPulse } from './os-pulse.ts';
@@ -217,13 +218,12 @@ class ReattachingWorker implements Worker {
   }
 
   async #runNow({ job }: WorkerExecute, attempt: Attempt): Promise<unknown> {
-    const { type, payload, traceparent } = job.spec;
+    const { type } = job.spec;
     const handler = this.#handlers.get(type);
     if (handler === undefined) throw new NonRetryableError(`no handler for jobs of type "${type}"`);
     this.#runningCount += 1;
     try {
-      const trace = typeof traceparent === 'string' ? traceparent : null;
-      return await handler({ id: job.id, type, payload: payload as never, traceparent: trace }, attempt);
+      return await handler(new GivenJob(job), attempt);
     } finally {
       this.#runningCount -= 1;
       this.#waiting.shift()?.();

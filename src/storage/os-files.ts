@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { chmod, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AspenError } from '../base/index.ts';
+import { makeDataDirectory } from '../base/os-make-directory.ts';
 import { syncDirectory } from '../base/os-sync-directory.ts';
 import type { FileBox } from './data-directory.ts';
 
@@ -60,13 +61,10 @@ export class OsFileBox implements FileBox {
 
 /**
  * Makes the directory, or makes it the owner's alone.
- * @throws AspenError DENIED when it belongs to someone else, or anyone could have changed what is in it.
+ * @throws CannotStart when it cannot be made, or nothing can be written there; AspenError DENIED when it belongs to someone else, or anyone could have changed what is in it.
  */
 export async function prepareOwnDirectory(path: string): Promise<void> {
-  const made = await mkdir(path, { recursive: true, mode: OWNER_ONLY_DIRECTORY }).catch((cause: Error) => {
-    throw new AspenError('DENIED', `cannot make the data directory ${path}: ${cause.message}`, { cause });
-  });
-  if (made !== undefined) await syncDirectory(join(path, '..'));
+  if (makeDataDirectory(path)) await syncDirectory(join(path, '..'));
   if (process.platform === 'win32') return;
   const { uid, mode } = await stat(path);
   const ownUid = process.getuid?.() ?? uid;

@@ -1,5 +1,5 @@
 import { chownSync, existsSync, readdirSync, realpathSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { isAbsolute, join, resolve } from 'node:path';
 import { MARK_VARIABLE } from './census.ts';
 import {
   type Ask,
@@ -213,7 +213,8 @@ type SpawnError = NonNullable<ProcessExit['spawnError']>;
 function notFound(name: string, cwd: string): SpawnError {
   if (name.includes('/') && existsSync(resolve(cwd, name)))
     return { code: 'EACCES', message: `${name} cannot be started: it is no program that may be run` };
-  return { code: 'ENOENT', message: `${name} cannot be started: no such program` };
+  const where = name.includes('/') && !isAbsolute(name) ? ` in ${cwd} of the node that runs it` : '';
+  return { code: 'ENOENT', message: `${name} cannot be started: no such program${where}` };
 }
 
 function giveTo({ uid, gid }: SystemUser, directory: string): void {

@@ -33,11 +33,16 @@ class FailingDisk {
     chmodSync(this.path, 0o700);
   }
 
+  /** Frozen meanwhile: what is synced while the lost part is read would be lost without an error, which no disk does. */
   breakDown(): void {
-    execFileSync('sync', ['-f', this.path]);
-    this.#lost = readFileSync(this.#image).subarray(BROKEN_BYTES);
-    truncateSync(this.#image, BROKEN_BYTES);
-    execFileSync('losetup', ['-c', this.#devices.at(-1) as string]);
+    execFileSync('fsfreeze', ['-f', this.path]);
+    try {
+      this.#lost = readFileSync(this.#image).subarray(BROKEN_BYTES);
+      truncateSync(this.#image, BROKEN_BYTES);
+      execFileSync('losetup', ['-c', this.#devices.at(-1) as string]);
+    } finally {
+      execFileSync('fsfreeze', ['-u', this.path]);
+    }
   }
 
   /** What a person does: another disk, and on it all that this one had kept. */

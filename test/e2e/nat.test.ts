@@ -84,6 +84,45 @@ describe('two members behind two routers that let nobody in, and public members'
   });
 });
 
+describe('two members, one of which is behind a router that uses another port for everybody it speaks to', function () {
+  this.timeout(STORY_CAP_MS);
+  let town: Town;
+  reportFailures(() => town?.cluster);
+
+  before(async () => {
+    town = await settle('cone', 'symmetric');
+  });
+  after(() => town?.[Symbol.asyncDispose]());
+
+  it('are linked, run jobs on each other, and say by which path', async () => {
+    const [, , a, b] = town.agents;
+    for (const [from, to] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      await linked(from, to);
+      await runsOn(from, to);
+      const { path, address } = await linked(from, to);
+      assert.equal(path, address?.includes('/p2p-circuit') ? 'relay' : 'direct');
+    }
+  });
+
+  it('say the truth: when nothing passes between their homes they are linked over a public member, and say that', async () => {
+    const [, , a, b] = town.agents;
+    town.cutHomesApart();
+    for (const [from, to] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      await until(async () => (await peerOf(from, to))?.path === 'relay', {
+        what: `${from.name} to reach ${to.name} over a public member`,
+      });
+      await runsOn(from, to);
+      assert.equal((await peerOf(from, to))?.path, 'relay');
+    }
+  });
+});
+
 describe('two members behind two routers that use another port for everybody they speak to', function () {
   this.timeout(STORY_CAP_MS);
   let town: Town;

@@ -105,3 +105,31 @@ describe('four agents, three of them voters', function () {
     assert.deepEqual(writer.refused, []);
   });
 });
+
+describe('two agents, the first of which votes alone', function () {
+  this.timeout(STORY_CAP_MS);
+  let cluster: Cluster;
+  reportFailures(() => cluster);
+
+  beforeEach(() => {
+    cluster = new Cluster();
+  });
+  afterEach(() => cluster[Symbol.asyncDispose]());
+
+  it('the first can leave: the other one votes, leads, and invites in its place', async () => {
+    const [founder, other] = (await cluster.mesh(['a', 'b'])) as [Agent, Agent];
+    await founder.call('kv.put', { key: 'k', value: 'kept' });
+    await until(
+      async () =>
+        (await founder.call<Report>('group.status', {})).members.some(({ role }) => role === 'standby'),
+      { what: 'the second to stand by' },
+    );
+    const ran = await founder.cli(['leave']);
+    assert.equal(ran.code, 0, ran.stderr);
+    assert.deepEqual(await votersAt(other), [other.peerId]);
+    const { value } = await other.call<{ readonly value: string }>('kv.get', { key: 'k' });
+    assert.equal(value, 'kept');
+    const { ticket } = await other.call<{ readonly ticket: string }>('mesh.ticket', { uses: 1 });
+    assert.ok(ticket.length > 0);
+  });
+});

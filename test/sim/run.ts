@@ -1,11 +1,13 @@
 /**
  * Lives of whole meshes under every fault.
  *
- *   node test/sim/run.ts [--seeds 300] [--first 1] [--workers 2] [--bug NAME]   many seeds; one line for each that fails, and the command that replays
- *                                                                               what is left of it when it was made smaller
- *   node test/sim/run.ts --seed N [--print] [--trace] [--bug NAME]              one seed again; --print tells its story, --trace all that was observed
+ *   node test/sim/run.ts [--seeds 300] [--first 1] [--workers 2] [--bug NAME] [--weather NAME]
+ *       many seeds; one line for each that fails, and the command that replays what is left of it when it was made smaller
+ *   node test/sim/run.ts --seed N [--print] [--trace] [--bug NAME] [--weather NAME]   one seed again; --print tells its story, --trace all that was observed
  *       [--nodes N] [--for MS] [--steps 0,3,5 | none]                           less of it: fewer nodes, shorter, only these steps of its plan
  *       [--shrink]                                                              looks for less that fails in the same way
+ *
+ * Weathers are in `world/weathers.ts`: plans with more faults at one time, more nodes, more time, or more of one kind.
  *
  * Exit codes: 0 ok, 1 a law was broken, 2 accepted work did not finish in time, 3 an agent or the world failed.
  */
@@ -16,7 +18,7 @@ import { parseArgs } from 'node:util';
 import { EXIT_CODES } from './world/outcome.ts';
 import { type Reduction, reductionFlags } from './world/reduction.ts';
 import { shrink } from './world/shrink.ts';
-import { FAULTS_MS, type Run, type SimulateOptions, simulate } from './world/simulate.ts';
+import { type Run, type SimulateOptions, simulate } from './world/simulate.ts';
 
 const { values } = parseArgs({
   options: {
@@ -25,6 +27,7 @@ const { values } = parseArgs({
     workers: { type: 'string', default: '2' },
     seed: { type: 'string' },
     bug: { type: 'string' },
+    weather: { type: 'string' },
     print: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
     shrink: { type: 'boolean', default: false },
@@ -37,11 +40,12 @@ const { values } = parseArgs({
 /** Failing seeds of one process that are made smaller; more of them say little more. */
 const SHRUNK_LIMIT = 2;
 
-const bugName = values.bug;
+const { bug: bugName, weather: weatherName } = values;
 const options: SimulateOptions = {
   ...(values.print && { printing: 'story' }),
   ...(values.trace && { printing: 'all' }),
   ...(bugName !== undefined && { bugName }),
+  weatherName,
   reduction: reductionOf(values),
 };
 const [first, seedCount] = [Number(values.first), Number(values.seeds)];
@@ -91,15 +95,23 @@ function failureOf({ seed, outcome, error }: Run): string {
 }
 
 function commandOf(seed: number, reduction: Reduction = {}): string {
-  const bug = bugName === undefined ? '' : ` --bug ${bugName}`;
-  return `node test/sim/run.ts --seed ${seed}${bug}${reductionFlags(reduction)}`;
+  const words = ['node test/sim/run.ts', `--seed ${seed}`, ...kindFlags()];
+  return `${words.join(' ')}${reductionFlags(reduction)}`;
+}
+
+/** Which kind of runs these are. */
+function kindFlags(): readonly string[] {
+  return [
+    ...(bugName === undefined ? [] : ['--bug', bugName]),
+    ...(weatherName === undefined ? [] : ['--weather', weatherName]),
+  ];
 }
 
 /** @returns the command that replays less of a failing run. */
-async function smaller({ seed, outcome, nodeCount, stepCount }: Run): Promise<string> {
+async function smaller({ seed, outcome, nodeCount, stepCount, faultsMs }: Run): Promise<string> {
   const attempt = async (reduction: Reduction) =>
     (await simulate(seed, { ...options, printing: undefined, reduction })).outcome;
-  const reduction = await shrink({ outcome, nodeCount, stepCount, forMs: FAULTS_MS }, attempt);
+  const reduction = await shrink({ outcome, nodeCount, stepCount, forMs: faultsMs }, attempt);
   return `  smaller: ${commandOf(seed, reduction)} --print`;
 }
 
@@ -130,10 +142,9 @@ async function runInWorkers(): Promise<void> {
 
 async function startWorker(from: number, count: number): Promise<Tally & { readonly exitCode: number }> {
   const args = ['--first', String(from), '--seeds', String(count), '--workers', '1'];
-  const bug = bugName === undefined ? [] : ['--bug', bugName];
   const child: ChildProcess = spawn(
     process.execPath,
-    [...process.execArgv, fileURLToPath(import.meta.url), ...args, ...bug],
+    [...process.execArgv, fileURLToPath(import.meta.url), ...args, ...kindFlags()],
     { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] },
   );
   let tally: Tally = { ranCount: 0, failedCount: 0 };

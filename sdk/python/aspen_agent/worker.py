@@ -32,6 +32,8 @@ class Job(NamedTuple):
     payload: Any
     #: W3C trace context of whoever submitted it.
     traceparent: Optional[str]
+    #: All that was asked for, in the words of ``job.get``; what is absent has its default.
+    spec: Mapping[str, Any] = {}
 
 
 class Attempt:
@@ -277,7 +279,7 @@ class Worker:
             with self._slots:  # those of a lost connection included
                 attempt.raise_if_stopped()
                 result = self._handler_of(spec["type"])(
-                    Job(attempt.job_id, spec["type"], spec.get("payload"), spec.get("traceparent")), attempt
+                    Job(attempt.job_id, spec["type"], spec.get("payload"), spec.get("traceparent"), spec), attempt
                 )
             connection.respond(request_id, result)
         except Exception as error:  # whatever a handler raises is the failure of its attempt

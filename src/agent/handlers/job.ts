@@ -1,4 +1,4 @@
-import { AspenError, Batcher, fromWireError, newId, roughBytes } from '../../base/index.ts';
+import { AspenError, Batcher, fromWireError, mapAtMost, newId, roughBytes } from '../../base/index.ts';
 import {
   INLINE_PAYLOAD_LIMIT,
   isBlobPayload,
@@ -208,8 +208,18 @@ async function submitAll(
   } catch (error) {
     if (!(error instanceof AspenError) || error.details['limit'] !== 'COMMAND_BYTES_LIMIT') throw error;
   }
-  const idOf = (at: number) => (requestId === undefined || at === 0 ? requestId : `${requestId}#${at}`);
-  return await submitInParts(jobs, (part, at) => submit(daemon, part, idOf(at)));
+  return await submitInParts(jobs, (part, at) => submit(daemon, part, partRequestId(daemon, requestId, at)));
+}
+
+/** @returns the same for a repetition, and none that a program gives itself. */
+function partRequestId(
+  { platform: { crypto } }: Daemon,
+  requestId: string | undefined,
+  at: number,
+): string | undefined {
+  if (requestId === undefined || at === 0) return requestId;
+  const named = crypto.sha256(Buffer.from(JSON.stringify(['aspen part of a submit', requestId, at])));
+  return Buffer.from(named).toString('hex');
 }
 
 function accepted(result: SubmitResult): Result<'job.submit'> {
@@ -240,11 +250,15 @@ async function submitMany(
 
 type Checked = Attempted<ReturnType<typeof checkJobSpec>>;
 
-/** One after the other: each may be as long as a line. */
-async function keepPayloads(daemon: Daemon, checked: readonly Checked[]): Promise<Checked[]> {
-  const kept: Checked[] = [];
-  for (const item of checked) kept.push('value' in item ? await keepOne(daemon, item) : item);
-  return kept;
+/**
+ * Blobs of one bulk that are kept at a time: each waits for the disk several times and for another node, and all of them fit a line.
+ */
+const PAYLOADS_AT_ONCE = 16;
+
+function keepPayloads(daemon: Daemon, checked: readonly Checked[]): Promise<Checked[]> {
+  return mapAtMost(PAYLOADS_AT_ONCE, checked, async (item) =>
+    'value' in item ? await keepOne(daemon, item) : item,
+  );
 }
 
 async function keepOne(daemon: Daemon, item: Extract<Checked, { value: unknown }>): Promise<Checked> {
@@ -304,7 +318,8 @@ async function askForJob(
   signal: AbortSignal,
 ): Promise<JobView | undefined> {
   try {
-    const options = { timeoutMs: body.waitMs + WAIT_SLACK_MS, signal };
+    const leaderlessMs = Math.min(body.waitMs, WAIT_SLACK_MS);
+    const options = { timeoutMs: body.waitMs + WAIT_SLACK_MS, leaderlessMs, signal };
     return await node.group.client.askLeader<JobView>('jobs/wait', body, options);
   } catch (error) {
     signal.throwIfAborted();

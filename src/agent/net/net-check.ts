@@ -1,6 +1,6 @@
-import { isPublicAddress, type PeerLink } from '../../mesh/index.ts';
+import type { PeerLink } from '../../mesh/index.ts';
 import type { MeshNode } from '../mesh-node.ts';
-import { hostOf, type Judged, judgeMapping, judgeUdp, proxiesOf } from './net-rules.ts';
+import { hostOf, type Judged, judgeMapping, judgeUdp, proxiesOf, type SeenAs, seenAs } from './net-rules.ts';
 import type { InterfaceAddress } from './network-facts.ts';
 import { observeSelf, probeUdp } from './observations.ts';
 import { judgePortMapping } from './port-mapping-rules.ts';
@@ -21,7 +21,7 @@ export interface NetReport {
   readonly portMapping: Judged;
   readonly quic: Judged;
   /** As members see it, with how many of them. */
-  readonly seenAs: readonly { readonly host: string; readonly isPublic: boolean; readonly members: number }[];
+  readonly seenAs: readonly SeenAs[];
   readonly reachability: string;
   readonly isRelay: boolean;
   readonly relays: readonly {
@@ -100,17 +100,6 @@ function familyOf(family: 4 | 6, node: MeshNode, addresses: readonly InterfaceAd
     hosts: addresses.filter((each) => each.family === family).map(({ host }) => host),
     links: links.length,
   };
-}
-
-function seenAs(addresses: readonly (string | null)[]): NetReport['seenAs'] {
-  const counts = new Map<string, { isPublic: boolean; members: number }>();
-  for (const address of addresses) {
-    const host = address === null ? undefined : hostOf(address)?.host;
-    if (address === null || host === undefined) continue;
-    const known = counts.get(host) ?? { isPublic: isPublicAddress(address), members: 0 };
-    counts.set(host, { ...known, members: known.members + 1 });
-  }
-  return [...counts].map(([host, { isPublic, members }]) => ({ host, isPublic, members }));
 }
 
 function relaysOf(node: MeshNode): NetReport['relays'] {

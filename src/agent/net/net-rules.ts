@@ -1,4 +1,5 @@
 import type { PeerId } from '../../base/index.ts';
+import { isCircuit, isPublicAddress } from '../../mesh/index.ts';
 
 /** From where a member saw datagrams of one local port come. */
 export interface UdpObservation {
@@ -50,6 +51,24 @@ export function judgeMapping(observations: readonly UdpObservation[], localPort:
     isSo: false,
     detail: `every one of ${seen.length} members saw ${first.host} port ${first.port}${kept}`,
   };
+}
+
+export interface SeenAs {
+  readonly host: string;
+  readonly isPublic: boolean;
+  readonly members: number;
+}
+
+/** @returns the hosts that members see this node come from. Who is linked over a circuit sees the member that carries it, which tells nothing of this node. */
+export function seenAs(addresses: readonly (string | null)[]): readonly SeenAs[] {
+  const counts = new Map<string, { readonly isPublic: boolean; readonly members: number }>();
+  for (const address of addresses) {
+    const host = address === null || isCircuit(address) ? undefined : hostOf(address)?.host;
+    if (address === null || host === undefined) continue;
+    const known = counts.get(host) ?? { isPublic: isPublicAddress(address), members: 0 };
+    counts.set(host, { ...known, members: known.members + 1 });
+  }
+  return [...counts].map(([host, counted]) => ({ host, ...counted }));
 }
 
 const PROXY_VARIABLES = ['HTTPS_PROXY', 'HTTP_PROXY', 'ALL_PROXY', 'NO_PROXY'] as const;

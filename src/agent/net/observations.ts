@@ -70,11 +70,12 @@ async function observeBy(
 /** Sends datagrams from one local port to members that are linked directly, and asks them from where they came. */
 export async function probeUdp(components: AskComponents): Promise<UdpProbe> {
   const { udp, transport } = components;
-  const targets = distinctHosts(transport.links());
+  const { family, targets } = targetsAmong(transport.links());
   if (udp === undefined || targets.length === 0) return { localPort: null, observations: [] };
-  using socket = await udp.open(4, () => undefined);
+  using socket = await udp.open(family, () => undefined);
+  const probe = { family, send: socket.send };
   const asked = await Promise.all(
-    targets.map((target) => unlessRefused(() => probeBy(components, target, socket.send))),
+    targets.map((target) => unlessRefused(() => probeBy(components, target, probe))),
   );
   return { localPort: socket.port, observations: asked.filter((each) => each !== undefined) };
 }
@@ -84,16 +85,17 @@ interface Target {
   readonly host: string;
 }
 
+type Family = 4 | 6;
 type Send = (datagram: { readonly host: string; readonly port: number; readonly bytes: Uint8Array }) => void;
 
 async function probeBy(
   { messenger, clock }: AskComponents,
   { peerId, host }: Target,
-  send: Send,
+  { family, send }: { readonly family: Family; readonly send: Send },
 ): Promise<UdpObservation> {
   const ask = (method: string, body: unknown) =>
     messenger.request(peerId, method, body, { timeoutMs: ASK_MS });
-  const [port, token] = checked(earSchema, await ask(OBSERVE_METHODS.listen, 4));
+  const [port, token] = checked(earSchema, await ask(OBSERVE_METHODS.listen, family));
   for (let count = 0; count < DATAGRAMS; count += 1) send({ host, port, bytes: token });
   for (let count = 0; count < SEEN_TRIES; count += 1) {
     await sleep(clock, SEEN_PAUSE_MS);
@@ -103,11 +105,20 @@ async function probeBy(
   return { peerId, observerHost: host, seen: null };
 }
 
-/** Members at different addresses first: those tell more. IPv4 only, since it is what NATs are about. */
-function distinctHosts(links: readonly PeerLink[]): readonly Target[] {
+/** By IPv4 where a member is linked by that, since it is what NATs are about. */
+function targetsAmong(links: readonly PeerLink[]): {
+  readonly family: Family;
+  readonly targets: readonly Target[];
+} {
+  const targets = distinctHosts(links, 4);
+  return targets.length > 0 ? { family: 4, targets } : { family: 6, targets: distinctHosts(links, 6) };
+}
+
+/** Members at different addresses first: those tell more. */
+function distinctHosts(links: readonly PeerLink[], family: Family): readonly Target[] {
   const direct = nearest(links.filter(({ path }) => path === 'direct')).flatMap(({ peerId, address }) => {
     const at = hostOf(address);
-    return at?.family === 4 ? [{ peerId, host: at.host }] : [];
+    return at?.family === family ? [{ peerId, host: at.host }] : [];
   });
   const firsts = direct.filter(
     ({ host }, place) => direct.findIndex((other) => other.host === host) === place,

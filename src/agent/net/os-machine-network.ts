@@ -10,7 +10,7 @@ export function readMachineNetwork(): MachineNetwork {
   return { addresses: readAddresses(), multicastProblem: multicastProblem(readNetworkFacts()) };
 }
 
-/** @returns another text when this machine is in another network. Two cheap reads: asked twice a second. */
+/** @returns another text when this machine is in another network. Two cheap reads: asked every second. */
 export function readNetworkMark(): string {
   return networkMarkOf(readAddresses(), readRouteTable());
 }

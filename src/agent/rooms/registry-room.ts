@@ -1,8 +1,8 @@
 import { createRegistry, type Registry } from '../../crdt/index.ts';
-import { departureKey, publicKeyOf, verifyDeparture } from '../../mesh/index.ts';
+import { departureKey, publicKeyOf, verifyDeparture, verifyDischarge } from '../../mesh/index.ts';
 import type { Store } from '../../storage/index.ts';
 import type { Membership } from '../membership.ts';
-import { DEPARTURES, isRevocationOf, REVOCATIONS } from '../membership-links.ts';
+import { DEPARTURES, DISCHARGES, isRevocationOf, REVOCATIONS } from '../membership-links.ts';
 import type { NodeRooms } from './node-rooms.ts';
 
 export interface RegistryRoomComponents {
@@ -42,6 +42,10 @@ export function createNodeRegistry(
         [DEPARTURES]: (key, bytes) => {
           const departure = verifyDeparture({ crypto, meshId }, bytes);
           return departure !== undefined && departureKey(departure) === key;
+        },
+        [DISCHARGES]: (key, bytes) => {
+          const discharge = verifyDischarge({ crypto, meshId, roots: gate.roots }, bytes);
+          return discharge !== undefined && departureKey(discharge) === key;
         },
         [REVOCATIONS]: (key, bytes) => isRevocationOf({ crypto, meshId, roots: gate.roots }, key, bytes),
       },

@@ -1,10 +1,12 @@
 import type { Command } from 'commander';
+import { whenAborted } from '../../base/index.ts';
 import type { Result } from '../../rpc/index.ts';
 import { type CommandContext, define, type ExitSlot } from '../command.ts';
 import { wholeNumber } from '../flags.ts';
 import type { CliIo } from '../io.ts';
 import type { Output } from '../output.ts';
 import { formatTable, printable } from '../table.ts';
+import { whileWatching } from '../watching.ts';
 
 type AuditRecord = Result<'audit.tail'>['records'][number];
 
@@ -38,20 +40,17 @@ async function tail(context: CommandContext): Promise<Output | number> {
   const limit = Math.min((options['lines'] as number | undefined) ?? 20, FOLLOW_PAGE);
   const page = await call('audit.tail', { limit });
   if (options['follow'] !== true) return tailOutput(page);
-  await follow(context, page.records);
-  return 0;
+  return whileWatching(context, 'the audit log', (signal) => follow(context, page.records, signal));
 }
 
-async function follow({ io, flags, call }: CommandContext, first: readonly AuditRecord[]): Promise<void> {
-  const interrupted = Promise.withResolvers<void>();
-  let isInterrupted = false;
-  using _ = io.onInterrupt(() => {
-    isInterrupted = true;
-    interrupted.resolve();
-  });
+async function follow(
+  { io, flags, call }: CommandContext,
+  first: readonly AuditRecord[],
+  signal: AbortSignal,
+): Promise<void> {
   let records = first;
   let afterSeq = 0;
-  while (!isInterrupted) {
+  while (!signal.aborted) {
     for (const record of records) {
       io.stdout.write(
         flags.isOutputChosen
@@ -63,9 +62,9 @@ async function follow({ io, flags, call }: CommandContext, first: readonly Audit
     if (records.length < FOLLOW_PAGE)
       await Promise.race([
         new Promise((resolve) => setTimeout(resolve, FOLLOW_EVERY_MS)),
-        interrupted.promise,
+        whenAborted(signal),
       ]);
-    if (!isInterrupted) ({ records } = await call('audit.tail', { limit: FOLLOW_PAGE, afterSeq }));
+    if (!signal.aborted) ({ records } = await call('audit.tail', { limit: FOLLOW_PAGE, afterSeq }));
   }
 }
 

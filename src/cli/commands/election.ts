@@ -15,6 +15,7 @@ import type { CliIo } from '../io.ts';
 import type { Output } from '../output.ts';
 import { resourcesOutput } from '../resource-output.ts';
 import { formatFields, printable } from '../table.ts';
+import { whileWatching } from '../watching.ts';
 
 /** `election run|campaign|renew|proclaim|resign|leader|observe|list`. */
 export function addElectionCommands(program: Command, io: CliIo, exit: ExitSlot): void {
@@ -113,17 +114,18 @@ function runElected(context: CommandContext): Promise<number> {
   );
 }
 
-async function observe({ args: [name = ''], flags, io, connect }: CommandContext): Promise<number> {
-  const abort = new AbortController();
-  using _ = io.onInterrupt(() => abort.abort());
+async function observe(context: CommandContext): Promise<number> {
+  const { args, flags, io, connect } = context;
+  const [name = ''] = args;
   const client = await connect();
-  for await (const change of client.observeElection(name, abort.signal)) {
-    const line = flags.isOutputChosen
-      ? JSON.stringify({ schema: 'aspen.election.observe/v1', ...change })
-      : printable(change.leader?.value ?? '(nobody leads)');
-    io.stdout.write(`${line}\n`);
-  }
-  return 0;
+  return whileWatching(context, `election ${name}`, async (signal) => {
+    for await (const change of client.observeElection(name, signal)) {
+      const line = flags.isOutputChosen
+        ? JSON.stringify({ schema: 'aspen.election.observe/v1', ...change })
+        : printable(change.leader?.value ?? '(nobody leads)');
+      io.stdout.write(`${line}\n`);
+    }
+  });
 }
 
 async function showLeader({ args: [name = ''], call }: CommandContext): Promise<Output> {

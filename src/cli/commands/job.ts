@@ -14,6 +14,7 @@ import type { Output } from '../output.ts';
 import { addSpecFlags, readTextFrom, specFromFlags } from '../spec-flags.ts';
 import { formatFields, formatTable, printable } from '../table.ts';
 import { throughRestarts } from '../through-restarts.ts';
+import { whileWatching } from '../watching.ts';
 
 const STATES = jobStateSchema.options;
 
@@ -193,24 +194,24 @@ async function listJobs({ call, options, tell, flags }: CommandContext): Promise
   return jobsOutput(listed);
 }
 
-async function watchJobs({ options, flags, io, connect }: CommandContext): Promise<number> {
+async function watchJobs(context: CommandContext): Promise<number> {
+  const { options, flags, io, connect } = context;
   const { state, id, type, queue, namespace, label, cursor } = options as Readonly<Record<string, never>>;
   const given = Object.entries({ state, id, type, queue, namespace, label });
   const filter = Object.fromEntries(given.filter(([, value]) => value !== undefined));
-  const abort = new AbortController();
-  using _ = io.onInterrupt(() => abort.abort());
   const client = await connect();
   const params = cursor === undefined ? { filter } : { filter, cursor };
-  for await (const change of client.watchJobs(params, abort.signal)) {
-    const { before, errorCode } = change;
-    const line = flags.isOutputChosen
-      ? JSON.stringify({ schema: 'aspen.job.watch/v1', ...change })
-      : printable(
-          `${change.id}  ${before ?? 'new'} -> ${change.state}${errorCode === null ? '' : `  ${errorCode}`}`,
-        );
-    io.stdout.write(`${line}\n`);
-  }
-  return 0;
+  return whileWatching(context, 'jobs', async (signal) => {
+    for await (const change of client.watchJobs(params, signal)) {
+      const { before, errorCode } = change;
+      const line = flags.isOutputChosen
+        ? JSON.stringify({ schema: 'aspen.job.watch/v1', ...change })
+        : printable(
+            `${change.id}  ${before ?? 'new'} -> ${change.state}${errorCode === null ? '' : `  ${errorCode}`}`,
+          );
+      io.stdout.write(`${line}\n`);
+    }
+  });
 }
 
 async function waitForJob(context: CommandContext): Promise<Output> {
@@ -245,14 +246,18 @@ export async function waitUntilFinal(
   }
 }
 
-async function showLogs(context: CommandContext): Promise<undefined> {
+async function showLogs(context: CommandContext): Promise<number | undefined> {
   const { options } = context;
   const id = await jobArgument(context);
   const fromOffset = options['fromOffset'] as number | undefined;
-  await copyLogs(context, id, {
-    follow: options['follow'] === true,
-    ...(fromOffset === undefined ? {} : { fromOffset }),
-  });
+  const from = fromOffset === undefined ? {} : { fromOffset };
+  if (options['follow'] === true) {
+    return whileWatching(context, `the output of ${id}`, (signal) =>
+      copyLogs(context, id, { follow: true, signal, ...from }),
+    );
+  }
+  await copyLogs(context, id, from);
+  return undefined;
 }
 
 async function cancelJob(context: CommandContext): Promise<Output> {

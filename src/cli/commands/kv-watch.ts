@@ -5,15 +5,18 @@ import { wrongUsage } from '../failure.ts';
 import { wholeNumber } from '../flags.ts';
 import type { CliIo } from '../io.ts';
 import { printable } from '../table.ts';
+import { whileWatching } from '../watching.ts';
 
 /** `kv watch <key>`. */
 export function addWatchCommand(kv: Command, io: CliIo, exit: ExitSlot): void {
   define(kv, io, exit, {
     usage: 'watch [key]',
-    summary: 'print the changes of a key, or of all with a prefix, each once and in order, until interrupted',
+    summary:
+      'print the changes of a key, or of all with a prefix, each once and in order, until interrupted or for --timeout',
     examples: [
       'aspen-agent kv watch color',
       'aspen-agent kv watch --prefix config/ -o jsonl',
+      'aspen-agent kv watch color --timeout 30s',
       'aspen-agent kv watch --prefix --from-revision 1099511627780 -o jsonl',
     ],
     configure: (command) =>
@@ -27,25 +30,29 @@ export function addWatchCommand(kv: Command, io: CliIo, exit: ExitSlot): void {
   });
 }
 
-async function watchKeys({ args, options, flags, io, connect }: CommandContext): Promise<number> {
+async function watchKeys(context: CommandContext): Promise<number> {
+  const { args, options, flags, io, connect } = context;
   const filter = filterOf(args[0], options['prefix'] as string | true | undefined);
   const fromRevision = options['fromRevision'] as number | undefined;
-  const abort = new AbortController();
-  using _ = io.onInterrupt(() => abort.abort());
   const client = await connect();
-  const { signal } = abort;
-  const watch = client.kv.watch(filter, { signal, ...(fromRevision !== undefined && { fromRevision }) });
-  for await (const event of watch) {
-    io.stdout.write(
-      flags.isOutputChosen
-        ? `${JSON.stringify({ schema: 'aspen.kv.watch/v1', ...event })}\n`
-        : `${printable(lineOf(event))}\n`,
-    );
-  }
-  return 0;
+  return whileWatching(context, filter.key ?? `${filter.prefix}...`, async (signal) => {
+    const watch = client.kv.watch(filter, { signal, ...(fromRevision !== undefined && { fromRevision }) });
+    for await (const event of watch) {
+      io.stdout.write(
+        flags.isOutputChosen
+          ? `${JSON.stringify({ schema: 'aspen.kv.watch/v1', ...event })}\n`
+          : `${printable(lineOf(event))}\n`,
+      );
+    }
+  });
 }
 
-function filterOf(key: string | undefined, prefix: string | true | undefined) {
+function filterOf(
+  key: string | undefined,
+  prefix: string | true | undefined,
+):
+  | { readonly key: string; readonly prefix?: undefined }
+  | { readonly key?: undefined; readonly prefix: string } {
   if (prefix === undefined) {
     if (key === undefined) throw wrongUsage('give the KEY to watch, or --prefix');
     return { key };

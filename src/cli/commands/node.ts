@@ -49,7 +49,8 @@ async function drainNode(context: CommandContext, verb: 'drain' | 'undrain'): Pr
   const [name] = context.args;
   const peer = name === undefined ? {} : { peerId: await findPeerId(context, name) };
   const drained = await context.call(`node.${verb}`, peer);
-  const text = drained.isDraining ? 'takes no new jobs until: aspen-agent node undrain' : 'takes jobs again';
+  const undrain = ['aspen-agent node undrain', ...context.args].join(' ');
+  const text = drained.isDraining ? `takes no new jobs until: ${undrain}` : 'takes jobs again';
   return {
     schema: `aspen.node.${verb}/v1`,
     value: drained,

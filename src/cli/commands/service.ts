@@ -8,12 +8,16 @@ import { addPageFlags, endedOutput, pageOf, prolongedOutput } from '../held-flag
 import type { CliIo } from '../io.ts';
 import type { Output } from '../output.ts';
 import { formatTable, printable } from '../table.ts';
+import { whileWatching } from '../watching.ts';
+import { addServiceInstallCommand } from './service-install.ts';
 
 /** `service register|deregister|get|list` and `lease grant|keep-alive|revoke|get|list`. */
 export function addServiceCommands(program: Command, io: CliIo, exit: ExitSlot): void {
   const service =
     program.commands.find((noun) => noun.name() === 'service') ??
-    program.command('service').description('where services can be had');
+    program
+      .command('service')
+      .description('where services of the mesh can be had; install: start this agent with the machine');
   define(service, io, exit, {
     usage: 'register <name> <address>',
     summary: 'list an endpoint as long as its lease lives, and print the lease',
@@ -63,6 +67,7 @@ export function addServiceCommands(program: Command, io: CliIo, exit: ExitSlot):
     configure: (command) => void addPageFlags(command),
     run: listServices,
   });
+  addServiceInstallCommand(service, io, exit);
   addLeaseCommands(program, io, exit);
 }
 
@@ -157,17 +162,18 @@ async function showService({ args: [name = ''], options, call }: CommandContext)
   };
 }
 
-async function watchService({ args: [name = ''], flags, io, connect }: CommandContext): Promise<number> {
-  const abort = new AbortController();
-  using _ = io.onInterrupt(() => abort.abort());
+async function watchService(context: CommandContext): Promise<number> {
+  const { args, flags, io, connect } = context;
+  const [name = ''] = args;
   const client = await connect();
-  for await (const change of client.watchService(name, abort.signal)) {
-    const line = flags.isOutputChosen
-      ? JSON.stringify({ schema: 'aspen.service.watch/v1', ...change })
-      : printable(change.endpoints.map(({ address }) => address).join(' ') || '(nobody offers it)');
-    io.stdout.write(`${line}\n`);
-  }
-  return 0;
+  return whileWatching(context, `service ${name}`, async (signal) => {
+    for await (const change of client.watchService(name, signal)) {
+      const line = flags.isOutputChosen
+        ? JSON.stringify({ schema: 'aspen.service.watch/v1', ...change })
+        : printable(change.endpoints.map(({ address }) => address).join(' ') || '(nobody offers it)');
+      io.stdout.write(`${line}\n`);
+    }
+  });
 }
 
 async function listServices({ args, options, call, tell }: CommandContext): Promise<Output> {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { AspenError } from '../../base/index.ts';
+import { makeDataDirectory } from '../../base/os-make-directory.ts';
 import type { AgentReady, AgentStartOptions } from '../agent-start.ts';
 import { type CommandContext, define, type ExitSlot } from '../command.ts';
 import type { CliIo } from '../io.ts';
@@ -70,6 +71,7 @@ async function startAgent(
   const { io, flags, options } = context;
   const choices = { dataDir: flags.dataDir, ...startChoices(context), ...joining };
   if (options['detach'] === true) return await startDetached(context, choices);
+  makeDataDirectory(flags.dataDir); // before the program of the agent is even read
   return await io.startAgent({ ...choices, onReady: (ready) => announce(context, ready) });
 }
 

@@ -16,6 +16,7 @@ export type {
 } from './messages.ts';
 export type { RaftOptions } from './options.ts';
 export type { ProgressMode } from './progress.ts';
+export { isQuorum } from './quorum.ts';
 export { Raft } from './raft.ts';
 export type { ConfirmedRead, Hurry } from './read-index.ts';
 export type {

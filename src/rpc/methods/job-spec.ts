@@ -147,6 +147,7 @@ function isPlainPayload(payload: unknown): boolean {
   if (typeof payload !== 'object' || payload === null) return true;
   if (Array.isArray(payload)) return false;
   for (const key in payload) {
+    if (key === '__proto__') return false;
     const part = (payload as Readonly<Record<string, unknown>>)[key];
     if (typeof part === 'object' && part !== null) return false;
   }

@@ -84,7 +84,9 @@ export const workerMessages = {
     workerId: workerIdSchema,
     job: z.looseObject({
       id: jobIdSchema,
-      spec: z.looseObject({ type: z.string(), payload: z.unknown() }),
+      spec: z
+        .looseObject({ type: z.string(), payload: z.unknown() })
+        .describe('As job.get shows it, but for what has its default: that is absent.'),
     }),
     attempt: z.number().int(),
     fencingToken: z.number(),

@@ -58,6 +58,31 @@ for (const { name, create } of WORLDS) {
       assert.equal(atLeft[0]?.frame.toString(), 'back');
     });
 
+    // In memory the two ends are told in different moments.
+    const itOnWires = name === 'in memory' ? () => undefined : it;
+    itOnWires('brings what either end says in the moment in which the link opens, after that', async () => {
+      const left = await world.node(ada, [ada, bob]);
+      const right = await world.node(bob, [ada, bob]);
+      const heard: string[] = [];
+      for (const [{ transport }, own, other] of [
+        [left, ada, bob],
+        [right, bob, ada],
+      ] as const) {
+        const who = own === ada ? 'ada' : 'bob';
+        transport.onLink(({ type }) => {
+          heard.push(`${who}: ${type}`);
+          for (const word of ['one', 'two']) transport.send(other.peerId, textBytes(word), 'control');
+        });
+        transport.onFrame((_from, frame) => heard.push(`${who}: ${Buffer.from(frame)}`));
+      }
+      await world.settled(left.transport.dial(bob.peerId, right.transport.addresses()));
+      await world.until(() => heard.length === 6, 'all that was said is heard');
+      for (const who of ['ada', 'bob']) {
+        const own = heard.filter((line) => line.startsWith(who));
+        assert.deepEqual(own, [`${who}: opened`, `${who}: one`, `${who}: two`]);
+      }
+    });
+
     it('T1 never changes a frame that the sender goes on using', async () => {
       const { left, right } = await linkedPair(world);
       const atRight = framesAt(right);

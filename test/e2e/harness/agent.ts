@@ -165,10 +165,10 @@ export class Agent {
   }
 
   /** Waits until the process has ended by itself. @returns its exit code. */
-  async ended(): Promise<number | null> {
+  async ended({ timeoutMs = STOP_CAP_MS } = {}): Promise<number | null> {
     const child = this.#process;
     this.#closeClient();
-    await until(() => !this.isRunning, { what: `agent ${this.name} to end`, timeoutMs: STOP_CAP_MS });
+    await until(() => !this.isRunning, { what: `agent ${this.name} to end`, timeoutMs });
     return child?.exitCode ?? null;
   }
 

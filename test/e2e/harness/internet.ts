@@ -80,6 +80,14 @@ export class Internet implements Disposable {
     );
   }
 
+  /** From now on nothing passes the router from or to that address. */
+  cutOff(router: string, host: string): void {
+    run(
+      ...(['ip', 'netns', 'exec', router, 'nft'] as const),
+      `add chain ip home cut { type filter hook forward priority 6; }; add rule ip home cut ip saddr ${host} drop; add rule ip home cut ip daddr ${host} drop`,
+    );
+  }
+
   /** @returns the namespace of a machine in an office, whose router lets nothing out but TCP to one place. */
   addOffice(way: { readonly host: string; readonly port: number }): { readonly netns: string } {
     const { netns, router } = this.addHome('cone');

@@ -40,6 +40,12 @@ export class Lan implements Disposable {
     inside(this.#hub, 'link', 'set', this.#port(machine), 'up');
   }
 
+  /** Lets no more than this out of the machine, behind a long queue, as routers at the end of slow lines have. @param rate as `tc` reads it. */
+  slow(machine: string, rate: string): void {
+    const args = ['qdisc', 'add', 'dev', 'eth0', 'root', 'tbf', 'rate', rate, 'burst', '4kb', 'limit', '2mb'];
+    execFileSync('tc', ['-n', machine, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+  }
+
   /** Gives the machine another address, as a router does that has forgotten it. */
   renumber(machine: string, host: number): void {
     inside(machine, 'addr', 'flush', 'dev', 'eth0');

@@ -20,6 +20,11 @@ export interface Home {
   readonly hasDatagrams?: boolean;
 }
 
+interface Router {
+  readonly router: string;
+  readonly routerHost: string;
+}
+
 const ENVIRONMENT = { ASPEN_LISTEN: '/ip4/0.0.0.0/tcp/0', ASPEN_MDNS: 'off' };
 
 /** Two public members, the first of which has founded the mesh, and one behind each of two routers; all joined through the first one's ticket. */
@@ -27,11 +32,17 @@ export class Town implements AsyncDisposable {
   readonly internet: Internet;
   readonly cluster: Cluster;
   readonly agents: readonly [Agent, Agent, Agent, Agent];
+  readonly #routers: readonly Router[];
 
-  private constructor(internet: Internet, cluster: Cluster, agents: readonly [Agent, Agent, Agent, Agent]) {
+  private constructor(
+    { internet, cluster }: { readonly internet: Internet; readonly cluster: Cluster },
+    agents: readonly [Agent, Agent, Agent, Agent],
+    routers: readonly Router[],
+  ) {
     this.internet = internet;
     this.cluster = cluster;
     this.agents = agents;
+    this.#routers = routers;
   }
 
   static async settle(
@@ -42,9 +53,9 @@ export class Town implements AsyncDisposable {
     const cluster = new Cluster();
     const publics = ['p', 'q'].map((name) => ({ name, netns: internet.addPublic().netns, env: {} }));
     const privates = homes.map(({ translation, env: own = {}, hasDatagrams = true }, at) => {
-      const { netns, router } = internet.addHome(translation);
-      if (!hasDatagrams) internet.dropDatagrams(router);
-      return { name: 'ab'[at] as string, netns, env: own };
+      const { netns, ...router } = internet.addHome(translation);
+      if (!hasDatagrams) internet.dropDatagrams(router.router);
+      return { name: 'ab'[at] as string, netns, env: own, router };
     });
     const agents = [...publics, ...privates].map(({ name, netns, env: own }) =>
       cluster.add(name, { netns, env: { ...ENVIRONMENT, ...env, ...own } }),
@@ -53,7 +64,15 @@ export class Town implements AsyncDisposable {
     await p.up();
     const { ticket } = await p.call<{ readonly ticket: string }>('mesh.ticket', { uses: others.length });
     for (const agent of others) await agent.join(ticket);
-    return new Town(internet, cluster, agents);
+    const routers = privates.map(({ router }) => router);
+    return new Town({ internet, cluster }, agents, routers);
+  }
+
+  /** From now on nothing passes between the two homes but what a third carries. */
+  cutHomesApart(): void {
+    const [a, b] = this.#routers as [Router, Router];
+    this.internet.cutOff(a.router, b.routerHost);
+    this.internet.cutOff(b.router, a.routerHost);
   }
 
   /** One more, with the settings of all. */

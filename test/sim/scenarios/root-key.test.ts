@@ -96,14 +96,12 @@ describe('the root key of the simulated mesh', () => {
       );
       await world.advance(10_000);
       const { voters } = world.leader().daemon.node.group.status();
-      const latest = gateOf(world.leader()).roots.latest;
+      const named = gateOf(world.leader()).roots.latest?.voters ?? [];
+      assert.equal(named.length, 3, 'a standby is a witness beside the two voters that were left');
       const second = staying.find(
-        ({ peerId }) =>
-          voters.includes(peerId) &&
-          peerId !== world.leader().peerId &&
-          latest?.voters.includes(peerId) === false,
+        ({ peerId }) => voters.includes(peerId) && peerId !== world.leader().peerId && named.includes(peerId),
       );
-      assert.ok(second !== undefined, 'another voter than those that the first statement names');
+      assert.ok(second !== undefined, 'a voter that the first statement names');
       world.expectMember(second.name, false);
       await world.call(world.leader().name, 'node.revoke', { peerId: second.peerId });
       const rest = staying.filter((node) => node !== second);

@@ -13,6 +13,8 @@ const CAUGHT: Readonly<Record<string, { readonly seeds: readonly number[]; reado
     seeds: [4, 8, 10, 12, 1, 9, 16, 18, 2, 5, 11],
     law: /begins, but its parent|differ from a rebuild/,
   },
+  'release-too-soon': { seeds: [1, 2, 3, 4], law: /before it is due|ends by its deadline before/ },
+  'purge-too-soon': { seeds: [1, 2, 3, 4], law: /is removed \d+ ms too soon/ },
   'forget-rates': { seeds: [1, 2, 3, 4, 5, 8, 9], law: /jobs of (queue|type) \S+ start within/ },
   'free-keys-at-the-end': { seeds: [1, 2, 3, 4, 5], law: /key \S+ names/ },
   'forget-who-asked': { seeds: [3, 4, 5, 6, 1], law: /no delivery tells of the end/ },
@@ -21,7 +23,12 @@ const CAUGHT: Readonly<Record<string, { readonly seeds: readonly number[]; reado
     seeds: [3, 8, 24, 14, 17, 23, 18, 21, 30],
     law: /completes with stale token|attempts never overlap/,
   },
-  'snapshot-without-memory': { seeds: [51, 56], law: /replicas apply the same/ },
+  'snapshot-without-memory': { seeds: [69, 80, 120, 66, 56], law: /replicas apply the same/ },
+  'snapshot-without-keys': {
+    seeds: [4, 21, 23],
+    law: /key \S+ names|replicas apply the same/,
+  },
+  'renew-after-expiry': { seeds: [2, 12, 16], law: /locks exclude/ },
   'clock-beyond-its-bounds': {
     seeds: [13, 15, 18, 22, 29, 39, 63],
     law: /attempts never overlap|locks exclude/,

@@ -1,6 +1,6 @@
 import { membersOf } from '../../../src/lease/raft/index.ts';
 import { CALM_LINKS } from '../ground/index.ts';
-import { ForgetfulDisk } from './forgetful-disk.ts';
+import { ForgetfulDisk, JOB_KEYS, OUTCOMES } from './forgetful-disk.ts';
 import {
   countingTooFew,
   countingTwice,
@@ -8,11 +8,18 @@ import {
   forgettingRates,
   freeingKeys,
   releasingOnFailure,
+  tooSoon,
   withoutFence,
   withStaleIndex,
 } from './job-bugs.ts';
 import type { JobFeature } from './job-draws.ts';
-import { asIfAwake, skippingFirst, stillRenewing, twiceWhenDerived } from './lease-bugs.ts';
+import {
+  asIfAwake,
+  renewingWhatHasEnded,
+  skippingFirst,
+  stillRenewing,
+  twiceWhenDerived,
+} from './lease-bugs.ts';
 import { LyingDisk } from './lying-disk.ts';
 import type { WorldBug } from './world.ts';
 
@@ -50,15 +57,29 @@ export const BUGS: Readonly<Record<string, WorldBug>> = {
   'count-retry-twice': { jobs: countingTwice },
   'stale-index-on-cancel': { jobs: withStaleIndex },
   'release-on-failure': { jobs: releasingOnFailure },
+  'release-too-soon': { jobs: tooSoon('release'), jobFeatures: new Set(['delays', 'deadlines', 'timeouts']) },
+  'purge-too-soon': { jobs: tooSoon('purge'), jobFeatures: new Set(['retention']) },
   'forget-rates': { jobs: forgettingRates, jobFeatures: LIMITED },
   'free-keys-at-the-end': { jobs: freeingKeys, jobFeatures: new Set(['keys']) },
   'forget-who-asked': { jobs: forgettingHooks, hasHooks: true },
   'limit-one-too-many': { jobs: countingTooFew, jobFeatures: LIMITED },
   /** A snapshot does not carry which requests were answered. */
   'snapshot-without-memory': {
-    makeDisk: (random, options) => new ForgetfulDisk(random, options),
+    makeDisk: (random, options) => new ForgetfulDisk(random, options, OUTCOMES),
     keptEntries: 5,
     weather: { types: ['crash', 'partition'], meanPauseMs: 2_500, longestFaultMs: 6_000 },
+  },
+  /** A snapshot does not carry which keys named which jobs. */
+  'snapshot-without-keys': {
+    makeDisk: (random, options) => new ForgetfulDisk(random, options, JOB_KEYS),
+    keptEntries: 5,
+    jobFeatures: new Set(['keys']),
+    weather: { types: ['crash', 'partition'], meanPauseMs: 2_500, longestFaultMs: 6_000 },
+  },
+  /** Whoever renews a claim that has ended is told that it goes on. */
+  'renew-after-expiry': {
+    leases: renewingWhatHasEnded,
+    weather: { types: ['partition', 'pause'], meanPauseMs: 2_500, longestFaultMs: 8_000 },
   },
   /** The clock of the first node runs at a quarter of its speed: it goes on with attempts whose hold is over for everybody else. */
   'clock-beyond-its-bounds': {

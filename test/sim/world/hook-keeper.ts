@@ -41,7 +41,7 @@ export class HookKeeper {
 
   async #insist<M extends Method>(method: M, params: ParamsInput<M>) {
     for (;;) {
-      const answer = await this.#world.tried(this.#world.pickNode(this.#random), method, params);
+      const answer = await this.#world.tried(this.#world.pickInsider(this.#random), method, params);
       if (answer !== undefined) return answer;
       await this.#world.pause(RETRY_MS);
     }

@@ -115,6 +115,17 @@ export function freeingKeys(module: MachineModule): MachineModule {
   });
 }
 
+/** What time makes due is done half a minute before it is. */
+export function tooSoon(kind: 'release' | 'purge'): (module: MachineModule) => MachineModule {
+  return (module) => {
+    const command = module.commands[kind];
+    if (command === undefined) throw new Error(`the jobs module has no command ${kind}`);
+    const apply = (body: unknown, context: ApplyContext) =>
+      command.apply(body, { ...context, groupMs: context.groupMs + 30_000, wallMs: context.wallMs + 30_000 });
+    return { ...module, commands: { ...module.commands, [kind]: { ...command, apply } } };
+  };
+}
+
 /** Of those that run in a queue one is overlooked. */
 export function countingTooFew(module: MachineModule): MachineModule {
   const { derive } = module;

@@ -13,6 +13,8 @@ export interface LimitRow {
   readonly concurrency?: number;
   readonly perKey?: number;
   readonly maxWaiting?: number;
+  readonly maxFinished?: number;
+  readonly maxFinishedBytes?: number;
   readonly ratePerSecond?: number;
   readonly burst?: number;
 }

@@ -63,6 +63,34 @@ export function twiceWhenDerived(module: MachineModule): MachineModule {
   };
 }
 
+interface Told {
+  readonly fencingToken: number | null;
+  readonly ttlMs: number;
+}
+
+/** What every replica was told last of each claim stands, though the claim has ended. */
+export function renewingWhatHasEnded(module: MachineModule): MachineModule {
+  const { renew } = module.commands;
+  if (renew === undefined) throw new Error('the leases module is another one');
+  const told = new Map<string, Told>();
+  const leaseOf = (body: unknown) => (body as { readonly leaseId: string }).leaseId;
+  const renewed: typeof renew = {
+    ...renew,
+    apply: (body, context) => {
+      const known = told.get(leaseOf(body));
+      try {
+        const now = renew.apply(body, context) as Told;
+        told.set(leaseOf(body), now);
+        return now;
+      } catch (error) {
+        if (known === undefined) throw error;
+        return known;
+      }
+    },
+  };
+  return { ...module, commands: { ...module.commands, renew: renewed } };
+}
+
 /** A watch begins one revision after the one it was asked to begin with. */
 export function skippingFirst({ node: { group } }: Daemon): void {
   const { kvWatcher } = group;

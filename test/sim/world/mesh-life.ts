@@ -48,7 +48,8 @@ export class MeshLife {
   readonly #locks: LockClients;
   readonly #watches: WatchClients;
   readonly #hooks: HookKeeper | undefined;
-  #runningClients = 0;
+  /** By name, as often as it was begun. */
+  readonly #running: string[] = [];
 
   constructor({ world, plan, random, jobFeatures, hasHooks, longestWorkMs }: MeshLifeComponents) {
     this.#world = world;
@@ -84,14 +85,22 @@ export class MeshLife {
     new Standings(world).start();
     scheduleNemesis(
       this.#plan.steps.map((step) => ({ ...step, atMs: startMs + step.atMs })),
-      { ...world.targets, changeMembers: (change, draw) => this.#begin(this.#operator.change(change, draw)) },
+      {
+        ...world.targets,
+        changeMembers: (change, draw) =>
+          this.#begin(`operator: ${change}`, this.#operator.change(change, draw)),
+      },
     );
-    for (let at = 1; at <= KV_CLIENTS; at += 1) this.#begin(this.#kv.run(`kv${at}`, startMs + forMs));
-    for (let at = 1; at <= JOB_CLIENTS; at += 1) this.#begin(this.#jobs.run(`c${at}`, startMs + forMs));
-    this.#begin(this.#queues.run(startMs + forMs));
-    if (this.#hooks !== undefined) this.#begin(this.#hooks.run(startMs + forMs));
-    for (let at = 1; at <= LOCK_CLIENTS; at += 1) this.#begin(this.#locks.run(`lk${at}`, startMs + forMs));
-    for (let at = 1; at <= WATCH_CLIENTS; at += 1) this.#begin(this.#watches.run(`wt${at}`, startMs + forMs));
+    for (let at = 1; at <= KV_CLIENTS; at += 1)
+      this.#begin(`kv${at}`, this.#kv.run(`kv${at}`, startMs + forMs));
+    for (let at = 1; at <= JOB_CLIENTS; at += 1)
+      this.#begin(`c${at}`, this.#jobs.run(`c${at}`, startMs + forMs));
+    this.#begin('queues', this.#queues.run(startMs + forMs));
+    if (this.#hooks !== undefined) this.#begin('hooks', this.#hooks.run(startMs + forMs));
+    for (let at = 1; at <= LOCK_CLIENTS; at += 1)
+      this.#begin(`lk${at}`, this.#locks.run(`lk${at}`, startMs + forMs));
+    for (let at = 1; at <= WATCH_CLIENTS; at += 1)
+      this.#begin(`wt${at}`, this.#watches.run(`wt${at}`, startMs + forMs));
     for (let at = 1; at <= this.#workerCount; at += 1) this.#attach(startMs + forMs);
     await world.advance(forMs);
     world.note('faults stop');
@@ -101,7 +110,11 @@ export class MeshLife {
   async finishWork(): Promise<void> {
     const world = this.#world;
     try {
-      await this.#soon('all calls are answered', () => this.#runningClients === 0);
+      await this.#soon(
+        'all calls are answered',
+        () => this.#running.length === 0,
+        () => this.#running.join(', '),
+      );
       await this.#soon(
         'all accepted jobs end',
         () => world.laws.openJobs().length === 0,
@@ -130,6 +143,7 @@ export class MeshLife {
       () => world.leaversKnown().join(', '),
     );
     world.observeRegistries();
+    world.observeCustody();
     world.laws.checkAll();
     const verdict = checkKv(this.#kv.history);
     if (!verdict.isLinearizable)
@@ -141,13 +155,11 @@ export class MeshLife {
     this.#workers.run(untilMs).catch((error) => this.#world.fail(error, 'a worker'));
   }
 
-  #begin(client: Promise<void>): void {
-    this.#runningClients += 1;
+  #begin(name: string, client: Promise<void>): void {
+    this.#running.push(name);
     client.then(
-      () => {
-        this.#runningClients -= 1;
-      },
-      (error) => this.#world.fail(error, 'a client'),
+      () => this.#running.splice(this.#running.indexOf(name), 1),
+      (error) => this.#world.fail(error, name),
     );
   }
 

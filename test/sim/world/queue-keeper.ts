@@ -75,12 +75,12 @@ export class QueueKeeper {
     await this.#insist('namespace.limit', { namespace: TENANT, concurrency: null });
   }
 
-  async #tried<M extends Method>(method: M, params: ParamsInput<M>): Promise<boolean> {
-    const answer = await this.#world.tried(this.#world.pickNode(this.#random), method, params);
-    return answer !== undefined;
+  async #tried<M extends Method>(method: M, params: ParamsInput<M>): Promise<void> {
+    await this.#world.tried(this.#world.pickNode(this.#random), method, params);
   }
 
   async #insist<M extends Method>(method: M, params: ParamsInput<M>): Promise<void> {
-    while (!(await this.#tried(method, params))) await this.#world.pause(RETRY_MS);
+    const ask = () => this.#world.tried(this.#world.pickInsider(this.#random), method, params);
+    while ((await ask()) === undefined) await this.#world.pause(RETRY_MS);
   }
 }

@@ -88,6 +88,11 @@ export class SimNode {
     return this.#wasStarted && !this.#isRetired;
   }
 
+  /** It was up as somebody. */
+  get wasUp(): boolean {
+    return this.#peerId !== undefined;
+  }
+
   get wasStarted(): boolean {
     return this.#wasStarted;
   }

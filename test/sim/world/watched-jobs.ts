@@ -3,6 +3,7 @@ import type { ApplyContext, MachineModule } from '../../../src/lease/machine/ind
 import { toldWrongly } from './hook-laws.ts';
 import { brokenBy, indexDiffers } from './job-laws.ts';
 import { RateLaw } from './rate-law.ts';
+import { doneTooSoon } from './time-laws.ts';
 import { type TouchedJob, TouchedJobs } from './touched-jobs.ts';
 
 /** What the law of jobs speaks of, seen where it happens. */
@@ -37,6 +38,7 @@ export function watchJobs(module: MachineModule, moves: JobMoves): MachineModule
           const broken = [
             ...indexDiffers(module, context),
             ...all.flatMap((job) => brokenBy(kind, job, context)),
+            ...all.flatMap((job) => doneTooSoon(kind, job, context)),
             ...toldWrongly(all, context),
             ...rates.started(all.flatMap(startedIn), context),
           ];

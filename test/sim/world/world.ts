@@ -6,6 +6,7 @@ import {
   type Fact,
   type KvChange,
   kvModule,
+  leasesModule,
   type MachineModule,
 } from '../../../src/lease/machine/index.ts';
 import type { MemoryNetwork } from '../../../src/mesh/index.ts';
@@ -26,6 +27,7 @@ import {
   Trace,
 } from '../ground/index.ts';
 import { CollectedLog } from './collected-log.ts';
+import { agreedMembers, brokenCustody } from './custody.ts';
 import type { JobFeature } from './job-draws.ts';
 import { Laws } from './laws.ts';
 import { Stuck } from './outcome.ts';
@@ -69,6 +71,7 @@ export interface WorldBug {
   readonly beatsRarely?: boolean;
   readonly jobs?: (module: MachineModule) => MachineModule;
   readonly kv?: (module: MachineModule) => MachineModule;
+  readonly leases?: (module: MachineModule) => MachineModule;
   readonly makeDisk?: (random: SeededRandom, options: SimDiskOptions) => SimDisk;
   /** Does something to an agent that has just started. */
   readonly tamper?: (daemon: Daemon) => void;
@@ -147,7 +150,11 @@ export class World {
       isHashed: true,
       ...(beatsRarely && LIKE_A_LARGE_MESH),
       ...(bug.refutation !== undefined && { refutation: bug.refutation }),
-      modules: [watchJobs(bug.jobs?.(jobsModule) ?? jobsModule, this.#jobMoves()), bug.kv?.(kv) ?? kv],
+      modules: [
+        watchJobs(bug.jobs?.(jobsModule) ?? jobsModule, this.#jobMoves()),
+        bug.kv?.(kv) ?? kv,
+        ...(bug.leases === undefined ? [] : [bug.leases(leasesModule)]),
+      ],
       ...(bug.commitRule !== undefined && { commitRule: bug.commitRule }),
       ...(keptEntries !== undefined && { replica: { keepEntries: keptEntries, dropEntries: 1 } }),
     };
@@ -362,9 +369,11 @@ export class World {
     return first !== 'down' && others.every((digest) => digest === first);
   }
 
-  /** Who has left in good order, and by whom it is still known: `n2 by n1`. */
+  /** Who has left, by its own word or as the group has agreed, and by whom it is still known: `n2 by n1`. */
   leaversKnown(): readonly string[] {
-    return [...this.#leavers].flatMap((leaver) =>
+    const agreed = agreedMembers(this.members);
+    const erased = this.nodes.filter((node) => node.wasUp && agreed?.has(node.peerId) === false);
+    return [...this.#leavers.union(new Set(erased))].flatMap((leaver) =>
       this.members
         .filter(({ isReady, daemon }) => isReady && daemon.node.registry.node(leaver.peerId) !== undefined)
         .map(({ name }) => `${leaver.name} by ${name}`),
@@ -374,6 +383,11 @@ export class World {
   observeRegistries(): void {
     for (const { name, daemon } of this.members)
       this.observe({ type: 'registry', node: name, digest: daemon.node.registry.digest() });
+  }
+
+  /** Whoever keeps the root key keeps the present one, and whoever leads does. */
+  observeCustody(): void {
+    for (const what of brokenCustody(this.members)) this.breach(what);
   }
 
   /** A law that no observer watches was broken. */
@@ -410,6 +424,12 @@ export class World {
   /** One of the nodes that answer, if any does. */
   pickNode(random: Random): SimNode {
     const ready = this.nodes.filter(({ isReady }) => isReady);
+    return randomPick(random, ready.length > 0 ? ready : this.nodes) as SimNode;
+  }
+
+  /** As {@link pickNode}, for whoever asks until it is done: a node that was let go answers that nobody leads, each time after many seconds. */
+  pickInsider(random: Random): SimNode {
+    const ready = this.nodes.filter((node) => node.isReady && this.#members.has(node));
     return randomPick(random, ready.length > 0 ? ready : this.nodes) as SimNode;
   }
 

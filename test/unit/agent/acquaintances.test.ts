@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { Acquaintances } from '../../../src/agent/acquaintances.ts';
 import { AspenError, type Coordinate, type PeerId, silentLogger } from '../../../src/base/index.ts';
-import { OsCrypto } from '../../../src/base/os-crypto.ts';
 import type { NodeEntry, Registry } from '../../../src/crdt/index.ts';
 import type { GroupStatus } from '../../../src/lease/index.ts';
 import type { MembershipGate, Role } from '../../../src/mesh/index.ts';
@@ -19,7 +18,6 @@ class Ada {
   status = { voters: [ada], leader: bob } as unknown as GroupStatus;
   readonly acquaintances = new Acquaintances({
     self: ada,
-    crypto: new OsCrypto(),
     gate: {
       members: () => [...this.roles].map(([peerId, role]) => ({ peerId, role })),
       certificateOf: (peerId: PeerId) => this.roles.has(peerId) && { role: this.roles.get(peerId) },

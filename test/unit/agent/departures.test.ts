@@ -54,7 +54,6 @@ class Ada {
   readonly linked = new Set<PeerId>();
   readonly acquaintances = new Acquaintances({
     self: ada.peerId,
-    crypto,
     gate: this.gate,
     log: silentLogger,
     registry: () => this.board.registry,

@@ -5,6 +5,7 @@ import {
   judgeMapping,
   judgeUdp,
   proxiesOf,
+  seenAs,
   type UdpObservation,
 } from '../../../src/agent/net/net-rules.ts';
 import { observeSelf, probeUdp } from '../../../src/agent/net/observations.ts';
@@ -13,7 +14,7 @@ import { judgeProxy, targetsOf } from '../../../src/agent/net/proxy-check.ts';
 import type { Datagram, UdpPort, UdpSocket } from '../../../src/agent/net/udp-port.ts';
 import { AspenError, type PeerId, SeededRandom } from '../../../src/base/index.ts';
 import type { Messenger } from '../../../src/mesh/index.ts';
-import { OBSERVE_METHODS } from '../../../src/mesh/index.ts';
+import { isPublicAddress, OBSERVE_METHODS } from '../../../src/mesh/index.ts';
 import { ManualClock } from '../mesh/support.ts';
 
 const seen = (observerHost: string, host?: string, port = 5_000): UdpObservation => ({
@@ -42,6 +43,15 @@ describe('what netcheck concludes', () => {
       assert.equal(judgeMapping(observations, 5_000).isSo, isSo);
     });
   }
+
+  it('is seen as what direct links come from, never as the member that carries a circuit', () => {
+    const relayed =
+      '/ip4/203.0.113.1/tcp/4100/p2p/12D3KooWQZw4gZhVv7pTnmi6NFc2Yvvm6KzrZukqqLYEnXvbF6bu/p2p-circuit';
+    assert.deepEqual(seenAs(['/ip4/203.0.113.4/tcp/22186', relayed, null, '/ip4/203.0.113.4/tcp/9']), [
+      { host: '203.0.113.4', isPublic: isPublicAddress('/ip4/203.0.113.4/tcp/9'), members: 2 },
+    ]);
+    assert.deepEqual(seenAs([relayed]), []);
+  });
 
   it('shows proxies without their secrets', () => {
     const environment = { https_proxy: 'http://user:pass@proxy:3128', NO_PROXY: '.local', HTTP_PROXY: '' };

@@ -129,6 +129,17 @@ describe('what a node tells of itself as a voter', () => {
     assert.deepEqual(voterTraitsOf(undefined, 0), { zone: null });
   });
 
+  it('is not called public for a circuit over a member that is: it is lost with that one', () => {
+    const own = '/ip4/10.1.2.3/tcp/1';
+    const circuit =
+      '/ip4/93.184.216.34/tcp/1/p2p/12D3KooWQZw4gZhVv7pTnmi6NFc2Yvvm6KzrZukqqLYEnXvbF6bu/p2p-circuit';
+    assert.equal(voterTraitsOf({ ...profile, addresses: [own, circuit] }, 0).isPublic, false);
+    assert.equal(
+      voterTraitsOf({ ...profile, addresses: [circuit, '/ip4/93.184.216.34/tcp/1'] }, 0).isPublic,
+      true,
+    );
+  });
+
   for (const [address, isPublic] of [
     ['/ip4/93.184.216.34/tcp/1', true],
     ['/ip4/10.1.2.3/tcp/1', false],

@@ -212,7 +212,7 @@ describe('waiting', () => {
   it('does what is done again and again at the beats of a clock that has some, and keeps its period', async () => {
     const manual = new ManualClock();
     const clock: Clock = {
-      beatMs: 50,
+      beatsMs: [50],
       monotonicMs: () => manual.monotonicMs(),
       wallMs: () => manual.wallMs(),
       setTimer: (afterMs, callback) => manual.setTimer(afterMs, callback),
@@ -233,6 +233,30 @@ describe('waiting', () => {
       'short at 131',
       'short at 191',
     ]);
+  });
+
+  it('does what is done rarely at rare beats, and keeps periods that are no multiple of them nearly', async () => {
+    const manual = new ManualClock();
+    const clock: Clock = {
+      beatsMs: [50, 250, 1_000],
+      monotonicMs: () => manual.monotonicMs(),
+      wallMs: () => manual.wallMs(),
+      setTimer: (afterMs, callback) => manual.setTimer(afterMs, callback),
+    };
+    const rings = async (periodMs: number): Promise<number[]> => {
+      const at: number[] = [];
+      const fromMs = Math.ceil(manual.monotonicMs() / 60_000) * 60_000;
+      await manual.advance(fromMs + 330 - manual.monotonicMs());
+      using _ticking = every(clock, periodMs, () => at.push(manual.monotonicMs() - fromMs));
+      await manual.advance(4 * periodMs);
+      return at.slice(0, 3);
+    };
+    assert.deepEqual(await rings(1_000), [1_000, 2_000, 3_000]);
+    assert.deepEqual(await rings(5_000), [5_000, 10_000, 15_000]);
+    assert.deepEqual(await rings(250), [500, 750, 1_000]);
+    assert.deepEqual(await rings(500), [750, 1_250, 1_750]);
+    assert.deepEqual(await rings(300), [650, 950, 1_250]);
+    assert.deepEqual(await rings(1_900), [2_250, 4_250, 6_250]);
   });
 
   it('gives up after the deadline, names what took so long, and tells the work', async () => {
@@ -290,6 +314,30 @@ describe('waiting', () => {
     assert.ok(clock.monotonicMs() - startedMs >= 4);
     assert.equal(cancelled, false);
     assert.ok(Number.isInteger(clock.wallMs()));
+  });
+
+  it('of the machine: long timers that are due at about the same time ring in one turn, those that are cancelled then not', async () => {
+    const clock = new OsClock();
+    const rung: string[] = [];
+    let turn = 0;
+    const note = (name: string) => () => rung.push(`${name} in turn ${turn}`);
+    const startedMs = clock.monotonicMs();
+    const atMs = (dueMs: number) => dueMs - (clock.monotonicMs() - startedMs);
+    const moment = 5 - (startedMs % 5); // just after a moment at which they ring
+    clock.setTimer(atMs(60 + moment + 1), () => {
+      note('first')();
+      last.cancel();
+      setImmediate(() => {
+        turn += 1;
+      });
+    });
+    clock.setTimer(atMs(60 + moment + 2), note('second'));
+    const last = clock.setTimer(atMs(60 + moment + 3), note('cancelled'));
+    clock.setTimer(atMs(60 + moment + 2), note('early')).cancel();
+    const keepAlive = setInterval(() => undefined, 1_000);
+    await new Promise<void>((resolve) => clock.setTimer(100, resolve));
+    clearInterval(keepAlive);
+    assert.deepEqual(rung, ['first in turn 0', 'second in turn 0']);
   });
 });
 

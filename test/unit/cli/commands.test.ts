@@ -64,6 +64,12 @@ describe('the command line', () => {
       why: 'a duration that is none',
     },
     {
+      args: ['status', '--timeout', '10 years'],
+      code: 2,
+      says: /--timeout.*"10 years" is not a duration; write for example 500ms/,
+      why: 'a time to wait that is none',
+    },
+    {
       args: ['run', '--priority', '11', '--', 'true'],
       code: 2,
       says: /priority/,
@@ -133,6 +139,17 @@ describe('the command line', () => {
       world.agent.isWithoutQuorum = false;
     }, 50);
     assert.equal((await waiting).code, 0);
+  });
+
+  it('ends with 8 when its time is over before the agent gives up, and says that nobody leads', async () => {
+    world.agent.isWithoutQuorum = true;
+    Object.assign(world.agent.handlers, { 'kv.put': () => new Promise(() => undefined) });
+    const ran = await run('kv', 'put', 'k', 'v', '--timeout', '50ms');
+    assert.equal(ran.code, 8, ran.stderr);
+    assert.match(
+      ran.stderr,
+      /longer than 50 ms: no leader that a majority follows is known\n.*may still take effect/,
+    );
   });
 
   it('ends with 8 when the wait is over', async () => {

@@ -21,6 +21,14 @@ describe('flags of every command', () => {
     );
   });
 
+  it('take the time to wait from the flag, then the environment, and name what cannot be one', () => {
+    assert.equal(resolve({ timeout: 5 }, { ASPEN_TIMEOUT: '7s' }).timeoutMs, 5);
+    assert.equal(resolve({}, { ASPEN_TIMEOUT: '7s' }).timeoutMs, 7_000);
+    assert.equal(resolve({}, { ASPEN_TIMEOUT: '' }).timeoutMs, undefined);
+    const says = /^ASPEN_TIMEOUT: "soon" is not a duration; write for example 500ms/;
+    assert.throws(() => resolve({}, { ASPEN_TIMEOUT: 'soon' }), { code: 'INVALID_PARAMS', message: says });
+  });
+
   it('colour only a terminal that nobody asked to keep plain', () => {
     assert.equal(resolve({}).hasColor, true);
     assert.equal(resolve({}, {}, false).hasColor, false);

@@ -100,6 +100,14 @@ describe('kv on the command line', () => {
     assert.equal('consistency' in (await json(['get', 'a'])), false);
   });
 
+  it('watches for as long as it was told to, and then ends with 8', async () => {
+    const watched = await run(['watch', 'color', '--timeout', '50ms']);
+    assert.equal(watched.code, 8);
+    const wrong = await run(['watch', 'color'], { env: { ASPEN_TIMEOUT: 'soon' } });
+    assert.deepEqual([wrong.code, wrong.stderr.includes('ASPEN_TIMEOUT: "soon"')], [2, true]);
+    assert.match(watched.stderr, /color was watched for 50ms, as --timeout said/);
+  });
+
   it('watches a prefix until interrupted, a line a change', async () => {
     const first = (await json(['put', 'w/0', 'before']))['revision'] as number;
     let seen = '';

@@ -134,5 +134,7 @@ describe('multicast', () => {
   it('is not judged where there is no route table, and is reported missing where there is no network', () => {
     assert.equal(multicastProblem({ interfaces: ['en0'], routeTable: undefined }), undefined);
     assert.match(multicastProblem({ interfaces: [], routeTable: undefined }) ?? '', /no network interface/);
+    const six = { interfaces: [], ipv6Only: ['eth0'], routeTable: undefined };
+    assert.match(multicastProblem(six) ?? '', /^eth0 has no IPv4 address, and mDNS asks by IPv4 only/);
   });
 });

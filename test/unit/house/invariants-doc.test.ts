@@ -10,6 +10,7 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
   lease: ['src/lease'],
   coordination: ['src/lease', 'src/cli/held'],
   jobs: ['src/jobs'],
+  agent: ['src/agent'],
   supervisor: ['src/supervisor'],
   audit: ['src/audit', 'src/agent'],
   secrets: ['src/secrets', 'src/lease/machine', 'src/jobs', 'src/supervisor'],

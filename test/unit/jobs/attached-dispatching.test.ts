@@ -61,6 +61,32 @@ describe('jobs in attached workers', () => {
     assert.deepEqual(worker.settlements, [{ jobId: id, accepted: true }]);
   });
 
+  it('come with all that was asked for, in the words of job.get, and without what has its default', async () => {
+    const { world, ann } = await started();
+    const worker = new TestWorker(world, ann, 'wrk_1');
+    await world.clock.advance(50);
+    const plain = await world.submit({ type: 'paint', payload: { color: 'red' } });
+    const asked = {
+      labels: { team: 'ops' },
+      namespace: 'web',
+      queue: 'slow',
+      priority: 8,
+      idempotencyKey: 'once',
+      concurrencyKey: 'customer-7',
+      retry: { maxAttempts: 5 },
+      timeoutMs: 60_000,
+      queueTimeoutMs: 90_000,
+    };
+    const full = await world.submit({ type: 'paint', ...asked });
+    await world.clock.advance(50);
+    const specs = Object.fromEntries(worker.asked.map(({ job }) => [job.id, job.spec]));
+    assert.deepEqual(specs[plain], { type: 'paint', payload: { color: 'red' } });
+    const { spec } = world.job(full);
+    const told = specs[full] ?? {};
+    assert.deepEqual(Object.keys(told).sort(), [...Object.keys(asked), 'type', 'payload'].sort());
+    for (const [field, value] of Object.entries(told)) assert.deepEqual(value, spec[field], field);
+  });
+
   it('run elsewhere at once when the connection closes, as losses and not as failures (A3)', async () => {
     const { world, ann, bob } = await started();
     const first = new TestWorker(world, ann, 'wrk_1');

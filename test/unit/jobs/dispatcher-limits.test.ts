@@ -305,6 +305,28 @@ function checkNothingIdles(mesh: Mesh, slots: number): void {
 }
 
 describe('whatever limits there are', () => {
+  it('gives the slot of a plan that was refused to whoever waits (P16)', async () => {
+    const submit = (queue: string): Step => ({
+      do: 'submit',
+      queue,
+      key: undefined,
+      namespace: 'default',
+      type: 'echo',
+    });
+    const steps: readonly Step[] = [
+      submit('default'),
+      { do: 'stall' },
+      submit('a'),
+      { do: 'pause', queue: 'a' },
+      submit('default'),
+      { do: 'goOn' },
+    ];
+    const walk = new Walk();
+    await walk.mesh.join('ann', { slots: 2, types: ['echo'] });
+    for (const [number, one] of steps.entries()) await walk.take(one, number);
+    checkNothingIdles(walk.mesh, 2);
+  });
+
   it('lets nothing idle that could start, and keeps its indexes (P8, P9, Q1, Q2)', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 60, size: 'max' }), async (steps) => {

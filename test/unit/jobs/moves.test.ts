@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { JobSpecInput } from '../../../src/jobs/index.ts';
-import { PRIORITY_STEP_MS } from '../../../src/jobs/live-index.ts';
+import { PRIORITY_STEP_MS } from '../../../src/jobs/job-places.ts';
 import { JobsBench, SOME_ERROR } from './jobs-bench.ts';
 
 const ID = 'job_1';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { encode, silentLogger } from '../../../src/base/index.ts';
 import { nameKey } from '../../../src/jobs/dead-index.ts';
 import { renewJobRows } from '../../../src/jobs/index.ts';
-import { placeKey } from '../../../src/jobs/live-index.ts';
+import { placeKey } from '../../../src/jobs/job-places.ts';
 import { packRecord, packSpec } from '../../../src/jobs/packing.ts';
 import { isFinal } from '../../../src/jobs/record.ts';
 import { MACHINE_SPACES } from '../../../src/lease/index.ts';

@@ -94,7 +94,7 @@ describe('quick checks', () => {
   it('let through only messages of assignments that the schema leaves as they are', () => {
     const parse = quickly(isPlainAssignMessage, parseWith(assignMessageSchema));
     const timeout = mostly(fc.option(fc.nat()));
-    const item = record({
+    const fields = {
       ...ref,
       sessionId: mostly(name),
       pool: mostly(fc.option(name)),
@@ -104,7 +104,9 @@ describe('quick checks', () => {
       heartbeatTimeoutMs: timeout,
       traceparent: mostly(fc.constant(null)),
       holdMs: mostly(fc.nat()),
-    });
+    };
+    const rest = mostly(fc.oneof(fc.dictionary(name, fc.jsonValue(), plain), fc.array(odd)));
+    const item = fc.oneof(record(fields), record({ ...fields, rest }));
     let quick = 0;
     fc.assert(
       fc.property(fc.record({ assignments: fc.array(item, { maxLength: 2 }) }, plain), (body) => {

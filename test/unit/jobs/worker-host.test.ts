@@ -425,6 +425,7 @@ describe('a worker', () => {
   const unfit: [what: string, result: ExecutionResult, code: string][] = [
     ['a result over the limit', { ok: true, result: 'x'.repeat(2 ** 20) }, 'RESULT_TOO_LARGE'],
     ['a result that leads into itself', { ok: true, result: circle }, 'RESULT_INVALID'],
+    ['a field that would be lost', { ok: true, result: JSON.parse('{"__proto__":1}') }, 'RESULT_INVALID'],
   ];
   for (const [what, result, code] of unfit) {
     it(`fails for good with ${what}`, async () => {
@@ -541,6 +542,18 @@ describe('a worker that stops', () => {
     world.assign({});
     await clock.until(world.host.stop(), 30_000);
     assert.ok(!world.kinds().includes('complete'));
+    assert.deepEqual(world.failures, []);
+  });
+
+  it('does not wait as for an attempt that runs while an outcome cannot be told', async () => {
+    const { clock, world } = await started({ drainMs: 60_000 });
+    world.isCutOff = true;
+    world.assign({});
+    await clock.advance(100);
+    end(world);
+    const fromMs = clock.monotonicMs();
+    await clock.until(world.host.stop());
+    assert.ok(clock.monotonicMs() - fromMs < 4_000);
     assert.deepEqual(world.failures, []);
   });
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { AspenError } from '../../../src/base/index.ts';
-import { createIdentity, secretHash } from '../../../src/mesh/index.ts';
+import { createIdentity, secretHash, verifyDischarge } from '../../../src/mesh/index.ts';
 import { type Node, World } from './world.ts';
 
 const put = (key: string, value: string) => ({ module: 'kv', kind: 'put', body: { key, value } });
@@ -183,6 +183,19 @@ describe('a group of three', () => {
     await world.stop();
   });
 
+  it('gives up a question without a leader when its caller would rather wait less', async () => {
+    const world = await meshOf(3);
+    const leader = world.leader();
+    world.isolate(leader);
+    await world.clock.advance(10_000);
+    const beganMs = world.clock.monotonicMs();
+    const options = { timeoutMs: 30_000, leaderlessMs: 500 };
+    const error = await world.clock.until(failure(leader.group.client.askLeader('jobs/wait', {}, options)));
+    assert.deepEqual([error.code, error.outcome], ['NO_QUORUM', 'not-applied']);
+    assert.ok(world.clock.monotonicMs() - beganMs < 3_000);
+    await world.stop();
+  });
+
   it('never says not-applied of a call whose last try is still on its way when its time is over (G3)', async () => {
     const world = await meshOf(3);
     const leader = world.leader();
@@ -194,6 +207,24 @@ describe('a group of three', () => {
     const { code, outcome } = await world.clock.until(write);
     assert.deepEqual([code, outcome], ['DEADLINE_EXCEEDED', 'unknown']);
     assert.equal(await valueAt(world, leader, 'a'), 'new');
+    await world.stop();
+  });
+
+  it('never says not-applied of a call that is refused after an earlier try may have been applied (G3)', async () => {
+    const world = await meshOf(3);
+    const leader = world.leader();
+    const leaver = world.nodes.find((node) => node !== leader) as Node;
+    const write = failure(leaver.group.client.propose(put('a', 'new'), { timeoutMs: 60_000 }));
+    await world.clock.advance(1); // it gets to the leader; the answer does not come back
+    world.isolate(leaver);
+    await world.clock.advance(3_000);
+    const { client } = world.leader().group;
+    await world.clock.until(client.askLeader('members/leave', { peerId: leaver.peerId }));
+    await world.heal();
+    const refused = await world.clock.until(write);
+    assert.equal(refused.outcome, 'unknown');
+    assert.match(refused.message, /earlier try may have taken effect.*its role is none/);
+    assert.equal(await valueAt(world, world.leader(), 'a'), 'new');
     await world.stop();
   });
 
@@ -273,6 +304,20 @@ describe('a group of three', () => {
     await world.stop();
   });
 
+  it('the only voter hands over its vote before it leaves, and the standby that gets it keeps the root key', async () => {
+    const world = await meshOf(1);
+    const leader = world.leader();
+    const other = await world.addNode();
+    await world.admit(other);
+    await world.untilTrue('the other stands by', () => other.group.status().role === 'standby');
+    await world.clock.until(leader.group.leave());
+    await world.untilTrue('the other leads', () => other.group.leadership !== undefined);
+    assert.deepEqual(other.group.status().voters, [other.peerId]);
+    await world.clock.until(other.group.client.propose(put('a', 'goes on'), { timeoutMs: 30_000 }));
+    await world.admit(await world.addNode());
+    await world.stop();
+  });
+
   it('hands over before a member leaves, and goes on without it', async () => {
     const world = await meshOf(3);
     const leader = world.leader();
@@ -323,6 +368,24 @@ describe('tickets at the leader', () => {
     await assert.rejects(redeem(two), { code: 'DENIED', message: /expired/ });
     await ask('members/revoke-ticket', { id: ticketId });
     await assert.rejects(redeem(two), { code: 'DENIED', message: /revoked/ });
+    await world.stop();
+  });
+
+  it('are no sign of whoever has left: the mesh says that somebody has left only of who is no member', async () => {
+    const world = await meshOf(1);
+    const [node] = world.nodes as [Node];
+    const { client } = node.group;
+    const stranger = createIdentity(world.crypto, world.random.bytes(32));
+    const certificateSignature = new Uint8Array(64).fill(1);
+    const ask = ({ peerId }: Pick<Node, 'peerId'>) =>
+      world.clock.until(
+        client.askLeader<{ discharge: Uint8Array }>('members/discharge', { peerId, certificateSignature }),
+      );
+    await assert.rejects(ask(node), { code: 'CONFLICT', message: /has not left/ });
+    const roots = { number: 0, numberOf: () => 0 };
+    const { discharge } = await ask(stranger);
+    const told = verifyDischarge({ crypto: world.crypto, meshId: world.meshId, roots }, discharge);
+    assert.equal(told?.peerId, stranger.peerId);
     await world.stop();
   });
 

@@ -53,6 +53,20 @@ describe('when the root key is replaced', () => {
   const memberOf = (peerId: PeerId, role: string, isRevoked: boolean) =>
     ({ peerId, role, revokedAtMs: isRevoked ? 1 : null, admittedAtMs: 1 }) as unknown as Member;
 
+  it('Y4 names a standby too where the number of voters is even, so that the next witnesses can do without one', () => {
+    const [a, b, c, d] = [...'abcd'] as unknown as [PeerId, PeerId, PeerId, PeerId];
+    const root = { number: 0, due: [d], left: [], changedAt: 1 };
+    const members = [a, b, c].map((peer) => memberOf(peer, 'voter', false));
+    const namedOf = (voters: PeerId[], learners: PeerId[]) => {
+      const duty = rootDuty({ root, configuration: { voters, outgoing: [], learners }, members }, LIMITS);
+      return duty.duty === 'replace' && duty.voters;
+    };
+    assert.deepEqual(namedOf([a, b], [c]), [a, b, c]);
+    assert.deepEqual(namedOf([a], [b, c]), [a]);
+    assert.deepEqual(namedOf([a, b], []), [a, b]);
+    assert.deepEqual(namedOf([a, b, c], []), [a, b, c]);
+  });
+
   it('Y1 Y2 is never before the revoked are out, and never for them or for who may not vote', () => {
     const role = fc.constantFrom('voter', 'worker');
     const input = fc.record({

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { AspenError, type PeerId } from '../../../src/base/index.ts';
 import { decodeAdmissionAnswer, decodeAdmissionRequest } from '../../../src/mesh/admission-messages.ts';
 import { encodeRevocation, type Mesh, type Redemption, signRevocation } from '../../../src/mesh/index.ts';
+import { asUnreachable } from '../../../src/mesh/libp2p-transport-errors.ts';
 import { contactOf, Village } from './nodes.ts';
 import {
   certificateFor,
@@ -122,6 +123,27 @@ describe('admission', () => {
       join(joiner, { peerId: bob.peerId, addresses: ['/memory/gone'] }, contactOf(member)),
     );
     assert.equal(joiner.gate.standingOf(eve.peerId), 'member');
+  });
+
+  it('tells of the member that hung up rather than of those that were not reached', async () => {
+    const joiner = await village.node(eve, { isMember: false });
+    const there = { peerId: bob.peerId, addresses: ['/memory/there'] };
+    const gone = { peerId: ada.peerId, addresses: ['/memory/gone'] };
+    const { admission } = joiner.transport;
+    const ask = admission.ask.bind(admission);
+    admission.ask = async (peerId, ...rest) => {
+      if (peerId === bob.peerId)
+        throw asUnreachable(bob.peerId, Object.assign(new Error('EOF'), { name: 'UnexpectedEOFError' }));
+      return await ask(peerId, ...rest);
+    };
+    for (const members of [
+      [there, gone],
+      [gone, there],
+    ]) {
+      const error = (await village.settled(failureOf(join(joiner, ...members)))) as AspenError;
+      assert.equal(error.code, 'UNAVAILABLE');
+      assert.match(error.message, /hung up before it answered: .+ revoked/);
+    }
   });
 
   it('A3 makes two members known to each other without any group', async () => {

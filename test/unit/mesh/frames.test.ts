@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { AspenError } from '../../../src/base/index.ts';
-import { FrameDecoder, SEGMENT_BYTES_LIMIT, signalSegment } from '../../../src/mesh/frame-codec.ts';
+import {
+  FrameDecoder,
+  SEGMENT_BYTES_LEAST,
+  SEGMENT_BYTES_LIMIT,
+  signalSegment,
+} from '../../../src/mesh/frame-codec.ts';
 import { FrameQueue } from '../../../src/mesh/frame-queue.ts';
 import { FRAME_BYTES_LIMIT, type Priority } from '../../../src/mesh/index.ts';
 
@@ -65,6 +70,24 @@ describe('frames on a byte stream', () => {
     assert.equal(drain(queue).length, 1);
   });
 
+  it('leave in pieces of what may leave, where they can wait, and arrive whole; nothing leaves in crumbs', () => {
+    const queue = new FrameQueue();
+    const { push, frames } = decoder();
+    const long = Buffer.alloc(3 * SEGMENT_BYTES_LEAST + 5, 'x');
+    queue.push(long, 'bulk');
+    queue.push(Buffer.alloc(0), 'bulk');
+    queue.push(Buffer.from('now'), 'control');
+    for (const room of [0, SEGMENT_BYTES_LEAST - 1, SEGMENT_BYTES_LEAST, 5, 2 * SEGMENT_BYTES_LEAST, 5]) {
+      const batch = queue.takeBatch(room);
+      if (batch !== undefined) push(batch);
+    }
+    assert.deepEqual(
+      frames.map((frame) => Buffer.from(frame).toString()),
+      ['now', long.toString(), ''],
+    );
+    assert.equal(queue.isEmpty, true);
+  });
+
   it('are refused when the queue of their priority is full, and only then', () => {
     const queue = new FrameQueue({ queueBytesLimit: 2_000 });
     assert.ok(queue.push(frameOf(1_500, 1), 'bulk'));
@@ -96,7 +119,7 @@ describe('frames on a byte stream', () => {
   });
 
   it('N2 end the channel when one comes in crumbs: each would cost more than it carries', () => {
-    for (const length of [0, 1, SEGMENT_BYTES_LIMIT - 1]) {
+    for (const length of [0, 1, SEGMENT_BYTES_LEAST - 1]) {
       const segment = Buffer.alloc(4 + length);
       segment.writeUIntBE(length, 1, 3);
       assert.throws(() => decoder().push(segment), { code: 'INVALID_REQUEST' });

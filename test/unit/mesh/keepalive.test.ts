@@ -59,8 +59,8 @@ class End {
 describe('keep-alive', () => {
   it('Z2 asks a link that is used with every tick, and an idle one ever more rarely, up to the bound', () => {
     assert.deepEqual(
-      [0, 9, 10, 25, 50, 100, 10_000].map((idle) => pauseTicks(idle, LONGEST)),
-      [1, 1, 2, 5, 10, 20, 20],
+      [0, 3, 4, 6, 10, 25, 39, 40, 10_000].map((idle) => pauseTicks(idle, LONGEST)),
+      [1, 1, 2, 3, 5, 12, 19, 20, 20],
     );
     assert.equal(pauseTicks(10_000, 1), 1);
   });

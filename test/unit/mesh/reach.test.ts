@@ -182,6 +182,26 @@ describe('reach', () => {
     await place.reach.stop();
   });
 
+  it('says why a link goes over a circuit still: what was tried, and when it is tried again', async () => {
+    const place = new Place();
+    place.members = [{ peerId: bob, addresses: ['/ip4/192.168.7.2/tcp/4100'], isRelay: false }];
+    place.links.set(bob, 'relay');
+    assert.equal(place.reach.whyRelayed(bob), undefined);
+    await place.reach.start();
+    assert.match(place.reach.whyRelayed(bob) ?? '', /^the link is new, a direct path is tried in 1 s$/);
+    await place.clock.advance(1_500);
+    assert.match(
+      place.reach.whyRelayed(bob) ?? '',
+      /^no direct path in one try: .+, no hole opened .+; tried again in [1-5] s$/,
+    );
+    await place.clock.advance(60_000);
+    assert.match(place.reach.whyRelayed(bob) ?? '', /^no direct path in \d tries: /);
+    place.hasDirectWay = true;
+    await place.clock.advance(62_000);
+    assert.equal(place.reach.whyRelayed(bob), undefined);
+    await place.reach.stop();
+  });
+
   it('U3 makes a hole by QUIC where TCP gets nothing through, and there by QUIC first from then on', async () => {
     const place = new Place();
     place.members = [{ peerId: bob, addresses: ['/ip4/192.168.7.2/tcp/4100'], isRelay: false }];

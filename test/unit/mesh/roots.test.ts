@@ -322,6 +322,21 @@ describe('gate under another root key', () => {
     assert.ok(gate.roots.lacksList);
   });
 
+  it('V4 a revocation that the thief signed with the old key does nothing to whom the next key admitted, whichever comes first', () => {
+    for (const order of ['member first', 'revocation first'] as const) {
+      const gate = settledGate();
+      gate.roots.learn(honest);
+      gate.roots.setList(listOf([ada, bob, dan]));
+      const steps = [() => gate.admit(later(kim, 1)), () => gate.revoke(revocationOf(kim, rootSeeds[0]))];
+      for (const step of order === 'member first' ? steps : steps.toReversed()) step();
+      assert.equal(gate.standingOf(kim.peerId), 'member', order);
+      gate.admit(later(kim, 1));
+      gate.revoke(revocationOf(kim, rootSeeds[1]));
+      assert.equal(gate.standingOf(kim.peerId), 'refused', order);
+      assert.throws(() => gate.admit(later(kim, 1)), denied);
+    }
+  });
+
   it('V2 a revocation that the thief signed with the old key ends with the list', () => {
     const gate = settledGate();
     gate.revoke(revocationOf(dan, rootSeeds[0]));

@@ -15,6 +15,44 @@ function issuesOf(work: () => unknown): readonly { path: string; message: string
 }
 
 describe('the params of a method', () => {
+  const hidden: readonly [method: MethodName, params: string, path: string][] = [
+    ['job.submit', '{"type":"x","payload":{"__proto__":1}}', 'payload.__proto__'],
+    ['job.submit', '{"type":"x","payload":{"a":[1,{"\\u005f_proto__":{}}]}}', 'payload.a[1].__proto__'],
+    ['job.submit', '{"type":"x","payload":[[{"__proto__":1}]]}', 'payload[0][0].__proto__'],
+    ['job.submit', '{"type":"x","labels":{"__proto__":"a"}}', 'labels.__proto__'],
+    ['job.submit', '{"type":"x","__proto__":"a"}', '__proto__'],
+    [
+      'job.submit',
+      '{"type":"shell","payload":{"command":"a","env":{"__proto__":"a"}}}',
+      'payload.env.__proto__',
+    ],
+    ['job.submit', '{"type":"x","affinity":{"require":{"__proto__":"a"}}}', 'affinity.require.__proto__'],
+    ['kv.put', '{"key":"a","value":"b","__proto__":"a"}', '__proto__'],
+  ];
+  for (const [method, params, path] of hidden) {
+    it(`are refused where a field would be lost without a word: ${method} ${params}`, () => {
+      const issues = issuesOf(() => checkParams(method, JSON.parse(params)));
+      assert.deepEqual(
+        issues.map((issue) => issue.path),
+        [path],
+      );
+    });
+  }
+
+  it('of many jobs are refused only where a field would be lost', () => {
+    const jobs = JSON.parse('[{"type":"x","payload":{"a":1}},{"type":"x","payload":{"__proto__":1}}]');
+    checkParams('job.submitMany', { jobs });
+    checkJobSpec(jobs[0]);
+    assert.deepEqual(
+      issuesOf(() => checkJobSpec(jobs[1])).map(({ path }) => path),
+      ['payload.__proto__'],
+    );
+  });
+
+  it('may speak of such a name as a value', () => {
+    checkParams('job.submit', { type: '__proto__', payload: { a: '__proto__' } });
+  });
+
   const wrong: readonly { spec: unknown; path: string; says: RegExp }[] = [
     {
       spec: { type: 'x', pririty: 3 },

@@ -106,6 +106,45 @@ describe('a client of the agent', () => {
     assert.equal(bytes, 20_000_000);
   });
 
+  describe('while there is no quorum', () => {
+    const put = () => agent.handlers['kv.put'];
+    /** The first tries are refused. @returns the request ids that came. */
+    function refuse(times: number): (string | undefined)[] {
+      const real = put();
+      const asked: (string | undefined)[] = [];
+      Object.assign(agent.handlers, {
+        'kv.put': (...args: Parameters<typeof real>) => {
+          asked.push(args[0].requestId);
+          if (asked.length > times) return real(...args);
+          return Promise.reject(new AspenError('NO_QUORUM', 'no leader'));
+        },
+      });
+      return asked;
+    }
+
+    it('tries again for as long as it was told to, as one request', async () => {
+      const asked = refuse(2);
+      await client.call('kv.put', { key: 'a', value: 'b' }, { timeoutMs: 10_000 });
+      assert.deepEqual([asked.length, new Set(asked).size], [3, 1]);
+    });
+
+    it('is refused when its time is over', async () => {
+      const asked = refuse(Number.POSITIVE_INFINITY);
+      await assert.rejects(client.call('kv.put', { key: 'a', value: 'b' }, { timeoutMs: 300 }), {
+        code: 'NO_QUORUM',
+        outcome: 'not-applied',
+      });
+      assert.ok(asked.length <= 2);
+    });
+
+    it('is refused at once where nobody said how long to wait', async () => {
+      using patientless = await AspenClient.connect({ dataDir });
+      const asked = refuse(Number.POSITIVE_INFINITY);
+      await assert.rejects(patientless.kv.put('a', 'b'), { code: 'NO_QUORUM' });
+      assert.equal(asked.length, 1);
+    });
+  });
+
   it('connects again and repeats a mutating call with the same request id, so that it happens once', async () => {
     const submit = agent.handlers['job.submit'];
     let isFirst = true;

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { AspenError, SeededRandom } from '../../../src/base/index.ts';
+import { specView } from '../../../src/jobs/job-view.ts';
+import { PLAIN_SPEC } from '../../../src/jobs/spec.ts';
 import type { Assignment } from '../../../src/jobs/wire.ts';
 import type { LineDuplex } from '../../../src/rpc/index.ts';
+import { UNSAID } from '../../../src/sdk/given-job.ts';
 import {
   type AttemptControl,
   AttemptStopped,
@@ -86,17 +89,32 @@ describe('a worker of the client library', () => {
     const world = await SdkWorld.started();
     await world.give({ timeoutMs: 5_000, traceparent: '00-aa-bb-01' });
     const { job, control } = world.at(0);
-    assert.deepEqual(job, {
-      id: 'job_1',
-      type: 'paint',
-      payload: { color: 'red' },
-      traceparent: '00-aa-bb-01',
-    });
+    const { id, type, payload, traceparent } = job;
+    assert.deepEqual(
+      { id, type, payload, traceparent },
+      { id: 'job_1', type: 'paint', payload: { color: 'red' }, traceparent: '00-aa-bb-01' },
+    );
     assert.deepEqual([control.attempt, control.fencingToken, control.deadlineMs], [1, 7, 5_000]);
     world.at(0).end({ painted: true });
     await world.mesh.settle();
     assert.deepEqual(world.mesh.world.told[0]?.body['result'], { painted: true });
     assert.deepEqual(world.events, ['attached', 'job_1 true']);
+  });
+
+  it('tells its handler all that the job asked for, and the defaults of what it did not', async () => {
+    const world = await SdkWorld.started();
+    await world.give({ rest: { labels: { team: 'ops' }, priority: 8 } });
+    const { spec } = world.at(0).job;
+    assert.deepEqual(
+      [spec.type, spec.payload, spec.labels, spec.priority, spec.queue, spec.retry.maxAttempts],
+      ['paint', { color: 'red' }, { team: 'ops' }, 8, 'default', 3],
+    );
+    assert.equal(spec, world.at(0).job.spec, 'made once');
+  });
+
+  it('takes for default what an agent leaves out of a line', () => {
+    const { type: _type, payload: _payload, ...plain } = specView(PLAIN_SPEC);
+    assert.deepEqual(UNSAID, plain);
   });
 
   it('gives nothing as null, and what no line takes as a failure for good', async () => {

@@ -1,0 +1,69 @@
+import { type Clock, type Logger, sleep } from '../base/index.ts';
+
+export interface EndingComponents {
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/**
+ * The end of a node, step by step. What concerns others may take as long as they please: they may be gone, or ending themselves.
+ *
+ * - E1 All steps together are waited for no longer than the limit; once it has passed each still begins, and none is waited for.
+ * - E2 A step that is not over in time is left behind, and the log names it; whatever it ends with later harms nobody.
+ * - E3 A step that fails does not keep those after it from being made; the first failure is told when all have been.
+ */
+export class Ending {
+  readonly #components: EndingComponents;
+  readonly #untilMs: number;
+  #failure: { readonly error: unknown } | undefined;
+
+  /** @param limitMs from now on, for all steps together. */
+  constructor(components: EndingComponents, limitMs: number) {
+    this.#components = components;
+    this.#untilMs = components.clock.monotonicMs() + limitMs;
+  }
+
+  /** Unit: ms. */
+  get leftMs(): number {
+    return Math.max(0, this.#untilMs - this.#components.clock.monotonicMs());
+  }
+
+  /** @param mostMs how much of the limit it may use. @returns whether it was over in time. */
+  async step(
+    name: string,
+    work: () => Promise<unknown>,
+    mostMs = Number.POSITIVE_INFINITY,
+  ): Promise<boolean> {
+    const { clock, log } = this.#components;
+    const begunMs = clock.monotonicMs();
+    const over = new AbortController();
+    const working = begun(work).then(
+      () => true,
+      (error: unknown) => {
+        log.warn({ err: error, step: name }, 'a part of this node failed to end');
+        if (!over.signal.aborted) this.#failure ??= { error }; // E2, E3
+        return true;
+      },
+    );
+    const waiting = sleep(clock, Math.min(mostMs, this.leftMs), over.signal).then(
+      () => false,
+      () => true, // it rejects for nothing but the end of the step
+    );
+    const isOver = await Promise.race([working, waiting]);
+    over.abort();
+    const tookMs = Math.round(clock.monotonicMs() - begunMs);
+    if (isOver) log.debug({ step: name, tookMs }, 'a part of this node has ended');
+    else log.warn({ step: name, tookMs }, 'a part of this node does not end in time, it is left behind');
+    return isOver;
+  }
+
+  /** @throws the first failure of a step. */
+  finish(): void {
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+}
+
+/** A step that throws before it waits fails like one that rejects. */
+async function begun(work: () => Promise<unknown>): Promise<void> {
+  await work();
+}
