@@ -26,6 +26,7 @@ describe('what can be seen of a mesh', function () {
     cluster = new Cluster();
     port = await freePort();
     [a, b] = (await cluster.mesh(['a', 'b', 'c'])) as [Agent, Agent, Agent];
+    for (const agent of [a, b]) await linkedWith(agent, 2);
   });
   after(() => cluster[Symbol.asyncDispose]());
 
@@ -98,6 +99,17 @@ describe('what can be seen of a mesh', function () {
     assert.equal((await ask(port, '/')).status, 404);
   });
 });
+
+/** A group may be complete before its members have all met: newcomers are linked with each other last. */
+async function linkedWith(agent: Agent, others: number): Promise<void> {
+  await until(
+    async () => {
+      const { peers } = await agent.call<{ peers: { path: string | null }[] }>('mesh.peers');
+      return peers.filter(({ path }) => path === 'direct').length === others;
+    },
+    { what: `${agent.name} to be linked with ${others} others`, timeoutMs: 60_000 },
+  );
+}
 
 function ask(
   port: number,
