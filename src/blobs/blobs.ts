@@ -31,7 +31,7 @@ export interface BlobsComponents {
   /** Whether this member may leave copies here. @default any member */
   readonly mayKeep?: ((peerId: PeerId) => boolean) | undefined;
   /** Links a member that is not linked. */
-  readonly connect?: ((peerId: PeerId) => Promise<void>) | undefined;
+  readonly connect?: ((peerId: PeerId, signal: AbortSignal) => Promise<void>) | undefined;
   /** @returns those jobs of which no record is kept any more. Rejects where that cannot be known now. */
   readonly forgottenJobs?: ((jobIds: readonly string[]) => Promise<readonly string[]>) | undefined;
   readonly onFailure: (error: unknown) => void;
@@ -85,6 +85,8 @@ export class Blobs implements Startable {
   readonly #options: BlobsOptions;
   readonly #book: HolderBook;
   readonly #fetches = new Map<BlobId, Running>();
+  /** Stopped, and not over yet. */
+  readonly #ending = new Set<Fetch>();
   #parts: readonly Disposable[] = [];
   #collecting: Promise<void> = Promise.resolve();
 
@@ -110,9 +112,9 @@ export class Blobs implements Startable {
   async stop(): Promise<void> {
     for (const part of this.#parts) part[Symbol.dispose]();
     const stopping = new AspenError('UNAVAILABLE', 'this node is stopping', { outcome: 'not-applied' });
-    const running = [...this.#fetches.values()];
-    for (const { fetch } of running) fetch.stop(stopping);
-    await Promise.allSettled(running.map(({ fetch }) => fetch.ended));
+    const fetches = [...[...this.#fetches.values()].map(({ fetch }) => fetch), ...this.#ending];
+    for (const fetch of fetches) fetch.stop(stopping);
+    await Promise.allSettled(fetches.map(({ ended }) => ended));
     await this.#collecting;
     await this.store.close();
   }
@@ -269,9 +271,18 @@ export class Blobs implements Startable {
       [Symbol.dispose]: () => {
         running.users -= 1;
         if (running.users > 0) return;
-        running.lingering = this.#components.clock.setTimer(LINGER_MS, () => running.fetch.stop(unwanted()));
+        running.lingering = this.#components.clock.setTimer(LINGER_MS, () => this.#letGo(id, running));
       },
     };
+  }
+
+  /** Who wants the blob while this one comes to its end begins another. */
+  #letGo(id: BlobId, running: Running): void {
+    this.#fetches.delete(id);
+    this.#ending.add(running.fetch);
+    running.fetch.stop(unwanted());
+    const ended = () => void this.#ending.delete(running.fetch);
+    running.fetch.ended.then(ended, ended);
   }
 
   #beginFetch(

@@ -7,17 +7,17 @@ import {
   OneByOne,
   type PeerId,
   type Random,
-  randomShuffle,
   sleep,
 } from '../base/index.ts';
 import type { Messenger } from '../mesh/index.ts';
 import type { BlobId } from './blob-id.ts';
 import type { HolderBook } from './holder-book.ts';
+import { HolderSearch } from './holder-search.ts';
 import type { KeepOptions } from './keep-rules.ts';
 import { type Manifest, readManifest } from './manifest.ts';
 import { type Ask, ChunkSchedule } from './schedule.ts';
 import type { BlobStore } from './store.ts';
-import { type Holding, METHODS, malformed, readHolding } from './wire.ts';
+import { type Holding, METHODS, malformed } from './wire.ts';
 
 export interface FetchComponents {
   readonly self: PeerId;
@@ -29,7 +29,7 @@ export interface FetchComponents {
   readonly random: Random;
   readonly log: Logger;
   /** Links a member that is not linked. */
-  readonly connect?: ((peerId: PeerId) => Promise<void>) | undefined;
+  readonly connect?: ((peerId: PeerId, signal: AbortSignal) => Promise<void>) | undefined;
 }
 
 export interface FetchOptions {
@@ -43,11 +43,6 @@ export interface FetchOptions {
   readonly patienceMs?: number;
 }
 
-/** Members asked at a time who has a blob, and in one look. */
-const ASKED_AT_ONCE = 16;
-const ASKED_PER_LOOK = 256;
-/** A look ends when so many have answered that they have all of it. */
-const ENOUGH_HOLDERS = 8;
 /** Silences of one holder in a row, after which it is left alone in this fetch. */
 const FAULTS_LIMIT = 3;
 /** Chunks after which what came is synced, so that a crash takes no more than these. */
@@ -69,8 +64,9 @@ export class Fetch {
   readonly #abort = new AbortController();
   /** Ends the requests that nobody needs any more. */
   readonly #over = new AbortController();
-  readonly #known = new Map<PeerId, Holding>();
-  #hints: readonly PeerId[];
+  readonly #search: HolderSearch;
+  /** Known with the manifest. */
+  #sizeBytes: number | undefined;
   #schedule: ChunkSchedule<PeerId> | undefined;
   #wake = Promise.withResolvers<void>();
   #failure: unknown;
@@ -96,7 +92,6 @@ export class Fetch {
   ) {
     this.id = id;
     this.#components = components;
-    this.#hints = hints;
     this.#keep = keep;
     this.#options = {
       windowChunks: options.windowChunks ?? 8,
@@ -104,11 +99,27 @@ export class Fetch {
       lookEveryMs: options.lookEveryMs ?? 2_000,
       patienceMs: options.patienceMs ?? 5_000,
     };
+    this.#search = this.#searchFrom(hints);
     this.ended = mayGoUnheard(this.#run());
   }
 
+  #searchFrom(hints: readonly PeerId[]): HolderSearch {
+    const parts = {
+      ...this.#components,
+      id: this.id,
+      connect: this.#components.connect,
+      lookEveryMs: this.#options.lookEveryMs,
+      signal: this.#over.signal,
+      request: (peerId: PeerId, method: string, body: unknown) => this.#request(peerId, method, body),
+      onHolding: (peerId: PeerId, holding: Holding) => this.#offer(peerId, holding),
+      onSilence: (peerId: PeerId, error: unknown) => this.#onSilence(peerId, error),
+      onLie: (peerId: PeerId, error: unknown) => this.#onLie(peerId, error),
+    };
+    return new HolderSearch(parts, hints);
+  }
+
   hint(hints: readonly PeerId[]): void {
-    this.#hints = [...new Set([...this.#hints, ...hints])].slice(0, ASKED_AT_ONCE);
+    this.#search.hint(hints);
   }
 
   stop(reason: unknown): void {
@@ -127,7 +138,6 @@ export class Fetch {
     const { messenger, store } = this.#components;
     const { signal } = this.#abort;
     using _peers = messenger.onPeer(({ peerId, type }) => this.#onPeer(peerId, type));
-    const looking = new AbortController();
     let looks: Promise<void> | undefined;
     try {
       const manifest = await this.#begin();
@@ -136,11 +146,11 @@ export class Fetch {
       if (have === undefined) throw new AspenError('CONFLICT', `blob ${this.id} was removed`);
       const { windowChunks } = this.#options;
       this.#schedule = new ChunkSchedule(have, { windowChunks, faultsLimit: FAULTS_LIMIT });
-      for (const [peerId, holding] of this.#known) this.#offer(peerId, holding, manifest);
-      looks = this.#keepLooking(manifest, looking.signal);
+      this.#sizeBytes = manifest.sizeBytes;
+      for (const [peerId, holding] of this.#search.known) this.#offer(peerId, holding);
+      looks = mayGoUnheard(this.#search.keepLooking());
       await this.#pump();
     } finally {
-      looking.abort(new Error('the fetch is over'));
       this.#over.abort(new Error('the fetch is over'));
       await looks;
       await Promise.all(this.#asks);
@@ -162,16 +172,29 @@ export class Fetch {
         await store.adopt(this.id, await store.manifest(this.id), this.#keep);
         return store.manifest(this.id);
       }
-      const asked = await this.#look();
-      for (const peerId of this.#known.keys()) {
-        const manifest = await this.#manifestOf(peerId);
-        if (manifest === undefined) continue;
+      const tried = new Set<PeerId>();
+      const look = mayGoUnheard(this.#search.look());
+      await Promise.race([look, this.#awake()]); // X3: the first who has it will do
+      let manifest = await this.#manifestOfAny(tried);
+      const asked = manifest === undefined ? await look : 0;
+      manifest ??= await this.#manifestOfAny(tried);
+      if (manifest !== undefined) {
         await store.adopt(this.id, manifest, this.#keep);
         return manifest;
       }
       if (clock.monotonicMs() >= untilMs) throw this.#nobody(asked);
       await sleep(clock, this.#options.lookEveryMs, this.#abort.signal);
     }
+  }
+
+  async #manifestOfAny(tried: Set<PeerId>): Promise<Manifest | undefined> {
+    for (const peerId of this.#search.known.keys()) {
+      if (tried.has(peerId)) continue;
+      tried.add(peerId);
+      const manifest = await this.#manifestOf(peerId);
+      if (manifest !== undefined) return manifest;
+    }
+    return undefined;
   }
 
   async #manifestOf(peerId: PeerId): Promise<Manifest | undefined> {
@@ -207,7 +230,7 @@ export class Fetch {
       }
       if (!schedule.isStuck) aliveMs = clock.monotonicMs();
       else if (clock.monotonicMs() - aliveMs >= this.#options.patienceMs)
-        throw this.#nobody(this.#known.size);
+        throw this.#nobody(this.#search.known.size);
       await this.#awake();
     }
   }
@@ -265,68 +288,16 @@ export class Fetch {
     await this.#flushing.run(() => this.#components.store.flush(this.id));
   }
 
-  async #keepLooking(manifest: Manifest, signal: AbortSignal): Promise<void> {
-    const { clock } = this.#components;
-    while (!signal.aborted) {
-      try {
-        await sleep(clock, this.#options.lookEveryMs, signal);
-      } catch {
-        return; // the fetch is over
-      }
-      await this.#look(signal);
-      for (const [peerId, holding] of this.#known) this.#offer(peerId, holding, manifest);
-      this.#stir();
-    }
-  }
-
-  /** Asks hints first, then others in any order. @returns how many were asked. */
-  async #look(signal: AbortSignal = this.#abort.signal): Promise<number> {
-    const { self, messenger, random, book } = this.#components;
-    const others = randomShuffle(random, [...messenger.connected()]);
-    const wanted = [...new Set([...this.#hints, ...this.#known.keys(), ...others])]
-      .filter((peerId) => peerId !== self && !book.isAvoided(peerId))
-      .slice(0, ASKED_PER_LOOK);
-    for (let at = 0; at < wanted.length; at += ASKED_AT_ONCE) {
-      const asked = wanted.slice(at, at + ASKED_AT_ONCE);
-      await Promise.all(asked.map((peerId) => this.#askHolding(peerId)));
-      const whole = [...this.#known.values()].filter(({ chunks }) => chunks.isFull);
-      if (whole.length >= ENOUGH_HOLDERS || signal.aborted) break;
-    }
-    return wanted.length;
-  }
-
-  async #askHolding(peerId: PeerId): Promise<void> {
-    let body: unknown;
-    try {
-      await this.#link(peerId);
-      body = await this.#request(peerId, METHODS.have, [this.id]);
-    } catch (error) {
-      this.#known.delete(peerId);
-      this.#onSilence(peerId, error);
+  /** X2 A holder whose blob of this name is longer or shorter has not got this blob. */
+  #offer(peerId: PeerId, { sizeBytes, chunks }: Holding): void {
+    this.#stir();
+    if (this.#sizeBytes === undefined) return; // nobody can be asked for chunks yet
+    if (sizeBytes !== this.#sizeBytes) {
+      const text = `the blob has ${this.#sizeBytes} bytes, not ${sizeBytes}`;
+      this.#onLie(peerId, new AspenError('INVALID_REQUEST', text));
       return;
     }
-    try {
-      const holding = readHolding(body);
-      if (holding === null) this.#known.delete(peerId);
-      else this.#known.set(peerId, holding);
-    } catch (error) {
-      this.#onLie(peerId, error);
-    }
-  }
-
-  async #link(peerId: PeerId): Promise<void> {
-    const { messenger, connect } = this.#components;
-    if (connect !== undefined && !messenger.connected().includes(peerId)) await connect(peerId);
-  }
-
-  /** X2 A holder whose blob of this name is longer or shorter has not got this blob. */
-  #offer(peerId: PeerId, { sizeBytes, chunks }: Holding, manifest: Manifest): void {
-    if (sizeBytes === manifest.sizeBytes) this.#schedule?.offer(peerId, chunks);
-    else
-      this.#onLie(
-        peerId,
-        new AspenError('INVALID_REQUEST', `the blob has ${manifest.sizeBytes} bytes, not ${sizeBytes}`),
-      );
+    this.#schedule?.offer(peerId, chunks);
   }
 
   #onPeer(peerId: PeerId, type: 'opened' | 'closed'): void {
@@ -338,7 +309,7 @@ export class Fetch {
   #onLie(peerId: PeerId, err: unknown): void {
     const { book, log } = this.#components;
     book.lied(peerId);
-    this.#known.delete(peerId);
+    this.#search.forget(peerId);
     log.warn({ err, peerId, id: this.id }, 'a holder gives what is not the blob');
   }
 

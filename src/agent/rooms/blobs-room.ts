@@ -26,7 +26,7 @@ export function createNodeBlobs(rooms: NodeRooms, { config, onFatal }: BlobsRoom
     random,
     log: logger.child({ part: 'blobs' }),
     mayKeep: (peerId) => roleAllows(acquaintances.roleOf(peerId) ?? 'observer', 'submitter'),
-    connect: (peerId) => mesh.connector.connect(peerId),
+    connect: (peerId, signal) => mesh.connector.connect(peerId, signal),
     forgottenJobs: (jobIds) => forgottenJobs(group.client, jobIds),
     onFailure: onFatal,
   });

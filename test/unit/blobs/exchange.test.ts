@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { type PeerId, SeededRandom, silentLogger } from '../../../src/base/index.ts';
+import { mock } from 'node:test';
+import { AspenError, type PeerId, SeededRandom, silentLogger, sleep } from '../../../src/base/index.ts';
 import {
   BLOB_MESSAGES,
   type BlobId,
@@ -35,7 +36,18 @@ class Ground implements AsyncDisposable {
   readonly village = new Village();
   readonly nodes: Node[] = [];
 
-  async node(number: number, { disk = new MemoryBlobDisk(), quotaBytes = 2 ** 30 } = {}): Promise<Node> {
+  async node(
+    number: number,
+    {
+      disk = new MemoryBlobDisk(),
+      quotaBytes = 2 ** 30,
+      connect,
+    }: {
+      readonly disk?: MemoryBlobDisk;
+      readonly quotaBytes?: number;
+      readonly connect?: (peerId: PeerId, signal: AbortSignal) => Promise<void>;
+    } = {},
+  ): Promise<Node> {
     const mesh = await this.mesh(number);
     const components = {
       crypto,
@@ -50,6 +62,7 @@ class Ground implements AsyncDisposable {
       store,
       messenger,
       ...components,
+      connect,
       onFailure: (error) => assert.fail(String(error)),
     });
     await blobs.start();
@@ -239,6 +252,42 @@ describe('blobs between members', () => {
     await ground.during(two.blobs.ensure(id, { hints: [silent] }));
     assert.deepEqual(Buffer.from(await readAll(two.store, id)), Buffer.from(BYTES));
     assert.ok(ground.village.clock.monotonicMs() - before < 10_000, 'taken over before the timeout');
+  });
+
+  it('are had in time while a dial to another holder takes long, and from who was busy at first (X3)', async () => {
+    await using ground = new Ground();
+    const { clock } = ground.village;
+    const one = await ground.node(1);
+    const two = await ground.node(2, { connect: (_, signal) => sleep(clock, 60_000, signal) });
+    const { id } = await one.store.add(BYTES);
+    await ground.link();
+    let refusals = 0;
+    const { request } = two.mesh.messenger;
+    mock.method(two.mesh.messenger, 'request', (...args: Parameters<typeof request>) => {
+      if (args[1] !== BLOB_MESSAGES.chunk || refusals >= 12) return request.apply(two.mesh.messenger, args);
+      refusals += 1;
+      return Promise.reject(new AspenError('RESOURCE_EXHAUSTED', 'busy'));
+    });
+    const before = clock.monotonicMs();
+    await ground.during(two.blobs.ensure(id, { hints: [identityOf(9).peerId] }));
+    assert.ok(refusals >= 9, 'it was asked again after it was busy');
+    assert.ok(clock.monotonicMs() - before < 10_000, `${clock.monotonicMs() - before} ms`);
+  });
+
+  it('are fetched anew for who comes while a fetch that nobody waited for comes to its end', async () => {
+    await using ground = new Ground();
+    const { clock } = ground.village;
+    const two = await ground.node(2, { connect: () => sleep(clock, 60_000) });
+    const { id } = await two.store.add(BYTES);
+    await two.store.discard(id, { isForced: true });
+    const signal = AbortSignal.abort(new Error('gone'));
+    const hints = [identityOf(9).peerId];
+    await assert.rejects(ground.during(two.blobs.ensure(id, { hints, signal })), /gone/);
+    const one = await ground.node(1);
+    await one.store.add(BYTES);
+    await ground.link();
+    const stat = await ground.during(two.blobs.ensure(id));
+    assert.equal(stat.isComplete, true);
   });
 
   it('of a member that lies are asked for again when it was avoided for long enough', async () => {
