@@ -10,6 +10,7 @@ import type { Membership } from './membership.ts';
 import { MembershipFile } from './membership-file.ts';
 import { MeshNode } from './mesh-node.ts';
 import type { Platform } from './platform.ts';
+import { refuseIfRevoked } from './still-member.ts';
 import { type DiskLoss, type OpenedStore, StoreKeeper } from './store-keeper.ts';
 
 const MARK_EVERY_MS = 5_000;
@@ -135,7 +136,8 @@ export class Daemon {
   }
 
   /**
-   * Where this node is of that mesh already, the ticket vouches for the root key that signed it: the way out of one it could not believe.
+   * Where this node is of that mesh already, the ticket vouches for the root key that signed it: the way out of one it could not believe. One that
+   * was revoked is told so, and stays out.
    * @throws AspenError CONFLICT when this node has jobs, data or fellow members of its own and `abandon` is not given; as
    *   {@link redeemTicket} otherwise, and then nothing has changed.
    */
@@ -148,6 +150,7 @@ export class Daemon {
       const { node } = this;
       if (ticket.meshId === node.membership.meshId) {
         await node.mesh.admission.follow(ticket, signal && { signal });
+        await refuseIfRevoked(node.mesh, ticket, signal && { signal });
         return { meshId: ticket.meshId, alreadyMember: true };
       }
       if (!abandon) await refuseUnlessEmpty(node, ticket);

@@ -41,6 +41,8 @@ export type AdmissionAnswer =
     }
   /** In order; more may follow where there are any. */
   | { readonly type: 'roots'; readonly entries: readonly Uint8Array[] }
+  /** To whom it is about, and nothing is told with it: whoever says so is not believed, the root key that signed it is. */
+  | { readonly type: 'revoked'; readonly revocation: Uint8Array }
   | { readonly type: 'refused'; readonly error: AspenError };
 
 const MESH_ID_CHARACTERS = 64;
@@ -88,7 +90,7 @@ export function decodeAdmissionRequest(bytes: Uint8Array): AdmissionRequest {
 
 /** @throws AspenError DENIED when it is none, whatever the bytes are. */
 export function decodeAdmissionAnswer(bytes: Uint8Array): AdmissionAnswer {
-  const { type, certificate, proof: foreignProof, issued, entries, error } = fields(bytes);
+  const { type, certificate, proof: foreignProof, issued, entries, revocation, error } = fields(bytes);
   const proof = readProof(foreignProof);
   if (type === 'refused') return { type, error: fromWireError(error) };
   if (type === 'hello' && certificate instanceof Uint8Array) return { type, certificate, proof };
@@ -96,6 +98,7 @@ export function decodeAdmissionAnswer(bytes: Uint8Array): AdmissionAnswer {
     if (issued === null || issued instanceof Uint8Array) return { type, certificate, proof, issued };
   }
   if (type === 'roots' && areEntries(entries)) return { type, entries };
+  if (type === 'revoked' && revocation instanceof Uint8Array) return { type, revocation };
   throw new AspenError('DENIED', 'the admission answer is malformed');
 }
 

@@ -20,7 +20,9 @@ import { AttemptBudget, type AttemptBudgetOptions } from './attempt-budget.ts';
 import { type Certificate, encodeCertificate, UNKNOWN_ROOT } from './certificate.ts';
 import { isCircuit } from './circuit-address.ts';
 import type { MembershipGate } from './gate.ts';
+import { OwnRevocation, RevokedError } from './own-revocation.ts';
 import { isPublicAddress } from './public-address.ts';
+import { encodeRevocation } from './revocation.ts';
 import { SUCCESSIONS_LIMIT } from './succession.ts';
 import type { Ticket, TicketMember } from './ticket.ts';
 import { HUNG_UP, type Transport } from './transport.ts';
@@ -58,19 +60,28 @@ export interface AdmissionComponents {
  * - A5 Where one of the two knows later root keys, it shows them before a certificate of a later key is refused; each decides by its own
  *   witnesses (R1), a joiner by its ticket (R5).
  * - A4 Whatever is malformed or too frequent is refused and counted, and costs little.
+ * - A6 Whoever the gate refuses is shown why, the revocation made out to it as the root key signed it, and the root keys that lead there; nothing that
+ *   it says is taken in. It believes the signature, not the peer (`own-revocation.ts`).
  */
 export class Admission implements Disposable {
   readonly #components: AdmissionComponents;
   readonly #log: Logger;
   readonly #budget: AttemptBudget;
   readonly #answering: Disposable;
+  /** Whether this node itself was revoked. */
+  readonly own: OwnRevocation;
   #malformedCount = 0;
 
   constructor(components: AdmissionComponents, options: AttemptBudgetOptions = {}) {
     this.#components = components;
     this.#log = components.log.child({ part: 'admission' });
     this.#budget = new AttemptBudget(components.clock, options);
-    this.#answering = components.transport.admission.answer((from, request) => this.#answer(from, request));
+    const { transport, gate, crypto } = components;
+    this.own = new OwnRevocation({ self: transport.self, gate, crypto });
+    this.#answering = transport.admission.answer(
+      (from, request) => this.#answer(from, request, (read) => this.#decide(from, read)),
+      (from, request) => this.#answer(from, request, async (read) => this.#dismiss(from, read)),
+    );
   }
 
   /** Requests that made no sense, since the start. */
@@ -247,7 +258,8 @@ export class Admission implements Disposable {
       const verified = this.#components.gate.verify(hello.certificate, hello.proof);
       if (verified.peerId !== peerId) throw new AspenError('DENIED', 'it is the certificate of another'); // A2
     } catch (cause) {
-      if (!(cause instanceof AspenError) || cause.code !== 'DENIED') throw cause;
+      if (!(cause instanceof AspenError) || cause.code !== 'DENIED' || cause instanceof RevokedError)
+        throw cause;
       if (isOfUnknownRoot(cause)) {
         const text = `${peerId} shows a certificate of another root key than the ticket's: a ticket made before the mesh replaced its root key no longer admits, ask for a new one`;
         throw new ImpostorError(text, { cause });
@@ -268,14 +280,19 @@ export class Admission implements Disposable {
       await this.#components.transport.admission.ask(peerId, addresses, bytes, signal),
     );
     if (answer.type === 'refused') throw answer.error;
+    if (answer.type === 'revoked') throw this.own.hear(answer.revocation); // A6
     return answer;
   }
 
-  async #answer(from: PeerId, bytes: Uint8Array): Promise<Uint8Array> {
+  async #answer(
+    from: PeerId,
+    bytes: Uint8Array,
+    decide: (request: AdmissionRequest) => Promise<AdmissionAnswer>,
+  ): Promise<Uint8Array> {
     using attempt = this.#budget.take(from);
     try {
       if (attempt === undefined) throw tooFrequent(); // A4
-      return encodeAdmissionAnswer(await this.#decide(from, this.#read(from, bytes)));
+      return encodeAdmissionAnswer(await decide(this.#read(from, bytes)));
     } catch (error) {
       if (error instanceof InvariantError) throw error;
       if (!(error instanceof AspenError)) this.#log.error({ err: error, from }, 'admission failed');
@@ -322,6 +339,19 @@ export class Admission implements Disposable {
     return { type: 'admitted', ...words, issued };
   }
 
+  /** A6. What a stranger with the mesh's id may ask for as well, and what is about the peer itself. */
+  #dismiss(from: PeerId, request: AdmissionRequest): AdmissionAnswer {
+    const { gate } = this.#components;
+    if (request.meshId !== gate.meshId) throw new AspenError('DENIED', `this is not mesh ${request.meshId}`);
+    if (request.type === 'roots')
+      return { type: 'roots', entries: fitting(gate.roots.entries(request.from)) };
+    const revocation = gate.revocationOf(from);
+    if (revocation !== undefined) return { type: 'revoked', revocation: encodeRevocation(revocation) };
+    throw new AspenError('DENIED', `${from} was revoked from this mesh, by a root key of later`, {
+      details: { reason: UNKNOWN_ROOT },
+    });
+  }
+
   /** A joiner has no list: it could not tell this certificate from what a thief of the old key signs. */
   #lacksProof({ rootPublicKey }: Certificate, { proof }: Shown): boolean {
     const { roots } = this.#components.gate;
@@ -353,7 +383,7 @@ export class Admission implements Disposable {
 
   #ownCertificate(): Certificate {
     const { gate, transport } = this.#components;
-    const own = gate.certificateOf(transport.self);
+    const own = gate.heldCertificateOf(transport.self); // also when it was revoked: the others decide, and tell of later root keys
     if (own === undefined)
       throw new AspenError('DENIED', `${transport.self} has no certificate of this mesh itself`);
     return own;
@@ -385,15 +415,19 @@ class ImpostorError extends AspenError {
   }
 }
 
-/** A refusal by a proven member speaks for the mesh; anything else may be different at the next member. */
+/**
+ * A refusal by a proven member speaks for the mesh; anything else may be different at the next member. Whoever shows a revocation has proven nothing
+ * of itself, and it may be one that a root key of before signed.
+ */
 function isFinal(error: unknown): boolean {
-  return error instanceof AspenError && error.retry === 'never' && !(error instanceof ImpostorError);
+  if (error instanceof ImpostorError || error instanceof RevokedError) return false;
+  return error instanceof AspenError && error.retry === 'never';
 }
 
 /**
  * Of several failures, the one that says more about the mesh than about the way to it. A member that asks for a little patience outweighs one
  * that seems to be none: while the mesh learns of another root key, whoever was revoked and whoever has just joined look alike. And one that was
- * there and hung up outweighs those that were not reached at all.
+ * there and hung up outweighs those that were not reached at all. What the root key signed outweighs them all.
  */
 function moreTelling(left: unknown, right: unknown): unknown {
   return weightOf(left) > weightOf(right) ? left : right;
@@ -401,6 +435,7 @@ function moreTelling(left: unknown, right: unknown): unknown {
 
 function weightOf(error: unknown): number {
   if (!(error instanceof AspenError)) return 0;
+  if (error instanceof RevokedError) return 4;
   if (error.code === 'NO_QUORUM') return 3;
   if (error.details['reason'] === NOT_YET.reason) return 2;
   return error.details['reason'] === HUNG_UP ? 1 : 0;

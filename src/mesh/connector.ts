@@ -22,6 +22,8 @@ export interface ConnectorComponents {
   readonly admission: Pick<Admission, 'introduce'>;
   readonly sources: readonly DiscoverySource[];
   readonly knownPeers: KnownPeers;
+  /** Nobody can be expected to link with this node: it was revoked. @default never */
+  readonly isExpelled?: () => boolean;
   /** Whom this node wants a link with in a large mesh. @default everybody */
   readonly wants?: (peerId: PeerId) => boolean;
   /** Whom it cannot do without, however many links it has. @default nobody */
@@ -86,7 +88,7 @@ export class Connector implements Startable {
         link: (peerId, signal) => this.#maker.link(peerId, signal),
         isWanted: (peerId) => this.#isWanted(peerId),
         askFor: (peerId) => this.#askFor(peerId),
-        isAlone: () => components.transport.links().length === 0,
+        isAlone: () => components.transport.links().length === 0 && components.isExpelled?.() !== true,
       },
       {
         dialsLimit: options.dialsLimit ?? 8,

@@ -18,7 +18,7 @@ export interface DialRoundsComponents {
   readonly isWanted: (peerId: PeerId) => boolean;
   /** What is known of a peer leads nowhere. */
   readonly askFor: (peerId: PeerId) => void;
-  /** Whether nobody is linked. */
+  /** Whether nobody is linked who could be. */
   readonly isAlone: () => boolean;
   readonly tasks: Tasks;
   readonly clock: Clock;

@@ -124,12 +124,14 @@ export class MembershipGate implements Gate {
   }
 
   /**
-   * Takes this node's own certificate from its own disk: while the list of what stays valid is not here, it is not doubted.
+   * Takes this node's own certificate from its own disk: while the list of what stays valid is not here, it is not doubted. A node that was revoked
+   * starts, to say so.
    * @throws as {@link admit}.
    */
   recallOwn(certificate: Uint8Array): void {
-    if (!this.roots.lacksList) this.admit(certificate);
-    else this.#keep(verifyCertificate(this.#verifier(), certificate));
+    const verified = verifyCertificate(this.#verifier(), certificate);
+    if (this.roots.lacksList || this.#isRefused(verified.peerId, verified)) this.#keep(verified);
+    else this.admit(certificate);
   }
 
   /** As {@link admit}, and nothing is kept. */
@@ -192,6 +194,16 @@ export class MembershipGate implements Gate {
   /** @returns the certificate of a member; undefined for strangers and revoked peers. */
   certificateOf(peerId: PeerId): Certificate | undefined {
     return this.#isRefused(peerId) ? undefined : this.#certificates.get(peerId);
+  }
+
+  /** Also of a peer that is refused. */
+  heldCertificateOf(peerId: PeerId): Certificate | undefined {
+    return this.#certificates.get(peerId);
+  }
+
+  /** @returns what a peer is refused by; undefined where it is not, or only a root key of later names it (V3). */
+  revocationOf(peerId: PeerId): Revocation | undefined {
+    return this.#isRefused(peerId) ? this.#revocations.get(peerId) : undefined;
   }
 
   /** Everybody known to belong to the mesh, oneself included once admitted. */

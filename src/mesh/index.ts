@@ -47,6 +47,7 @@ export { Mesh, type MeshComponents, type MeshOptions } from './mesh.ts';
 export { isMeshId, meshIdOf } from './mesh-id.ts';
 export type { HandleOptions, Incoming, Messenger, RequestOptions } from './messenger.ts';
 export { OnDemand, type OnDemandComponents, type Requester } from './on-demand.ts';
+export { type OwnEnd, type OwnRevocation, REVOKED_WAY_OUT, RevokedError } from './own-revocation.ts';
 export {
   authorityOf,
   PROXY_AUTO,

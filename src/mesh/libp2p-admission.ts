@@ -3,7 +3,13 @@ import { AspenError, type Clock, type Logger, type PeerId, type Tasks, withDeadl
 import type { Libp2pConnections } from './libp2p-connections.ts';
 import { readExchange, writeExchange } from './libp2p-exchange.ts';
 import { asUnreachable, notAdmitted } from './libp2p-transport-errors.ts';
-import { ADMISSION_ANSWER_MS, ADMISSION_REQUEST_MS, type Gate, type Transport } from './transport.ts';
+import {
+  ADMISSION_ANSWER_MS,
+  ADMISSION_REQUEST_MS,
+  type AdmissionResponder,
+  type Gate,
+  type Transport,
+} from './transport.ts';
 
 export interface AdmissionStreamsComponents {
   readonly self: PeerId;
@@ -15,14 +21,14 @@ export interface AdmissionStreamsComponents {
   readonly log: Logger;
 }
 
-type Responder = (from: PeerId, request: Uint8Array) => Promise<Uint8Array>;
 type Ask = Transport['admission']['ask'];
 
-/** The one exchange that strangers may have: a request and an answer on a stream of its own (T2). */
+/** The one exchange that strangers may have: a request and an answer on a stream of its own; whom the gate refuses is dismissed in it (T2). */
 export class Libp2pAdmission {
   readonly #components: AdmissionStreamsComponents;
   readonly #meshId: string;
-  #responder: Responder | undefined;
+  #responder: AdmissionResponder | undefined;
+  #dismiss: AdmissionResponder | undefined;
 
   constructor(components: AdmissionStreamsComponents, { meshId }: { readonly meshId: string }) {
     this.#components = components;
@@ -55,12 +61,15 @@ export class Libp2pAdmission {
     });
   };
 
-  /** Asks `responder` from now on, until disposed. */
-  answer(responder: Responder): Disposable {
+  /** Asks `responder` from now on, until disposed; `dismiss` for those whom the gate refuses. */
+  answer(responder: AdmissionResponder, dismiss?: AdmissionResponder): Disposable {
     this.#responder = responder;
+    this.#dismiss = dismiss;
     return {
       [Symbol.dispose]: () => {
-        if (this.#responder === responder) this.#responder = undefined;
+        if (this.#responder !== responder) return;
+        this.#responder = undefined;
+        this.#dismiss = undefined;
       },
     };
   }
@@ -69,9 +78,9 @@ export class Libp2pAdmission {
   onAsk(stream: Stream, connection: Connection): void {
     const { gate, tasks } = this.#components;
     const from = connection.remotePeer.toString() as PeerId;
-    const responder = this.#responder;
-    if (responder === undefined || gate.standingOf(from) === 'refused') {
-      stream.abort(new Error('no admission')); // T2
+    const responder = gate.standingOf(from) === 'refused' ? this.#dismiss : this.#responder; // T2
+    if (responder === undefined) {
+      stream.abort(new Error('no admission'));
       return;
     }
     tasks.run((signal) => this.#exchange({ from, stream, connection, responder }, signal));
@@ -102,7 +111,7 @@ interface Asked {
   readonly from: PeerId;
   readonly stream: Stream;
   readonly connection: Connection;
-  readonly responder: Responder;
+  readonly responder: AdmissionResponder;
 }
 
 /** Every member of a mesh serves admission under the name of that mesh. */

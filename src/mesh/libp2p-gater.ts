@@ -11,7 +11,7 @@ export interface GaterComponents {
   readonly watch: () => ConnectionWatch | undefined;
 }
 
-/** T2: a refused peer gets no further than the handshake that tells who it is, either way. */
+/** T2: a refused peer is never dialed; one that comes is a stranger, within the places for strangers, and is dismissed in the admission exchange. */
 export function gaterFor({ gate, door, watch }: GaterComponents): ConnectionGater {
   const standingOf = (peerId: Libp2pPeerId) => gate.standingOf(peerId.toString() as PeerId);
   const isRefused = (peerId: Libp2pPeerId) => standingOf(peerId) === 'refused';
@@ -21,7 +21,7 @@ export function gaterFor({ gate, door, watch }: GaterComponents): ConnectionGate
     denyInboundConnection: (connection) => !door.admits(connection), // F1, F4
     denyInboundEncryptedConnection: (peerId, connection) => {
       door.known(connection, { isMember: standingOf(peerId) === 'member' });
-      return isRefused(peerId) || watch()?.hasRoomFor(peerId, connection.remoteAddr.toString()) === false;
+      return watch()?.hasRoomFor(peerId, connection.remoteAddr.toString()) === false;
     },
     denyOutboundEncryptedConnection: isRefused,
     denyInboundRelayReservation: () => true,

@@ -14,7 +14,7 @@ export function notAdmitted(gateOf: PeerId, stranger: PeerId): AspenError {
 export function asUnreachable(peerId: PeerId, error: unknown): unknown {
   if (error instanceof AspenError) return error;
   if (error instanceof Error && error.name === 'UnexpectedEOFError') {
-    const text = `${peerId} was connected and hung up before it answered: members do so with a peer that was revoked, and when they have no room for one more`;
+    const text = `${peerId} was connected and hung up before it answered: members do so when they have no room for one more, and those of an earlier version with a peer that was revoked`;
     return new AspenError('UNAVAILABLE', text, {
       cause: error,
       details: { reason: HUNG_UP },

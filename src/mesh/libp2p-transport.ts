@@ -130,7 +130,7 @@ export class Libp2pTransport implements Transport {
     this.#admission = new Libp2pAdmission({ ...shared, connections }, { meshId });
     this.admission = {
       ask: this.#admission.ask,
-      answer: (responder) => this.#admission.answer(responder),
+      answer: (responder, dismiss) => this.#admission.answer(responder, dismiss),
     };
     const dial: Libp2pConnections['dial'] = (...args) => connections.dial(...args);
     this.memberStreams = new Libp2pMemberStreams({ ...shared, node: () => this.#node(), dial });

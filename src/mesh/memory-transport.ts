@@ -5,6 +5,7 @@ import type { MemoryNetwork } from './memory-network.ts';
 import {
   ADMISSION_ANSWER_MS,
   ADMISSION_BYTES_LIMIT,
+  type AdmissionResponder,
   FRAME_BYTES_LIMIT,
   type Gate,
   type PeerLink,
@@ -34,7 +35,6 @@ export interface MemoryTransportOptions {
 }
 
 type LinkEvent = { readonly peerId: PeerId; readonly type: 'opened' | 'closed' };
-type Responder = (from: PeerId, request: Uint8Array) => Promise<Uint8Array>;
 
 /** What runs at the far end once the dialer has arrived there. */
 type Meeting<T> = (peer: MemoryTransport, address: string) => Promise<T>;
@@ -65,7 +65,8 @@ export class MemoryTransport implements Transport {
   readonly #dials = new Map<PeerId, Promise<void>>();
   readonly #frames = new Listeners<{ from: PeerId; frame: Uint8Array }>();
   readonly #linkEvents = new Listeners<LinkEvent>();
-  #responder: Responder | undefined;
+  #responder: AdmissionResponder | undefined;
+  #dismiss: AdmissionResponder | undefined;
   #isRunning = false;
   #upkeep: readonly Disposable[] = [];
 
@@ -91,7 +92,7 @@ export class MemoryTransport implements Transport {
     });
     this.admission = {
       ask: (peerId, addresses, request, signal) => this.#ask(peerId, addresses, request, signal),
-      answer: (responder) => this.#answer(responder),
+      answer: (responder, dismiss) => this.#answer(responder, dismiss),
     };
   }
 
@@ -308,20 +309,25 @@ export class MemoryTransport implements Transport {
   }
 
   async #respond(from: PeerId, request: Uint8Array): Promise<Uint8Array> {
-    if (this.#gate.standingOf(from) === 'refused') throw notAdmitted(this.self, from); // T2
-    if (this.#responder === undefined) throw unreachable(this.self, 'it answers no admission');
+    const isRefused = this.#gate.standingOf(from) === 'refused';
+    const responder = isRefused ? this.#dismiss : this.#responder; // T2
+    if (isRefused && responder === undefined) throw notAdmitted(this.self, from);
+    if (responder === undefined) throw unreachable(this.self, 'it answers no admission');
     if (request.length > ADMISSION_BYTES_LIMIT)
       throw new AspenError('DENIED', 'the admission request is too long');
-    const answer = await this.#responder(from, request);
+    const answer = await responder(from, request);
     if (!this.#isRunning) throw unreachable(this.self, 'it stopped');
     return answer;
   }
 
-  #answer(responder: Responder): Disposable {
+  #answer(responder: AdmissionResponder, dismiss?: AdmissionResponder): Disposable {
     this.#responder = responder;
+    this.#dismiss = dismiss;
     return {
       [Symbol.dispose]: () => {
-        if (this.#responder === responder) this.#responder = undefined;
+        if (this.#responder !== responder) return;
+        this.#responder = undefined;
+        this.#dismiss = undefined;
       },
     };
   }

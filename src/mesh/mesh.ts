@@ -87,7 +87,21 @@ export class Mesh implements Startable {
     const wants = (peerId: PeerId) => this.links.wants(peerId);
     const needs = (peerId: PeerId) => this.links.needs(peerId);
     this.connector = new Connector(
-      { transport, gate, admission: this.admission, sources, knownPeers, wants, needs, clock, random, log },
+      {
+        ...{
+          transport,
+          gate,
+          admission: this.admission,
+          sources,
+          knownPeers,
+          wants,
+          needs,
+          clock,
+          random,
+          log,
+        },
+        isExpelled: () => this.admission.own.current !== undefined,
+      },
       options.connector,
     );
     this.roots = new RootExchange({ messenger: this.messenger, roots: gate.roots, clock, log });

@@ -1,5 +1,5 @@
 import { AspenError, encode, type MeshId, type PeerId } from '../base/index.ts';
-import { type RootSigner, type RootVerifier, rootNumberOf } from './certificate.ts';
+import { type RootSigner, type RootVerifier, rootNumberOf, UNKNOWN_ROOT } from './certificate.ts';
 import { isPeerId } from './identity.ts';
 import { meshIdOf } from './mesh-id.ts';
 import { foreignRecord, isBytes, isWallMs, signStatement, statementBytes } from './statement.ts';
@@ -44,9 +44,9 @@ export function verifyRevocation(verifier: RootVerifier, foreign: unknown): Revo
   const { crypto, meshId } = verifier;
   const revocation = readRevocation(foreign);
   if (revocation === undefined) throw denied('it is malformed');
-  if (revocation.meshId !== meshId || rootNumberOf(verifier, revocation.rootPublicKey) === undefined) {
-    throw denied(`it is not of mesh ${meshId}`);
-  }
+  if (revocation.meshId !== meshId) throw denied(`it is not of mesh ${meshId}`);
+  if (rootNumberOf(verifier, revocation.rootPublicKey) === undefined)
+    throw denied(`it is not of mesh ${meshId} as far as its root keys are known here`, UNKNOWN_ROOT);
   const signed = statementBytes(LABEL, fieldsOf(revocation));
   if (!crypto.verify(revocation.rootPublicKey, signed, revocation.signature)) {
     throw denied('its signature does not hold');
@@ -66,6 +66,8 @@ function readRevocation(foreign: unknown): Revocation | undefined {
   return { meshId: meshId as MeshId, rootPublicKey, peerId, issuedAtMs, signature };
 }
 
-function denied(reason: string): AspenError {
-  return new AspenError('DENIED', `the revocation does not count: ${reason}`);
+function denied(reason: string, code?: string): AspenError {
+  return new AspenError('DENIED', `the revocation does not count: ${reason}`, {
+    ...(code !== undefined && { details: { reason: code } }),
+  });
 }

@@ -47,6 +47,8 @@ export interface PeerLink {
   readonly unheardMs?: number;
 }
 
+export type AdmissionResponder = (from: PeerId, request: Uint8Array) => Promise<Uint8Array>;
+
 /** What strangers ask of this node. */
 export interface StrangerCounts {
   /** Handshakes under way. */
@@ -59,7 +61,7 @@ export interface StrangerCounts {
  * Moves frames between nodes and says who is connected. One long-lived channel per pair of members carries everything.
  *
  * - T1 A frame may be lost, doubled or overtaken by another; it is never changed, and its sender is who it says.
- * - T2 A `stranger` gets the admission exchange and nothing else; a `refused` peer gets nothing.
+ * - T2 A `stranger` gets the admission exchange and nothing else; a `refused` peer gets one answer in its place, of those who are there to dismiss it.
  * - T3 Nothing grows without a limit: `send` returns false when the peer's queue is full or no channel is open, and the frame is dropped.
  * - T4 While a process is linked and alive, no other one with the same identity takes its place.
  */
@@ -112,7 +114,8 @@ export interface Transport extends Startable {
       request: Uint8Array,
       signal?: AbortSignal,
     ): Promise<Uint8Array>;
-    answer(responder: (from: PeerId, request: Uint8Array) => Promise<Uint8Array>): Disposable;
+    /** @param dismiss answers whom the gate refuses, within the same limits. @default they get nothing */
+    answer(responder: AdmissionResponder, dismiss?: AdmissionResponder): Disposable;
   };
   gossip: {
     /** At most 64 KiB; reaches most members soon, some perhaps never: whoever needs more runs anti-entropy. */

@@ -1,3 +1,4 @@
+import { REVOKED_WAY_OUT } from '../../mesh/index.ts';
 import type { Check, Finding } from '../doctor.ts';
 import type { MeshNode } from '../mesh-node.ts';
 import { observeSelf } from '../net/observations.ts';
@@ -7,12 +8,23 @@ import { judgeClocks, judgePower, judgeVersions } from './check-rules.ts';
 /** What only the other members can tell: whether clocks agree, what they run, whether they are there. */
 export function meshChecks(node: MeshNode): readonly Check[] {
   return [
+    { name: 'mesh', run: async () => [membershipFinding(node)] },
     { name: 'clock', run: async () => [await clockFinding(node)] },
     { name: 'versions', run: async () => [versionFinding(node)] },
     { name: 'mesh', run: async () => [await linksFinding(node)] },
     { name: 'reach', run: async () => [portFinding(node), await quicFinding(node)] },
     { name: 'machine', run: async () => [judgePower(node.power)] },
   ];
+}
+
+function membershipFinding({ mesh, role, membership }: MeshNode): Finding {
+  const name = 'mesh.membership';
+  const end = mesh.admission.own.current;
+  if (end === undefined)
+    return { name, status: 'ok', detail: `${role} of mesh ${membership.meshId}`, mend: null };
+  const since = end.atMs === undefined ? '' : ` ${new Date(end.atMs).toISOString()}`;
+  const detail = `this node was revoked${since}: it has no part in mesh ${membership.meshId} any more`;
+  return { name, status: 'fail', detail, mend: REVOKED_WAY_OUT };
 }
 
 async function clockFinding(node: MeshNode): Promise<Finding> {

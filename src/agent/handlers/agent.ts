@@ -1,3 +1,4 @@
+import { REVOKED_WAY_OUT } from '../../mesh/index.ts';
 import type { AgentStatus, Handlers } from '../../rpc/index.ts';
 import { agentChecks } from '../checks/index.ts';
 import type { Daemon } from '../daemon.ts';
@@ -56,6 +57,12 @@ function rootOf(node: MeshNode): NonNullable<AgentStatus['root']> {
   };
 }
 
+/** What this node was shown when it knocked. */
+function revokedOf({ mesh }: MeshNode): NonNullable<AgentStatus['revoked']> | null {
+  const end = mesh.admission.own.current;
+  return end === undefined ? null : { atMs: end.atMs ?? null, mend: REVOKED_WAY_OUT };
+}
+
 /** A root key that this node met and cannot believe, with the way out. */
 function rootProblems(node: MeshNode): string[] {
   const problem = node.mesh.roots.problem();
@@ -89,6 +96,7 @@ function statusOf(daemon: Daemon, disks: number | null): AgentStatus {
     version: platform.version,
     uptimeMs: daemon.uptimeMs,
     role: node.role,
+    revoked: revokedOf(node),
     group: {
       ...group,
       voters: [...group.voters],

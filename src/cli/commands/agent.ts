@@ -51,7 +51,7 @@ async function settingsOf({ call, io, flags, tell }: CommandContext): Promise<Re
 }
 
 function statusOutput(status: AgentStatus): Output {
-  const { group } = status;
+  const { group, revoked } = status;
   const leader = group.leader === status.peerId ? `${group.leader} (this node)` : (group.leader ?? 'none');
   const lost = status.disk?.state === 'recovering' ? status.disk : undefined;
   return {
@@ -63,11 +63,10 @@ function statusOutput(status: AgentStatus): Output {
         ['name', status.name],
         ['peer id', status.peerId],
         ['mesh', status.meshId],
+        ['membership', revoked ? revokedText(revoked) : undefined],
+        ['way out', revoked?.mend],
         ['version', `${status.version}, up ${formatDuration(status.uptimeMs)}`],
-        [
-          'group',
-          `${group.role}, ${group.hasQuorum ? 'has quorum' : 'NO QUORUM (the way out: aspen-agent group status)'}, term ${group.term}`,
-        ],
+        ['group', `${group.role}, ${quorumText(status)}, term ${group.term}`],
         ['leader', leader],
         ['voters', `${group.voters.length}`],
         ...(isWide ? group.voters.map((voter) => ['', voter] as const) : []),
@@ -83,6 +82,16 @@ function statusOutput(status: AgentStatus): Output {
         ...(status.connectivity.problems ?? []).map((problem) => ['problem', problem] as const),
       ]),
   };
+}
+
+function quorumText({ group, revoked }: AgentStatus): string {
+  if (group.hasQuorum) return 'has quorum';
+  return revoked ? 'NO QUORUM' : 'NO QUORUM (the way out: aspen-agent group status)';
+}
+
+function revokedText({ atMs }: NonNullable<AgentStatus['revoked']>): string {
+  const since = atMs === null ? '' : ` ${new Date(atMs).toISOString()}`;
+  return `REVOKED${since}: this node has no part in the mesh any more`;
 }
 
 /** A channel that may be dead is not counted, and is worth a word. */

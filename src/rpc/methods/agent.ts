@@ -7,6 +7,17 @@ export const agentStatusSchema = z.looseObject({
   meshId: z.string(),
   version: z.string(),
   uptimeMs: z.number(),
+  revoked: z
+    .looseObject({
+      atMs: z
+        .number()
+        .nullable()
+        .describe('Wall time of whoever revoked it; null where only a root key of later tells.'),
+      mend: z.string(),
+    })
+    .nullable()
+    .optional()
+    .describe('Set once this node has verified that the mesh revoked it: it has no part in it any more.'),
   group: z.looseObject({
     role: z.enum(['voter', 'standby', 'spare']),
     leader: z.string().nullable(),

@@ -217,6 +217,32 @@ for (const { name, create } of WORLDS) {
       assert.deepEqual(right.transport.links(), []);
     });
 
+    it('T2 dismisses a refused peer in the place of its admission, and opens no channel to it', async () => {
+      const { left, right } = await linkedPair(world);
+      const events = eventsAt(left);
+      right.transport.admission.answer(
+        async () => textBytes('welcome'),
+        async (from, request) => textBytes(`${from} said ${Buffer.from(request)} in vain`),
+      );
+      right.gate.revoke(revocationOf(ada.peerId));
+      await world.until(() => events.includes(`closed ${bob.peerId}`), 'the link ends');
+      const ask = () =>
+        left.transport.admission.ask(bob.peerId, right.transport.addresses(), textBytes('please'));
+      for (let count = 0; count < 2; count += 1) {
+        const answer = await world.settled(ask());
+        assert.equal(Buffer.from(answer).toString(), `${ada.peerId} said please in vain`);
+      }
+      const dialed = await world.settled(
+        failureOf(left.transport.dial(bob.peerId, right.transport.addresses())),
+      );
+      assert.ok(dialed instanceof AspenError && dialed.code === 'DENIED', String(dialed));
+      const back = await world.settled(
+        failureOf(right.transport.admission.ask(ada.peerId, left.transport.addresses(), textBytes('you'))),
+      );
+      assert.ok(back instanceof AspenError && back.code === 'DENIED', String(back));
+      assert.deepEqual(right.transport.links(), []);
+    });
+
     it('hangs up, tells both ends, and dials again', async () => {
       const { left, right } = await linkedPair(world);
       const [atLeft, atRight] = [eventsAt(left), eventsAt(right)];
