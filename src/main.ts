@@ -20,6 +20,10 @@ const io = createOsIo({
     const { restoreBackup } = await import('./agent/os-restore.ts');
     return await restoreBackup(options);
   },
+  async checkTicket(text) {
+    const { checkTicket } = await import('./agent/os-ticket-check.ts');
+    checkTicket(text);
+  },
   async readSettings(dataDir) {
     const { readSettings } = await import('./agent/os-config.ts');
     return await readSettings(dataDir);

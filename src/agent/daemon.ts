@@ -117,6 +117,7 @@ export class Daemon {
 
   async start(): Promise<void> {
     const { ticket, abandon = false, config } = this.#options;
+    if (ticket !== undefined) decodeTicket(this.#platform.crypto, ticket); // before anything is begun
     this.#audit = await openAudit(this.#platform, config.config.audit);
     this.#audit?.record({ kind: 'agent.start', version: this.#platform.version });
     const membership = await this.#file.read();

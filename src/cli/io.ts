@@ -23,6 +23,8 @@ export interface CliIo {
   /** The agent, loaded when it is needed: clients never pay for it. */
   readonly startAgent: StartAgent;
   readonly restoreBackup: RestoreBackup;
+  /** Looks at a ticket as far as that goes without a mesh. @throws AspenError INVALID_PARAMS or DENIED when nobody can join with it. */
+  readonly checkTicket: (text: string) => Promise<void>;
   /** The settings that an agent of this directory would start with, from its file and the environment. @throws AspenError INVALID_PARAMS naming what is wrong. */
   readonly readSettings: (dataDir: string) => Promise<Result<'config.show'>>;
   /** How to start this very program again, e.g. `[node, main.ts]`. */

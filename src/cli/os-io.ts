@@ -4,9 +4,10 @@ import type { CliIo, CliOutput } from './io.ts';
 export function createOsIo({
   startAgent,
   restoreBackup,
+  checkTicket,
   readSettings,
   self,
-}: Pick<CliIo, 'startAgent' | 'restoreBackup' | 'readSettings' | 'self'>): CliIo {
+}: Pick<CliIo, 'startAgent' | 'restoreBackup' | 'checkTicket' | 'readSettings' | 'self'>): CliIo {
   return {
     stdout: outputOf(process.stdout),
     stderr: outputOf(process.stderr),
@@ -20,6 +21,7 @@ export function createOsIo({
     exitNow: (code) => process.exit(code),
     startAgent,
     restoreBackup,
+    checkTicket,
     readSettings,
     self,
   };

@@ -43,7 +43,10 @@ export function addUpCommands(program: Command, io: CliIo, exit: ExitSlot): void
 async function joinMesh(context: CommandContext): Promise<Output | number> {
   const ticket = await ticketArgument(context, context.args[0] as string);
   const abandon = context.options['abandon'] === true ? { abandon: true } : {};
-  if (!(await answers(context))) return await startAgent(context, { ticket, ...abandon });
+  if (!(await answers(context))) {
+    await context.io.checkTicket(ticket); // before anything is started for it
+    return await startAgent(context, { ticket, ...abandon });
+  }
   const timeoutMs = context.flags.timeoutMs ?? JOIN_TIMEOUT_MS;
   const joined = await context.call('mesh.join', { ticket, ...abandon }, { timeoutMs });
   return {

@@ -18,6 +18,8 @@ export interface Ran {
 export interface CommandOptions {
   readonly stdin?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** @default takes every text for a ticket */
+  readonly checkTicket?: (text: string) => Promise<void>;
   readonly startAgent?: (options: AgentStartOptions) => Promise<number>;
   /** Called with each piece of standard output. */
   readonly onStdout?: (text: string) => void;
@@ -119,6 +121,7 @@ export async function runCommandLine(
       throw new Error(`ended at once with ${code}`);
     },
     restoreBackup: () => Promise.reject(new Error('nothing should be restored')),
+    checkTicket: options.checkTicket ?? (async () => undefined),
     readSettings: async () => ({ config: [{ key: 'slots', value: 4, origin: 'file' }] }),
     startAgent: options.startAgent ?? (() => Promise.reject(new Error('no agent should be started'))),
     self: [process.execPath, '-e', 'process.exit(7)', '--'],

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AspenError } from '../../../src/base/index.ts';
@@ -69,6 +69,21 @@ describe('starting an agent', () => {
       abandon: true,
     });
   });
+
+  for (const detach of [[], ['--detach']])
+    it(`starts nothing for a text that is no ticket ${detach.join('')}`, async () => {
+      const checked: string[] = [];
+      const home = join(dataDir, 'home');
+      const ran = await runCommandLine(['join', 'hello', ...detach, '--data-dir', home], {
+        checkTicket: async (text) => {
+          checked.push(text);
+          throw new AspenError('INVALID_PARAMS', 'not a usable ticket');
+        },
+      });
+      assert.deepEqual([ran.code, ran.stderr], [2, 'aspen-agent: not a usable ticket\n']);
+      assert.deepEqual(checked, ['hello']);
+      await assert.rejects(stat(home), { code: 'ENOENT' });
+    });
 
   it('says where it listens and what comes next, on stderr', async () => {
     const { ran } = await start('up');
