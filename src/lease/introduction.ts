@@ -9,12 +9,15 @@ const ASK_TIMEOUT_MS = 2_000;
 /** How often it is looked whether enough agree, beside each answer: the configuration may have changed. */
 const LOOK_EVERY_MS = 1_000;
 const ASK_AGAIN_MS = 500;
+/** Longest pause after a refusal. Unit: ms. */
+const REFUSED_PAUSE_MS = 30_000;
 
 export interface IntroducerComponents {
   readonly self: PeerId;
-  readonly messenger: Messenger;
+  readonly messenger: Pick<Messenger, 'connected' | 'onPeer' | 'request'>;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Also of this node itself: whoever may not vote has no store that others need to know of. */
   readonly mayVote: (peerId: PeerId) => boolean;
   readonly configuration: () => Configuration;
   /** As it is at the call. */
@@ -27,6 +30,8 @@ export interface IntroducerComponents {
 /**
  * Says on every link what this node's store is, and hears whether the others remember more of it.
  *
+ * - W9 Only who may vote introduces itself, to those that may. Whoever refuses, since it knows less of this node, is asked again ever more rarely; on a
+ *   new link at once.
  * - W8 A node that shares the group with others says nothing to it before as many voters as {@link answersNeeded} have nothing to object.
  */
 export class Introducer {
@@ -35,6 +40,8 @@ export class Introducer {
   /** Who has nothing to object on the present link, and whether it was told that this node takes part. */
   readonly #agreed = new Map<PeerId, boolean>();
   readonly #asking = new Set<PeerId>();
+  /** W9: who has refused on the present link. */
+  readonly #refusals = new Map<PeerId, { readonly count: number; readonly untilMs: number }>();
   readonly #tasks: Tasks;
   #parts: readonly Disposable[] = [];
   #wake: () => void = () => undefined;
@@ -57,6 +64,7 @@ export class Introducer {
     this.#parts = [
       messenger.onPeer(({ peerId, type }) => {
         this.#agreed.delete(peerId);
+        this.#refusals.delete(peerId);
         if (type === 'opened') this.#introduceTo(peerId);
       }),
       every(clock, ASK_AGAIN_MS, () => this.#introduceToAll()),
@@ -91,8 +99,11 @@ export class Introducer {
 
   /** A word that was lost is said again. */
   #introduceToAll(): void {
-    for (const peer of this.#components.messenger.connected()) {
-      if (this.#agreed.get(peer) !== this.#isTakingPart) this.#introduceTo(peer);
+    const { messenger, clock } = this.#components;
+    const nowMs = clock.monotonicMs();
+    for (const peer of messenger.connected()) {
+      const { untilMs = nowMs } = this.#refusals.get(peer) ?? {};
+      if (nowMs >= untilMs && this.#agreed.get(peer) !== this.#isTakingPart) this.#introduceTo(peer);
     }
   }
 
@@ -109,19 +120,26 @@ export class Introducer {
   }
 
   #introduceTo(peer: PeerId): void {
-    const { mayVote, log } = this.#components;
-    if (this.#isRefused || this.#asking.has(peer) || !mayVote(peer)) return;
+    const { self, mayVote, log } = this.#components;
+    if (this.#isRefused || this.#asking.has(peer) || !mayVote(peer) || !mayVote(self)) return; // W9
     this.#asking.add(peer);
     this.#tasks.run(async (signal) => {
       try {
         await this.#ask(peer, signal);
       } catch (err) {
         if (!(err instanceof AspenError)) throw err;
+        if (err.code === 'DENIED') this.#noteRefusal(peer);
         log.debug({ err, peer }, 'does not say what it remembers');
       } finally {
         this.#asking.delete(peer);
       }
     });
+  }
+
+  #noteRefusal(peer: PeerId): void {
+    const count = (this.#refusals.get(peer)?.count ?? 0) + 1;
+    const pauseMs = Math.min(REFUSED_PAUSE_MS, ASK_AGAIN_MS * 2 ** count);
+    this.#refusals.set(peer, { count, untilMs: this.#components.clock.monotonicMs() + pauseMs });
   }
 
   async #ask(peer: PeerId, signal: AbortSignal): Promise<void> {
