@@ -14,6 +14,8 @@ export interface QuicWaysComponents {
   readonly onInitiated: (peerId: PeerId, connection: Connection, signal: AbortSignal) => Promise<void>;
 }
 
+const LOADED = 'its package is loaded, for holes where TCP gets nothing through';
+
 /** QUIC where its library is there and the owner lets it. It is loaded when somebody needs it: most nodes never do. */
 export class Libp2pQuicWays {
   readonly #components: QuicWaysComponents;
@@ -28,7 +30,7 @@ export class Libp2pQuicWays {
     const isWanted = this.#components.setting !== 'off';
     const library = isWanted ? await this.#load() : 'turned off by the setting quic';
     const isSo = typeof library !== 'string';
-    return { isSo, isWanted, detail: isSo ? 'for holes where TCP gets nothing through' : library };
+    return { isSo, isWanted, detail: isSo ? LOADED : library };
   }
 
   /** @throws AspenError UNAVAILABLE where there is none. */

@@ -1,6 +1,15 @@
 import type { PeerLink } from '../../mesh/index.ts';
 import type { MeshNode } from '../mesh-node.ts';
-import { hostOf, type Judged, judgeMapping, judgeUdp, proxiesOf, type SeenAs, seenAs } from './net-rules.ts';
+import {
+  hostOf,
+  type Judged,
+  judgeMapping,
+  judgeQuic,
+  judgeUdp,
+  proxiesOf,
+  type SeenAs,
+  seenAs,
+} from './net-rules.ts';
 import type { InterfaceAddress } from './network-facts.ts';
 import { observeSelf, probeUdp } from './observations.ts';
 import { judgePortMapping } from './port-mapping-rules.ts';
@@ -52,20 +61,22 @@ export async function checkNet(node: MeshNode): Promise<NetReport> {
     observeSelf(parts),
     probeUdp(parts),
     checkProxy(node),
-    quicOf(node),
+    mesh.transport.reach?.quic?.(),
     transport.confirm?.(), // Z5
   ]);
   const nameOf = (peerId: Parameters<typeof node.registry.node>[0]) =>
     node.registry.node(peerId)?.profile.name ?? null;
   const machine = platform.network?.();
+  const udp = judgeUdp(probe.observations);
+  const quicLinks = upLinks(node).filter(({ carrier }) => carrier === 'quic').length;
   return {
     listens: mesh.transport.addresses(),
     ipv4: familyOf(4, node, machine?.addresses ?? []),
     ipv6: familyOf(6, node, machine?.addresses ?? []),
-    udp: judgeUdp(probe.observations),
+    udp,
     mappingVaries: judgeMapping(probe.observations, probe.localPort ?? 0),
     portMapping: judgePortMapping(node.portMapping?.state ?? { step: 'off' }),
-    quic,
+    quic: judgeQuic(quic, { udp, links: quicLinks }),
     seenAs: seenAs(observations.map(({ address }) => address)),
     reachability: mesh.reach?.reachability ?? 'unknown',
     isRelay: mesh.reach?.isRelay ?? false,
@@ -81,12 +92,6 @@ export async function checkNet(node: MeshNode): Promise<NetReport> {
       saw: address,
     })),
   };
-}
-
-async function quicOf({ mesh }: MeshNode): Promise<Judged> {
-  const state = await mesh.transport.reach?.quic?.();
-  if (state === undefined) return { isSo: false, detail: 'links here need none' };
-  return { isSo: state.isSo, detail: state.detail };
 }
 
 /** Z5 */

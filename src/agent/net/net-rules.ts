@@ -1,5 +1,5 @@
 import type { PeerId } from '../../base/index.ts';
-import { isCircuit, isPublicAddress } from '../../mesh/index.ts';
+import { isCircuit, isPublicAddress, type QuicState } from '../../mesh/index.ts';
 
 /** From where a member saw datagrams of one local port come. */
 export interface UdpObservation {
@@ -29,6 +29,25 @@ export function judgeUdp(observations: readonly UdpObservation[]): Judged {
     isSo: false,
     detail: `no datagram arrived at any of ${observations.length} members: UDP is blocked here, or before all of them`,
   };
+}
+
+/**
+ * Whether holes by QUIC can be made from here. No look makes one: what it goes by is the package, the links there are, and what became of
+ * plain datagrams.
+ * @param state undefined where links need no holes.
+ */
+export function judgeQuic(
+  state: Pick<QuicState, 'isSo' | 'detail'> | undefined,
+  { udp, links }: { readonly udp: Judged; readonly links: number },
+): Judged {
+  if (state === undefined) return { isSo: false, detail: 'links here need none' };
+  if (!state.isSo) return { isSo: false, detail: state.detail };
+  if (links > 0) return { isSo: true, detail: `${links} links go over it now` };
+  if (udp.isSo === true)
+    return { isSo: true, detail: `${state.detail}; ${udp.detail}, and no QUIC connection was tried` };
+  if (udp.isSo === false) return { isSo: false, detail: `${state.detail}, but ${udp.detail}` };
+  const untried = 'whether datagrams pass could not be tried, and no QUIC connection was';
+  return { isSo: null, detail: `unknown: ${state.detail}; ${untried}` };
 }
 
 /** Whether the address outside depends on whom one speaks to, as behind a symmetric NAT: then no direct way can be made by hole punching. */

@@ -3,6 +3,7 @@ import {
   clockAheadMs,
   hostOf,
   judgeMapping,
+  judgeQuic,
   judgeUdp,
   proxiesOf,
   seenAs,
@@ -29,6 +30,38 @@ describe('what netcheck concludes', () => {
     assert.equal(judgeUdp([seen('a'), seen('b')]).isSo, false);
     assert.equal(judgeUdp([seen('a'), seen('b', '1.2.3.4')]).isSo, true);
   });
+
+  const loaded = { isSo: true, detail: 'its package is loaded' };
+  const udps = { open: [seen('a', '1.2.3.4')], shut: [seen('a')], untried: [] };
+  const quics: readonly (readonly [
+    string,
+    Parameters<typeof judgeQuic>[0],
+    keyof typeof udps,
+    number,
+    boolean | null,
+    RegExp,
+  ])[] = [
+    [
+      'datagrams arrive',
+      loaded,
+      'open',
+      0,
+      true,
+      /arrived at 1 of 1 members, and no QUIC connection was tried/,
+    ],
+    ['UDP is shut', loaded, 'shut', 0, false, /is loaded, but no datagram arrived at any of 1 members/],
+    ['nobody can tell of UDP', loaded, 'untried', 0, null, /^unknown: .+ could not be tried/],
+    ['links go over it', loaded, 'untried', 2, true, /2 links go over it now/],
+    ['it is turned off', { isSo: false, detail: 'turned off' }, 'open', 0, false, /^turned off$/],
+    ['nobody needs it', undefined, 'open', 0, false, /need none/],
+  ];
+  for (const [why, state, udp, links, isSo, says] of quics) {
+    it(`calls QUIC usable only as far as it was tried: ${why}`, () => {
+      const judged = judgeQuic(state, { udp: judgeUdp(udps[udp]), links });
+      assert.equal(judged.isSo, isSo);
+      assert.match(judged.detail, says);
+    });
+  }
 
   const mappings: readonly (readonly [string, readonly UdpObservation[], boolean | null])[] = [
     ['nobody saw anything', [seen('a')], null],
