@@ -1,9 +1,13 @@
 import type { Command } from 'commander';
+import { AspenError } from '../../base/index.ts';
 import type { Result } from '../../rpc/index.ts';
 import { type CommandContext, define, type ExitSlot } from '../command.ts';
 import type { CliIo } from '../io.ts';
 import type { Output } from '../output.ts';
 import { formatTable } from '../table.ts';
+
+/** `aspen` and the part, e.g. `aspen_raft`. */
+const PREFIX_WORDS = 2;
 
 type Family = NonNullable<Result<'metrics.get'>['families']>[number];
 
@@ -23,10 +27,12 @@ async function showMetrics({ call, args, options, io }: CommandContext): Promise
   const params = prefix === undefined ? {} : { prefix };
   if (options['text'] === true) {
     const { text = '' } = await call('metrics.get', { ...params, format: 'text' });
+    if (text === '' && prefix !== undefined) throw await noSuchMetric(call, prefix);
     io.stdout.write(text);
     return 0;
   }
   const { families = [] } = await call('metrics.get', params);
+  if (families.length === 0 && prefix !== undefined) throw await noSuchMetric(call, prefix);
   return {
     schema: 'aspen.metrics.get/v1',
     value: { families },
@@ -38,6 +44,13 @@ async function showMetrics({ call, args, options, io }: CommandContext): Promise
         families.flatMap((family) => rowsOf(family).map((row) => [...row, ...(isWide ? [family.help] : [])])),
       ),
   };
+}
+
+async function noSuchMetric(call: CommandContext['call'], prefix: string): Promise<AspenError> {
+  const { families = [] } = await call('metrics.get', {});
+  const prefixes = new Set(families.map(({ name }) => name.split('_').slice(0, PREFIX_WORDS).join('_')));
+  const known = [...prefixes].sort().join(', ');
+  return new AspenError('NOT_FOUND', `no metric of this node begins with ${prefix}; there are ${known}`);
 }
 
 /** A histogram in a line: how many, and how large on the average. */

@@ -205,6 +205,13 @@ describe('the command line', () => {
     );
   });
 
+  for (const how of [[], ['--text'], ['-o', 'json']])
+    it(`ends with 3 for metrics that there are none of, and names those there are ${how.join(' ')}`, async () => {
+      const ran = await run('metrics', 'aspen_rafts', ...how);
+      assert.deepEqual([ran.code, ran.stdout], [3, '']);
+      assert.match(ran.stderr, /no metric of this node begins with aspen_rafts; there are aspen_raft/);
+    });
+
   const schemas: readonly (readonly [string, string[]])[] = [
     ['aspen.agent.status/v1', ['status']],
     ['aspen.agent.doctor/v1', ['doctor']],

@@ -253,8 +253,10 @@ export function createFakeAgent(): FakeAgent {
       worst: agent.doctorFindings.some(({ status }) => status === 'fail') ? 'fail' : 'ok',
       findings: [...agent.doctorFindings],
     }),
-    'metrics.get': async ({ format }) => {
-      const families = [metric('gauge', 'aspen_raft_term', 'Term this node is in.', 7)];
+    'metrics.get': async ({ format, prefix = '' }) => {
+      const families = [metric('gauge', 'aspen_raft_term', 'Term this node is in.', 7)].filter(({ name }) =>
+        name.startsWith(prefix),
+      );
       return format === 'text' ? { text: formatMetrics(families) } : { families };
     },
     'net.check': async () => ({
