@@ -30,7 +30,7 @@ import { caughtUpPeers } from './role-keeper.ts';
 import type { RootCustody } from './root-custody.ts';
 import type { RootKeeper, RootProgress } from './root-keeper.ts';
 import { notLeader } from './submission.ts';
-import { howToYield } from './yield-rules.ts';
+import { howToYield, wayOutOfStaying } from './yield-rules.ts';
 
 export interface RegistrarComponents {
   readonly self: PeerId;
@@ -233,7 +233,7 @@ class Registrar {
       members.map(({ peerId }) => peerId),
     );
     const next = howToYield({ self, state, members, keepers, caughtUp: caughtUpPeers(state) });
-    if (next.move === 'wait') throw nobodyToTakeOver(self, next.isHopeless);
+    if (next.move === 'wait') throw nobodyToTakeOver(self, next.isHopeless ? members : undefined);
     await custody.entrust(this.#leadership, [next.to]);
     const isUnderWay =
       next.move === 'transfer'
@@ -279,8 +279,9 @@ class Registrar {
   }
 }
 
-function nobodyToTakeOver(self: PeerId, isHopeless: boolean): AspenError {
+/** @param alone the members, where waiting does not help. */
+function nobodyToTakeOver(self: PeerId, alone: readonly MemberObservation[] | undefined): AspenError {
   const why = `${self} leads the group and no other voter is in contact to take over`;
-  if (isHopeless) return new AspenError('CONFLICT', `${why}: start another voter first`);
+  if (alone !== undefined) return new AspenError('CONFLICT', `${why}: ${wayOutOfStaying(self, alone)}`);
   return new AspenError('UNAVAILABLE', `${why} yet`, { outcome: 'not-applied' });
 }

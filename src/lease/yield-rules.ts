@@ -54,6 +54,34 @@ export function howToYield({ self, state, members, keepers, caughtUp }: YieldInp
   return { move: 'give-vote', to: standby, change };
 }
 
+/** Most peers that are named to people. */
+const NAMED_LIMIT = 5;
+
+/**
+ * What helps a leader that is to go and finds nobody to go on: those that may vote are started, or there have to be some. Where nobody else is there
+ * at all, all of them may be gone for good, and revoking them leaves this node alone: who is alone leaves at once. There is no leaving by force.
+ * @param members as in {@link YieldInput}, none of them fit and in contact.
+ */
+export function wayOutOfStaying(self: PeerId, members: readonly MemberObservation[]): string {
+  const others = members.filter(({ peerId }) => peerId !== self);
+  const absent = others.filter(({ isConnected }) => !isConnected);
+  const mayVote = absent.filter(({ isEligible }) => isEligible);
+  const start =
+    mayVote.length > 0
+      ? `start the agent of ${namesOf(mayVote, 'or')} (aspen-agent up, there), and leave again once it is in contact`
+      : 'let another voter join first (aspen-agent ticket create --role voter), and leave again then';
+  if (absent.length === 0 || absent.length < others.length) return start;
+  const each = absent.length === 1 ? 'it is' : 'they are';
+  return `${start}; if ${each} gone for good: aspen-agent node revoke ${namesOf(absent, 'and')}, then leave, which ends the mesh`;
+}
+
+function namesOf(members: readonly MemberObservation[], joint: 'or' | 'and'): string {
+  const named = members.slice(0, NAMED_LIMIT).map(({ peerId }) => peerId);
+  const more = members.length - named.length;
+  const all = more > 0 ? [...named, `${more} more`] : named;
+  return all.length < 2 ? all.join('') : `${all.slice(0, -1).join(', ')} ${joint} ${all.at(-1)}`;
+}
+
 function matchOf(progress: RaftState['progress'], peer: PeerId): number {
   return progress.get(peer)?.matchIndex ?? 0;
 }

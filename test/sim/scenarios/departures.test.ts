@@ -19,6 +19,27 @@ describe('who leaves the simulated mesh', () => {
   );
 
   scenario(
+    'is told what helps where it is the only voter and the other one is off: it is revoked first where it is gone for good',
+    async (world) => {
+      const leader = world.leader();
+      const [gone] = world.members.filter((node) => node !== leader) as [SimNode];
+      gone.crash();
+      await world.advance(5_000);
+      const refusal = await world.refusalOf(leader.name, 'mesh.leave', { timeoutMs: WAIT_MS });
+      assert.equal(refusal.code, 'CONFLICT', refusal.message);
+      assert.match(
+        refusal.message,
+        new RegExp(`start the agent of ${gone.peerId} .*node revoke ${gone.peerId}, then leave`),
+      );
+      world.expectMember(gone.name, false);
+      await world.call(leader.name, 'node.revoke', { peerId: gone.peerId });
+      const left = await world.settled(leader.daemon.node.members.countMembers());
+      assert.equal(left, 1, 'who is alone leaves at once');
+    },
+    { nodeCount: 2 },
+  );
+
+  scenario(
     'makes way for a standby when no other voter is left, while the root key is replaced for one that was revoked',
     async (world) => {
       const leader = world.leader();

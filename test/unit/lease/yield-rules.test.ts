@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { PeerId } from '../../../src/base/index.ts';
 import type { MemberObservation } from '../../../src/lease/index.ts';
-import { howToYield, type YieldInput } from '../../../src/lease/yield-rules.ts';
+import { howToYield, wayOutOfStaying, type YieldInput } from '../../../src/lease/yield-rules.ts';
 
 const ALL = [...'abcdef'] as unknown as PeerId[];
 const self = 'a' as PeerId;
@@ -97,6 +97,37 @@ describe('a leader that is to go', () => {
     assert.deepEqual(howToYield(inputOf(drawn)), { move: 'wait', isHopeless: false });
     assert.deepEqual(howToYield(inputOf({ ...drawn, inContact: [] })), { move: 'wait', isHopeless: true });
   });
+
+  const observed = (peerId: string, isConnected: boolean, isEligible = true): MemberObservation => ({
+    ...{ peerId: peerId as PeerId, isEligible, isConnected },
+    ...{ stateForMs: 60_000, zone: null },
+  });
+  const stays: readonly (readonly [string, readonly MemberObservation[], string])[] = [
+    [
+      'the one other member is off',
+      [observed('b', false)],
+      'start the agent of b (aspen-agent up, there), and leave again once it is in contact; if it is gone for good: aspen-agent node revoke b, then leave, which ends the mesh',
+    ],
+    [
+      'all others are off, one of them a worker',
+      [observed('b', false), observed('c', false), observed('w', false, false)],
+      'start the agent of b or c (aspen-agent up, there), and leave again once it is in contact; if they are gone for good: aspen-agent node revoke b, c and w, then leave, which ends the mesh',
+    ],
+    [
+      'a worker is there, and needs the mesh',
+      [observed('b', false), observed('w', true, false)],
+      'start the agent of b (aspen-agent up, there), and leave again once it is in contact',
+    ],
+    [
+      'only workers are there',
+      [observed('w', true, false)],
+      'let another voter join first (aspen-agent ticket create --role voter), and leave again then',
+    ],
+  ];
+  for (const [why, others, says] of stays)
+    it(`says what helps where nobody can go on: ${why}`, () => {
+      assert.equal(wayOutOfStaying(self, [observed('a', true), ...others]), says);
+    });
 
   it('K2 makes way only for members in contact that have the root key or can be given it, and never begins a second change', () => {
     const some = fc.subarray(ALL);
