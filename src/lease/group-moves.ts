@@ -60,12 +60,11 @@ export class GroupMoves {
     const ask = () => client.askLeader<{ from: PeerId }>('group/transfer', { to: to ?? null });
     const { from } = await ask();
     const isOver = () => {
-      void finder.refresh();
       const { leader } = view.status();
       return leader !== null && (to === undefined ? leader !== from : leader === to);
     };
     for (let tries = 0; tries < TRANSFER_TRIES; tries += 1) {
-      if (await this.#until(isOver, TRANSFER_TIMEOUT_MS))
+      if (await this.#until(isOver, TRANSFER_TIMEOUT_MS, () => finder.refresh()))
         return { from, leader: view.status().leader as PeerId };
       if (to !== undefined) await ask();
     }
@@ -86,11 +85,8 @@ export class GroupMoves {
     const { recovery, finder, view } = this.#components;
     const plan = await recovery.recover(options);
     if (options.isDryRun === true) return plan;
-    const isLed = () => {
-      void finder.refresh();
-      return view.status().leader === plan.on;
-    };
-    if (await this.#until(isLed, RECOVERED_TIMEOUT_MS)) return plan;
+    const isLed = () => view.status().leader === plan.on;
+    if (await this.#until(isLed, RECOVERED_TIMEOUT_MS, () => finder.refresh())) return plan;
     throw new AspenError(
       'UNAVAILABLE',
       `${plan.on} was told to go on, and does not lead yet: see group status`,
@@ -108,7 +104,11 @@ export class GroupMoves {
     const { self, client } = this.#components;
     await this.handOver();
     await client.askLeader('members/leave', { peerId: self }, { timeoutMs });
-    const isOut = await this.#until(() => !this.#isInGroup(), timeoutMs);
+    const isOut = await this.#until(
+      () => !this.#isInGroup(),
+      timeoutMs,
+      () => this.#askOthers(),
+    );
     if (isOut) return;
     throw new AspenError(
       'DEADLINE_EXCEEDED',
@@ -122,17 +122,26 @@ export class GroupMoves {
     const { role, leader } = replica.status();
     if (role === 'spare') return false;
     if (leader !== null) return true;
-    void finder.ask();
     const hint = finder.hint;
     return hint === undefined || [...hint.voters, ...hint.standbys].includes(self);
   }
 
-  async #until(isTrue: () => boolean, timeoutMs: number): Promise<boolean> {
+  async #askOthers(): Promise<void> {
+    const { replica, finder } = this.#components;
+    const { role, leader } = replica.status();
+    if (role !== 'spare' && leader === null) await finder.ask();
+  }
+
+  /** @param ask is under way meanwhile, and waited for by nobody; what breaks in it ends the wait. */
+  async #until(isTrue: () => boolean, timeoutMs: number, ask: () => Promise<void>): Promise<boolean> {
     const { clock } = this.#components;
-    for (let spentMs = 0; !isTrue(); spentMs += WAIT_STEP_MS) {
+    const broken: unknown[] = [];
+    for (let spentMs = 0; ; spentMs += WAIT_STEP_MS) {
+      ask().catch((error: unknown) => broken.push(error));
+      if (isTrue()) return true;
       if (spentMs >= timeoutMs) return false;
       await sleep(clock, WAIT_STEP_MS);
+      if (broken.length > 0) throw broken[0];
     }
-    return true;
   }
 }

@@ -1,4 +1,5 @@
 import {
+  AspenError,
   type Clock,
   type LogIndex,
   type PeerId,
@@ -112,11 +113,9 @@ export class LeaderFinder {
 
   /** F1. @returns whether what it says will do. */
   async #askTeller(): Promise<boolean> {
-    const { messenger } = this.#components;
     const teller = this.#keptTeller();
     if (teller === undefined) return false;
-    const asked = messenger.request(teller.peerId, this.#method, null, { timeoutMs: ASK_TIMEOUT_MS });
-    const answer = await asked.catch(() => undefined); // who does not answer says nothing
+    const answer = await this.#askOne(teller.peerId);
     const hint = parseHint(answer);
     const known = this.#hint;
     teller.answers += 1;
@@ -162,14 +161,18 @@ export class LeaderFinder {
   async #ask(): Promise<void> {
     const { messenger, random } = this.#components;
     const peers = randomShuffle(random, messenger.connected()).slice(0, ASKED_LIMIT);
-    await Promise.all(
-      peers.map((peer) =>
-        messenger.request(peer, this.#method, null, { timeoutMs: ASK_TIMEOUT_MS }).then(
-          (answer) => this.#learn(answer),
-          () => undefined, // who does not answer names nobody
-        ),
-      ),
-    );
+    await Promise.all(peers.map(async (peer) => this.#learn(await this.#askOne(peer))));
+  }
+
+  /** @returns undefined when it does not answer, or refuses: it says nothing then. */
+  async #askOne(peer: PeerId): Promise<unknown> {
+    const { messenger } = this.#components;
+    try {
+      return await messenger.request(peer, this.#method, null, { timeoutMs: ASK_TIMEOUT_MS });
+    } catch (error) {
+      if (!(error instanceof AspenError)) throw error;
+      return undefined;
+    }
   }
 
   #learn(answer: unknown): void {

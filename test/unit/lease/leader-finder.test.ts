@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type LogIndex, type PeerId, SeededRandom, type Term } from '../../../src/base/index.ts';
+import { AspenError, type LogIndex, type PeerId, SeededRandom, type Term } from '../../../src/base/index.ts';
 import type { GroupStatus } from '../../../src/lease/index.ts';
 import { LeaderFinder, type LeaderHint } from '../../../src/lease/leader-finder.ts';
 import type { Messenger } from '../../../src/mesh/index.ts';
@@ -39,7 +39,7 @@ function ground() {
     request: async (to: PeerId) => {
       state.asked.push(to);
       const said = state.answerOf(to);
-      if (said === undefined) throw new Error('silent');
+      if (said === undefined) throw new AspenError('DEADLINE_EXCEEDED', 'silent');
       return said;
     },
   } as unknown as Messenger;
@@ -100,6 +100,20 @@ describe('a node that keeps up with who leads (F1)', () => {
     const asked = await keepUp();
     assert.equal(asked.length, 1);
     assert.notEqual(asked[0], teller);
+  });
+
+  it('takes no fault of its own for silence, whether it asks one or several', async () => {
+    const { keepUp, state } = ground();
+    const broken = () => {
+      throw new TypeError('broken');
+    };
+    const { answerOf } = state;
+    state.answerOf = broken;
+    await assert.rejects(keepUp(), /broken/);
+    state.answerOf = answerOf;
+    await keepUp();
+    state.answerOf = broken;
+    await assert.rejects(keepUp(), /broken/);
   });
 
   it('asks several where it is linked with none that keeps the log', async () => {
