@@ -54,9 +54,9 @@ export async function withGraphile<T>(use: (peer: QueuePeer) => Promise<T>): Pro
   const url = `postgres://bench@127.0.0.1:${port}/postgres`;
   const pool = new Pool({ connectionString: url, max: 20 });
   pool.on('error', (error) => console.error(`idle connection to PostgreSQL: ${error.message}`)); // it ends while some are idle
-  const utils = await makeWorkerUtils({ pgPool: pool });
+  const utils = await whenStarted(() => makeWorkerUtils({ pgPool: pool }));
   try {
-    await whenStarted(utils);
+    await utils.migrate();
     await using worker = await startWorker(url);
     void worker;
     return await use(peerOf(utils));
@@ -67,11 +67,10 @@ export async function withGraphile<T>(use: (peer: QueuePeer) => Promise<T>): Pro
 }
 
 /** PostgreSQL takes connections a moment before it takes queries. */
-async function whenStarted(utils: Utils): Promise<void> {
+async function whenStarted<T>(query: () => Promise<T>): Promise<T> {
   for (const endMs = performance.now() + START_LIMIT_MS; ; await pause(100)) {
     try {
-      await utils.migrate();
-      return;
+      return await query();
     } catch (error) {
       if ((error as { readonly code?: string }).code !== STARTING_UP || performance.now() > endMs)
         throw error;
