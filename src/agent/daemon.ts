@@ -163,17 +163,30 @@ export class Daemon {
     });
   }
 
-  /** Hands over, is erased from the members, forgets the mesh. The agent has no mesh afterwards and is expected to stop. */
+  /**
+   * Hands over, is erased from the members, forgets the mesh. The agent has no mesh afterwards and is expected to stop. Where the mesh does not let
+   * it go, it begins anew as the member it is: it had given its work away.
+   */
   async leave({ timeoutMs }: { readonly timeoutMs: number }): Promise<MeshId> {
     return this.#serially(async () => {
       const { node } = this;
       const { meshId } = node.membership;
-      await node.leave({ timeoutMs });
+      try {
+        await node.leave({ timeoutMs });
+      } catch (error) {
+        if (error instanceof AspenError) await this.#beginAnew(node.membership);
+        throw error;
+      }
       await this.#halt();
       await this.#file.remove();
       await this.#platform.eraseStore();
       return meshId;
     });
+  }
+
+  async #beginAnew(membership: Membership): Promise<void> {
+    await this.#halt();
+    await this.#run(membership);
   }
 
   async #firstMembership(ticketText: string | undefined): Promise<Membership> {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type Agent, Cluster, leaderAndFollowers, until, Writer } from './harness/index.ts';
+import { type Agent, Cluster, type Job, leaderAndFollowers, until, Writer } from './harness/index.ts';
 import { reportFailures, STORY_CAP_MS } from './harness/mocha.ts';
 
 interface Member {
@@ -131,5 +131,20 @@ describe('two agents, the first of which votes alone', function () {
     assert.equal(value, 'kept');
     const { ticket } = await other.call<{ readonly ticket: string }>('mesh.ticket', { uses: 1 });
     assert.ok(ticket.length > 0);
+  });
+
+  it('the first is not let go while the other is off, and works on', async () => {
+    const [founder, other] = (await cluster.mesh(['a', 'b'])) as [Agent, Agent];
+    await other.stop();
+    await until(
+      async () => {
+        const { code, stderr } = await founder.cli(['leave']);
+        if (code === 4) assert.match(stderr, new RegExp(`start the agent of ${other.peerId}`));
+        return code === 4;
+      },
+      { what: 'the first to be told why it cannot leave' },
+    );
+    const { id } = await founder.submit({ type: 'echo', payload: 1 });
+    assert.equal((await founder.call<Job>('job.wait', { id, timeoutMs: 30_000 })).state, 'succeeded');
   });
 });
