@@ -15,19 +15,19 @@ export async function refuseIfRevoked(
   if (transport.links().length === 0 && others.length > 0) {
     const over = new AbortController();
     const until = signal === undefined ? over.signal : AbortSignal.any([signal, over.signal]);
-    const asked = others.map(async (member) => {
-      try {
-        await admission.introduce(member, { signal: until });
-      } catch (error) {
-        if (!(error instanceof RevokedError)) throw error;
-      }
-    });
-    await Promise.any(asked).catch(() => undefined); // each is looked at below
-    over.abort(new AspenError('UNAVAILABLE', 'another member has answered', { outcome: 'not-applied' }));
-    const all = await Promise.allSettled(asked);
+    const answered = new AspenError('UNAVAILABLE', 'another member has answered', { outcome: 'not-applied' });
+    await Promise.all(
+      others.map(async (member) => {
+        try {
+          await admission.introduce(member, { signal: until });
+        } catch (error) {
+          if (!(error instanceof AspenError)) throw error;
+          if (!(error instanceof RevokedError)) return; // it is not reached, or says nothing of us: another may
+        }
+        over.abort(answered);
+      }),
+    );
     signal?.throwIfAborted();
-    for (const ended of all)
-      if (ended.status === 'rejected' && !(ended.reason instanceof AspenError)) throw ended.reason;
   }
   admission.own.throwIfRevoked();
 }
