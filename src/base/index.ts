@@ -62,4 +62,6 @@ export {
 } from './random.ts';
 export { roughBytes } from './rough-bytes.ts';
 export { parseSizeBytes } from './size.ts';
+export { SlotList } from './slot-list.ts';
+export { SlotMap } from './slot-map.ts';
 export { isWebUrl } from './web-url.ts';

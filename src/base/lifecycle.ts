@@ -1,3 +1,5 @@
+import { SlotList } from './slot-list.ts';
+
 /** What is built first and started later, in the order of construction; stopped in the reverse order. */
 export interface Startable {
   start(): Promise<void>;
@@ -10,7 +12,7 @@ export interface Startable {
  */
 export class Tasks {
   readonly #abort = new AbortController();
-  readonly #running = new Set<Promise<void>>();
+  readonly #running = new SlotList<Promise<void>>();
   readonly #onFailure: (error: unknown) => void;
 
   constructor(onFailure: (error: unknown) => void) {
@@ -23,19 +25,19 @@ export class Tasks {
   }
 
   run(task: (signal: AbortSignal) => Promise<void>): void {
-    const running: Promise<void> = begun(task, this.#abort.signal).then(
-      () => void this.#running.delete(running),
+    const running = begun(task, this.#abort.signal).then(
+      () => this.#running.remove(slot),
       (error: unknown) => {
-        this.#running.delete(running);
+        this.#running.remove(slot);
         if (!this.#abort.signal.aborted) this.#onFailure(error);
       },
     );
-    this.#running.add(running);
+    const slot = this.#running.add(running);
   }
 
   async stop(reason: unknown = new Error('stopped')): Promise<void> {
     this.#abort.abort(reason);
-    while (this.#running.size > 0) await Promise.all(this.#running);
+    while (this.#running.size > 0) await Promise.all(this.#running.values());
   }
 }
 

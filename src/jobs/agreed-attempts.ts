@@ -1,4 +1,4 @@
-import type { PeerId } from '../base/index.ts';
+import { type PeerId, SlotMap } from '../base/index.ts';
 import type { JobRecord, RunningAttempt } from './record.ts';
 import type { AttemptRef } from './settlement.ts';
 import type { JobSpec } from './spec.ts';
@@ -33,10 +33,10 @@ type Pool = string | null;
 /** Follows the running attempts of all jobs, by job and by node, and counts them by node and pool. */
 export class AgreedAttempts {
   /** By job, or by job and rank. */
-  readonly #byJob = new Map<string, HeldAttempt>();
+  readonly #byJob = new SlotMap<string, HeldAttempt>();
   /** Sizes of groups that run. */
   readonly #groups = new Map<string, number>();
-  readonly #byNode = new Map<PeerId, Map<string, HeldAttempt>>();
+  readonly #byNode = new Map<PeerId, SlotMap<string, HeldAttempt>>();
   readonly #counts = new Map<PeerId, Map<Pool, number>>();
 
   get size(): number {
@@ -60,11 +60,11 @@ export class AgreedAttempts {
   }
 
   all(): readonly HeldAttempt[] {
-    return [...this.#byJob.values()];
+    return this.#byJob.values();
   }
 
   of(node: PeerId): readonly HeldAttempt[] {
-    return [...(this.#byNode.get(node)?.values() ?? [])];
+    return this.#byNode.get(node)?.values() ?? [];
   }
 
   countOf(node: PeerId, pool: Pool): number {
@@ -128,7 +128,7 @@ export class AgreedAttempts {
 
   #keep(attempt: HeldAttempt): void {
     this.#byJob.set(keyOf(attempt), attempt);
-    const ofNode = this.#byNode.get(attempt.node) ?? new Map<string, HeldAttempt>();
+    const ofNode = this.#byNode.get(attempt.node) ?? new SlotMap<string, HeldAttempt>();
     this.#byNode.set(attempt.node, ofNode.set(attempt.jobId, attempt));
     this.#count(attempt, 1);
   }

@@ -1,3 +1,5 @@
+import { SlotMap } from '../base/index.ts';
+
 /** How an attempt is told from others of its job. */
 type NumberOf<T> = (value: T) => number;
 
@@ -5,12 +7,12 @@ type NumberOf<T> = (value: T) => number;
  * What belongs to attempts, by job and by a number that differs between the attempts of one job. Nearly every job has one attempt at a time,
  * so the id of the job is the key; an attempt that another one of its job joins moves aside.
  */
-export class ByAttempt<T> {
+export class ByAttempt<T extends {}> {
   readonly #jobIdOf: (value: T) => string;
   readonly #numberOf: NumberOf<T>;
   /** The latest that was set for each job. */
-  readonly #latest = new Map<string, T>();
-  readonly #others = new Map<string, T>();
+  readonly #latest = new SlotMap<string, T>();
+  readonly #others = new SlotMap<string, T>();
 
   constructor(jobIdOf: (value: T) => string, numberOf: NumberOf<T>) {
     this.#jobIdOf = jobIdOf;
@@ -43,7 +45,7 @@ export class ByAttempt<T> {
 
   values(): T[] {
     return this.#others.size === 0
-      ? [...this.#latest.values()]
+      ? this.#latest.values()
       : [...this.#latest.values(), ...this.#others.values()];
   }
 }

@@ -1,3 +1,4 @@
+import { SlotMap } from '../base/index.ts';
 import { type Key, numberKey, SortedKeys } from './machine-port.ts';
 import { type IndexedRecord, isFinal, type JobState } from './record.ts';
 import { SPEC_BASE } from './spec.ts';
@@ -37,7 +38,7 @@ export class JobPlaces {
   readonly #byState = new Map<JobState, SortedKeys>();
   /** By queue and by namespace, where those are not the default ones. */
   readonly #byOwner = new Map<string, SortedKeys>();
-  readonly #behind = new Map<string, Behind>();
+  readonly #behind = new SlotMap<string, Behind>();
 
   /** Notes that `before` became `after`, either may be missing. Taken back by the same, turned round. */
   move(id: string, before: IndexedRecord | undefined, after: IndexedRecord | undefined): void {

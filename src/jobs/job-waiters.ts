@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { AspenError, type Clock, type Timer } from '../base/index.ts';
+import { AspenError, type Clock, SlotMap, type Timer } from '../base/index.ts';
 import type { LeaderRequest, Leadership } from '../lease/index.ts';
 import { parseWith } from '../lease/machine/index.ts';
 import { type JobView, jobView } from './job-view.ts';
@@ -38,7 +38,7 @@ export function serveWaiters(leadership: Leadership, clock: Clock): Disposable {
 class Waiters implements Disposable {
   readonly #leadership: Leadership;
   readonly #clock: Clock;
-  readonly #byJob = new Map<string, Set<Waiter>>();
+  readonly #byJob = new SlotMap<string, Set<Waiter>>();
   readonly #parts: readonly Disposable[];
   #count = 0;
 
@@ -94,6 +94,6 @@ class Waiters implements Disposable {
   }
 
   #all(): readonly Waiter[] {
-    return [...this.#byJob.values()].flatMap((waiting) => [...waiting]);
+    return this.#byJob.values().flatMap((waiting) => [...waiting]);
   }
 }

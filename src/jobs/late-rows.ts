@@ -1,3 +1,4 @@
+import { SlotMap } from '../base/index.ts';
 import type { Volume } from './machine-port.ts';
 import type { JobRecord } from './record.ts';
 
@@ -21,7 +22,7 @@ const WRITES_EACH = 2;
  * What commands change here is taken back when they are refused, also that they caught up with the tables.
  */
 export class LateRows {
-  readonly #rows = new Map<string, LateRow>();
+  readonly #rows = new SlotMap<string, LateRow>();
   #undo: (readonly [id: string, before: LateRow | undefined])[] = [];
   #isOpen = false;
   #bytes = 0;
@@ -72,7 +73,7 @@ export class LateRows {
 
   /** @param position of the last command. @returns all there are, which are no longer here then. */
   take(position: number): readonly (readonly [id: string, row: LateRow])[] {
-    const all = [...this.#rows];
+    const all = this.#rows.entries();
     if (this.#isOpen) this.#undo.push(...all);
     this.#rows.clear();
     this.#writtenThrough = position;

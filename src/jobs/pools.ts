@@ -1,4 +1,4 @@
-import { AspenError, Listeners } from '../base/index.ts';
+import { AspenError, Listeners, SlotList } from '../base/index.ts';
 import {
   type AttemptContext,
   type AttemptStop,
@@ -57,7 +57,7 @@ export class OwnPool implements Pool {
   readonly slots: Slots;
   readonly isDraining = false;
   readonly #executors: ReadonlyMap<string, Executor>;
-  readonly #executing = new Set<(result: ExecutionResult) => void>();
+  readonly #executing = new SlotList<(result: ExecutionResult) => void>();
 
   constructor(executors: readonly Executor[], slotCount: number) {
     this.#executors = new Map(executors.map((executor) => [executor.type, executor]));
@@ -81,8 +81,8 @@ export class OwnPool implements Pool {
   /** An executor that never ends must not keep the agent from ending. */
   unlessAbandoned(executing: Promise<ExecutionResult>): Promise<ExecutionResult> {
     return new Promise((resolve, reject) => {
-      this.#executing.add(resolve);
-      const end = () => this.#executing.delete(resolve);
+      const slot = this.#executing.add(resolve);
+      const end = () => this.#executing.remove(slot);
       executing.then(
         (result) => {
           end();
@@ -98,7 +98,7 @@ export class OwnPool implements Pool {
 
   /** Ends the wait for each executor at work. */
   abandon(): void {
-    for (const resolve of this.#executing) resolve(stoppedResult('shutdown', null));
+    for (const resolve of this.#executing.values()) resolve(stoppedResult('shutdown', null));
   }
 
   settled(ref: AttemptRef): void {

@@ -1,3 +1,4 @@
+import { SlotMap } from '../base/index.ts';
 import type { JobRecord } from './record.ts';
 
 /** A generation is full with as many records or bytes; at most two are kept. */
@@ -9,8 +10,8 @@ const GENERATION_BYTES = 32 * 2 ** 20;
  * oldest generation is, as a whole, which costs nothing a record.
  */
 export class RecordCache {
-  #young = new Map<string, JobRecord>();
-  #old = new Map<string, JobRecord>();
+  #young = new SlotMap<string, JobRecord>();
+  #old = new SlotMap<string, JobRecord>();
   #youngBytes = 0;
 
   find(id: string): JobRecord | undefined {
@@ -21,7 +22,7 @@ export class RecordCache {
   keep(record: JobRecord, bytes: number): void {
     if (this.#young.size >= GENERATION_RECORDS || this.#youngBytes >= GENERATION_BYTES) {
       this.#old = this.#young;
-      this.#young = new Map();
+      this.#young = new SlotMap();
       this.#youngBytes = 0;
     }
     this.#young.set(record.id, record);

@@ -6,6 +6,7 @@ import {
   type Outcome,
   type PeerId,
   type Random,
+  SlotMap,
   type Startable,
   sleep,
   Tasks,
@@ -85,7 +86,7 @@ export class LeaderClient implements GroupClient, Startable {
   readonly #tries: LeaderTries;
   readonly #questions: LeaderQuestions;
   /** Oldest first. */
-  readonly #calls = new Map<number, Call>();
+  readonly #calls = new SlotMap<number, Call>();
   #outgoing: Call[] = [];
   #isSendDue = false;
   #isSearching = false;
@@ -118,7 +119,7 @@ export class LeaderClient implements GroupClient, Startable {
 
   async stop(): Promise<void> {
     this.#sweep?.[Symbol.dispose]();
-    for (const call of [...this.#calls.values()]) {
+    for (const call of this.#calls.values()) {
       this.#fail(call, stopping(isUncertain(call) ? 'unknown' : 'not-applied'));
     }
     await this.#tasks.stop();

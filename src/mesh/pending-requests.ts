@@ -1,4 +1,4 @@
-import { AspenError, type Clock, type PeerId, type Timer } from '../base/index.ts';
+import { AspenError, type Clock, type PeerId, SlotMap, type Timer } from '../base/index.ts';
 
 interface Pending {
   readonly to: PeerId;
@@ -21,7 +21,7 @@ export interface Waiting {
 export class PendingRequests {
   readonly #clock: Clock;
   readonly #limit: number;
-  readonly #pending = new Map<number, Pending>();
+  readonly #pending = new SlotMap<number, Pending>();
 
   constructor(clock: Clock, limit: number) {
     this.#clock = clock;
@@ -70,7 +70,7 @@ export class PendingRequests {
 
   /** The channel to `peerId` closed: what it was asked may or may not have been done. */
   failAll(reason: (method: string) => unknown, peerId?: PeerId): void {
-    for (const [id, { to, method }] of [...this.#pending]) {
+    for (const [id, { to, method }] of this.#pending.entries()) {
       if (peerId === undefined || to === peerId) this.#take(id)?.reject(reason(method));
     }
   }

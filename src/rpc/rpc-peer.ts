@@ -1,4 +1,4 @@
-import { AspenError, type Logger } from '../base/index.ts';
+import { AspenError, type Logger, SlotMap } from '../base/index.ts';
 import { LINE_BYTES_LIMIT, LineSplitter } from './framing.ts';
 import type { LineDuplex } from './line-duplex.ts';
 import type { LineRoom } from './line-room.ts';
@@ -63,7 +63,7 @@ export class RpcPeer {
   readonly #lineBytesLimit: number;
   readonly #lineRoom: LineRoom | undefined;
   #heldBytes = 0;
-  readonly #pending = new Map<number, (answer: RpcAnswer) => void>();
+  readonly #pending = new SlotMap<number, (answer: RpcAnswer) => void>();
   readonly #closed = new AbortController();
   #waitsForDrain: (() => void)[] = [];
   #nextId = 1;
@@ -318,7 +318,7 @@ export class RpcPeer {
     if (this.signal.aborted) return;
     this.#lineRoom?.change(-this.#heldBytes);
     this.#heldBytes = 0;
-    const pending = [...this.#pending.values()];
+    const pending = this.#pending.values();
     this.#pending.clear();
     this.#closed.abort(closedError('unknown'));
     for (const onAnswer of pending) onAnswer({ type: 'closed' });

@@ -1,4 +1,4 @@
-import { AspenError, silentLogger } from '../base/index.ts';
+import { AspenError, SlotMap, silentLogger } from '../base/index.ts';
 import type { Result, WorkerCancel, WorkerExecute, WorkerSettled } from '../rpc/index.ts';
 import { type LineDuplex, RpcPeer } from '../rpc/os-client.ts';
 import { Attempt } from './attempt.ts';
@@ -27,7 +27,7 @@ export interface AttachParams {
 export class WorkerSession {
   readonly #peer: RpcPeer;
   readonly #components: WorkerSessionComponents;
-  readonly #attempts = new Map<string, Attempt>();
+  readonly #attempts = new SlotMap<string, Attempt>();
   readonly #idle: (() => void)[] = [];
   /** Names of the attempts whose outcome the group has not taken or refused yet. */
   readonly #unsettled = new Set<string>();

@@ -1,4 +1,4 @@
-import { type Clock, Listeners } from '../../base/index.ts';
+import { type Clock, Listeners, SlotMap } from '../../base/index.ts';
 import type { OutputArchive, OutputStream } from '../../supervisor/index.ts';
 import { ByAttempt } from '../by-attempt.ts';
 import type { OutputSink, OutputSource } from './executor.ts';
@@ -80,8 +80,9 @@ export class OutputStore {
     ({ name }) => name.jobId,
     ({ name }) => name.attempt,
   );
-  /** Those that have ended, the first to end first. */
-  readonly #ended = new Set<AttemptRing>();
+  /** Those that have ended, the first to end first, by their number among all that ever did. */
+  readonly #ended = new SlotMap<number, AttemptRing>();
+  #endedCount = 0;
   #endedBytes = 0;
 
   constructor(options: OutputStoreOptions = {}) {
@@ -150,23 +151,25 @@ export class OutputStore {
 
   #onEnd(ring: AttemptRing): void {
     if (this.#find(ring.name) !== ring) return;
-    this.#ended.add(ring);
+    this.#endedCount += 1;
+    ring.endedAs = this.#endedCount;
+    this.#ended.set(ring.endedAs, ring);
     this.#endedBytes += ring.keptBytes;
     this.#dropOldEnded();
   }
 
   /** O2. */
   #dropOldEnded(): void {
-    for (const ring of this.#ended) {
-      if (this.#ended.size <= this.#options.endedLimit && this.#endedBytes <= this.#options.endedLimitBytes)
-        return;
-      this.#forget(ring);
+    const { endedLimit, endedLimitBytes } = this.#options;
+    for (const number of this.#ended.keys()) {
+      if (this.#ended.size <= endedLimit && this.#endedBytes <= endedLimitBytes) return;
+      this.#forget(this.#ended.get(number) as AttemptRing);
     }
   }
 
   #forget(ring: AttemptRing): void {
     this.#attempts.delete(ring.name.jobId, ring.name.attempt);
-    if (this.#ended.delete(ring)) this.#endedBytes -= ring.keptBytes;
+    if (ring.endedAs !== null && this.#ended.delete(ring.endedAs)) this.#endedBytes -= ring.keptBytes;
     else ring.end();
   }
 }
@@ -195,6 +198,8 @@ class AttemptRing implements AttemptOutput {
   #changes: Listeners<void> | undefined;
   #chunks: OutputChunk[] = [];
   isEnded = false;
+  /** Its number among those that have ended. */
+  endedAs: number | null = null;
   /** Who has the output instead of this ring. */
   source: OutputSource | undefined;
   #nextOffset = 0;

@@ -1,4 +1,4 @@
-import { decode, encode } from '../../base/index.ts';
+import { decode, encode, SlotMap } from '../../base/index.ts';
 import { type Key, keyNumber, numberKey, prefixEnd, textKey } from '../../storage/index.ts';
 import type { ClientRequest } from './batch.ts';
 import { type CommandOutcome, fromWireOutcome, toWireOutcome, type WireOutcome } from './outcome.ts';
@@ -13,7 +13,7 @@ interface ClientMemory {
   readonly name: string;
   through: number;
   lastMs: number;
-  readonly outcomes: Map<number, WireOutcome>;
+  readonly outcomes: SlotMap<number, WireOutcome>;
   /** Oldest first: what one log entry recorded for this client. */
   readonly records: OutcomeRecord[];
   fresh: [number, WireOutcome][];
@@ -39,7 +39,7 @@ export class ClientOutcomes {
   readonly #clientsPrefix: Key;
   readonly #outcomesPrefix: Key;
   readonly #clients = new Map<string, ClientMemory>();
-  readonly #touched = new Set<ClientMemory>();
+  #touched = new Set<ClientMemory>();
 
   constructor(store: TableStore, space: Key, hash: WriteHash) {
     this.#store = store;
@@ -78,7 +78,7 @@ export class ClientOutcomes {
       this.#put(this.#clientsPrefix + textKey(client.name), encode([client.through, client.lastMs]));
       if (client.fresh.length > 0) this.#writeFresh(client, index);
     }
-    this.#touched.clear();
+    this.#touched = new Set();
   }
 
   #writeFresh(client: ClientMemory, index: number): void {
@@ -151,5 +151,5 @@ export class ClientOutcomes {
 }
 
 function newClient(name: string, through: number, lastMs: number): ClientMemory {
-  return { name, through, lastMs, outcomes: new Map(), records: [], fresh: [] };
+  return { name, through, lastMs, outcomes: new SlotMap(), records: [], fresh: [] };
 }

@@ -1,4 +1,4 @@
-import { type AspenError, Listeners, type LogIndex, type Term } from '../../base/index.ts';
+import { type AspenError, Listeners, type LogIndex, SlotMap, type Term } from '../../base/index.ts';
 import type { Proposed as ProposedCommand } from '../group.ts';
 import type { LeaderTerm } from '../leader-term.ts';
 import { type Batch, type CommandOutcome, encodeBatch } from '../machine/index.ts';
@@ -36,7 +36,7 @@ export class Proposals {
   readonly #steps: ProposalSteps;
   readonly #queue: ProposalQueue;
   readonly #secondDisk: SecondDisk;
-  readonly #waiters = new Map<LogIndex, Waiters>();
+  readonly #waiters = new SlotMap<LogIndex, Waiters>();
   readonly #listeners = new Listeners<ProposedCommand>();
   /** Commands that were let in, and that were not, since the start. */
   readonly counts = { admitted: 0, refused: 0 };
@@ -108,7 +108,7 @@ export class Proposals {
   /** The leadership is over. What is in the log may still be committed; what waits to be proposed is not. */
   abandon(): void {
     this.#secondDisk[Symbol.dispose]();
-    const waiting = [...this.#waiters.values()];
+    const waiting = this.#waiters.values();
     this.#waiters.clear();
     for (const { submissions } of waiting) {
       for (const { onFailure } of submissions) onFailure(leadershipLost());
