@@ -4,6 +4,7 @@ import { JobPlaces, type Owner, type Placed, setKey } from './job-places.ts';
 import { LateRows } from './late-rows.ts';
 import { LimitBook } from './limits.ts';
 import { type Derived, type Key, numberKey, SortedKeys, type Volume } from './machine-port.ts';
+import { NewIds } from './new-ids.ts';
 import { type IndexedRecord, isFinal, type JobRecord, type JobState } from './record.ts';
 import { RecordCache } from './record-cache.ts';
 import { Tallies } from './tallies.ts';
@@ -32,6 +33,7 @@ export class LiveIndex implements Derived {
   readonly hooks = new HookBook();
   readonly finished = new FinishedCounts();
   readonly late = new LateRows();
+  readonly newIds: NewIds;
   /** Position of the last move of a job; undefined when there was none since this was made. */
   changedAt: number | undefined;
   /** Of the present command. */
@@ -39,6 +41,10 @@ export class LiveIndex implements Derived {
   #touched: string[] = [];
   #spent = 0;
   #madeCount = 0;
+
+  constructor(newIds = new NewIds()) {
+    this.newIds = newIds;
+  }
 
   get behind(): Volume {
     return this.late.volume;

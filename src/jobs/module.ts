@@ -25,6 +25,7 @@ import { readHooks } from './hooks/hook-book.ts';
 import { limitSchema, pauseSchema, readLimits, resumeSchema } from './limits.ts';
 import { LiveIndex } from './live-index.ts';
 import type { ApplyContext, MachineModule } from './machine-port.ts';
+import { readNewIds } from './new-ids.ts';
 import { applyPauseJob, applyResumeJob } from './pause.ts';
 import { listSchema, runGet, runList } from './queries.ts';
 import { applyLimit, applyPause, applyResume, listQueuesSchema, runLimits, runQueues } from './queues.ts';
@@ -81,7 +82,7 @@ export const jobsModule: MachineModule = {
   name: 'jobs',
   tables: TABLES,
   derive: (tables) => {
-    const index = new LiveIndex();
+    const index = new LiveIndex(readNewIds(tables));
     readLimits(tables, index.limits);
     readHooks(tables, index.hooks);
     index.finished.load(tables);

@@ -94,6 +94,7 @@ export function putRecord(context: ApplyContext, moved: JobRecord, before: JobRe
   const record = spec === undefined ? kept : { ...kept, specBytes: spec.length };
   const isOver = isFinal(record.state);
   const index = context.derived<LiveIndex>();
+  if (before === undefined) index.newIds.note(record.id);
   const bytes = writeLater(context, record, before, spec);
   if (before !== undefined && isFinal(before.state)) countFinal(context, before, -1, null);
   if (isOver) countFinal(context, record, 1, bytes); // Q7

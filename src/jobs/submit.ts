@@ -6,6 +6,7 @@ import { admit } from './admission.ts';
 import { afterParents } from './dependencies.ts';
 import { freshRecord } from './fresh-record.ts';
 import { DELIVERY_ID_PREFIX, DELIVERY_TYPE } from './hooks/deliveries.ts';
+import type { LiveIndex } from './live-index.ts';
 import { type ApplyContext, textKey } from './machine-port.ts';
 import { checkNamedSecrets } from './named-secrets.ts';
 import type { JobRecord, JobState } from './record.ts';
@@ -61,7 +62,7 @@ function submitOne({ id, spec }: SubmitItem, offset: number, context: ApplyConte
       ? undefined
       : context.table<string>('idempotency').get(textKey(spec.idempotencyKey));
   if (holder !== undefined) return { id: holder, duplicate: true };
-  const known = findRecord(context, id);
+  const known = context.derived<LiveIndex>().newIds.isNew(id) ? undefined : findRecord(context, id);
   if (known !== undefined) return sameJob(known, spec);
   checkDeadline(spec, context);
   checkRequiredNode(spec, context);
