@@ -191,5 +191,7 @@ function ended(
 ): JobRecord {
   const alone: AttemptRecord = { attempt, node, fencingToken, startedAt, endedAt: wallMs, outcome, error };
   const past = group === null ? alone : { ...alone, nodes: group.members.map((member) => member.node) };
-  return { ...record, running: null, history: [...record.history, past].slice(-HISTORY_LIMIT) };
+  const { history } = record;
+  const kept = history.length < HISTORY_LIMIT ? history : history.slice(1 - HISTORY_LIMIT);
+  return { ...record, running: null, history: [...kept, past] };
 }

@@ -4,10 +4,11 @@ import { AspenError, toWireError } from '../base/index.ts';
 import { invalid, parseWith } from '../lease/machine/index.ts';
 import { admit } from './admission.ts';
 import { afterParents } from './dependencies.ts';
-import { freshRecord } from './fresh-record.ts';
+import { type FreshJob, freshRecord } from './fresh-record.ts';
 import { DELIVERY_ID_PREFIX, DELIVERY_TYPE } from './hooks/deliveries.ts';
 import type { LiveIndex } from './live-index.ts';
 import { type ApplyContext, textKey } from './machine-port.ts';
+import { starting } from './moves.ts';
 import { checkNamedSecrets } from './named-secrets.ts';
 import type { JobRecord, JobState } from './record.ts';
 import { findRecord, putRecord } from './record-store.ts';
@@ -68,11 +69,15 @@ function submitOne({ id, spec }: SubmitItem, offset: number, context: ApplyConte
   checkRequiredNode(spec, context);
   checkNamedSecrets(spec, context);
   admit(spec, context);
-  const fresh = freshRecord({ id, spec, offset }, context);
-  const states = parentStates(spec, context);
-  const record = afterParents(fresh, (parent) => states.get(parent), context);
-  putRecord(context, record, undefined);
+  putRecord(context, firstRecord({ id, spec, offset }, context), undefined);
   return { id, duplicate: false };
+}
+
+function firstRecord(job: FreshJob, context: ApplyContext): JobRecord {
+  const fresh = freshRecord(job, context);
+  if (job.spec.dependsOn.length === 0) return starting(fresh, context);
+  const states = parentStates(job.spec, context);
+  return afterParents(fresh, (parent) => states.get(parent), context);
 }
 
 /**
