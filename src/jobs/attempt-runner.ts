@@ -50,7 +50,7 @@ export class AttemptRunner {
         if (failed !== undefined) return outcomeOf(attempt, failed);
       }
       if (attempt.hasHoldEnded(this.#components.clock.monotonicMs()))
-        return lost('its hold was over before it began'); // X2
+        return handedOver('its hold was over before it began'); // X2, P15
       return await this.#execute(pool, attempt); // X4
     } finally {
       pool.slots.give();

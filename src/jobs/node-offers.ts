@@ -30,7 +30,8 @@ type CountOf = (peerId: PeerId, pool: string | null) => number;
  * What nodes offer, as they reported it last, and as placement sees it.
  *
  * - P7 A node offers pools: what it runs itself, and each attached worker. Slots are counted for each pool, and an assignment names one.
- * - P15 What gave an attempt back, because it has gone or is stopping, is given nothing more until its node reports again.
+ * - P15 What gave an attempt back, because it has gone, is stopping or heard of it too late, is given nothing more until its node reports
+ *   again.
  */
 export class NodeOffers {
   readonly #components: NodeOffersComponents;

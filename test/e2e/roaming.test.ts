@@ -54,7 +54,8 @@ describe('a member whose address changes while it works', function () {
 
       await Promise.all([own.more(50), foreign.more(50)]);
       assert.deepEqual([...new Set(await short.end())], ['succeeded']);
-      assert.equal((await mover.waitForJob(long, 120_000)).state, 'succeeded');
+      const ended = await mover.waitForJob(long, 120_000);
+      assert.equal(ended.state, 'succeeded', JSON.stringify(ended));
       assert.doesNotMatch(readFileSync(trace, 'utf8'), /twice/);
       for (const writer of [own, foreign]) {
         await writer.stop();

@@ -257,7 +257,11 @@ describe('a worker', () => {
     world.assign({}); // granted for 4 s by a renewal that was sent at 0
     await clock.advance(0);
     assert.equal(world.executor.begun.length, 0);
-    assert.deepEqual(world.kinds(), ['lose']);
+    assert.deepEqual(
+      world.told.map(({ kind, body }) => [kind, body['isHandedOver']]),
+      [['lose', true]],
+      'it is given back, and its job has lost nothing: who comes back would lose it again and again before its first renewal',
+    );
   });
 
   it('goes on as long as its renewals are granted', async () => {
