@@ -38,6 +38,10 @@ export class CheckedStore implements Store {
     return this.#store.writeBehind(batch.map(sealed));
   }
 
+  endWaiting(): void {
+    this.#store.endWaiting?.();
+  }
+
   snapshot(): StoreSnapshot {
     const snapshot = this.#store.snapshot();
     const reader = this.#reader.over(snapshot);

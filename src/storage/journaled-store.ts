@@ -126,12 +126,16 @@ export class JournaledStore implements Store {
     };
   }
 
+  endWaiting(): void {
+    this.#closing.abort();
+  }
+
   /** Waits for the writes under way; the base has everything then, unless its disk is full. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#fault?.kind === 'closed') return;
+    this.endWaiting();
     while (this.#pump !== undefined) await this.#pump;
     await this.#allLanded();
-    this.#closing.abort();
     await this.#settle();
     this.#fault = new StorageFault('closed', 'the store is closed');
     this.#rest?.cancel();
@@ -324,12 +328,13 @@ export class JournaledStore implements Store {
         await this.#base.write(writes);
         return;
       } catch (error) {
-        if (faultOf(error).kind !== 'full') throw error;
-      }
-      if (!(await pause(this.#clock, RETRY_MS, this.#closing.signal))) {
-        throw new StorageFault('closed', 'the store was closed while its disk was full');
+        if (!(await this.#mayTryAgain(faultOf(error)))) throw error;
       }
     }
+  }
+
+  async #mayTryAgain({ kind }: StorageFault): Promise<boolean> {
+    return kind === 'full' && (await pause(this.#clock, RETRY_MS, this.#closing.signal));
   }
 
   #checkOpen(): void {

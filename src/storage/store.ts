@@ -48,6 +48,8 @@ export interface Store extends StoreView, AsyncDisposable {
    * may take its time. Everything written before it is durable when its promise resolves.
    */
   writeBehind(batch: readonly Write[]): Promise<void>;
+  /** The store is about to be closed: what waits for room on a full disk is refused as `full`, now and later. @default nothing waits */
+  endWaiting?(): void;
   snapshot(): StoreSnapshot;
 }
 

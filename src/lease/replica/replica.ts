@@ -71,6 +71,7 @@ export class Replica implements Startable {
     for (const part of this.#upkeep.splice(0)) part[Symbol.dispose]();
     await core.tasks.stop();
     snapshotsOut[Symbol.dispose]();
+    core.components.store.endWaiting?.(); // a full disk is waited for, and may be full for days
     await disk.settled();
   }
 

@@ -7,6 +7,8 @@ const BATCHES_A_LIFE = 60;
 const SEEDS = 150;
 /** Longer than a record may be: it goes past the journal. */
 const LONG_BYTES = 20_000;
+/** Of promises, until what was asked for has gone as far as it does without the disk. */
+const TURNS = 20;
 
 type Kind = 'journaled' | 'behind' | 'long';
 interface Called {
@@ -221,6 +223,36 @@ describe('journaled store', function () {
       [...ground.disk.table.range({ from: 'a', to: 'f' })].map(([key]) => key),
       ['a', 'd', 'e'],
     );
+  });
+
+  it('closes while its disk is full, though a write waits for room, and holds what it acknowledged (D9)', async () => {
+    const ground = new Ground(5);
+    const store = await ground.open();
+    const outcomes: string[] = [];
+    const ask = (key: string, text: string) =>
+      void store.write([put(key, text)]).then(
+        () => outcomes.push(`${key} ok`),
+        (fault) => outcomes.push(`${key} ${fault.kind}`),
+      );
+    ask('a', '1');
+    await ground.scheduler.run({ condition: () => outcomes.length === 1 });
+    void store.writeBehind([put('b', '1')]).then(() => outcomes.push('b ok'));
+    for (let turn = 0; turn < TURNS; turn += 1) await Promise.resolve(); // the base takes it over by now
+    ask('c', ''.padEnd(LONG_BYTES, 'x')); // and is to take this one next
+    for (let turn = 0; turn < TURNS; turn += 1) await Promise.resolve();
+    ground.disk.fill();
+    await ground.scheduler.run({ untilMs: ground.process.nowMs + 5_000 });
+    assert.deepEqual(outcomes, ['a ok', 'b ok'], 'the third one was let in, and waits for room');
+    let isClosed = false;
+    void store[Symbol.asyncDispose]().then(() => {
+      isClosed = true;
+    });
+    await ground.scheduler.run({ untilMs: ground.process.nowMs + 5_000 });
+    assert.ok(isClosed);
+    assert.deepEqual(outcomes, ['a ok', 'b ok', 'c full']);
+    ground.disk.free();
+    const again = await ground.open();
+    assert.deepEqual([read(again, 'a'), read(again, 'b'), read(again, 'c')], ['1', '1', undefined]);
   });
 
   it('refuses with a batch what was asked for before anybody could hear of that (D9)', async () => {
