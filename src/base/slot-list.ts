@@ -17,6 +17,7 @@ export class SlotList<T extends {}> {
     return slot;
   }
 
+  /** @returns undefined for a slot that is not taken. */
   get(slot: number): T | undefined {
     return this.#values[slot];
   }
@@ -33,6 +34,7 @@ export class SlotList<T extends {}> {
     if (this.#values.length > SPARE_SLOTS && this.size === 0) this.clear();
   }
 
+  /** All slots are free again: whoever holds one must not use it any more. */
   clear(): void {
     this.#values = [];
     this.#free = [];

@@ -41,6 +41,7 @@ export class SlotMap<K, V extends {}> {
     return true;
   }
 
+  /** By a map of its own: one that was cleared would keep the chain as well. */
   clear(): void {
     this.#slots = new Map();
     this.#values.clear();
@@ -50,7 +51,7 @@ export class SlotMap<K, V extends {}> {
     return this.#slots.keys();
   }
 
-  /** As they are now: the map may change while they are looked through. */
+  /** In the order of their coming, as they are now: the map may change while they are looked through. */
   values(): V[] {
     return Array.from(this.#slots.values(), (slot) => this.#values.get(slot) as V);
   }

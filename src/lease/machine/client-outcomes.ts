@@ -39,7 +39,7 @@ export class ClientOutcomes {
   readonly #clientsPrefix: Key;
   readonly #outcomesPrefix: Key;
   readonly #clients = new Map<string, ClientMemory>();
-  #touched = new Set<ClientMemory>();
+  readonly #touched = new Set<ClientMemory>();
 
   constructor(store: TableStore, space: Key, hash: WriteHash) {
     this.#store = store;
@@ -78,7 +78,7 @@ export class ClientOutcomes {
       this.#put(this.#clientsPrefix + textKey(client.name), encode([client.through, client.lastMs]));
       if (client.fresh.length > 0) this.#writeFresh(client, index);
     }
-    this.#touched = new Set();
+    this.#touched.clear();
   }
 
   #writeFresh(client: ClientMemory, index: number): void {
