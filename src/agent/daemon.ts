@@ -1,5 +1,5 @@
 import type { AuditLog } from '../audit/index.ts';
-import { AspenError, type Clock, every, type MeshId, OneByOne } from '../base/index.ts';
+import { AspenError, type Clock, every, IdSequence, type MeshId, OneByOne } from '../base/index.ts';
 import { decodeTicket, type Ticket } from '../mesh/index.ts';
 import { Scrubber, StorageFault, type Store } from '../storage/index.ts';
 import { openAudit } from './audit-trail.ts';
@@ -58,9 +58,12 @@ export class Daemon {
   /** Of the node that runs, or starts. */
   #keptOf: MeshNode | undefined;
   readonly #file: MembershipFile;
+  /** For jobs whose submitter named none. */
+  readonly jobIds: IdSequence;
 
   constructor({ platform, onFatal }: DaemonComponents, options: DaemonOptions) {
     this.#platform = platform;
+    this.jobIds = new IdSequence('job', platform);
     this.#onFatal = onFatal;
     this.#options = options;
     this.#startedAtMs = platform.clock.monotonicMs();

@@ -29,7 +29,7 @@ export {
   type WireError,
 } from './errors.ts';
 export { hash32, hash32Bytes, hash48, hash48Bytes } from './hash.ts';
-export { type IdPrefix, newId } from './ids.ts';
+export { type IdPrefix, IdSequence, newId } from './ids.ts';
 export { type Startable, Tasks } from './lifecycle.ts';
 export { Listeners } from './listeners.ts';
 export { type Logger, silentLogger } from './logger.ts';

@@ -1,4 +1,4 @@
-import { AspenError, Batcher, fromWireError, mapAtMost, newId, roughBytes } from '../../base/index.ts';
+import { AspenError, Batcher, fromWireError, mapAtMost, roughBytes } from '../../base/index.ts';
 import {
   INLINE_PAYLOAD_LIMIT,
   isBlobPayload,
@@ -124,7 +124,7 @@ const PAYLOAD_CHECKS: ReadonlyMap<string, (payload: unknown) => unknown> = new M
 /** @throws AspenError INVALID_PARAMS with the path of each issue, also inside the payload of a built-in type. */
 function prepare(daemon: Daemon, input: { readonly id?: string | undefined }): PreparedJob {
   const spec = resolveJobSpec(input);
-  const id = input.id ?? newId('job', daemon.platform);
+  const id = input.id ?? daemon.jobIds.next();
   const check = PAYLOAD_CHECKS.get(spec.type);
   if (check === undefined) return { id, spec };
   if (isBlobPayload(spec.payload)) return noted(daemon, { id, spec });
@@ -163,13 +163,13 @@ async function keepPayload<
     readonly payload?: unknown;
     readonly affinity?: { readonly require?: Readonly<Record<string, string>> | undefined } | undefined;
   },
->({ platform, node }: Daemon, input: I): Promise<I> {
+>({ jobIds, node }: Daemon, input: I): Promise<I> {
   resolveJobSpec({ ...input, payload: null });
   PAYLOAD_CHECKS.get(input.type)?.(input.payload);
   refuseSecretsIn(input);
   const layers = layersOf(input);
   const affinity = { ...input.affinity, require: { ...input.affinity?.require, ...layers } };
-  const id = input.id ?? newId('job', platform);
+  const id = input.id ?? jobIds.next();
   const payload = await node.payloads.keep(id, input.payload);
   return { ...input, ...(Object.keys(layers).length > 0 && { affinity }), id, payload };
 }

@@ -12,6 +12,7 @@ import {
   hash32Bytes,
   hash48,
   hash48Bytes,
+  IdSequence,
   InvariantError,
   invariant,
   Listeners,
@@ -39,6 +40,34 @@ describe('ids', () => {
     assert.deepEqual(ids.toSorted(), ids);
     for (const id of ids) assert.match(id, /^job_[0-9a-hjkmnp-tv-z]{26}$/);
     assert.equal(new Set(Array.from({ length: 2_000 }, () => at(5))).size, 2_000);
+  });
+});
+
+describe('ids in sequence', () => {
+  /** @param digits the next random bytes, each a digit of the id. */
+  const sequence = (draws: number[][]) => {
+    const moment = { wallMs: 5 };
+    const clock = { ...new ManualClock(), wallMs: () => moment.wallMs } as never;
+    const random = { uint32: () => 0, bytes: () => Uint8Array.from(draws.shift() ?? []) };
+    return { moment, ids: new IdSequence('job', { clock, random }) };
+  };
+  const digits = (count: number, digit: number) => Array<number>(count).fill(digit);
+
+  it('grow by one within a millisecond, over all digits, and are drawn anew in the next', () => {
+    const { moment, ids } = sequence([[...digits(14, 0), 1, 30], digits(16, 2), digits(16, 3)]);
+    assert.equal(ids.next(), 'job_0000000005000000000000001y');
+    assert.equal(ids.next(), 'job_0000000005000000000000001z');
+    assert.equal(ids.next(), 'job_00000000050000000000000020');
+    moment.wallMs = 6;
+    assert.equal(ids.next(), 'job_00000000062222222222222222');
+    moment.wallMs = 4; // somebody set the clock
+    assert.equal(ids.next(), 'job_00000000043333333333333333');
+  });
+
+  it('draw anew behind the last number there is', () => {
+    const { ids } = sequence([digits(16, 31), digits(16, 7)]);
+    assert.equal(ids.next(), 'job_0000000005zzzzzzzzzzzzzzzz');
+    assert.equal(ids.next(), 'job_00000000057777777777777777');
   });
 });
 
