@@ -10,6 +10,11 @@ const WORKING_BYTES = 32 * 2 ** 10;
 /** A working buffer that a long value has made longer than this is let go of. Unit: bytes. */
 const GROWN_BYTES = 64 * 2 ** 10;
 
+/** Short values are read here, with one view for all of them, which each would need one of otherwise. */
+const SHORT_BYTES = 4_096;
+const shortArray = new Uint8Array(SHORT_BYTES);
+const shortBuffer = Buffer.allocUnsafeSlow(SHORT_BYTES);
+
 /**
  * What is returned holds no more than {@link GROWN_BYTES} of memory beside itself. A long value stretches the encoder's buffer to four
  * times its length, and were that kept, every short value written into it later would hold megabytes for as long as it lives.
@@ -30,7 +35,7 @@ export function encode(value: unknown): Uint8Array {
 export function decode(bytes: Uint8Array): unknown {
   if (!isPlainMessagePack(bytes)) throw notMessagePack(bytes);
   try {
-    return packr.unpack(bytes);
+    return unpack(bytes);
   } catch (cause) {
     throw notMessagePack(bytes, cause); // lists within lists, deeper than the stack
   }
@@ -44,7 +49,7 @@ export function decode(bytes: Uint8Array): unknown {
 export function decodeForeign(bytes: Uint8Array, nestingLimit: number = NESTING_LIMIT): unknown {
   if (!isPlainMessagePack(bytes, nestingLimit)) throw notWithinLimits(bytes, nestingLimit);
   try {
-    return packr.unpack(bytes);
+    return unpack(bytes);
   } catch (cause) {
     throw notMessagePack(bytes, cause); // a list or a map as the key of a map
   }
@@ -67,6 +72,14 @@ function orUndefined(read: () => unknown): unknown {
     if (error instanceof AspenError) return undefined;
     throw error;
   }
+}
+
+/** Byte strings in it come as arrays of the class of `bytes`. */
+function unpack(bytes: Uint8Array): unknown {
+  if (bytes.length > SHORT_BYTES) return packr.unpack(bytes);
+  const copy = Buffer.isBuffer(bytes) ? shortBuffer : shortArray;
+  copy.set(bytes);
+  return packr.unpack(copy, bytes.length);
 }
 
 function notMessagePack(bytes: Uint8Array, cause?: unknown): AspenError {

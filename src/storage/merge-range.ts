@@ -10,15 +10,19 @@ interface Source {
  * One ordered reading of a store and the writes before it.
  * @param layers newest first: the first that touches a key decides.
  */
-export function* mergeRange(
+export function mergeRange(
+  layers: readonly PendingWrites[],
+  store: StoreView,
+  range: KeyRange,
+): Iterable<readonly [Key, Uint8Array]> {
+  return layers.every(({ isEmpty }) => isEmpty) ? store.range(range) : merged(layers, store, range);
+}
+
+function* merged(
   layers: readonly PendingWrites[],
   store: StoreView,
   range: KeyRange,
 ): Generator<readonly [Key, Uint8Array], void, undefined> {
-  if (layers.every(({ isEmpty }) => isEmpty)) {
-    yield* store.range(range);
-    return;
-  }
   const { from, to, reverse = false } = range;
   let left = range.limit ?? Number.POSITIVE_INFINITY;
   if (left <= 0) return;
