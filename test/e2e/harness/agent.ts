@@ -201,9 +201,9 @@ export class Agent {
         timeoutMs: STOP_CAP_MS,
         everyMs: 20,
       });
-    } catch (error) {
+    } catch (cause) {
       signalProcess(this.pid, 'SIGKILL');
-      throw error;
+      throw new Error(`${(cause as Error).message}; it logged last:\n${this.logTail()}`, { cause });
     }
     return child.exitCode;
   }
