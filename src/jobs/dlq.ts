@@ -24,17 +24,18 @@ const filterShape = {
 };
 const filter = z.strictObject(filterShape);
 const limit = z.int().min(1).max(DLQ_LIMIT).default(DLQ_LIMIT);
+const cursor = z.string().max(64).optional();
 
 export const dlqListSchema = z.strictObject({
   ...filterShape,
   limit: z.int().min(1).max(DLQ_LIMIT).default(100),
-  cursor: z.string().max(64).optional(),
+  cursor,
 });
 
-/** One job by its id, or those that a filter finds; an empty filter is all. */
+/** One job by its id, or those that a filter finds, from where an earlier command stopped; an empty filter is all. */
 export const dlqMoveSchema = z.union([
   z.strictObject({ id: z.string().min(1).max(128) }),
-  z.strictObject({ filter, limit }),
+  z.strictObject({ filter, limit, cursor }),
 ]);
 
 type Filter = z.output<typeof filter>;
@@ -54,17 +55,22 @@ export interface DeadView {
   readonly error: JobError | null;
 }
 
-export interface Redriven {
+/** How far a command came through what a filter finds. */
+interface Reached {
+  /** Whether it did not look at all of them. */
+  readonly isMore: boolean;
+  /** Where the next command goes on, so that what cannot be moved is not looked at again; only where there is more. */
+  readonly cursor?: string;
+}
+
+export interface Redriven extends Reached {
   readonly redriven: readonly string[];
   /** What could not run again, each with why; it is dead as before. */
   readonly refused: readonly { readonly id: string; readonly error: WireError }[];
-  /** Whether dead jobs that fit the filter are left. */
-  readonly isMore: boolean;
 }
 
-export interface Purged {
+export interface Purged extends Reached {
   readonly purged: readonly string[];
-  readonly isMore: boolean;
 }
 
 /** @returns dead jobs, the latest first, and a cursor where there are more to look at. */
@@ -79,7 +85,7 @@ export function runDlqList(
   const before = cursor === undefined ? undefined : placeOfCursor(cursor);
   for (const { place, record } of deadJobs(wanted, context, { isNewestFirst: true, before })) {
     if (jobs.length === limit || bytes >= PAGE_BYTES || looked === SCAN_LIMIT)
-      return { jobs, cursor: Buffer.from(last, 'latin1').toString('hex') };
+      return { jobs, cursor: cursorOf(last) };
     looked += 1;
     last = place;
     if (!fits(record, wanted)) continue;
@@ -108,19 +114,20 @@ export function applyRedrive(move: Move, context: ApplyContext): Redriven {
     applyRetry({ id }, context);
     return { redriven: [id], refused: [], isMore: false };
   }
-  const { records, isMore } = oldestDead(move, context);
   const redriven: string[] = [];
   const refused: { id: string; error: WireError }[] = [];
-  for (const { id } of records) {
+  const reached = moveDead(move, context, ({ id }) => {
     try {
       applyRetry({ id }, context);
       redriven.push(id);
+      return true;
     } catch (error) {
       if (!(error instanceof AspenError)) throw error;
       refused.push({ id, error: toWireError(error) });
+      return false;
     }
-  }
-  return { redriven, refused, isMore };
+  });
+  return { redriven, refused, ...reached };
 }
 
 /** Removes dead jobs for good, the first dead first. One that another job still waits for stays. */
@@ -134,35 +141,86 @@ export function applyPurgeDead(move: Move, context: ApplyContext): Purged {
     deleteRecord(context, record);
     return { purged: [record.id], isMore: false };
   }
-  const { records, isMore } = oldestDead(move, context);
-  const gone = records.filter(({ id }) => !index.hasDependents(id));
-  for (const record of gone) deleteRecord(context, record);
-  return { purged: gone.map(({ id }) => id), isMore };
+  const purged: string[] = [];
+  const reached = moveDead(move, context, (record) => {
+    if (index.hasDependents(record.id)) return false;
+    deleteRecord(context, record);
+    purged.push(record.id);
+    return true;
+  });
+  return { purged, ...reached };
 }
 
-function oldestDead(
-  { filter: wanted, limit: most }: Extract<Move, { filter: unknown }>,
+/**
+ * Moves those that the filter finds, the first dead first: as many as the limit says, and past as many that cannot be moved as one command looks at.
+ * @param move tells whether it could be moved.
+ */
+function moveDead(
+  { filter: wanted, limit: most, cursor }: Extract<Move, { filter: unknown }>,
   context: ApplyContext,
+  move: (record: JobRecord) => boolean,
+): Reached {
+  let after = cursor === undefined ? undefined : placeOfCursor(cursor);
+  let movedCount = 0;
+  let stuckCount = 0;
+  for (let looked = 0; ; ) {
+    const page = oldestDead(wanted, context, {
+      after,
+      most: most - movedCount,
+      lookLimit: SCAN_LIMIT - looked,
+    });
+    for (const record of page.records) {
+      if (move(record)) movedCount += 1;
+      else stuckCount += 1;
+    }
+    if (!page.isMore) return { isMore: false };
+    looked += page.looked;
+    after = page.last;
+    if (movedCount === most || stuckCount >= DLQ_LIMIT || looked === SCAN_LIMIT)
+      return { isMore: true, cursor: cursorOf(after) };
+  }
+}
+
+/** Collected before anything is written. */
+function oldestDead(
+  wanted: Filter,
+  context: ApplyContext,
+  {
+    after,
+    most,
+    lookLimit,
+  }: { readonly after: Key | undefined; readonly most: number; readonly lookLimit: number },
 ) {
   const records: JobRecord[] = [];
   let looked = 0;
-  for (const { record } of deadJobs(wanted, context, { isNewestFirst: false })) {
-    if (records.length === most || looked === SCAN_LIMIT) return { records, isMore: true };
+  let last: Key = '';
+  for (const { place, record } of deadJobs(wanted, context, { isNewestFirst: false, after })) {
+    if (records.length === most || looked === lookLimit) return { records, looked, last, isMore: true };
     looked += 1;
+    last = place;
     if (fits(record, wanted)) records.push(record);
   }
-  return { records, isMore: false };
+  return { records, looked, last, isMore: false };
 }
 
 /** From the narrowest index that the filter names. What it finds is collected before anything is written, a row at a time is read. */
 function* deadJobs(
   wanted: Filter,
   context: ApplyContext | QueryContext,
-  { isNewestFirst, before }: { readonly isNewestFirst: boolean; readonly before?: Key | undefined },
+  {
+    isNewestFirst,
+    before,
+    after,
+  }: {
+    readonly isNewestFirst: boolean;
+    readonly before?: Key | undefined;
+    readonly after?: Key | undefined;
+  },
 ): Iterable<{ readonly place: Key; readonly record: JobRecord }> {
   const prefix = deadPrefix(...narrowest(wanted));
   const to = before === undefined ? prefixEnd(prefix) : prefix + before;
-  const range = { from: prefix, to, reverse: isNewestFirst };
+  const from = after === undefined ? prefix : `${prefix}${after}\u0000`;
+  const range = { from, to, reverse: isNewestFirst };
   for (const [key, id] of rowsOf<string>(context, 'dead').range(range)) {
     const record = findRecord(context, id);
     if (record !== undefined) yield { place: key.slice(-DEAD_SUFFIX_BYTES), record };
@@ -206,9 +264,13 @@ function deadView(record: JobRecord): DeadView {
   };
 }
 
+function cursorOf(place: Key): string {
+  return Buffer.from(place, 'latin1').toString('hex');
+}
+
 function placeOfCursor(cursor: string): Key {
   if (/^[0-9a-f]{48}$/.test(cursor)) return Buffer.from(cursor, 'hex').toString('latin1');
-  throw new AspenError('INVALID_PARAMS', 'cursor: not one that dlq.list gave', {
-    details: { issues: [{ path: 'cursor', message: 'not one that dlq.list gave' }] },
+  throw new AspenError('INVALID_PARAMS', 'cursor: not one that was given', {
+    details: { issues: [{ path: 'cursor', message: 'not one that was given' }] },
   });
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { AspenError } from '../base/index.ts';
+import type { Bucket } from '../lease/machine/index.ts';
 import { type ApplyContext, type Key, keyText, type QueryContext, textKey } from './machine-port.ts';
 import { SPEC_BASE } from './spec.ts';
 
@@ -107,7 +108,11 @@ export class LimitBook {
   }
 
   of(scope: Scope, named: string): Limits {
-    return this.#limits.size === 0 ? UNLIMITED : (this.#limits.get(limitsKey(scope, named)) ?? UNLIMITED);
+    return this.#limits.size === 0 ? UNLIMITED : this.find(limitsKey(scope, named));
+  }
+
+  find(key: Key): Limits {
+    return this.#limits.get(key) ?? UNLIMITED;
   }
 
   /** Names of one scope with limits of their own, in no order. */
@@ -158,6 +163,24 @@ export function readLimits(tables: Pick<QueryContext, 'table'>, book: LimitBook)
   book.begin();
 }
 
+/** Q4 Starts that a bucket is short of stay so many when rate or burst change, no more than the new burst, and come back at the new rate. */
+function keepSpent(context: ApplyContext, key: Key, before: Rate, after: Rate): void {
+  const buckets = context.table<Bucket>('buckets');
+  if (after.ratePerSecond === null) buckets.delete(key);
+  const bucket = buckets.get(key);
+  if (bucket === undefined || before.ratePerSecond === null || after.ratePerSecond === null) return;
+  const spent = (Math.max(0, bucket.fullAtMs - context.groupMs) / 1_000) * before.ratePerSecond;
+  const restMs = (Math.min(spent, burstOf(after)) / after.ratePerSecond) * 1_000;
+  buckets.put(key, { fullAtMs: context.groupMs + restMs });
+}
+
+type Rate = Pick<Limits, 'ratePerSecond' | 'burst'>;
+
+/** @returns starts at one moment after a quiet time: those of a second where nothing was said. */
+export function burstOf({ ratePerSecond, burst }: Rate): number {
+  return burst ?? Math.max(1, Math.ceil(ratePerSecond ?? 1));
+}
+
 /**
  * Q2 Table and book change together. What is without limits has no row, and no bucket.
  * @throws AspenError RESOURCE_EXHAUSTED when too many have limits of their own.
@@ -171,7 +194,7 @@ export function putLimits(context: ApplyContext, book: LimitBook, key: Key, limi
       details: { limit: 'LIMITED_LIMIT' },
     });
   }
-  if (limits.ratePerSecond === null) context.table('buckets').delete(key);
+  keepSpent(context, key, book.find(key), limits);
   if (isNone) context.table('limits').delete(key);
   else context.table<Partial<Limits>>('limits').put(key, set);
   book.set(key, isNone ? undefined : limits);

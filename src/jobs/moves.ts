@@ -44,6 +44,12 @@ export function finished({ spec }: { readonly spec: JobSpec }, { wallMs, groupMs
   } as const;
 }
 
+/** @returns group time until which the idempotency key of a final job names it, whatever else would be removed; 0 where it has none. */
+export function keyEndsGroupMs({ spec, expiresGroupMs }: JobRecord): number {
+  if (spec.idempotencyKey === null || expiresGroupMs === null) return 0;
+  return expiresGroupMs - Math.max(0, spec.retentionMs - KEY_WINDOW_MS);
+}
+
 /** @returns the record of a job that ends without an attempt of its own. */
 export function ended(
   record: JobRecord,

@@ -46,6 +46,7 @@ function restarted(record: JobRecord, context: ApplyContext): JobRecord {
     dueGroupMs: null,
     finishedAt: null,
     expiresGroupMs: null,
+    result: null,
     error: null,
     cancelReason: null,
     failureCount: Math.max(0, record.spec.retry.maxAttempts - 1),

@@ -2,6 +2,7 @@ import { oldestOfKind } from './kind-index.ts';
 import { endedKind, ownerKind } from './kinds.ts';
 import type { LiveIndex } from './live-index.ts';
 import type { ApplyContext, QueryContext } from './machine-port.ts';
+import { keyEndsGroupMs } from './moves.ts';
 import type { JobRecord } from './record.ts';
 import { deleteRecord, findRecord } from './record-store.ts';
 
@@ -26,7 +27,7 @@ interface Excess {
  * Removes finished jobs beyond the count and the bytes that their queue, or the group, keeps: those submitted first go first.
  *
  * - Q9 At most `limit` records are removed by one command; while more are too many, the leader asks again.
- * - Q10 Nothing dead is removed to make room, nor what a job still waits for.
+ * - Q10 Nothing dead is removed to make room, nor what a job still waits for, nor what an idempotency key still names for sure (J4).
  *
  * @returns how many were removed.
  */
@@ -84,8 +85,9 @@ function removeOldest(context: ApplyContext, { queue, count, bytes }: Excess, li
 }
 
 /** Q10 */
-function mayGo(context: ApplyContext, { id, state }: JobRecord): boolean {
-  return state !== 'dead' && !context.derived<LiveIndex>().hasDependents(id);
+function mayGo(context: ApplyContext, record: JobRecord): boolean {
+  if (record.state === 'dead' || context.derived<LiveIndex>().hasDependents(record.id)) return false;
+  return keyEndsGroupMs(record) <= context.groupMs;
 }
 
 /** @returns ids in the order of submission, collected before anything is removed. */

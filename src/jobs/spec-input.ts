@@ -22,6 +22,18 @@ import {
 export const PAYLOAD_BYTES_LIMIT = 2 ** 20;
 const HOLD_LEAST_MS = 4_000;
 
+/** Where nothing bounds the pauses between attempts: none that was written is cut. */
+function longestPauseMs({
+  backoff,
+  delayMs,
+}: {
+  readonly backoff: unknown;
+  readonly delayMs: number;
+}): number {
+  const written = Array.isArray(backoff) ? backoff : [delayMs];
+  return Math.max(SPEC_BASE.retry.maxDelayMs, ...written);
+}
+
 /** What a client may write; the socket's contract describes the same fields to people. */
 const inputSchema = z.strictObject({
   type: z.string().min(1).max(128),
@@ -55,10 +67,11 @@ const inputSchema = z.strictObject({
         .union([z.enum(['none', 'fixed', 'exponential']), z.array(waitMs).min(1).max(100)])
         .default('exponential'),
       delayMs: waitMs.default(1_000),
-      maxDelayMs: waitMs.default(300_000),
+      maxDelayMs: waitMs.optional(),
       jitter: z.enum(['full', 'none']).default('full'),
       nonRetryableExitCodes: z.array(z.int().min(0).max(255)).max(256).default([]),
     })
+    .transform((retry) => ({ ...retry, maxDelayMs: retry.maxDelayMs ?? longestPauseMs(retry) }))
     .prefault({}),
   affinity: z
     .strictObject({

@@ -2,7 +2,7 @@ import { takePermits } from '../lease/machine/index.ts';
 import { DELIVERY_TYPE } from './hooks/deliveries.ts';
 import { holdDelivery } from './hooks/hold-delivery.ts';
 import type { LimitBook, Limits, Scope } from './limits.ts';
-import { limitsKey } from './limits.ts';
+import { burstOf, limitsKey } from './limits.ts';
 import type { Buckets, Held, Limited, Running, StartRules } from './start-rules.ts';
 
 /**
@@ -71,9 +71,9 @@ function ratedBy({ queue, type }: Limited): readonly (readonly [scope: Scope, na
   ];
 }
 
-function rateOf({ ratePerSecond, burst }: Limits) {
-  if (ratePerSecond === null) return undefined;
-  return { permits: 1, ratePerSecond, burst: burst ?? Math.max(1, Math.ceil(ratePerSecond)) };
+function rateOf(limits: Limits) {
+  if (limits.ratePerSecond === null) return undefined;
+  return { permits: 1, ratePerSecond: limits.ratePerSecond, burst: burstOf(limits) };
 }
 
 function paused(queue: string, reason: string | null): Held {

@@ -5,6 +5,8 @@ import { TICK_MS } from './holds.ts';
 import { nextDueMs, nextExpiryMs, nextInstant } from './upkeep.ts';
 
 const LOOK_EVERY_MS = 200;
+/** Between purges that find nothing they may remove, twice as long after each. Unit: ms. */
+const PURGE_REST = { firstMs: 400, mostMs: 12_800 };
 
 export interface UpkeepComponents {
   readonly leadership: Leadership;
@@ -22,6 +24,8 @@ export interface UpkeepComponents {
  */
 export function keepUp({ leadership, clock, log, isAnyRunning }: UpkeepComponents): Disposable {
   const underWay = new Set<string>();
+  let purgeRestMs = 0;
+  let purgeFromMs = 0;
   const agreed = onceApplied((jobs) => ({
     appliedMs: jobs.groupMs,
     dueMs: nextDueMs(jobs),
@@ -38,16 +42,26 @@ export function keepUp({ leadership, clock, log, isAnyRunning }: UpkeepComponent
     const isTickDue = isMeasured && nowMs - appliedMs >= TICK_MS; // P5
     const isInstantDue = instantMs !== null && instantMs <= clock.wallMs();
     if (isTickDue || isInstantDue || isUntold || (dueMs !== null && dueMs <= nowMs)) propose('release');
-    if (expiryMs !== null && expiryMs <= nowMs) propose('purge');
+    const mayPurge = clock.monotonicMs() >= purgeFromMs; // Q10: what is too much may have to stay
+    if (mayPurge && expiryMs !== null && expiryMs <= nowMs) propose('purge');
   });
+
+  function restAfter(purged: number): void {
+    const { firstMs, mostMs } = PURGE_REST;
+    purgeRestMs = purged > 0 ? 0 : Math.min(mostMs, Math.max(firstMs, purgeRestMs * 2));
+    purgeFromMs = clock.monotonicMs() + purgeRestMs;
+  }
 
   /** One of each kind at a time; at once again while a command could not move all that was due. */
   function propose(kind: 'release' | 'purge'): void {
     if (underWay.has(kind) || leadership.signal.aborted) return;
     underWay.add(kind);
     leadership
-      .propose<{ readonly isMore: boolean }>({ module: 'jobs', kind, body: null })
-      .then(({ isMore }) => isMore)
+      .propose<{ readonly isMore: boolean; readonly purged?: number }>({ module: 'jobs', kind, body: null })
+      .then(({ isMore, purged }) => {
+        if (purged !== undefined) restAfter(purged);
+        return isMore;
+      })
       .catch((err: unknown) => {
         log.debug({ err, kind }, 'upkeep not agreed, will try again');
         return false;

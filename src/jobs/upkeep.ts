@@ -41,7 +41,11 @@ function move(
 
 function afterWait(record: JobRecord, context: ApplyContext): JobRecord {
   if (record.state === 'scheduled') return ready(record, context);
-  const message = `no node took it within ${record.spec.queueTimeoutMs} ms`;
+  const { queue, queueTimeoutMs } = record.spec;
+  const { paused } = context.derived<LiveIndex>().limits.of('queue', queue);
+  const because =
+    paused === null ? '' : `: queue ${queue} is paused${paused.reason === null ? '' : `: ${paused.reason}`}`;
+  const message = `no node took it within ${queueTimeoutMs} ms${because}`;
   return ended(record, 'dead', { code: 'QUEUE_TIMEOUT', message, retryable: true }, context);
 }
 

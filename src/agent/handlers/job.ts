@@ -54,6 +54,8 @@ const SUBMIT_BATCH = { itemsLimit: 1_000, bytesLimit: 2 ** 19 };
 
 /** Slack for the answer of the leader beyond the time it was asked to wait. Unit: ms. */
 const WAIT_SLACK_MS = 5_000;
+/** Who waits for no time at all is told what the job is now, where a leader can be asked. Unit: ms. */
+const LEAST_ANSWER_MS = 1_000;
 
 /** Jobs, as the socket offers them. */
 export function jobHandlers(daemon: Daemon): JobHandlers {
@@ -318,7 +320,7 @@ async function askForJob(
   signal: AbortSignal,
 ): Promise<JobView | undefined> {
   try {
-    const leaderlessMs = Math.min(body.waitMs, WAIT_SLACK_MS);
+    const leaderlessMs = Math.min(Math.max(body.waitMs, LEAST_ANSWER_MS), WAIT_SLACK_MS);
     const options = { timeoutMs: body.waitMs + WAIT_SLACK_MS, leaderlessMs, signal };
     return await node.group.client.askLeader<JobView>('jobs/wait', body, options);
   } catch (error) {

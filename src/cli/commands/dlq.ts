@@ -112,12 +112,12 @@ function deadTable(jobs: Result<'dlq.list'>['jobs'], isWide: boolean): string {
 async function redrive(context: CommandContext): Promise<Output> {
   const redriven: string[] = [];
   const refused: Result<'dlq.redrive'>['refused'] = [];
-  for await (const params of requestsOf(context, () => redriven.length)) {
+  await inSteps(context, async (params) => {
     const step = await context.call('dlq.redrive', params);
     redriven.push(...step.redriven);
-    refused.push(...step.refused.filter(({ id }) => refused.every((known) => known.id !== id)));
-    if (!step.isMore || step.redriven.length === 0) break;
-  }
+    refused.push(...step.refused);
+    return { ...step, moved: redriven.length };
+  });
   for (const { id, error } of refused) context.io.stderr.write(`aspen-agent: ${id}: ${error.message}\n`);
   return {
     schema: 'aspen.dlq.redrive/v1',
@@ -130,11 +130,11 @@ async function redrive(context: CommandContext): Promise<Output> {
 
 async function purge(context: CommandContext): Promise<Output> {
   const purged: string[] = [];
-  for await (const params of requestsOf(context, () => purged.length)) {
+  await inSteps(context, async (params) => {
     const step = await context.call('dlq.purge', params);
     purged.push(...step.purged);
-    if (!step.isMore || step.purged.length === 0) break;
-  }
+    return { ...step, moved: purged.length };
+  });
   return {
     schema: 'aspen.dlq.purge/v1',
     value: { purged },
@@ -143,11 +143,11 @@ async function purge(context: CommandContext): Promise<Output> {
   };
 }
 
-/** What to ask for, step by step. @param moved how many were moved so far. */
-async function* requestsOf(
+/** Asks for what the user named, until all of it was looked at, or as many were moved as asked for. @param ask tells how many were moved so far. */
+async function inSteps(
   context: CommandContext,
-  moved: () => number,
-): AsyncGenerator<ParamsInput<'dlq.redrive'>> {
+  ask: (params: ParamsInput<'dlq.redrive'>) => Promise<Step>,
+): Promise<void> {
   const [name] = context.args;
   const filter = filterOf(context.options);
   const { all, limit = Number.POSITIVE_INFINITY } = context.options as { all?: true; limit?: number };
@@ -157,10 +157,24 @@ async function* requestsOf(
   if (name === undefined && !isFiltered && all !== true)
     throw wrongUsage('give an id, a filter (--queue, --type, --reason), or --all');
   if (name !== undefined) {
-    yield { id: await findJobId(context, name) };
+    await ask({ id: await findJobId(context, name) });
     return;
   }
-  while (moved() < limit) yield { filter, limit: Math.min(STEP, limit - moved()) };
+  let step: Step = { isMore: true, moved: 0 };
+  while (step.isMore && step.moved < limit) {
+    const { cursor } = step;
+    step = await ask({
+      filter,
+      limit: Math.min(STEP, limit - step.moved),
+      ...(cursor !== undefined && { cursor }),
+    });
+  }
+}
+
+interface Step {
+  readonly isMore: boolean;
+  readonly cursor?: string | undefined;
+  readonly moved: number;
 }
 
 function countOf(count: number): string {

@@ -44,7 +44,8 @@ export interface Bucket {
  * Takes from a bucket that refills by `ratePerSecond` up to `burst`.
  *
  * - B1 In any span of t seconds at most `burst + t x ratePerSecond` permits are given.
- * - B2 What is refused costs nothing.
+ * - B2 What is refused costs nothing. A bucket that was emptied at a slower rate, or had a larger burst, is taken for empty by the new ones and fills
+ *   up from then on.
  */
 export function take(
   bucket: Bucket | undefined,
@@ -85,7 +86,7 @@ function applyTake({ name, ...wish }: z.infer<typeof takeSchema>, context: Apply
   const table = context.table<Bucket>('buckets');
   const before = table.get(textKey(name));
   const { taken, bucket } = take(before, wish, context.groupMs);
-  if (!taken.allowed) return taken;
+  if (!taken.allowed && bucket.fullAtMs >= (before?.fullAtMs ?? 0)) return taken;
   if (before === undefined) count(context, 1);
   else context.table<1>('full').delete(fullKey(name, before));
   table.put(textKey(name), bucket);

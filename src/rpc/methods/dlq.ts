@@ -29,10 +29,17 @@ const moveShape = {
   limit: limitSchema
     .optional()
     .describe('With a filter: at most so many, the first dead first. 1,000 unless told.'),
+  cursor: cursorSchema.optional().describe('With a filter: go on where the answer with this cursor stopped.'),
+};
+
+/** How far it came through what the filter finds. */
+const reachedShape = {
+  isMore: z.boolean().describe('Whether dead jobs that fit the filter were not looked at.'),
+  cursor: cursorSchema.optional().describe('Where to go on; only where there is more.'),
 };
 
 function oneOf(
-  params: { readonly id?: unknown; readonly filter?: unknown; readonly limit?: unknown },
+  params: { readonly [name in 'id' | 'filter' | 'limit' | 'cursor']?: unknown },
   context: z.RefinementCtx,
 ): void {
   const issue = (path: string, message: string) =>
@@ -40,7 +47,8 @@ function oneOf(
   if (params.id === undefined && params.filter === undefined)
     issue('id', 'give an id, or a filter; {} is every dead job');
   if (params.id !== undefined && params.filter !== undefined) issue('filter', 'not together with an id');
-  if (params.id !== undefined && params.limit !== undefined) issue('limit', 'only with a filter');
+  for (const name of ['limit', 'cursor'] as const)
+    if (params.id !== undefined && params[name] !== undefined) issue(name, 'only with a filter');
 }
 
 export const dlqMethods = {
@@ -63,14 +71,14 @@ export const dlqMethods = {
       refused: z.array(
         z.object({ id: z.string(), error: z.looseObject({ code: z.string(), message: z.string() }) }),
       ),
-      isMore: z.boolean().describe('Whether dead jobs that fit the filter are left.'),
+      ...reachedShape,
     }),
     isMutating: true,
     summary: 'Lets dead jobs run once more: same id, history kept, one attempt more.',
   }),
   'dlq.purge': method({
     params: mutating(moveShape).superRefine(oneOf),
-    result: z.object({ purged: z.array(z.string()), isMore: z.boolean() }),
+    result: z.object({ purged: z.array(z.string()), ...reachedShape }),
     isMutating: true,
     summary: 'Removes dead jobs for good.',
   }),

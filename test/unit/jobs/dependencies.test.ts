@@ -176,6 +176,25 @@ describe('an end that many wait for', () => {
     bench.checkIndexes();
   });
 
+  it('is told to everybody as it was, also when it has run once more and ended otherwise meanwhile (D2)', async () => {
+    const bench = new JobsBench();
+    const children = Array.from({ length: CASCADE_LIMIT * 2 + 10 }, (_, at) => ({
+      id: `job_child_${at}`,
+      dependsOn: ['job_a'],
+      onDependencyFailure: at % 2 === 0 ? ('fail' as const) : ('block' as const),
+    }));
+    bench.submit({ id: 'job_a' }, ...children);
+    end(bench, 'job_a', 'cancelled');
+    bench.do('retry', { id: 'job_a' });
+    end(bench, 'job_a', 'succeeded');
+    await bench.restart();
+    bench.checkIndexes();
+    while ((bench.do('release') as { result?: { isMore: boolean } }).result?.isMore === true);
+    for (const { id, onDependencyFailure } of children)
+      assert.equal(bench.get(id).state, onDependencyFailure === 'fail' ? 'dead' : 'queued', id);
+    bench.checkIndexes();
+  });
+
   it('goes down a long chain in slices', () => {
     const bench = new JobsBench();
     const length = CASCADE_LIMIT + 500;

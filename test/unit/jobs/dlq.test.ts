@@ -53,6 +53,40 @@ describe('the dead-letter queue', () => {
     bench.checkIndexes();
   });
 
+  it('is moved past what cannot be, in one command and from one to the next', () => {
+    const bench = new JobsBench();
+    for (const at of [1, 2, 3]) {
+      kill(bench, `job_${at}`, { queue: 'mail' });
+      bench.submit({ id: `job_after_${at}`, dependsOn: [`job_${at}`], onDependencyFailure: 'block' });
+    }
+    for (const at of [4, 5]) kill(bench, `job_${at}`, { queue: 'mail' });
+    const purge = (body: object) => resultOf(bench.do('purgeDead', body)) as Purged;
+    const filter = { queue: 'mail' };
+    const first = purge({ filter, limit: 1 });
+    assert.deepEqual(first.purged, ['job_4']);
+    assert.equal(first.isMore, true);
+    const second = purge({ filter, limit: 1, cursor: first.cursor });
+    assert.deepEqual(second, { purged: ['job_5'], isMore: false });
+    assert.deepEqual(purge({ filter }), { purged: [], isMore: false });
+    bench.checkIndexes();
+  });
+
+  it('runs again what can, behind what cannot any more', () => {
+    const bench = new JobsBench();
+    const deadlineAt = bench.wallMs + 10_000;
+    for (const at of [1, 2, 3]) kill(bench, `job_${at}`, { queue: 'mail', deadlineAt });
+    bench.wallMs += 20_000;
+    for (const at of [4, 5]) kill(bench, `job_${at}`, { queue: 'mail' });
+    const step = redrive(bench, { filter: { queue: 'mail' }, limit: 1 });
+    assert.deepEqual(step.redriven, ['job_4']);
+    assert.deepEqual(
+      step.refused.map(({ id }) => id),
+      ['job_1', 'job_2', 'job_3'],
+    );
+    const rest = redrive(bench, { filter: { queue: 'mail' }, cursor: step.cursor });
+    assert.deepEqual(rest, { redriven: ['job_5'], refused: [], isMore: false });
+  });
+
   it('pages through with a cursor, also while jobs die meanwhile', () => {
     const bench = new JobsBench();
     for (let at = 1; at <= 5; at += 1) kill(bench, `job_${at}`);
@@ -63,7 +97,7 @@ describe('the dead-letter queue', () => {
     const pages = [first, second, third].map(({ jobs }) => jobs.map(({ id }) => id));
     assert.deepEqual(pages, [['job_5', 'job_4'], ['job_3', 'job_2'], ['job_1']]);
     assert.equal(third.cursor, undefined);
-    assert.throws(() => list(bench, { cursor: 'zz' }), /not one that dlq.list gave/);
+    assert.throws(() => list(bench, { cursor: 'zz' }), /not one that was given/);
   });
 
   it('shows a dead job with its whole history, and no other job', () => {
@@ -131,7 +165,7 @@ describe('the dead-letter queue', () => {
     resultOf(bench.do('purgeDead', { id: 'job_2' }));
     assert.equal(bench.record('job_2'), undefined);
     const purged = resultOf(bench.do('purgeDead', { filter: { queue: 'mail' }, limit: 1 })) as Purged;
-    assert.deepEqual(purged, { purged: ['job_1'], isMore: true });
+    assert.deepEqual([purged.purged, purged.isMore], [['job_1'], true]);
     bench.checkIndexes();
     bench.do('purgeDead', { filter: {} });
     assert.deepEqual(bench.records(), []);

@@ -202,6 +202,34 @@ describe('a rate of starts', () => {
     assert.equal(start(bench, 'job_1')[0]?.details?.heldBy, 'rate');
   });
 
+  for (const [what, before, after, waitMs] of [
+    ['faster', { ratePerSecond: 0.01, burst: 1 }, { ratePerSecond: 100, burst: 10 }, 0],
+    ['faster, though not at once', { ratePerSecond: 0.1, burst: 1 }, { ratePerSecond: 1 }, 1_000],
+    ['slower', { ratePerSecond: 10, burst: 1 }, { ratePerSecond: 0.5 }, 2_000],
+  ] as const)
+    it(`is the new one from the moment on at which it is set: ${what}`, () => {
+      const bench = withJobs(2, { queue: 'mail' });
+      limit(bench, 'queue', 'mail', before);
+      assert.deepEqual(start(bench, 'job_1'), [undefined]);
+      limit(bench, 'queue', 'mail', after);
+      if (waitMs > 0) {
+        bench.groupMs += waitMs - 1;
+        assert.equal(start(bench, 'job_2')[0]?.details?.heldBy, 'rate');
+        bench.groupMs += 1;
+      }
+      assert.deepEqual(start(bench, 'job_2'), [undefined]);
+    });
+
+  it('gives no more at one moment than the burst it was lowered to, and no less soon than that fills', () => {
+    const bench = withJobs(101, { queue: 'mail' });
+    limit(bench, 'queue', 'mail', { ratePerSecond: 1, burst: 100 });
+    start(bench, ...Array.from({ length: 100 }, (_, at) => `job_${at + 1}`));
+    limit(bench, 'queue', 'mail', { burst: 1 });
+    assert.equal(start(bench, 'job_101')[0]?.details?.heldBy, 'rate');
+    bench.groupMs += 1_000;
+    assert.deepEqual(start(bench, 'job_101'), [undefined]);
+  });
+
   it('leaves no bucket behind once it is lifted', () => {
     const bench = withJobs(1, { queue: 'a' });
     limit(bench, 'queue', 'a', { ratePerSecond: 1 });

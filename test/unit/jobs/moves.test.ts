@@ -200,10 +200,10 @@ describe('a deadline', () => {
 describe('a job that is retried', () => {
   it('runs once more, at once, with its history', () => {
     const bench = withJob({ retry: { maxAttempts: 2, backoff: 'none' } });
-    for (let run = 0; run < 2; run += 1) bench.do('fail', { ...bench.assign(ID), ...FAILURE });
+    for (let run = 0; run < 2; run += 1) bench.do('fail', { ...bench.assign(ID), ...FAILURE, result: 'old' });
     assert.equal(bench.get(ID).state, 'dead');
     bench.do('retry', { id: ID });
-    assert.equal(bench.get(ID).state, 'queued');
+    assert.deepEqual([bench.get(ID).state, bench.get(ID).result], ['queued', null]);
     assert.equal(bench.get(ID).finishedAt, null);
     bench.checkIndexes();
     bench.do('fail', { ...bench.assign(ID), ...FAILURE });

@@ -67,6 +67,26 @@ describe('what is kept of finished jobs', () => {
     assert.equal(bench.query('jobs', 'nextExpiry'), null);
   });
 
+  it('keeps what an idempotency key names for a day, however long it would be kept otherwise (Q10, J4)', () => {
+    const bench = new JobsBench();
+    const week = { idempotencyKey: 'week' };
+    bench.submit(
+      { id: 'job_1', ...week },
+      { id: 'job_2', idempotencyKey: 'now', retentionMs: 0 },
+      { id: 'job_3' },
+    );
+    for (const id of ['job_1', 'job_2', 'job_3']) bench.do('cancel', { id, reason: null });
+    limit(bench, 'group', '', { maxFinished: 0 });
+    const dayMs = 24 * 3_600_000;
+    bench.do('purge');
+    assert.deepEqual(ids(bench), ['job_1', 'job_2']);
+    assert.deepEqual(bench.submit({ id: 'job_4', ...week }), [{ id: 'job_1', duplicate: true }]);
+    bench.groupMs += dayMs;
+    bench.do('purge');
+    assert.deepEqual(ids(bench), []);
+    bench.checkIndexes();
+  });
+
   it('keeps what a job waits for (Q10)', () => {
     const bench = new JobsBench();
     kill(bench, 'job_1', 'default');

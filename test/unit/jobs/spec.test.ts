@@ -131,6 +131,14 @@ describe('a job spec', () => {
     });
   }
 
+  it('cuts no pause that was written, where it bounds none', () => {
+    const most = (retry: object) => resolveJobSpec({ type: 'echo', retry }).retry.maxDelayMs;
+    assert.equal(most({}), 300_000);
+    assert.equal(most({ backoff: [1, 600_000, 2] }), 600_000);
+    assert.equal(most({ backoff: 'fixed', delayMs: 900_000 }), 900_000);
+    assert.equal(most({ backoff: [600_000], maxDelayMs: 5 }), 5);
+  });
+
   it('comes through the log as it was resolved', () => {
     const spec = resolveJobSpec({
       type: 'echo',

@@ -133,6 +133,21 @@ describe('a rate limit', () => {
     );
   });
 
+  it('fill at the rate of whoever takes, from the first try at it', () => {
+    const bench = new Bench([rateLimitsModule]);
+    const take = (body: object) => resultOf(bench.apply(takeFrom(body))) as Taken;
+    assert.equal(take({ ratePerSecond: 0.01, burst: 1 }).allowed, true);
+    const quick = { ratePerSecond: 100, burst: 10 };
+    const { allowed, retryAfterMs } = take(quick);
+    assert.deepEqual([allowed, retryAfterMs], [false, 10]);
+    bench.groupMs += 9;
+    assert.equal(take(quick).retryAfterMs, 1);
+    bench.groupMs += 1;
+    assert.equal(take(quick).allowed, true);
+    const table = (name: string) => [...bench.machine.read('ratelimits').table(name).range({})];
+    assert.deepEqual([table('buckets').length, table('full').length], [1, 1]);
+  });
+
   it('is forgotten when it is full again', () => {
     const bench = new Bench([rateLimitsModule]);
     for (const name of ['a', 'b', 'c']) resultOf(bench.apply(takeFrom({ name })));
