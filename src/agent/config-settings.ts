@@ -204,7 +204,7 @@ export const SETTINGS = {
   jobTypes: row('jobTypes', z.array(z.string().min(1).max(128)).max(64), fromText.list),
   slots: row('slots', z.int().min(0).max(10_000), fromText.number),
   slotsMost: row('slotsMost', z.int().min(0).max(10_000), fromText.number),
-  voters: row('voters', z.union([z.literal(1), z.literal(3), z.literal(5), z.literal(7)]), fromText.number),
+  voters: row('voters', z.literal([1, 3, 5, 7]), fromText.number),
   voterGraceMs: row(
     'voterGrace',
     durationSchema.pipe(z.number().min(VOTER_GRACE_MS.least).max(VOTER_GRACE_MS.most)),

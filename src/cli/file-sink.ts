@@ -3,6 +3,12 @@ import { AspenError } from '../base/index.ts';
 import type { CommandContext } from './command.ts';
 
 const OWNER_ONLY = 0o600;
+/** What codes of the system mean to the user; any other says that the file may not be used. */
+const KINDS: Readonly<Record<string, 'NOT_FOUND' | 'INVALID_PARAMS'>> = {
+  ENOENT: 'NOT_FOUND',
+  ENOTDIR: 'NOT_FOUND',
+  EISDIR: 'INVALID_PARAMS',
+};
 
 /** Where bytes go that a command fetches: all of them are kept, or none. */
 export interface ByteSink {
@@ -30,7 +36,7 @@ export function standardOutput({ io }: Pick<CommandContext, 'io'>): ByteSink {
   };
 }
 
-/** Its owner's alone, and there whole or not at all. @throws AspenError CONFLICT when it exists and may not be replaced; NOT_FOUND, DENIED. */
+/** Its owner's alone, and there whole or not at all. @throws AspenError CONFLICT when it exists and may not be replaced; as {@link refused}. */
 export async function fileSink(
   path: string,
   { isForced = false, wayOut }: FileSinkOptions,
@@ -39,7 +45,7 @@ export async function fileSink(
     throw new AspenError('CONFLICT', `${path} exists already; ${wayOut}`);
   const partial = `${path}.partial`;
   const file = await open(partial, 'w', OWNER_ONLY).catch((cause: unknown) => {
-    throw refused(partial, cause);
+    throw refused(path, cause);
   });
   return {
     write: async (piece) => {
@@ -59,8 +65,9 @@ export async function fileSink(
 
 /** @returns the error of a file that cannot be opened, read or written. */
 export function refused(path: string, cause: unknown): AspenError {
-  const { code, message } = cause as NodeJS.ErrnoException;
-  return new AspenError(code === 'ENOENT' ? 'NOT_FOUND' : 'DENIED', `${path}: ${message}`, { cause });
+  const { code = '', message } = cause as NodeJS.ErrnoException;
+  const kind = KINDS[code] ?? 'DENIED';
+  return new AspenError(kind, `${path}: ${message.replace(`${path}.partial`, path)}`, { cause });
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -10,8 +10,10 @@ export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
 export interface GlobalFlags {
   readonly dataDir: string;
   readonly output: OutputFormat;
-  /** Whether the format was asked for; a command may have a better default for people. */
-  readonly isOutputChosen: boolean;
+  /** Whether a format was asked for that programs read; for people a command may have a better way than a table. */
+  readonly isForPrograms: boolean;
+  /** Whether all of an answer is shown, the cursor of the next page included. */
+  readonly isWhole: boolean;
   /** Unit: ms; undefined when not given. */
   readonly timeoutMs: number | undefined;
   readonly isQuiet: boolean;
@@ -47,7 +49,8 @@ export function resolveGlobalFlags(
     dataDir:
       (options['dataDir'] as string | undefined) ?? nonEmpty(env['ASPEN_DATA_DIR']) ?? defaultDataDir(env),
     output: output ?? 'table',
-    isOutputChosen: output !== undefined,
+    isForPrograms: output !== undefined && output !== 'table' && output !== 'wide',
+    isWhole: output === 'json' || output === 'yaml',
     timeoutMs: ownTimeout ? undefined : ((options['timeout'] as number | undefined) ?? timeoutOf(env)),
     isQuiet: options['quiet'] === true,
     hasColor: isTTY && options['color'] !== false && nonEmpty(env['NO_COLOR']) === undefined,

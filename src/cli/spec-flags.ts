@@ -179,30 +179,34 @@ export async function readStdinFrom(
   return isUtf8(bytes) ? { stdin: bytes.toString('utf8') } : { stdinBase64: bytes.toString('base64') };
 }
 
-/** @param file as {@link readStdinFrom}. @returns its text. */
+/** @param file as {@link readStdinFrom}. @returns its text. @throws AspenError as wrong usage when it is none. */
 export async function readTextFrom(context: CommandContext, file: string): Promise<string> {
-  return (await readBytesFrom(context, file)).toString('utf8');
+  const bytes = await readBytesFrom(context, file);
+  if (isUtf8(bytes)) return bytes.toString('utf8');
+  throw wrongUsage(`${file === '-' ? 'standard input' : file} is not text: it is not UTF-8`);
 }
 
 async function readBytesFrom(context: CommandContext, file: string): Promise<Buffer> {
+  if (file === '-') return readWhole(context.io.stdin, 'standard input');
   const { open } = await import('node:fs/promises');
-  const source = file === '-' ? context.io.stdin : (await openToRead(open, file)).createReadStream();
+  try {
+    return await readWhole((await open(file)).createReadStream(), file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).syscall === undefined) throw error;
+    throw wrongUsage(`cannot read ${file}: ${(error as Error).message}`);
+  }
+}
+
+/** @throws AspenError as wrong usage when it is too long. */
+async function readWhole(source: AsyncIterable<string | Uint8Array>, what: string): Promise<Buffer> {
   const parts: Buffer[] = [];
   let byteCount = 0;
   for await (const part of source) {
     parts.push(Buffer.from(part));
     byteCount += part.length;
     if (byteCount > STDIN_BYTES_LIMIT) {
-      throw wrongUsage(`${file === '-' ? 'standard input' : file} is longer than ${STDIN_BYTES_LIMIT} bytes`);
+      throw wrongUsage(`${what} is longer than ${STDIN_BYTES_LIMIT} bytes`);
     }
   }
   return Buffer.concat(parts);
-}
-
-async function openToRead(open: typeof import('node:fs/promises').open, file: string) {
-  try {
-    return await open(file);
-  } catch (error) {
-    throw wrongUsage(`cannot read ${file}: ${(error as Error).message}`);
-  }
 }

@@ -44,6 +44,10 @@ describe('backup and restore', function () {
     }
     const again = await second.cli(['backup', file]);
     assert.equal(again.code, 4, 'a file that is there is not overwritten');
+    for (const nowhere of ['no-1', 'no-2', 'no-3']) {
+      const lost = await second.cli(['backup', join(cluster.directory, nowhere, 'x')]);
+      assert.deepEqual([lost.code, /partial|try again/.test(lost.stderr)], [3, false], 'and takes no place');
+    }
     for (const agent of agents) {
       const seed = readFileSync(join(agent.dataDir, 'identity'));
       assert.ok(!readFileSync(file).includes(seed), 'no private key is in it');

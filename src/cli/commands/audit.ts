@@ -53,7 +53,7 @@ async function follow(
   while (!signal.aborted) {
     for (const record of records) {
       io.stdout.write(
-        flags.isOutputChosen
+        flags.isForPrograms
           ? `${JSON.stringify({ schema: 'aspen.audit.tail/v1', ...record })}\n`
           : `${printable(lineOf(record).join('  '))}\n`,
       );

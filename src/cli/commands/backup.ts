@@ -3,7 +3,7 @@ import { AspenError } from '../../base/index.ts';
 import type { Result } from '../../rpc/index.ts';
 import { type CommandContext, define, type ExitSlot } from '../command.ts';
 import { wrongUsage } from '../failure.ts';
-import { fileSink, standardOutput } from '../file-sink.ts';
+import { type ByteSink, fileSink, standardOutput } from '../file-sink.ts';
 import type { CliIo } from '../io.ts';
 import type { Output } from '../output.ts';
 
@@ -39,11 +39,20 @@ async function takeBackup(context: CommandContext): Promise<Output | number> {
   const [file = ''] = context.args;
   if (file === '-' && context.io.stdout.isTTY)
     throw wrongUsage('a backup is not for a terminal: give a file, or pipe "-" into something');
+  const wayOut = 'move it away or choose another name';
+  const sink = file === '-' ? standardOutput(context) : await fileSink(file, { wayOut });
+  try {
+    return await backUp(context, file, sink);
+  } catch (error) {
+    await sink.abandon();
+    throw error;
+  }
+}
+
+async function backUp(context: CommandContext, file: string, sink: ByteSink): Promise<Output | number> {
   const { id, header } = await context.call('backup.begin', {
     allowStale: context.options['allowStale'] === true,
   });
-  const wayOut = 'move it away or choose another name';
-  const sink = file === '-' ? standardOutput(context) : await fileSink(file, { wayOut });
   let bytes = 0;
   try {
     const progress = teller(context, 'backed up');
@@ -57,7 +66,6 @@ async function takeBackup(context: CommandContext): Promise<Output | number> {
     }
     await sink.commit();
   } catch (error) {
-    await sink.abandon();
     await letGo(context, id);
     throw error;
   }

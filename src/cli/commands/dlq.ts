@@ -82,7 +82,7 @@ async function listDead({ options, call, tell, flags }: CommandContext): Promise
   const { limit = 100, cursor } = options as { readonly limit?: number; readonly cursor?: string };
   const page = { limit: Math.min(limit, STEP), ...(cursor !== undefined && { cursor }) };
   const listed = await call('dlq.list', { ...filterOf(options), ...page });
-  if (listed.cursor !== undefined && !flags.isOutputChosen)
+  if (listed.cursor !== undefined && !flags.isWhole)
     tell(`there is more; go on with --cursor ${listed.cursor}`);
   return {
     schema: 'aspen.dlq.list/v1',

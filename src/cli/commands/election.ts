@@ -120,7 +120,7 @@ async function observe(context: CommandContext): Promise<number> {
   const client = await connect();
   return whileWatching(context, `election ${name}`, async (signal) => {
     for await (const change of client.observeElection(name, signal)) {
-      const line = flags.isOutputChosen
+      const line = flags.isForPrograms
         ? JSON.stringify({ schema: 'aspen.election.observe/v1', ...change })
         : printable(change.leader?.value ?? '(nobody leads)');
       io.stdout.write(`${line}\n`);

@@ -187,7 +187,7 @@ async function listJobs({ call, options, tell, flags }: CommandContext): Promise
   const filter = { state, type, queue, namespace, label, limit: limit ?? 100, cursor };
   const given = Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined));
   const listed = await call('job.list', given);
-  if (listed.cursor !== undefined && !flags.isOutputChosen)
+  if (listed.cursor !== undefined && !flags.isWhole)
     tell(`there is more; go on with --cursor ${listed.cursor}`);
   if (state === 'failed' && listed.jobs.length === 0 && listed.cursor === undefined)
     tell('no job waits to be tried again after a failure; those that failed for good: --state dead');
@@ -204,7 +204,7 @@ async function watchJobs(context: CommandContext): Promise<number> {
   return whileWatching(context, 'jobs', async (signal) => {
     for await (const change of client.watchJobs(params, signal)) {
       const { before, errorCode } = change;
-      const line = flags.isOutputChosen
+      const line = flags.isForPrograms
         ? JSON.stringify({ schema: 'aspen.job.watch/v1', ...change })
         : printable(
             `${change.id}  ${before ?? 'new'} -> ${change.state}${errorCode === null ? '' : `  ${errorCode}`}`,

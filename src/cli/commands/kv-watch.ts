@@ -39,7 +39,7 @@ async function watchKeys(context: CommandContext): Promise<number> {
     const watch = client.kv.watch(filter, { signal, ...(fromRevision !== undefined && { fromRevision }) });
     for await (const event of watch) {
       io.stdout.write(
-        flags.isOutputChosen
+        flags.isForPrograms
           ? `${JSON.stringify({ schema: 'aspen.kv.watch/v1', ...event })}\n`
           : `${printable(lineOf(event))}\n`,
       );

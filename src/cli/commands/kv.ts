@@ -5,6 +5,7 @@ import { wrongUsage } from '../failure.ts';
 import { duration, wholeNumber } from '../flags.ts';
 import type { CliIo } from '../io.ts';
 import type { Output } from '../output.ts';
+import { readTextFrom } from '../spec-flags.ts';
 import { formatTable } from '../table.ts';
 import { addTxnCommand } from './kv-txn.ts';
 import { addWatchCommand } from './kv-watch.ts';
@@ -25,9 +26,10 @@ export function addKvCommands(program: Command, io: CliIo, exit: ExitSlot): void
   });
   define(kv, io, exit, {
     usage: 'put <key> <value>',
-    summary: 'set a key',
+    summary: 'set a key; "-" takes the value from standard input',
     examples: [
       'aspen-agent kv put color green',
+      'aspen-agent kv put config/nginx - < nginx.conf',
       'aspen-agent kv put lock held --ttl 30s',
       'aspen-agent kv put nodes/a 10.0.0.1 --lease lse_01k9z3...',
     ],
@@ -55,7 +57,9 @@ export function addKvCommands(program: Command, io: CliIo, exit: ExitSlot): void
       command
         .addOption(new Option('--expected <value>', 'the value it must have now').conflicts('absent'))
         .option('--absent', 'it must be absent now')
-        .addOption(new Option('--value <value>', 'the value to set').conflicts('delete'))
+        .addOption(
+          new Option('--value <value>', 'the value to set ("-": standard input)').conflicts('delete'),
+        )
         .option('--delete', 'remove it'),
     run: swapValue,
   });
@@ -90,7 +94,10 @@ async function getValue({ args: [key = ''], options, call }: CommandContext): Pr
   };
 }
 
-async function putValue({ args: [key = '', value = ''], options, call }: CommandContext): Promise<Output> {
+async function putValue(context: CommandContext): Promise<Output> {
+  const { args, options, call } = context;
+  const [key = '', given = ''] = args;
+  const value = await givenText(context, given);
   const { ttl: ttlMs, lease: leaseId } = options as { readonly ttl?: number; readonly lease?: string };
   const life = { ...(ttlMs !== undefined && { ttlMs }), ...(leaseId !== undefined && { leaseId }) };
   const put = await call('kv.put', { key, value, ...life });
@@ -100,6 +107,11 @@ async function putValue({ args: [key = '', value = ''], options, call }: Command
     ids: [key],
     text: () => `revision ${put.revision}\n`,
   };
+}
+
+/** @param given `-` stands for standard input. */
+async function givenText(context: CommandContext, given: string): Promise<string> {
+  return given === '-' ? await readTextFrom(context, '-') : given;
 }
 
 /** Deleting what is absent is no failure: the key is gone either way. */
@@ -113,7 +125,9 @@ async function deleteKey({ args: [key = ''], call }: CommandContext): Promise<Ou
   };
 }
 
-async function swapValue({ args: [key = ''], options, call, io }: CommandContext): Promise<Output> {
+async function swapValue(context: CommandContext): Promise<Output> {
+  const { args, options, call, io } = context;
+  const [key = ''] = args;
   const {
     expected,
     absent,
@@ -122,7 +136,11 @@ async function swapValue({ args: [key = ''], options, call, io }: CommandContext
   } = options as Readonly<Record<string, string | undefined>>;
   if (expected === undefined && absent === undefined) throw wrongUsage('give --expected VALUE or --absent');
   if (value === undefined && isDelete === undefined) throw wrongUsage('give --value VALUE or --delete');
-  const swap = await call('kv.cas', { key, expected: expected ?? null, value: value ?? null });
+  const swap = await call('kv.cas', {
+    key,
+    expected: expected ?? null,
+    value: value === undefined ? null : await givenText(context, value),
+  });
   if (!swap.swapped) {
     const now = swap.current === null ? 'it is absent' : `it is ${JSON.stringify(swap.current)}`;
     io.stderr.write(`aspen-agent: not swapped: ${now}\n`);

@@ -65,7 +65,7 @@ async function runProgram(context: CommandContext): Promise<Output | number> {
   const submitted = await call('job.submit', spec);
   if (options['detach'] === true) return submittedOutput(submitted);
   using _ = cancelOnInterrupt(context, submitted.id);
-  if (flags.isOutputChosen) {
+  if (flags.isForPrograms) {
     const job = await finalJob(context, submitted.id);
     return { ...jobOutput('aspen.job.run/v1', job), exitCode: exitCodeOfJob(job) };
   }

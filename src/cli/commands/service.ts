@@ -168,7 +168,7 @@ async function watchService(context: CommandContext): Promise<number> {
   const client = await connect();
   return whileWatching(context, `service ${name}`, async (signal) => {
     for await (const change of client.watchService(name, signal)) {
-      const line = flags.isOutputChosen
+      const line = flags.isForPrograms
         ? JSON.stringify({ schema: 'aspen.service.watch/v1', ...change })
         : printable(change.endpoints.map(({ address }) => address).join(' ') || '(nobody offers it)');
       io.stdout.write(`${line}\n`);

@@ -30,7 +30,7 @@ export function addTicketCommands(program: Command, io: CliIo, exit: ExitSlot): 
         ...(options['ttl'] === undefined ? {} : { ttlMs: options['ttl'] as number }),
         ...(options['uses'] === undefined ? {} : { uses: options['uses'] as number }),
       });
-      if (!flags.isOutputChosen) tell(`${created.id}, join with: aspen-agent join <ticket>`);
+      if (!flags.isForPrograms) tell(`${created.id}, join with: aspen-agent join <ticket>`);
       return {
         schema: 'aspen.ticket.create/v1',
         value: created,

@@ -79,7 +79,7 @@ async function startAgent(
 }
 
 function announce({ io, flags, tell }: CommandContext, ready: AgentReady): void {
-  if (flags.isOutputChosen) io.stdout.write(`${JSON.stringify({ schema: 'aspen.agent.up/v1', ...ready })}\n`);
+  if (flags.isForPrograms) io.stdout.write(`${JSON.stringify({ schema: 'aspen.agent.up/v1', ...ready })}\n`);
   tell(`agent ${ready.name} is up: ${ready.peerId}`);
   for (const address of ready.addresses) tell(`  listens on ${address}`);
   tell(`  socket ${ready.socketPath}`);

@@ -21,6 +21,14 @@ describe('the command line', () => {
   const requestIdOfLastCall = () =>
     (world.agent.calls.at(-1)?.params as { requestId: string } | undefined)?.requestId;
 
+  it('says that there is more wherever the cursor of the next page is not shown', async () => {
+    for (let at = 0; at < 3; at += 1) await run('job', 'submit', 'echo', '1');
+    for (const format of ['table', 'wide', 'id', 'jsonl', 'json', 'yaml']) {
+      const { stdout, stderr } = await run('job', 'list', '--limit', '2', '-o', format);
+      assert.match(['json', 'yaml'].includes(format) ? stdout : stderr, /cursor/, format);
+    }
+  });
+
   it('shows the settings that an agent would start with where none runs', async () => {
     const ran = await runCommandLine(['config', 'show', '--origin', '-o', 'json'], {
       env: { ASPEN_DATA_DIR: '/nonexistent/aspen' },

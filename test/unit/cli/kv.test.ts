@@ -50,6 +50,21 @@ describe('kv on the command line', () => {
     await rm(directory, { recursive: true });
   });
 
+  it('takes a value from standard input, as it is', async () => {
+    const text = `first\n${'x'.repeat(200_000)}\nlast\n`;
+    assert.equal((await run(['put', 'a', '-'], { stdin: text })).code, 0);
+    assert.equal((await json(['get', 'a']))['value'], text);
+    assert.equal((await run(['cas', 'a', '--expected', text, '--value', '-'], { stdin: 'new' })).code, 0);
+    assert.equal((await run(['get', 'a'])).stdout, 'new\n');
+  });
+
+  it('names a directory that was given in place of a file', async () => {
+    const { code, stderr } = await run(['txn', tmpdir()]);
+    assert.equal(code, 2);
+    assert.match(stderr, /cannot read .*EISDIR/);
+    assert.doesNotMatch(stderr, /\n +at /);
+  });
+
   it('refuses 129 operations, naming the limit', async () => {
     const success = Array.from({ length: 129 }, (_, at) => ({ op: 'get', key: `${at}` }));
     const { code, stderr } = await txn({ success });

@@ -32,11 +32,13 @@ describe('run', () => {
       state: 'dead',
       error: failure,
     });
-    assert.deepEqual(await world.run(['run', '--', 'talk']), {
-      code: 3,
-      stdout: 'out\nmore\n',
-      stderr: 'err\n',
-    });
+    const talked = { code: 3, stdout: 'out\nmore\n', stderr: 'err\n' };
+    assert.deepEqual(await world.run(['run', '--', 'talk']), talked);
+    assert.deepEqual(
+      await world.run(['run', '-o', 'table', '--', 'talk']),
+      talked,
+      'the default, by its name',
+    );
   });
 
   for (const code of ['DENIED', 'LIMIT_EXCEEDED', 'PROCESSES_LEFT', 'SIGNAL'])
