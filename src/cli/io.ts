@@ -18,6 +18,8 @@ export interface CliIo {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Calls back on Ctrl-C and on a request to end, until disposed. */
   onInterrupt(callback: (signal: 'SIGINT' | 'SIGTERM') => void): Disposable;
+  /** Calls back once when standard output takes no more, until disposed; where nobody listens that ends the process. @default it never happens */
+  onOutputLost?(callback: (reason: string) => void): Disposable;
   /** Ends the process, for the person who has asked twice. */
   exitNow(code: number): void;
   /** The agent, loaded when it is needed: clients never pay for it. */

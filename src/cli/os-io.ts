@@ -8,6 +8,7 @@ export function createOsIo({
   readSettings,
   self,
 }: Pick<CliIo, 'startAgent' | 'restoreBackup' | 'checkTicket' | 'readSettings' | 'self'>): CliIo {
+  const loss = new OutputLoss();
   return {
     stdout: outputOf(process.stdout),
     stderr: outputOf(process.stderr),
@@ -18,6 +19,7 @@ export function createOsIo({
       process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
       return { [Symbol.dispose]: () => void process.off('SIGINT', onSignal).off('SIGTERM', onSignal) };
     },
+    onOutputLost: (callback) => loss.add(callback),
     exitNow: (code) => process.exit(code),
     startAgent,
     restoreBackup,
@@ -27,9 +29,7 @@ export function createOsIo({
   };
 }
 
-/** A reader that went away (`| head`) ends the command quietly, as any tool of the shell does. */
 function outputOf(stream: NodeJS.WriteStream): CliOutput {
-  stream.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
   return {
     write: (text) => void stream.write(text),
     isTTY: stream.isTTY === true,
@@ -39,6 +39,41 @@ function outputOf(stream: NodeJS.WriteStream): CliOutput {
         else resolve();
       }),
   };
+}
+
+/** Who is told when standard output takes no more. */
+class OutputLoss {
+  readonly #callbacks = new Set<(reason: string) => void>();
+  #isTold = false;
+
+  constructor() {
+    process.stderr.on('error', () => process.exit(1));
+    process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+      const callbacks = [...this.#callbacks];
+      this.#callbacks.clear();
+      if (callbacks.length === 0 && !this.#isTold) endWith(error);
+      this.#isTold = true;
+      for (const callback of callbacks)
+        callback(isReaderGone(error) ? 'nobody reads its output any more' : error.message);
+    });
+  }
+
+  add(callback: (reason: string) => void): Disposable {
+    this.#callbacks.add(callback);
+    return { [Symbol.dispose]: () => void this.#callbacks.delete(callback) };
+  }
+}
+
+/** A reader that went away (`| head`) ends the command quietly, as any tool of the shell does; a disk that is full does not. */
+function endWith(error: NodeJS.ErrnoException): void {
+  if (isReaderGone(error)) process.exit(0);
+  process.stderr.write(`aspen-agent: cannot write to standard output: ${error.message}\n`, () =>
+    process.exit(1),
+  );
+}
+
+function isReaderGone({ code }: NodeJS.ErrnoException): boolean {
+  return code === 'EPIPE';
 }
 
 /** Resolves when all that was written has gone out. */

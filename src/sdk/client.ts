@@ -23,6 +23,8 @@ export interface CallOptions {
    * Unit: ms. @default that of `connect`
    */
   readonly timeoutMs?: number;
+  /** How much of that it tries again while there is no quorum. Unit: ms. @default all of it */
+  readonly quorumMs?: number;
   /** Ends the waiting; what was sent may have its effect nevertheless. */
   readonly signal?: AbortSignal;
 }
@@ -98,13 +100,13 @@ export class AspenClient implements Disposable {
     options: CallOptions = {},
   ): Promise<Result<M>> {
     const { clock } = this.#components;
-    const { timeoutMs: givenMs = this.#timeoutMs, signal } = options;
+    const { timeoutMs: givenMs = this.#timeoutMs, quorumMs = givenMs ?? 0, signal } = options;
     const timeoutMs = givenMs ?? ANSWER_MS;
     const isMutating = MUTATING_METHODS.has(method);
     const sent = isMutating ? { requestId: this.#newRequestId(), ...params } : params;
     return withKeptAlive(() =>
       withDeadline({ clock, timeoutMs, what: method, ...(signal ? { signal } : {}) }, (ended) =>
-        this.#callUntilQuorum(method, sent, { ended, patienceMs: givenMs ?? 0 }),
+        this.#callUntilQuorum(method, sent, { ended, patienceMs: quorumMs }),
       ),
     ) as Promise<Result<M>>;
   }

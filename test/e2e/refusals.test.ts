@@ -218,6 +218,13 @@ describe('an agent without a quorum', function () {
     assert.ok(ran.code === 5 || ran.code === 8, `exit code ${ran.code}: ${ran.stderr}`);
     const later = await a.cli(['kv', 'put', 'k', 'still without']);
     assert.equal(later.code, 5, later.stderr);
+    const locking = await Promise.all([
+      a.cli(['lock', 'acquire', 'l', '--wait', '1s']),
+      a.cli(['lock', 'run', 'l', '--', 'true']),
+      a.cli(['election', 'campaign', 'e', 'me']),
+    ]);
+    for (const { code, stderr } of locking)
+      assert.deepEqual([code, /nothing was changed/.test(stderr)], [5, true], stderr);
     await b.up();
     assert.equal((await a.cli(['kv', 'put', 'k', 'after', '--timeout', '60s'])).code, 0);
   });

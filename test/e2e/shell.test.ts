@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Agent, Cluster, isAlive, type Job, type ShellResult, until } from './harness/index.ts';
+import { type Agent, Cluster, isAlive, type Job, PROGRAM, type ShellResult, until } from './harness/index.ts';
 import { reportFailures, STORY_CAP_MS } from './harness/mocha.ts';
+import { environmentOf } from './harness/program.ts';
 
 describe('a shell job', function () {
   this.timeout(STORY_CAP_MS);
@@ -111,6 +113,20 @@ describe('a shell job', function () {
   it('ended by a signal gives run the exit code 128 and the number of the signal', async () => {
     const ran = await agent.cli(['run', '--', 'sh', '-c', 'echo last words; kill -TERM $$']);
     assert.deepEqual([ran.code, ran.stdout], [128 + 15, 'last words\n'], ran.stderr);
+  });
+
+  it('is cancelled when nobody reads its output any more, as a pipe would end it', async () => {
+    const loop = 'while :; do echo y; sleep 0.1; done';
+    const line = `set -o pipefail; "$0" run --data-dir "$1" -- sh -c '${loop}' 2>"$2" | head -1`;
+    const told = join(cluster.directory, 'told');
+    const { status, stdout } = spawnSync('bash', ['-c', line, PROGRAM, agent.dataDir, told], {
+      env: environmentOf(),
+      encoding: 'utf8',
+    });
+    assert.equal(stdout, 'y\n');
+    assert.notEqual(status, 0);
+    const [, id = ''] = /cancelling (job_\w+): nobody reads/.exec(readFileSync(told, 'utf8')) ?? [];
+    assert.equal((await agent.waitForJob(id)).state, 'cancelled');
   });
 
   it('runs once by default, and as often as it may with --retry', async () => {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { AspenError, formatDuration } from '../../base/index.ts';
 import { type CommandContext, define, type ExitSlot } from '../command.ts';
-import { ANSWER_MARGIN_MS, DEFAULT_TTL_MS, runUnderLease } from '../held/held-command.ts';
+import { DEFAULT_TTL_MS, runUnderLease, whileWaiting } from '../held/held-command.ts';
 import {
   addAcquireFlags,
   addPageFlags,
@@ -89,11 +89,12 @@ export function addElectionCommands(program: Command, io: CliIo, exit: ExitSlot)
   });
 }
 
-async function campaign({ args: [name = '', value = ''], options, call }: CommandContext): Promise<Output> {
+async function campaign(context: CommandContext): Promise<Output> {
+  const { args, options, flags, call } = context;
+  const [name = '', value = ''] = args;
   const ttlMs = (options['ttl'] as number | undefined) ?? DEFAULT_TTL_MS;
   const waitMs = (options['wait'] as number | undefined) ?? 0;
-  const timeoutMs = waitMs + ANSWER_MARGIN_MS;
-  const held = await call('election.campaign', { name, value, ttlMs, waitMs }, { timeoutMs });
+  const held = await call('election.campaign', { name, value, ttlMs, waitMs }, whileWaiting(flags, waitMs));
   return heldOutput('aspen.election.campaign/v1', name, held);
 }
 

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { type CommandContext, define, type ExitSlot } from '../command.ts';
 import { wrongUsage } from '../failure.ts';
 import { wholeNumber } from '../flags.ts';
-import { ANSWER_MARGIN_MS, DEFAULT_TTL_MS, runUnderLease } from '../held/held-command.ts';
+import { DEFAULT_TTL_MS, runUnderLease, whileWaiting } from '../held/held-command.ts';
 import {
   addAcquireFlags,
   addPageFlags,
@@ -115,12 +115,12 @@ function addClaimCommands(
 }
 
 async function acquire(context: CommandContext, noun: ClaimNoun['noun'], wish: object) {
-  const { args, options, call } = context;
+  const { args, options, flags, call } = context;
   const [name = ''] = args;
   const ttlMs = (options['ttl'] as number | undefined) ?? DEFAULT_TTL_MS;
   const waitMs = (options['wait'] as number | undefined) ?? 0;
   const params = { ...wish, name, ttlMs, waitMs } as Parameters<typeof call<'semaphore.acquire'>>[1];
-  const held = await call(`${noun}.acquire`, params, { timeoutMs: waitMs + ANSWER_MARGIN_MS });
+  const held = await call(`${noun}.acquire`, params, whileWaiting(flags, waitMs));
   return heldOutput(`aspen.${noun}.acquire/v1`, name, held);
 }
 

@@ -64,7 +64,8 @@ async function runProgram(context: CommandContext): Promise<Output | number> {
   if (options['array'] !== undefined) return runArray(context, spec, options['array'] as readonly number[]);
   const submitted = await call('job.submit', spec);
   if (options['detach'] === true) return submittedOutput(submitted);
-  using _ = cancelOnInterrupt(context, submitted.id);
+  using _interrupts = cancelOnInterrupt(context, submitted.id);
+  using _output = cancelWithoutReader(context, submitted.id);
   if (flags.isForPrograms) {
     const job = await finalJob(context, submitted.id);
     return { ...jobOutput('aspen.job.run/v1', job), exitCode: exitCodeOfJob(job) };
@@ -183,8 +184,17 @@ function reportEnd({ io, tell }: CommandContext, job: Job): number {
   return code;
 }
 
+/** As a pipe that nobody reads ends a program of this machine. */
+function cancelWithoutReader(context: CommandContext, id: string): Disposable | undefined {
+  return context.io.onOutputLost?.((reason) => {
+    context.io.stderr.write(`aspen-agent: cancelling ${id}: ${reason}\n`);
+    cancel(context, id, reason);
+  });
+}
+
 /** The first interrupt cancels the job and goes on to its end; the second one leaves it alone and ends at once. */
-function cancelOnInterrupt({ io, connect }: CommandContext, id: string): Disposable {
+function cancelOnInterrupt(context: CommandContext, id: string): Disposable {
+  const { io } = context;
   let interrupts = 0;
   return io.onInterrupt(() => {
     interrupts += 1;
@@ -193,8 +203,12 @@ function cancelOnInterrupt({ io, connect }: CommandContext, id: string): Disposa
       return;
     }
     io.stderr.write(`\naspen-agent: cancelling ${id}; once more to leave it\n`);
-    connect()
-      .then((client) => client.cancel(id, 'interrupted at the terminal'))
-      .catch((error: Error) => io.stderr.write(`aspen-agent: cannot cancel ${id}: ${error.message}\n`));
+    cancel(context, id, 'interrupted at the terminal');
   });
+}
+
+function cancel({ connect, io }: CommandContext, id: string, reason: string): void {
+  connect()
+    .then((client) => client.cancel(id, reason))
+    .catch((error: Error) => io.stderr.write(`aspen-agent: cannot cancel ${id}: ${error.message}\n`));
 }

@@ -19,7 +19,7 @@ const SHORTEST_TTL_MS = 1_000;
 /** As long as a request may wait: who gives no limit means to have it. */
 const LONGEST_WAIT_MS = 604_800_000;
 /** For the answer, beyond the time that the group was told to wait. */
-export const ANSWER_MARGIN_MS = 20_000;
+const ANSWER_MARGIN_MS = 20_000;
 const RELEASE_MS = 5_000;
 const RELEASE_LOST_MS = 500;
 
@@ -48,9 +48,14 @@ interface Taken {
 
 const clock: Clock = new OsClock();
 
+/** @returns how long to wait for what may take `waitMs`. Without a quorum it is asked for again only as long as the user said with `--timeout`. */
+export function whileWaiting({ timeoutMs }: CommandContext['flags'], waitMs: number): CallOptions {
+  return { timeoutMs: waitMs + ANSWER_MARGIN_MS, quorumMs: timeoutMs ?? 0 };
+}
+
 /** Waits for it, runs the program under it, and gives it back. @returns the exit code. */
 export async function runUnderLease(
-  { options, io, tell }: CommandContext,
+  { options, flags, io, tell }: CommandContext,
   holding: Holding,
   [command = '', ...args]: readonly string[],
 ): Promise<number> {
@@ -58,7 +63,7 @@ export async function runUnderLease(
   if (ttlMs < SHORTEST_TTL_MS) throw wrongUsage(`--ttl must be at least ${SHORTEST_TTL_MS} ms`);
   const longestMs = (options['wait'] as number | undefined) ?? LONGEST_WAIT_MS;
   using interrupts = new Interrupts(io);
-  const taken = await take(holding, { ttlMs, longestMs }, interrupts.signal);
+  const taken = await take(holding, { ttlMs, longestMs, flags }, interrupts.signal);
   if (taken === undefined) return EXIT_INTERRUPTED;
   const { leaseId, fencingToken, hold } = taken;
   const program = startHeldProgram({
@@ -109,19 +114,24 @@ class Interrupts implements Disposable {
 
 /**
  * Queues for it, and renews it once: what is believed of it counts from that renewal. A place in the queue that was lost before its turn
- * (the agent was restarted, or cut off) is taken anew. @returns undefined when it was interrupted.
+ * (the agent was restarted, or cut off) is taken anew, also where a quorum has to be waited for then. @returns undefined when it was interrupted.
  */
 async function take(
   holding: Holding,
-  { ttlMs, longestMs }: { readonly ttlMs: number; readonly longestMs: number },
+  {
+    ttlMs,
+    longestMs,
+    flags,
+  }: { readonly ttlMs: number; readonly longestMs: number; readonly flags: CommandContext['flags'] },
   signal: AbortSignal,
 ): Promise<Taken | undefined> {
   const untilMs = clock.monotonicMs() + longestMs;
-  for (;;) {
+  for (let isFirst = true; ; isFirst = false) {
     const waitMs = Math.max(0, Math.floor(Math.min(longestMs, untilMs - clock.monotonicMs())));
     try {
-      const timeoutMs = waitMs + ANSWER_MARGIN_MS;
-      const { leaseId, fencingToken } = await holding.acquire({ ttlMs, waitMs }, { timeoutMs, signal });
+      const { timeoutMs, ...once } = whileWaiting(flags, waitMs);
+      const options = { timeoutMs, ...(isFirst && once), signal };
+      const { leaseId, fencingToken } = await holding.acquire({ ttlMs, waitMs }, options);
       const sentAt = momentOf(clock);
       await holding.renew(leaseId, { timeoutMs: ttlMs, signal });
       return { leaseId, fencingToken, hold: new Hold(holdTimes(ttlMs), sentAt) };
