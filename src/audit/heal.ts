@@ -32,6 +32,7 @@ export async function heal(crypto: Pick<Crypto, 'sha256'>, files: AuditFiles): P
 async function beginAnew(files: AuditFiles): Promise<Healed> {
   const names = await files.names();
   for (const name of names) await files.setAside(name);
+  await files.writeHead(JSON.stringify(EMPTY_HEAD)); // so that lines whose note did not follow any more are not taken for a stranger's
   const events = names.length === 0 ? [] : [{ kind: 'audit.headLost', setAside: names }];
   return { head: EMPTY_HEAD, events };
 }

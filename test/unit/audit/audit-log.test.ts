@@ -209,6 +209,25 @@ describe('an audit log', () => {
     assert.ok([...files.files.keys()].some((name) => name.endsWith('.unverified')));
   });
 
+  it('believes the first lines of a log that ended before they were noted', async () => {
+    const files = new MemoryAuditFiles();
+    const first = await openLog(files);
+    const noted = files.head;
+    first.record({ kind: 'act' });
+    await first.flushed();
+    files.head = noted;
+    const next = await openLog(files);
+    assert.deepEqual(
+      (await next.tail({ limit: 10 })).map(({ kind }) => kind),
+      ['act'],
+    );
+    assert.equal((await next.verify()).ok, true);
+    assert.deepEqual(
+      [...files.files.keys()].filter((name) => name.endsWith('.unverified')),
+      [],
+    );
+  });
+
   it('keeps so many files, and knows what it follows on', async () => {
     const { files, log } = await logOf(60, { ...SMALL_FILES, filesLimit: 3 });
     assert.equal(files.files.size, 3);
