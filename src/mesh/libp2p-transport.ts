@@ -220,7 +220,8 @@ export class Libp2pTransport implements Transport {
     this.#found = NO_ADDRESSES;
     if (listen.length > 0 && this.addresses().length === 0) {
       await this.stop();
-      throw new AspenError('UNAVAILABLE', `cannot listen on any of ${listen.join(', ')}`);
+      const message = `cannot listen on any of ${listen.join(', ')}`;
+      throw new AspenError('UNAVAILABLE', message, { outcome: 'not-applied' });
     }
     if (listen.length > 0) await this.#options.ports?.remember(this.#ownAddresses());
     this.#listenProblems = unboundAddresses(listen, this.#ownAddresses()).map(cannotListen);

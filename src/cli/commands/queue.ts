@@ -3,7 +3,7 @@ import { formatDuration } from '../../base/index.ts';
 import type { Result } from '../../rpc/index.ts';
 import { type CommandContext, define, type ExitSlot } from '../command.ts';
 import { wrongUsage } from '../failure.ts';
-import { duration, wholeNumber } from '../flags.ts';
+import { duration, size, wholeNumber } from '../flags.ts';
 import { addPageFlags } from '../held-flags.ts';
 import type { CliIo } from '../io.ts';
 import type { Output } from '../output.ts';
@@ -117,7 +117,7 @@ function addRateFlags(command: Command): Command {
 function addKeepFlags(command: Command): Command {
   return command
     .option('--keep <n>', 'finished jobs that are kept, dead ones aside', count(0))
-    .option('--keep-bytes <n>', 'bytes of finished jobs that are kept', count(0))
+    .option('--keep-bytes <size>', 'bytes of finished jobs that are kept, such as 64MiB', keepBytes)
     .option('--keep-dead <duration>', 'least time that dead jobs are kept', keepDead);
 }
 
@@ -134,6 +134,10 @@ function rate(text: string): number | typeof NONE {
   const value = Number(text);
   if (Number.isFinite(value) && value > 0 && text.trim() !== '') return value;
   throw new InvalidArgumentError(`"${text}" is no number above 0`);
+}
+
+function keepBytes(text: string): number | typeof NONE {
+  return /^\d+$/.test(text) ? count(0)(text) : text === NONE ? NONE : size(text);
 }
 
 function keepDead(text: string): number | typeof NONE {

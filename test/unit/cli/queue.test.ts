@@ -19,6 +19,20 @@ describe('queues and dead jobs on the command line', () => {
     assert.match((await world.run(['queue', 'list', 'mail'])).stdout, /mail +open/);
   });
 
+  it('takes bytes as a number, or as a size', async () => {
+    for (const [given, bytes] of [
+      ['1048576', 2 ** 20],
+      ['1MiB', 2 ** 20],
+      ['none', null],
+    ] as const) {
+      const { limits } = await json('queue', 'limit', 'mail', '--keep-bytes', given);
+      assert.equal((limits as { maxFinishedBytes: number | null }).maxFinishedBytes, bytes);
+    }
+    const { code, stderr } = await world.run(['queue', 'limit', 'mail', '--keep-bytes', '1 pound']);
+    assert.equal(code, 2);
+    assert.match(stderr, /1 pound/);
+  });
+
   it('sets limits, keeps the others, lifts one with "none"', async () => {
     await json('queue', 'limit', 'mail', '--concurrency', '5', '--rate', '0.5', '--keep-dead', '30d');
     const { limits } = await json('queue', 'limit', 'mail', '--concurrency', 'none', '--per-key', '2');
