@@ -47,7 +47,7 @@ class OutputLoss {
   #isTold = false;
 
   constructor() {
-    process.stderr.on('error', () => process.exit(1));
+    process.stderr.on('error', () => undefined); // nobody is left to be told; what was begun goes to its end
     process.stdout.on('error', (error: NodeJS.ErrnoException) => {
       const callbacks = [...this.#callbacks];
       this.#callbacks.clear();

@@ -129,6 +129,13 @@ describe('a shell job', function () {
     assert.equal((await agent.waitForJob(id)).state, 'cancelled');
   });
 
+  it('is cancelled likewise when nobody reads what is said of it either', async () => {
+    const line = `"$0" run --data-dir "$1" -- sh -c 'while :; do echo y; sleep 0.1; done' 2>&1 | head -1`;
+    spawnSync('bash', ['-c', line, PROGRAM, agent.dataDir], { env: environmentOf() });
+    const { jobs } = await agent.call<{ jobs: Job[] }>('job.list', { limit: 1 });
+    assert.equal((await agent.waitForJob((jobs[0] as Job).id)).state, 'cancelled');
+  });
+
   it('runs once by default, and as often as it may with --retry', async () => {
     const runs = join(cluster.directory, 'runs');
     const text = `echo run >> ${runs}; [ $(wc -l < ${runs}) -ge 3 ] && echo third`;
