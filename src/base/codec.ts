@@ -10,7 +10,7 @@ const WORKING_BYTES = 32 * 2 ** 10;
 /** A working buffer that a long value has made longer than this is let go of. Unit: bytes. */
 const GROWN_BYTES = 64 * 2 ** 10;
 
-/** Short values are read here, with one view for all of them, which each would need one of otherwise. */
+/** Short values are copied here to be read: msgpackr keeps the view that it needs of an array with that array, so that one serves them all. */
 const SHORT_BYTES = 4_096;
 const shortArray = new Uint8Array(SHORT_BYTES);
 const shortBuffer = Buffer.allocUnsafeSlow(SHORT_BYTES);

@@ -33,6 +33,7 @@ export class IdSequence {
     this.#random = random;
   }
 
+  /** @returns an id that is greater than those before it of the same millisecond. */
   next(): string {
     const wallMs = this.#clock.wallMs();
     if (wallMs !== this.#wallMs || !countUp(this.#codes)) this.#draw(wallMs);

@@ -1,5 +1,5 @@
 import { afterParents } from './dependencies.ts';
-import type { LiveIndex } from './live-index.ts';
+import { type LiveIndex, SEPARATOR } from './live-index.ts';
 import { type ApplyContext, type Key, numberKey, type QueryContext, textKey } from './machine-port.ts';
 import { isFinal, type JobRecord, type JobState } from './record.ts';
 import { findRecord, putRecord } from './record-store.ts';
@@ -18,9 +18,6 @@ interface Cascade {
 
 /** How it is kept between two commands. */
 type StoredCascade = readonly [parent: string, state: JobState, after: string];
-
-/** Between a parent's id and the position of its end; less than any character of an id. */
-const SEPARATOR = '\u0000';
 
 /**
  * Writes a record down and, where it became final, tells the jobs that wait for it: in the same command, and through all who end because of

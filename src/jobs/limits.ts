@@ -111,6 +111,7 @@ export class LimitBook {
     return this.#limits.size === 0 ? UNLIMITED : this.find(limitsKey(scope, named));
   }
 
+  /** @param key as {@link limitsKey} makes it. */
   find(key: Key): Limits {
     return this.#limits.get(key) ?? UNLIMITED;
   }
@@ -152,6 +153,11 @@ export interface HasLimits {
   readonly limits: LimitBook;
 }
 
+/** @returns what is told of a paused queue, with its reason where one was given. */
+export function pauseText(queue: string, { reason }: NonNullable<Limits['paused']>): string {
+  return `queue ${queue} is paused${reason === null ? '' : `: ${reason}`}`;
+}
+
 export function limitsKey(scope: Scope, named: string): Key {
   return `${scope}/${textKey(named)}`;
 }
@@ -163,18 +169,21 @@ export function readLimits(tables: Pick<QueryContext, 'table'>, book: LimitBook)
   book.begin();
 }
 
+type Rate = Pick<Limits, 'ratePerSecond' | 'burst'>;
+
 /** Q4 Starts that a bucket is short of stay so many when rate or burst change, no more than the new burst, and come back at the new rate. */
 function keepSpent(context: ApplyContext, key: Key, before: Rate, after: Rate): void {
   const buckets = context.table<Bucket>('buckets');
-  if (after.ratePerSecond === null) buckets.delete(key);
+  if (after.ratePerSecond === null) {
+    buckets.delete(key);
+    return;
+  }
   const bucket = buckets.get(key);
-  if (bucket === undefined || before.ratePerSecond === null || after.ratePerSecond === null) return;
+  if (bucket === undefined || before.ratePerSecond === null) return;
   const spent = (Math.max(0, bucket.fullAtMs - context.groupMs) / 1_000) * before.ratePerSecond;
   const restMs = (Math.min(spent, burstOf(after)) / after.ratePerSecond) * 1_000;
   buckets.put(key, { fullAtMs: context.groupMs + restMs });
 }
-
-type Rate = Pick<Limits, 'ratePerSecond' | 'burst'>;
 
 /** @returns starts at one moment after a quiet time: those of a second where nothing was said. */
 export function burstOf({ ratePerSecond, burst }: Rate): number {

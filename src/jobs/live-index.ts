@@ -10,8 +10,8 @@ import { RecordCache } from './record-cache.ts';
 import { Tallies } from './tallies.ts';
 
 const DUE_BYTES = 8;
-/** Between the ids of a parent and of one who waits for it; less than any character of an id. */
-const SEPARATOR = '\u0000';
+/** Behind the id of a parent, before what is told apart for it; less than any character of an id. */
+export const SEPARATOR = '\u0000';
 
 type Move = readonly [before: JobRecord | undefined, after: JobRecord | undefined];
 

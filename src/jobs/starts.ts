@@ -2,7 +2,7 @@ import { takePermits } from '../lease/machine/index.ts';
 import { DELIVERY_TYPE } from './hooks/deliveries.ts';
 import { holdDelivery } from './hooks/hold-delivery.ts';
 import type { LimitBook, Limits, Scope } from './limits.ts';
-import { burstOf, limitsKey } from './limits.ts';
+import { burstOf, limitsKey, pauseText } from './limits.ts';
 import type { Buckets, Held, Limited, Running, StartRules } from './start-rules.ts';
 
 /**
@@ -19,7 +19,8 @@ export function heldBack(job: Limited, rules: StartRules): Held | undefined {
   const heldByHook = job.type === DELIVERY_TYPE ? holdDelivery(hooks.find(job.queue), rules) : undefined;
   if (heldByHook !== undefined || limits.size === 0) return heldByHook;
   const queue = limits.of('queue', job.queue);
-  if (queue.paused !== null) return paused(job.queue, queue.paused.reason);
+  if (queue.paused !== null)
+    return { by: 'pause', reason: pauseText(job.queue, queue.paused), retryAfterMs: null };
   const inQueue = queue.concurrency === null ? 0 : running.ofQueue(job.queue).running;
   if (queue.concurrency !== null && inQueue >= queue.concurrency)
     return full('concurrency', `limit of queue ${job.queue}`, inQueue, queue.concurrency);
@@ -74,11 +75,6 @@ function ratedBy({ queue, type }: Limited): readonly (readonly [scope: Scope, na
 function rateOf(limits: Limits) {
   if (limits.ratePerSecond === null) return undefined;
   return { permits: 1, ratePerSecond: limits.ratePerSecond, burst: burstOf(limits) };
-}
-
-function paused(queue: string, reason: string | null): Held {
-  const because = reason === null ? '' : `: ${reason}`;
-  return { by: 'pause', reason: `queue ${queue} is paused${because}`, retryAfterMs: null };
 }
 
 function full(by: Held['by'], what: string, running: number, limit: number): Held {

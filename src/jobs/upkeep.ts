@@ -2,6 +2,7 @@ import type { Bits, BlockIds } from './blocks.ts';
 import { continueCascades, hasCascade, moveRecord } from './dependents.ts';
 import { jobsMarked } from './kind-index.ts';
 import { EXPIRY_BEAT_MS } from './kinds.ts';
+import { pauseText } from './limits.ts';
 import type { LiveIndex } from './live-index.ts';
 import { type ApplyContext, keyNumber, numberKey, type QueryContext } from './machine-port.ts';
 import { ended, ready } from './moves.ts';
@@ -43,8 +44,7 @@ function afterWait(record: JobRecord, context: ApplyContext): JobRecord {
   if (record.state === 'scheduled') return ready(record, context);
   const { queue, queueTimeoutMs } = record.spec;
   const { paused } = context.derived<LiveIndex>().limits.of('queue', queue);
-  const because =
-    paused === null ? '' : `: queue ${queue} is paused${paused.reason === null ? '' : `: ${paused.reason}`}`;
+  const because = paused === null ? '' : `: ${pauseText(queue, paused)}`;
   const message = `no node took it within ${queueTimeoutMs} ms${because}`;
   return ended(record, 'dead', { code: 'QUEUE_TIMEOUT', message, retryable: true }, context);
 }
