@@ -53,6 +53,7 @@ export class Daemon {
   #loss: DiskLoss | undefined;
   #audit: AuditLog | undefined;
   #isDamaged = false;
+  #isStopping = false;
   #marking: Disposable | undefined;
   #scrubber: Disposable | undefined;
   /** Of the node that runs, or starts. */
@@ -100,9 +101,10 @@ export class Daemon {
   /** @throws AspenError UNAVAILABLE while the agent starts, stops or changes its mesh. */
   get node(): MeshNode {
     if (this.#current === undefined) {
-      throw new AspenError('UNAVAILABLE', 'the agent is not in a mesh at this moment; try again', {
-        outcome: 'not-applied',
-      });
+      const why = this.#isStopping
+        ? 'this agent is stopping: ask another one of the mesh, or this one once it was started again'
+        : 'the agent is not in a mesh at this moment; try again';
+      throw new AspenError('UNAVAILABLE', why, { outcome: 'not-applied' });
     }
     return this.#current.node;
   }
@@ -134,6 +136,7 @@ export class Daemon {
 
   /** @param leaveRunning what runs under a supervisor goes on, for the next agent to take over. */
   async stop({ leaveRunning = false }: { readonly leaveRunning?: boolean } = {}): Promise<void> {
+    this.#isStopping = true;
     await this.#serially(() => this.#halt({ leaveRunning }));
     this.#audit?.record({ kind: 'agent.end', leaveRunning });
     await this.#audit?.close();

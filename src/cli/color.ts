@@ -14,6 +14,7 @@ const COLORS: Readonly<Record<string, string>> = {
   'NO QUORUM': RED,
   'not connected': RED,
   FAIL: RED,
+  DRAINING: YELLOW,
   WARN: YELLOW,
   OK: GREEN,
 };

@@ -9,6 +9,7 @@ import { judgeClocks, judgePower, judgeVersions } from './check-rules.ts';
 export function meshChecks(node: MeshNode): readonly Check[] {
   return [
     { name: 'mesh', run: async () => [membershipFinding(node)] },
+    { name: 'node', run: async () => [drainFinding(node)] },
     { name: 'clock', run: async () => [await clockFinding(node)] },
     { name: 'versions', run: async () => [versionFinding(node)] },
     { name: 'mesh', run: async () => [await linksFinding(node)] },
@@ -25,6 +26,14 @@ function membershipFinding({ mesh, role, membership }: MeshNode): Finding {
   const since = end.atMs === undefined ? '' : ` ${new Date(end.atMs).toISOString()}`;
   const detail = `this node was revoked${since}: it has no part in mesh ${membership.meshId} any more`;
   return { name, status: 'fail', detail, mend: REVOKED_WAY_OUT };
+}
+
+/** Somebody wanted it so, and may have forgotten: jobs that need this node wait. */
+function drainFinding({ drain, self }: MeshNode): Finding {
+  const name = 'node.drain';
+  if (!drain.isDraining) return { name, status: 'ok', detail: 'takes jobs', mend: null };
+  const detail = 'drained: it takes no new jobs, what runs goes on';
+  return { name, status: 'warn', detail, mend: `aspen-agent node undrain ${self}` };
 }
 
 async function clockFinding(node: MeshNode): Promise<Finding> {

@@ -96,6 +96,7 @@ function statusOf(daemon: Daemon, disks: number | null): AgentStatus {
     version: platform.version,
     uptimeMs: daemon.uptimeMs,
     role: node.role,
+    isDraining: node.drain.isDraining,
     revoked: revokedOf(node),
     group: {
       ...group,

@@ -66,6 +66,10 @@ function statusOutput(status: AgentStatus): Output {
         ['membership', revoked ? revokedText(revoked) : undefined],
         ['way out', revoked?.mend],
         ['version', `${status.version}, up ${formatDuration(status.uptimeMs)}`],
+        [
+          'work',
+          status.isDraining ? 'DRAINING: takes no new jobs until: aspen-agent node undrain' : undefined,
+        ],
         ['group', `${group.role}, ${quorumText(status)}, term ${group.term}`],
         ['leader', leader],
         ['voters', `${group.voters.length}`],

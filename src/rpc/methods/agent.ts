@@ -7,6 +7,7 @@ export const agentStatusSchema = z.looseObject({
   meshId: z.string(),
   version: z.string(),
   uptimeMs: z.number(),
+  isDraining: z.boolean().optional().describe('It takes no new jobs, until it is undrained.'),
   revoked: z
     .looseObject({
       atMs: z

@@ -274,6 +274,14 @@ describe('the command line', () => {
       assert.ok(stdout.includes(text), stdout);
   });
 
+  it('shows in the status of a node that it is drained, and how that ends', async () => {
+    assert.doesNotMatch((await run('status')).stdout, /DRAINING/);
+    const { 'agent.status': told } = world.agent.handlers;
+    const drained = async (...of: Parameters<typeof told>) => ({ ...(await told(...of)), isDraining: true });
+    Object.assign(world.agent.handlers, { 'agent.status': drained });
+    assert.match((await run('status')).stdout, /\nwork +DRAINING: .*aspen-agent node undrain\n/);
+  });
+
   it('prints a ticket alone on stdout, so that it can be piped', async () => {
     const created = await run('ticket', 'create');
     assert.equal(created.stdout, 'aspen1fake1\n');
