@@ -50,6 +50,12 @@ export {
   SERIES_LIMIT,
 } from './metrics.ts';
 export { OneByOne, OneByOneOf } from './one-by-one.ts';
+export {
+  ATTEMPT_SPAN_BYTES,
+  attemptOfOffset,
+  FIRST_SHARED_ATTEMPT,
+  spanStart,
+} from './output-offset.ts';
 export { PROTO_KEY_REFUSED, protoKeyPath } from './proto-key.ts';
 export {
   type Random,

@@ -1,42 +1,54 @@
+import { attemptOfOffset, spanStart } from '../base/index.ts';
 import type { LogsOptions } from '../sdk/index.ts';
 import type { CommandContext } from './command.ts';
 
 /** A character that is not whole yet waits for its other bytes, up to three in each stream, while the other stream goes on. */
 const HELD_BACK_BYTES = 6;
 
-/** How many bytes of each stream were shown, and where the last of them ended in the output of the job. */
+/** How many bytes of each stream of the latest attempt were shown, and where the last of them ended in the output of the job. */
 export interface Copied {
-  readonly stdout: number;
-  readonly stderr: number;
-  readonly end: number;
+  attempt: number;
+  stdout: number;
+  stderr: number;
+  end: number;
 }
+
+export const NOTHING_COPIED: Readonly<Copied> = { attempt: 1, stdout: 0, stderr: 0, end: 0 };
 
 /**
  * Copies a job's output as it comes, stdout to stdout and stderr to stderr; with `-o json` or `jsonl` one JSON line a piece.
  * @param copied counts on while it goes on, also where it ends early.
  *
- * Output that nobody keeps any more is told of on stderr, also with `--quiet`: what was copied is not the whole then.
+ * Output that nobody keeps any more is told of on stderr, also with `--quiet`: what was copied is not the whole then. How much is missing of an
+ * attempt that another followed, nobody can say; that the other's output begins is told.
  */
 export async function copyLogs(
-  { io, flags, connect }: CommandContext,
+  { io, flags, connect, tell }: CommandContext,
   id: string,
   options: LogsOptions,
-  copied: { -readonly [stream in keyof Copied]: Copied[stream] } = { stdout: 0, stderr: 0, end: 0 },
+  copied: Copied = { ...NOTHING_COPIED },
 ): Promise<void> {
   const client = await connect();
-  const losses = new Losses(options.fromOffset ?? 0);
+  let losses = new Losses(options.fromOffset ?? 0);
+  copied.attempt = attemptOfOffset(options.fromOffset ?? 0);
   const tellLoss = (lostBytes: number) => {
     if (lostBytes > 0)
       io.stderr.write(`aspen-agent: ${lostBytes} bytes of the output of ${id} are lost here\n`);
   };
   const isJson = flags.output === 'json' || flags.output === 'jsonl';
-  for await (const { stream, offset, data } of client.logs(id, options)) {
+  for await (const { attempt, stream, offset, data } of client.logs(id, options)) {
+    if (attempt !== copied.attempt) {
+      tellLoss(losses.take(0));
+      losses = new Losses(spanStart(attempt));
+      Object.assign(copied, NOTHING_COPIED, { attempt });
+      tell(`aspen-agent: the output of attempt ${attempt} of ${id} begins`);
+    }
     losses.count(offset, data.length);
     tellLoss(losses.take(HELD_BACK_BYTES));
     copied[stream] += data.length;
     copied.end = Math.max(copied.end, offset + data.length);
     if (isJson) {
-      const line = { schema: 'aspen.job.logs/v1', id, stream, offset, data: data.toString('utf8') };
+      const line = { schema: 'aspen.job.logs/v1', id, attempt, stream, offset, data: data.toString('utf8') };
       io.stdout.write(`${JSON.stringify(line)}\n`);
     } else {
       io[stream].write(data);
@@ -45,7 +57,7 @@ export async function copyLogs(
   tellLoss(losses.take(0));
 }
 
-/** Both streams share one space of offsets: bytes between the last one and those that came are missing. */
+/** Of one attempt. Both streams share one space of offsets: bytes between the last one and those that came are missing. */
 class Losses {
   readonly #from: number;
   #end: number;

@@ -1,6 +1,7 @@
 export { CallCounts } from './call-counts.ts';
 export { checkJobSpec, checkParams, type Issue } from './check-params.ts';
 export { LINE_BYTES_LIMIT, type LineEvent, LineSplitter } from './framing.ts';
+export { resultOfLatest } from './latest-result.ts';
 export type { LineDuplex, LineListener } from './line-duplex.ts';
 export { createMemoryDuplexPair } from './memory-duplex.ts';
 export { agentStatusSchema } from './methods/agent.ts';

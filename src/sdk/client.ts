@@ -35,7 +35,10 @@ export type ElectionChange = Result<'election.leader'> & { readonly name: string
 export interface LogsOptions {
   /** Go on until the job is final. @default false */
   readonly follow?: boolean;
-  /** Where to begin in the output of the job. Unit: bytes. @default 0 */
+  /**
+   * Where to go on: after a piece, its offset and the count of its bytes. Where the job runs again since then, its latest attempt is given from
+   * the beginning. @default 0
+   */
   readonly fromOffset?: number;
   /** Ends the reading, without an error. */
   readonly signal?: AbortSignal;
@@ -136,7 +139,8 @@ export class AspenClient implements Disposable {
   }
 
   /**
-   * The output of a job, piece by piece. Ending the loop early ends the subscription.
+   * The output of a job, piece by piece, each with the number of its attempt; a later attempt's begins anew. Ending the loop early ends the
+   * subscription.
    * @throws AspenError NOT_FOUND; UNAVAILABLE after the last piece when the output ended early.
    */
   async *logs(

@@ -1,4 +1,4 @@
-import { AspenError } from '../base/index.ts';
+import { AspenError, attemptOfOffset } from '../base/index.ts';
 import type { JobLog } from '../rpc/index.ts';
 
 /** Output kept for a consumer that is slower than the agent; above it the connection is not read. Unit: characters. */
@@ -15,7 +15,9 @@ export function endedWithConnection(error: unknown): boolean {
 /** A piece of a job's output, as it came. */
 export interface LogChunk {
   readonly stream: 'stdout' | 'stderr';
-  /** Position of the first byte in the output of the job. */
+  /** Of which attempt; from the 8,192nd on, offsets do not tell later ones apart. */
+  readonly attempt: number;
+  /** Of the first byte: `(attempt - 1) * 2 ** 40` and its position in the output of the attempt. Offsets only grow. */
   readonly offset: number;
   readonly data: Buffer;
 }
@@ -35,7 +37,8 @@ export class LogStream {
   }
 
   push({ stream, offset, data, encoding }: JobLog): void {
-    this.#chunks.push({ stream, offset, data: Buffer.from(data, encoding ?? 'utf8') });
+    const attempt = attemptOfOffset(offset);
+    this.#chunks.push({ stream, attempt, offset, data: Buffer.from(data, encoding ?? 'utf8') });
     this.#bufferedCount += data.length;
     this.#press(this.#isClaimed && this.#bufferedCount > BUFFERED_LIMIT);
     this.#wake();

@@ -24,6 +24,8 @@ _NOTES_LIMIT = 10_000
 _NEVER_REPEATED = {"agent.stop", "mesh.leave", "mesh.join"}
 # Subscriptions whose notes came before the answer that names them, or after their end.
 _UNCLAIMED_LIMIT = 64
+# Each attempt of a job has a span of its own in the offsets of the job's output. Unit: bytes.
+_ATTEMPT_SPAN = 2**40
 
 Json = Any
 _Notes = queue.Queue  # of (method, params)
@@ -34,9 +36,14 @@ class LogChunk(NamedTuple):
 
     #: ``stdout`` or ``stderr``.
     stream: str
-    #: Of its first byte in the output of the job. Unit: bytes.
+    #: Of its first byte: ``(attempt - 1) * 2**40`` and its position in the output of the attempt. Offsets only grow.
     offset: int
     data: bytes
+
+    @property
+    def attempt(self) -> int:
+        """Of which attempt; from the 8,192nd on, offsets do not tell later ones apart."""
+        return self.offset // _ATTEMPT_SPAN + 1
 
 
 class Client:
@@ -135,7 +142,10 @@ class Client:
         return self.call("job.cancel", {"id": id} if reason is None else {"id": id, "reason": reason})
 
     def logs(self, id: str, *, follow: bool = False, from_offset: int = 0) -> Iterator[LogChunk]:
-        """The output of a job, piece by piece, until the job is final where ``follow`` is set. ``from_offset`` counts bytes.
+        """The output of a job, piece by piece, until the job is final where ``follow`` is set; a later attempt's begins anew.
+
+        ``from_offset`` is where to go on: after a chunk, ``chunk.offset + len(chunk.data)``. Where the job runs again since then, its latest
+        attempt is given from the beginning.
 
         Raises AspenError NOT_FOUND; UNAVAILABLE when the output ends early.
         """

@@ -1,6 +1,6 @@
 import { newId, type PeerId, toWireError } from '../../base/index.ts';
 import { followOutput, isFinal, type JobView } from '../../jobs/index.ts';
-import type { Connection, JobLog } from '../../rpc/index.ts';
+import { type Connection, type JobLog, resultOfLatest } from '../../rpc/index.ts';
 import type { Daemon } from '../daemon.ts';
 import { Utf8Pieces } from './utf8-pieces.ts';
 
@@ -68,7 +68,8 @@ export class LogSubscriptions {
         { id, waitMs: 0 },
         { timeoutMs: LOCATE_TIMEOUT_MS, signal },
       );
-      const { state, attempt, node: runsOn, result } = job;
+      const { state, attempt, node: runsOn } = job;
+      const result = resultOfLatest(job);
       return { state, isFinal: isFinal(state), attempt, node: runsOn as PeerId | null, result };
     };
     const parts = {

@@ -7,6 +7,10 @@ export interface OutputPiece {
   readonly encoding?: 'base64';
 }
 
+interface Chunk extends Bytes {
+  readonly attempt: number;
+}
+
 interface Bytes {
   readonly stream: 'stdout' | 'stderr';
   readonly offset: number;
@@ -15,12 +19,19 @@ interface Bytes {
 
 /**
  * Turns chunks of bytes into text without cutting a character in two: the first bytes of one that is not whole wait for the rest.
- * What is not UTF-8 goes as base64.
+ * What is not UTF-8 goes as base64. No character goes on in another attempt.
  */
 export class Utf8Pieces {
   readonly #waiting = new Map<Bytes['stream'], Bytes>();
+  #attempt = 0;
 
-  add(chunk: Bytes): OutputPiece[] {
+  add({ attempt, ...chunk }: Chunk): OutputPiece[] {
+    const before = attempt === this.#attempt ? [] : this.rest();
+    this.#attempt = attempt;
+    return [...before, ...this.#addBytes(chunk)];
+  }
+
+  #addBytes(chunk: Bytes): OutputPiece[] {
     const joined = this.#join(chunk);
     const end = joined.data.length - incompleteTail(joined.data);
     const rest = joined.data.subarray(end);

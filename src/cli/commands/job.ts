@@ -106,7 +106,11 @@ export function addJobCommands(program: Command, io: CliIo, exit: ExitSlot): voi
     configure: (command) =>
       command
         .option('-f, --follow', 'go on until the job is final')
-        .option('--from-offset <n>', 'leave out so many bytes', wholeNumber(0)),
+        .option(
+          '--from-offset <n>',
+          'leave out so many bytes, or go on after what -o jsonl showed',
+          wholeNumber(0),
+        ),
     run: showLogs,
   });
   define(job, io, exit, {

@@ -1,9 +1,9 @@
 import { type Command, Option } from 'commander';
-import { AspenError } from '../../base/index.ts';
-import type { Job } from '../../rpc/index.ts';
+import { AspenError, FIRST_SHARED_ATTEMPT } from '../../base/index.ts';
+import { type Job, resultOfLatest } from '../../rpc/index.ts';
 import { endedWithConnection } from '../../sdk/index.ts';
 import { type CommandContext, define, type ExitSlot } from '../command.ts';
-import { type Copied, copyLogs } from '../copy-logs.ts';
+import { type Copied, copyLogs, NOTHING_COPIED } from '../copy-logs.ts';
 import { duration, keyValues, size, wholeNumber } from '../flags.ts';
 import type { CliIo } from '../io.ts';
 import { specsOfArray, submitMany, submittedManyOutput } from '../job-array.ts';
@@ -143,8 +143,8 @@ function explainAfterAWhile({ call, tell }: CommandContext, id: string): Disposa
  * what became of the job is then still to be told.
  */
 async function followOutput(context: CommandContext, id: string): Promise<Copied> {
-  const copied = { stdout: 0, stderr: 0, end: 0 };
-  for (let attempt = 1; ; ) {
+  const copied = { ...NOTHING_COPIED };
+  for (;;) {
     try {
       await copyLogs(context, id, { follow: true, fromOffset: copied.end }, copied);
       return copied;
@@ -153,9 +153,7 @@ async function followOutput(context: CommandContext, id: string): Promise<Copied
       context.tell(`aspen-agent: ${error.message}`);
       if (!endedWithConnection(error)) return copied;
     }
-    const job = await throughRestarts(context, id, async () => (await context.connect()).get(id));
-    if (job.attempt > attempt) copied.end = 0; // what another attempt wrote begins anew
-    attempt = job.attempt;
+    await throughRestarts(context, id, async () => (await context.connect()).get(id));
   }
 }
 
@@ -165,12 +163,13 @@ async function finalJob(context: CommandContext, id: string): Promise<Job> {
   return await throughRestarts(context, id, () => waitUntilFinal(wait, undefined));
 }
 
-/** The record keeps head and tail of the output: shown where nothing came over the stream. */
+/** The record keeps head and tail of the latest attempt's output: shown where nothing of that came over the stream. */
 function showWhatWasNotStreamed({ io }: CommandContext, job: Job, copied: Copied): void {
-  const kept = (job.result ?? {}) as Readonly<Record<string, unknown>>;
+  const isOfLatest = copied.attempt === Math.min(job.attempt, FIRST_SHARED_ATTEMPT);
+  const kept = (resultOfLatest(job) ?? {}) as Readonly<Record<string, unknown>>;
   for (const stream of ['stdout', 'stderr'] as const) {
     const text = kept[stream];
-    if (copied[stream] === 0 && typeof text === 'string') io[stream].write(text);
+    if (!(isOfLatest && copied[stream] > 0) && typeof text === 'string') io[stream].write(text);
   }
 }
 

@@ -1,8 +1,17 @@
-import { AspenError, type Clock, type PeerId, sleep } from '../../base/index.ts';
+import {
+  AspenError,
+  ATTEMPT_SPAN_BYTES,
+  attemptOfOffset,
+  type Clock,
+  type PeerId,
+  sleep,
+} from '../../base/index.ts';
 import type { Requester } from '../../mesh/index.ts';
+import { isInSpan, placeIn } from './output-place.ts';
 import { OUTPUT_PAGE_LIMIT_BYTES, OUTPUT_WAIT_LIMIT_MS } from './output-server.ts';
 import { pullOutput } from './output-source.ts';
 import type { OutputChunk, OutputPage, OutputStore } from './output-store.ts';
+import { type RecordedOutput, recordedOutput } from './recorded-output.ts';
 
 /** What the group knows about a job, as far as its output is concerned. */
 export interface LocatedJob {
@@ -12,6 +21,7 @@ export interface LocatedJob {
   readonly attempt: number;
   /** Where the latest attempt runs or ran. */
   readonly node: PeerId | null;
+  /** Of the latest attempt, null where it has none. */
   readonly result: unknown;
 }
 
@@ -23,9 +33,16 @@ export interface FollowComponents {
   readonly locate: (jobId: string) => Promise<LocatedJob>;
 }
 
+export interface FollowedChunk extends OutputChunk {
+  readonly attempt: number;
+  /** Of its first byte in the output of the job (F1). */
+  readonly offset: number;
+}
+
 export interface FollowOptions {
   /** Wait for more until the job is final; otherwise end with what is there now. */
   readonly follow: boolean;
+  /** In the output of the job: up to where it was read before. */
   readonly fromOffset: number;
   readonly signal: AbortSignal;
 }
@@ -40,9 +57,10 @@ const FINAL_TRIES = 4;
 /**
  * The output of a job, wherever it runs.
  *
- * - F1 Offsets only grow. A later attempt's output begins where that of the one before ended, as far as it was read here.
- * - F2 The record's own text stands in for output that its node no longer has, and only where none of that attempt was given. Where that is not
- *   the whole, it is said.
+ * - F1 Offsets only grow, and name their attempt (`base/output-offset.ts`). Who asks on from an attempt that another has followed is given the
+ *   latest from its beginning, never from its middle.
+ * - F2 The record's own text stands in for output that its node no longer has, where none of that attempt was read, or where the rest of it is
+ *   known byte by byte. Where that is not the whole, it is said.
  *
  * Ends when the signal aborts. @throws AspenError UNAVAILABLE when a part was given, or nothing, and the rest is out of reach for good; what
  * `locate` throws, unless trying later can help and `follow` is set.
@@ -51,7 +69,7 @@ export async function* followOutput(
   components: FollowComponents,
   jobId: string,
   options: FollowOptions,
-): AsyncGenerator<OutputChunk, void, undefined> {
+): AsyncGenerator<FollowedChunk, void, undefined> {
   try {
     yield* new Follower(components, jobId, options).run();
   } catch (error) {
@@ -67,8 +85,7 @@ class Follower {
   /** Offset of the attempt's first byte in the job's output (F1). */
   #base = 0;
   /** Where to read on within the attempt. */
-  #next = 0;
-  #isGiven = false;
+  #next: number;
   /** The node did not answer when it was asked last. */
   #isUnreachable = false;
   #idleCount = 0;
@@ -77,23 +94,25 @@ class Follower {
     this.#components = components;
     this.#jobId = jobId;
     this.#options = options;
+    this.#next = Math.max(0, options.fromOffset);
   }
 
-  async *run(): AsyncGenerator<OutputChunk, void, undefined> {
+  async *run(): AsyncGenerator<FollowedChunk, void, undefined> {
     for (;;) {
       this.#options.signal.throwIfAborted();
       const job = await this.#locate();
       if (job !== null) {
         const isLast = job.isFinal || !this.#options.follow;
-        if (job.attempt > this.#attempt) this.#moveTo(job.attempt);
-        if (yield* this.#readAttempt(job, isLast)) return;
+        const isThere = job.attempt === this.#attempt || this.#moveTo(job.attempt);
+        if (!isThere && isLast) throw this.#notBegun(job.attempt);
+        if (isThere && (yield* this.#readAttempt(job, isLast))) return;
       }
       await this.#pause();
     }
   }
 
   /** @returns whether the output is complete. */
-  async *#readAttempt(job: LocatedJob, isLast: boolean): AsyncGenerator<OutputChunk, boolean, undefined> {
+  async *#readAttempt(job: LocatedJob, isLast: boolean): AsyncGenerator<FollowedChunk, boolean, undefined> {
     if (this.#attempt === 0) return isLast;
     for (;;) {
       const page = await this.#pull(job);
@@ -106,23 +125,27 @@ class Follower {
   }
 
   /** The node cannot be reached, or no longer has it. */
-  async *#withoutNode(job: LocatedJob, isLast: boolean): AsyncGenerator<OutputChunk, boolean, undefined> {
+  async *#withoutNode(job: LocatedJob, isLast: boolean): AsyncGenerator<FollowedChunk, boolean, undefined> {
     if (!isLast) return false;
-    if (!this.#isGiven) {
-      yield* this.#give(pageOf(job.result));
-      const lack = this.#lackOf(job);
+    const recorded = recordedOutput(job.result);
+    if (this.#next === 0) {
+      yield* this.#give(recorded.page);
+      const lack = this.#lackOf(job, recorded);
       if (lack === undefined) return true;
       throw outOfReach(lack);
+    }
+    if (recorded.totalBytes !== null && (recorded.isExact || this.#next >= recorded.totalBytes)) {
+      yield* this.#give(recorded.page);
+      return true;
     }
     if (this.#options.follow && this.#idleCount < FINAL_TRIES) return false;
     throw outOfReach(`the rest of the output of ${this.#jobId} is ${this.#whereabouts(job)}`);
   }
 
   /** @returns what the record's own text is not; undefined where it is all there was. */
-  #lackOf(job: LocatedJob): string | undefined {
-    const { truncated, stdoutBytes, stderrBytes } = (job.result ?? {}) as Record<string, unknown>;
-    if (truncated === true)
-      return `its record has the beginning and the end of each stream, of ${stdoutBytes} bytes of stdout and ${stderrBytes} of stderr; the whole is ${this.#whereabouts(job)}`;
+  #lackOf(job: LocatedJob, { truncated }: RecordedOutput): string | undefined {
+    if (truncated !== null)
+      return `its record has the beginning and the end of each stream, of ${truncated.stdoutBytes} bytes of stdout and ${truncated.stderrBytes} of stderr; the whole is ${this.#whereabouts(job)}`;
     if (job.isFinal || !this.#isUnreachable) return undefined;
     return `the output of ${this.#jobId} is ${this.#whereabouts(job)}`;
   }
@@ -164,23 +187,43 @@ class Follower {
     }
   }
 
-  *#give(page: OutputPage): Generator<OutputChunk, void, undefined> {
+  *#give(page: OutputPage): Generator<FollowedChunk, void, undefined> {
+    const attempt = this.#attempt;
+    const before = this.#next;
     for (const { stream, offset, data } of page.chunks) {
-      const skipped = Math.max(0, this.#options.fromOffset - (this.#base + offset));
+      const skipped = Math.max(0, before - offset);
       if (skipped >= data.length) continue;
-      this.#isGiven = true;
       this.#idleCount = 0;
-      yield { stream, offset: this.#base + offset + skipped, data: data.subarray(skipped) };
+      const first = this.#base + offset;
+      if (!isInSpan(attempt, first + data.length - 1)) throw this.#tooLong();
+      yield { attempt, stream, offset: first + skipped, data: data.subarray(skipped) };
     }
-    this.#next = Math.max(this.#next, page.nextOffset);
+    this.#next = Math.max(before, page.nextOffset);
   }
 
-  #moveTo(attempt: number): void {
-    this.#base += this.#next;
-    this.#next = Math.max(0, this.#attempt === 0 ? this.#options.fromOffset : 0);
+  /** @returns false where this reader has been in an attempt after that one. */
+  #moveTo(attempt: number): boolean {
+    const place = placeIn(attempt, this.#base + this.#next);
+    if (place === null) return false;
+    this.#base = place.base;
+    this.#next = place.next;
     this.#attempt = attempt;
-    this.#isGiven = false;
     this.#idleCount = 0;
+    return true;
+  }
+
+  #notBegun(latest: number): AspenError {
+    const offset = this.#base + this.#next;
+    return outOfReach(
+      `offset ${offset} is of attempt ${attemptOfOffset(offset)} of ${this.#jobId}, whose latest is ${latest}`,
+    );
+  }
+
+  #tooLong(): AspenError {
+    const which = `attempt ${this.#attempt} of ${this.#jobId}`;
+    return outOfReach(
+      `${which} has written more than ${ATTEMPT_SPAN_BYTES} bytes, as many as can be followed`,
+    );
   }
 
   async #pause(): Promise<void> {
@@ -192,19 +235,4 @@ class Follower {
 
 function outOfReach(message: string): AspenError {
   return new AspenError('UNAVAILABLE', message, { outcome: 'not-applied' });
-}
-
-/** F2. */
-function pageOf(result: unknown): OutputPage {
-  const { stdout, stderr } = (typeof result === 'object' && result !== null ? result : {}) as {
-    stdout?: unknown;
-    stderr?: unknown;
-  };
-  const out = new TextEncoder().encode(typeof stdout === 'string' ? stdout : '');
-  const err = new TextEncoder().encode(typeof stderr === 'string' ? stderr : '');
-  const chunks: OutputChunk[] = [
-    { stream: 'stdout', offset: 0, data: out },
-    { stream: 'stderr', offset: out.length, data: err },
-  ];
-  return { chunks, nextOffset: out.length + err.length, isEnded: true, firstOffset: 0 };
 }

@@ -176,7 +176,14 @@ export const jobMethods = {
     params: exactObject({
       ...id,
       follow: z.boolean().optional(),
-      fromOffset: z.number().int().min(0).optional(),
+      fromOffset: z
+        .number()
+        .int()
+        .min(0)
+        .optional()
+        .describe(
+          'Up to where the output was read before; of an attempt that is not the latest: the latest is given from its beginning.',
+        ),
     }),
     result: z.object({ subscription: z.string() }),
     isMutating: false,
@@ -235,7 +242,10 @@ export const jobNotifications = {
   'job.log': z.object({
     subscription: z.string(),
     stream: z.enum(['stdout', 'stderr']),
-    offset: z.number().int().describe('Position of the first byte in the output of the job.'),
+    offset: z
+      .number()
+      .int()
+      .describe('Of the first byte: (attempt - 1) x 2^40 + its position in the output of the attempt.'),
     data: z.string(),
     encoding: z.enum(['utf8', 'base64']).optional().describe('base64 where the bytes are not UTF-8 text.'),
   }),

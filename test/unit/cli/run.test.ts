@@ -100,6 +100,39 @@ describe('run', () => {
     assert.match(ran.stderr, /70 bytes of the output of job_\w+ are lost here/);
   });
 
+  it('says that the output of another attempt begins, and does not take what it did not see for lost', async () => {
+    const outputs = { output: [['stdout', 'one\n']], again: [['stdout', 'two\n']] } as const;
+    world.agent.programs.set('twice', { ...outputs, result: shell(0, null, 'two\n') });
+    const ran = await world.run(['run', '--', 'twice']);
+    assert.deepEqual([ran.code, ran.stdout], [0, 'one\ntwo\n']);
+    assert.match(ran.stderr, /^aspen-agent: the output of attempt 2 of job_\w+ begins\n$/);
+    const lines = (await world.run(['job', 'logs', 'last', '-o', 'jsonl'])).stdout.trim().split('\n');
+    assert.deepEqual(
+      lines
+        .map((line) => JSON.parse(line) as { attempt: number; offset: number })
+        .map(({ attempt, offset }) => [attempt, offset]),
+      [
+        [1, 0],
+        [2, 2 ** 40],
+      ],
+    );
+  });
+
+  it('shows what the record kept of the latest attempt also where an earlier one was streamed', async () => {
+    const job = { attempt: 2, result: shell(0, null, 'two\n') };
+    world.agent.programs.set('twice', {
+      output: [['stdout', 'one\n']],
+      runsUntilTold: true,
+      streamBreaks: true,
+    });
+    const ran = world.run(['run', '--', 'twice'], {
+      onStdout: (text) => {
+        if (text === 'one\n') world.agent.finish([...world.agent.jobs.keys()][0] as string, job);
+      },
+    });
+    assert.equal((await ran).stdout, 'one\ntwo\n');
+  });
+
   it('shows the output that the record kept where the stream broke', async () => {
     world.agent.programs.set('lost', { streamBreaks: true, result: shell(0, null, 'kept\n') });
     const ran = await world.run(['run', '--', 'lost']);
@@ -206,6 +239,7 @@ describe('run', () => {
     assert.deepEqual(JSON.parse(first as string), {
       schema: 'aspen.job.logs/v1',
       id: [...world.agent.jobs.keys()][0],
+      attempt: 1,
       stream: 'stdout',
       offset: 0,
       data: 'out\n',

@@ -9,7 +9,7 @@ import { leaseHandlers } from '../../../src/agent/handlers/lease.ts';
 import { lockHandlers } from '../../../src/agent/handlers/lock.ts';
 import { queueHandlers } from '../../../src/agent/handlers/queue.ts';
 import { serviceHandlers } from '../../../src/agent/handlers/service.ts';
-import { AspenError, formatMetrics, metric, type PeerId } from '../../../src/base/index.ts';
+import { AspenError, formatMetrics, metric, type PeerId, spanStart } from '../../../src/base/index.ts';
 import { jobsModule } from '../../../src/jobs/index.ts';
 import {
   countersModule,
@@ -80,6 +80,8 @@ export interface FakeProgram {
   readonly runsUntilTold?: boolean;
   /** So many of its first bytes are kept no more. */
   readonly lostBytes?: number;
+  /** What its second attempt prints, once the first was lost. */
+  readonly again?: readonly (readonly ['stdout' | 'stderr', string])[];
   /** The stream of output breaks instead of ending. */
   readonly streamBreaks?: boolean;
 }
@@ -120,7 +122,10 @@ export function createFakeAgent(): FakeAgent {
     doctorFindings: [{ name: 'group.quorum', status: 'ok', detail: '3 voters', mend: null }],
     onStop: () => undefined,
     finish(id, ending = {}) {
-      const job = { ...getJob(id), state: 'succeeded' as JobState, finishedAt: NOW_MS + 2_000, ...ending };
+      const before = getJob(id);
+      const job = { ...before, state: 'succeeded' as JobState, finishedAt: NOW_MS + 2_000, ...ending };
+      const outcome = job.state === 'dead' ? 'failed' : job.state;
+      job.history = [...before.history, { attempt: job.attempt, node: job.node, outcome, error: job.error }];
       agent.jobs.set(id, job);
       for (const wake of waiters.get(id) ?? []) wake();
       waiters.delete(id);
@@ -152,7 +157,7 @@ export function createFakeAgent(): FakeAgent {
     sequence += 1;
     const { requestId, ...kept } = spec;
     const id = (spec['id'] as string | undefined) ?? `job_${String(sequence).padStart(26, '0')}`;
-    const job: Job = {
+    const submitted: Job = {
       id,
       spec: kept,
       state: 'running',
@@ -166,8 +171,9 @@ export function createFakeAgent(): FakeAgent {
       error: null,
       history: [{ at: NOW_MS, event: 'submitted' }],
     };
+    const program = programOf(submitted);
+    const job = program?.again === undefined ? submitted : { ...submitted, attempt: 2 };
     agent.jobs.set(id, job);
-    const program = programOf(job);
     if (program?.runsUntilTold !== true) {
       const result = program?.result ?? (spec['type'] === 'echo' ? spec['payload'] : null);
       agent.finish(id, { result, state: program?.state ?? 'succeeded', error: program?.error ?? null });
@@ -179,11 +185,15 @@ export function createFakeAgent(): FakeAgent {
 
   const stream = async (id: string, subscription: string, follow: boolean, connection: Connection) => {
     const program = programOf(getJob(id));
-    let offset = program?.lostBytes ?? 0;
-    for (const [name, data] of program?.output ?? []) {
-      connection.notify('job.log', { subscription, stream: name, offset, data });
-      offset += Buffer.byteLength(data);
-    }
+    const print = (output: FakeProgram['output'], from: number) => {
+      let offset = from;
+      for (const [name, data] of output ?? []) {
+        connection.notify('job.log', { subscription, stream: name, offset, data });
+        offset += Buffer.byteLength(data);
+      }
+    };
+    print(program?.output, program?.lostBytes ?? 0);
+    print(program?.again, spanStart(2));
     if (program?.streamBreaks === true) {
       connection.notify('job.logEnd', { subscription, reason: 'the node was lost' });
       return;

@@ -1,5 +1,11 @@
 import assert from 'node:assert/strict';
-import { AspenError, type PeerId } from '../../../../src/base/index.ts';
+import {
+  AspenError,
+  ATTEMPT_SPAN_BYTES,
+  FIRST_SHARED_ATTEMPT,
+  type PeerId,
+  spanStart,
+} from '../../../../src/base/index.ts';
 import { followOutput, type LocatedJob } from '../../../../src/jobs/execution/output-follower.ts';
 import { serveOutput } from '../../../../src/jobs/execution/output-server.ts';
 import { OutputStore } from '../../../../src/jobs/execution/output-store.ts';
@@ -249,7 +255,7 @@ describe('output follower', () => {
     assert.deepEqual([seen, world.requestCount], [[{ offset: 2, text: 're' }], 0]);
   });
 
-  it('goes on with the next attempt when the node of the first is lost, and offsets go on too', async () => {
+  it('goes on with the next attempt when the node of the first is lost, and offsets grow (F1)', async () => {
     const world = new World();
     world.node('first').open('j', 1).write('stdout', bytes('begun'));
     const second = world.node('second');
@@ -266,8 +272,102 @@ describe('output follower', () => {
     await world.clock.until(ended);
     assert.deepEqual(seen, [
       { offset: 0, text: 'begun' },
-      { offset: 5, text: 'again' },
+      { offset: spanStart(2), text: 'again' },
     ]);
+  });
+
+  describe('whom somebody asks on who read a part before (F1)', () => {
+    /** What a reader from `fromOffset` is given of attempt `attempt`, which wrote "again". */
+    async function readFrom(fromOffset: number, attempt: number) {
+      const world = new World();
+      const output = world.node('worker').open('j', attempt);
+      output.write('stdout', bytes('again'));
+      output.end();
+      world.runOn('worker', attempt);
+      world.finish();
+      const { seen, ended } = world.follow('reader', { fromOffset });
+      await world.clock.until(ended);
+      return seen;
+    }
+
+    it('gives the rest of the attempt, where that is the latest', async () => {
+      assert.deepEqual(await readFrom(2, 1), [{ offset: 2, text: 'ain' }]);
+      const from = spanStart(3) + 2;
+      assert.deepEqual(await readFrom(from, 3), [{ offset: from, text: 'ain' }]);
+    });
+
+    it('gives a later attempt from its beginning, never from its middle', async () => {
+      for (const fromOffset of [2, 5_000, spanStart(2), spanStart(2) + 2])
+        assert.deepEqual(await readFrom(fromOffset, 3), [{ offset: spanStart(3), text: 'again' }]);
+    });
+
+    it('gives one of the attempts that share the last span from its beginning, rather twice than in part', async () => {
+      const last = spanStart(FIRST_SHARED_ATTEMPT);
+      assert.deepEqual(await readFrom(7, FIRST_SHARED_ATTEMPT), [{ offset: last, text: 'again' }]);
+      for (const attempt of [FIRST_SHARED_ATTEMPT, 50_000])
+        assert.deepEqual(await readFrom(last + 2, attempt), [{ offset: last + 2, text: 'again' }]);
+    });
+
+    it('waits for the attempt where that has not begun, and says so where it cannot any more', async () => {
+      const world = new World();
+      world.node('worker').open('j', 1).write('stdout', bytes('first'));
+      world.runOn('worker', 1);
+      const fromOffset = spanStart(2) + 2;
+      await assert.rejects(
+        world.clock.until(world.follow('reader', { follow: false, fromOffset }).ended),
+        /is of attempt 2 of j, whose latest is 1/,
+      );
+      const { seen, ended } = world.follow('reader', { fromOffset });
+      await world.clock.advance(5_000);
+      assert.deepEqual(seen, []);
+      const output = world.stores.get(peer('worker'))?.open('j', 2);
+      output?.write('stdout', bytes('second'));
+      output?.end();
+      world.runOn('worker', 2);
+      world.finish();
+      await world.clock.until(ended);
+      assert.deepEqual(seen, [{ offset: fromOffset, text: 'cond' }]);
+    });
+
+    it('takes the rest from the record only where it is known byte by byte (F2)', async () => {
+      const rest = async (result: unknown, fromOffset = 2) => {
+        const world = new World();
+        world.runOn('gone', 1);
+        world.finish(result);
+        const { seen, ended } = world.follow('reader', { fromOffset });
+        await world.clock.until(ended);
+        return seen.map(({ text }) => text).join('');
+      };
+      const one = { stdout: 'kept', stderr: '', stdoutBytes: 4, stderrBytes: 0 };
+      assert.equal(await rest(one), 'pt');
+      assert.equal(await rest({ ...one, stderr: 'two', stderrBytes: 3 }, 7), '', 'all of it was read');
+      for (const unknown of [
+        { ...one, stderr: 'two', stderrBytes: 3 }, // in which order?
+        { ...one, stdoutBytes: 70_000, truncated: true },
+        { ...one, stdoutBytes: 5 }, // bytes that are no text
+        null,
+      ])
+        await assert.rejects(rest(unknown), /the rest of the output of j is on gone, which is out of reach/);
+    });
+  });
+
+  it('says so where an attempt has written more than its offsets can tell', async () => {
+    const world = new World();
+    const store = world.node('worker');
+    const huge = { stream: 'stdout' as const, offset: ATTEMPT_SPAN_BYTES - 2, data: bytes('abc') };
+    store.waitForMore = async () => ({
+      chunks: [huge],
+      nextOffset: ATTEMPT_SPAN_BYTES + 1,
+      isEnded: true,
+      firstOffset: 0,
+    });
+    world.runOn('worker', 1);
+    const { seen, ended } = world.follow('worker');
+    await assert.rejects(
+      world.clock.until(ended),
+      /attempt 1 of j has written more than 1099511627776 bytes/,
+    );
+    assert.deepEqual(seen, []);
   });
 
   it('falls back to the record when the node is gone and nothing was given', async () => {
