@@ -34,3 +34,20 @@ export function formatDuration(ms: number): string {
     small === undefined ? 0 : Math.floor((wholeMs % (UNIT_MS[large] as number)) / (UNIT_MS[small] as number));
   return `${count}${large}${rest > 0 ? `${rest}${small}` : ''}`;
 }
+
+/** @param ms a whole number. @returns the duration as {@link parseDurationMs} takes it, with nothing rounded: `1h30m`, `7d`, `1500ms`; `0s`. */
+export function exactDuration(ms: number): string {
+  const units = Object.entries(UNIT_MS);
+  const smallest = units.findLast(([, unitMs]) => ms % unitMs === 0)?.[0] ?? 'ms';
+  if (smallest === 'ms' && ms > 0) return `${ms}ms`;
+  if (ms === 0) return '0s';
+  let rest = ms;
+  return units
+    .toReversed()
+    .map(([unit, unitMs]) => {
+      const count = Math.floor(rest / unitMs);
+      rest -= count * unitMs;
+      return count === 0 ? '' : `${count}${unit}`;
+    })
+    .join('');
+}

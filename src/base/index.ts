@@ -14,7 +14,7 @@ export {
 } from './codec.ts';
 export { type Coordinate, estimateRttMs } from './coordinate.ts';
 export type { Crypto } from './crypto.ts';
-export { formatDuration, parseDurationMs } from './duration.ts';
+export { exactDuration, formatDuration, parseDurationMs } from './duration.ts';
 export {
   AspenError,
   type AspenErrorOptions,
@@ -67,7 +67,7 @@ export {
   SeededRandom,
 } from './random.ts';
 export { roughBytes } from './rough-bytes.ts';
-export { parseSizeBytes } from './size.ts';
+export { exactSize, parseSizeBytes } from './size.ts';
 export { SlotList } from './slot-list.ts';
 export { SlotMap } from './slot-map.ts';
 export { isWebUrl } from './web-url.ts';

@@ -21,3 +21,9 @@ export function parseSizeBytes(text: string): number {
   }
   return bytes;
 }
+
+/** @param bytes a whole number. @returns the size as {@link parseSizeBytes} takes it, with nothing rounded: `64MiB`, `1500B`. */
+export function exactSize(bytes: number): string {
+  const [unit, unitBytes] = Object.entries(UNIT_BYTES).findLast(([, one]) => bytes % one === 0) ?? ['B', 1];
+  return bytes === 0 ? '0B' : `${bytes / unitBytes}${unit}`;
+}

@@ -5,6 +5,7 @@ import { MUTATING_METHODS } from '../rpc/os-client.ts';
 import type { AspenClient, CallOptions } from '../sdk/index.ts';
 import { EXIT_WRONG_USAGE, reportFailure } from './failure.ts';
 import { addGlobalFlags, type GlobalFlags, resolveGlobalFlags } from './flags.ts';
+import { inFlags } from './in-flags.ts';
 import type { CliIo } from './io.ts';
 import { type Output, show, tell } from './output.ts';
 
@@ -56,8 +57,7 @@ export function define(parent: Command, io: CliIo, exit: ExitSlot, definition: C
     const options: Record<string, unknown> = Object.assign({}, ...given);
     options['color'] = given.every(({ color }) => color !== false);
     const flags = flagsOf(options, { io, ownTimeout });
-    exit.code =
-      typeof flags === 'number' ? flags : await runCommand({ io, flags, options, args: command.args, run });
+    exit.code = typeof flags === 'number' ? flags : await runCommand({ io, flags, options, command, run });
   });
   return command;
 }
@@ -88,17 +88,17 @@ async function runCommand({
   io,
   flags,
   options,
-  args,
+  command,
   run,
-}: Pick<CommandContext, 'io' | 'flags' | 'options' | 'args'> &
-  Pick<CommandDefinition, 'run'>): Promise<number> {
+}: Pick<CommandContext, 'io' | 'flags' | 'options'> &
+  Pick<CommandDefinition, 'run'> & { readonly command: Command }): Promise<number> {
   const session = createSession(flags);
   try {
     const shown = await run({
       io,
       flags,
       options,
-      args,
+      args: command.args,
       ...session,
       tell: (message) => tell(io, flags, message),
     });
@@ -108,7 +108,7 @@ async function runCommand({
     return shown.exitCode ?? 0;
   } catch (error) {
     if (error instanceof CommanderError) throw error;
-    return reportFailure(io, error, flags.dataDir);
+    return reportFailure(io, inFlags(error, command), flags.dataDir);
   } finally {
     session.close();
   }

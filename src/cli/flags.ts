@@ -101,7 +101,13 @@ export function size(text: string): number {
   return parsed(parseSizeBytes, text);
 }
 
-function parsed<T>(parse: (text: string) => T, text: string): T {
+/** For commander: an instant in ms since 1970, or as it is written; the agent knows which days there are. */
+export function instant(text: string): number | string {
+  return /^\d+$/.test(text) ? Number(text) : text;
+}
+
+/** For commander: what `parse` makes of the text. @throws InvalidArgumentError in place of an AspenError. */
+export function parsed<T>(parse: (text: string) => T, text: string): T {
   try {
     return parse(text);
   } catch (error) {
@@ -111,12 +117,13 @@ function parsed<T>(parse: (text: string) => T, text: string): T {
 }
 
 /** For commander: a whole number, at least `least`. */
-export function wholeNumber(least: number): (text: string) => number {
+export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const value = Number(text);
     if (!Number.isSafeInteger(value) || value < least || text.trim() === '') {
       throw new InvalidArgumentError(`"${text}" is not a whole number of at least ${least}`);
     }
+    if (value > most) throw new InvalidArgumentError(`"${text}" is more than ${most}`);
     return value;
   };
 }

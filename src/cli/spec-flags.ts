@@ -5,7 +5,7 @@ import type { CommandContext } from './command.ts';
 import { wrongUsage } from './failure.ts';
 import { findJobId, findPeerId } from './find.ts';
 import { findBlobId } from './find-blob.ts';
-import { demands, duration, keyValues, repeated, wholeNumber } from './flags.ts';
+import { demands, duration, instant, keyValues, repeated, wholeNumber } from './flags.ts';
 import { arrayRange } from './job-array.ts';
 
 const PRIORITY_NAMES = ['low', 'normal', 'high', 'critical'] as const;
@@ -41,7 +41,7 @@ export function addSpecFlags(command: Command): void {
       'longest silence of an attempt: no output, no progress',
       duration,
     )
-    .option('--deadline <instant>', 'by when all of it must be over: ISO 8601 with a zone')
+    .option('--deadline <instant>', 'by when all of it must be over: ISO 8601 with a zone', instant)
     .option(
       '--depends-on <id[:on]>',
       'a job that ends first; on is success, failure or any (repeatable)',
@@ -56,7 +56,7 @@ export function addSpecFlags(command: Command): void {
     .option('--array <from-to>', 'one job for each index, which it finds in ASPEN_ARRAY_INDEX', arrayRange)
     .option('--retry <n>', 'attempts in all', wholeNumber(1))
     .option('--delay <duration>', 'run no earlier than this from now', duration)
-    .option('--run-at <instant>', 'run no earlier than this: ISO 8601 with a zone')
+    .option('--run-at <instant>', 'run no earlier than this: ISO 8601 with a zone', instant)
     .option(
       '--hold <duration>',
       'how long an attempt survives the loss of its node (or "auto", "keep")',

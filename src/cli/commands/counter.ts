@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import { ERROR_KINDS } from '../../base/index.ts';
 import { type CommandContext, define, type ExitSlot } from '../command.ts';
 import { wrongUsage } from '../failure.ts';
-import { wholeNumber } from '../flags.ts';
+import { parsed, wholeNumber } from '../flags.ts';
 import { addPageFlags, pageOf } from '../held-flags.ts';
 import type { CliIo } from '../io.ts';
 import type { Output } from '../output.ts';
@@ -34,9 +34,15 @@ export function addCounterCommands(program: Command, io: CliIo, exit: ExitSlot):
     configure: (command) =>
       command
         .addOption(
-          new Option('--expected <n>', 'the value it must have').argParser(whole).makeOptionMandatory(),
+          new Option('--expected <n>', 'the value it must have')
+            .argParser((text) => parsed(whole, text))
+            .makeOptionMandatory(),
         )
-        .addOption(new Option('--value <n>', 'the value to set').argParser(whole).makeOptionMandatory()),
+        .addOption(
+          new Option('--value <n>', 'the value to set')
+            .argParser((text) => parsed(whole, text))
+            .makeOptionMandatory(),
+        ),
     run: swapCounter,
   });
   define(counter, io, exit, {

@@ -4,13 +4,17 @@ import { type CommandContext, define, type ExitSlot } from '../command.ts';
 import { wholeNumber } from '../flags.ts';
 import type { CliIo } from '../io.ts';
 
+/** Each is a process of some 100 MB. */
+const NODES_LIMIT = 50;
+
 /** `dev --nodes N`: a throw-away mesh. */
 export function addDevCommand(program: Command, io: CliIo, exit: ExitSlot): void {
   define(program, io, exit, {
     usage: 'dev',
     summary: 'a throw-away mesh of several agents on this machine, gone with Ctrl-C',
     examples: ['aspen-agent dev --nodes 3'],
-    configure: (command) => command.option('--nodes <n>', 'how many agents (default 3)', wholeNumber(1)),
+    configure: (command) =>
+      command.option('--nodes <n>', 'how many agents (default 3)', wholeNumber(1, NODES_LIMIT)),
     run: runDevMesh,
   });
 }

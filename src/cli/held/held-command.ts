@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { AspenError, type Clock, ERROR_KINDS } from '../../base/index.ts';
+import { AspenError, type Clock, ERROR_KINDS, exactDuration } from '../../base/index.ts';
 import { OsClock } from '../../base/os-clock.ts';
 import type { CallOptions } from '../../sdk/index.ts';
 import type { CommandContext } from '../command.ts';
@@ -60,7 +60,7 @@ export async function runUnderLease(
   [command = '', ...args]: readonly string[],
 ): Promise<number> {
   const ttlMs = (options['ttl'] as number | undefined) ?? DEFAULT_TTL_MS;
-  if (ttlMs < SHORTEST_TTL_MS) throw wrongUsage(`--ttl must be at least ${SHORTEST_TTL_MS} ms`);
+  if (ttlMs < SHORTEST_TTL_MS) throw wrongUsage(`--ttl: must be at least ${exactDuration(SHORTEST_TTL_MS)}`);
   const longestMs = (options['wait'] as number | undefined) ?? LONGEST_WAIT_MS;
   using interrupts = new Interrupts(io);
   const taken = await take(holding, { ttlMs, longestMs, flags }, interrupts.signal);

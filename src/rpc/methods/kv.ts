@@ -26,7 +26,12 @@ const consistencySchema = z
     'linearizable unless told; lease: the leader answers without asking a majority, trusting clocks; stale: a replica answers at once',
   );
 const lifeShape = {
-  ttlMs: z.number().int().min(1).max(Number.MAX_SAFE_INTEGER).optional(),
+  ttlMs: z
+    .number()
+    .int()
+    .min(1)
+    .max(2 ** 52)
+    .optional(),
   leaseId: leaseIdSchema.optional().describe('The key is deleted when this lease ends.'),
 };
 const entryShape = {

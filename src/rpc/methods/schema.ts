@@ -57,7 +57,7 @@ export const instantSchema = z.union([
   z.number().int().min(0),
   z
     .string()
-    .refine(isInstant, { error: 'must be ISO 8601 with a zone, or milliseconds since 1970', abort: true })
+    .refine(isInstant, 'must be ISO 8601 with a zone, such as 2026-12-01T02:00Z, or milliseconds since 1970')
     .refine(isOnCalendar, 'is a day that its month does not have'),
 ]);
 
