@@ -55,6 +55,11 @@ export function addSpecFlags(command: Command): void {
     )
     .option('--array <from-to>', 'one job for each index, which it finds in ASPEN_ARRAY_INDEX', arrayRange)
     .option('--retry <n>', 'attempts in all', wholeNumber(1))
+    .option(
+      '--max-losses <n>',
+      'how often it is begun again after its node was lost (default 5); 0 for at most once',
+      wholeNumber(0),
+    )
     .option('--delay <duration>', 'run no earlier than this from now', duration)
     .option('--run-at <instant>', 'run no earlier than this: ISO 8601 with a zone', instant)
     .option(
@@ -99,7 +104,7 @@ export async function specFromFlags(context: CommandContext): Promise<SpecWithou
     deadlineAt: options['deadline'],
     dependsOn: await dependenciesFromFlags(context),
     onDependencyFailure: options['onDependencyFailure'],
-    retry: options['retry'] === undefined ? undefined : { maxAttempts: options['retry'] },
+    retry: retryFromFlags(options),
     delayMs: options['delay'],
     runAt: options['runAt'],
     offline: options['hold'],
@@ -110,6 +115,11 @@ export async function specFromFlags(context: CommandContext): Promise<SpecWithou
     group: options['nodes'] === undefined ? undefined : { nodes: options['nodes'] },
     affinity,
   }) as SpecWithoutType;
+}
+
+function retryFromFlags(options: CommandContext['options']): Record<string, unknown> | undefined {
+  const retry = withoutUndefined({ maxAttempts: options['retry'], maxLosses: options['maxLosses'] });
+  return Object.keys(retry).length === 0 ? undefined : retry;
 }
 
 const DEPENDENCY_ON = ['success', 'failure', 'any'] as const;

@@ -4,7 +4,7 @@ import { type ExecutionResult, type RecoveredAttempt, stoppedResult } from './ex
 import type { OutputStore } from './execution/output-store.ts';
 import type { LocalAttempt } from './local-attempt.ts';
 import { LocalContext, type LocalSurroundings } from './local-context.ts';
-import { AttemptGone, failedResult, handedOver, lost, type Outcome, outcomeOf } from './outcome.ts';
+import { AttemptGone, failedResult, handedOverUnbegun, lost, type Outcome, outcomeOf } from './outcome.ts';
 import type { OwnPool, Pool } from './pools.ts';
 import { SilenceWatch, withSigns } from './silence-watch.ts';
 
@@ -36,21 +36,21 @@ export class AttemptRunner {
     isNodeStopping: () => boolean,
   ): Promise<Outcome | null> {
     const { type } = attempt.assignment;
-    if (pool === undefined) return handedOver('the worker it was given to has gone');
+    if (pool === undefined) return handedOverUnbegun('the worker it was given to has gone');
     if (!pool.offers(type)) return lost(`its node does not run jobs of type ${type}`);
-    if (isNodeStopping()) return handedOver('its node is stopping');
-    if (pool.isDraining) return handedOver('the worker it was given to is stopping');
+    if (isNodeStopping()) return handedOverUnbegun('its node is stopping');
+    if (pool.isDraining) return handedOverUnbegun('the worker it was given to is stopping');
     if (!pool.slots.tryTake() && !(await pool.slots.take(attempt.signal))) {
-      if (attempt.stopReason === null) return handedOver('the worker it was given to has gone');
-      return outcomeOf(attempt, stoppedResult(attempt.stopReason, null));
+      if (attempt.stopReason === null) return handedOverUnbegun('the worker it was given to has gone');
+      return unbegun(attempt, stoppedResult(attempt.stopReason, null));
     }
     try {
       if (isBlobPayload(attempt.payload)) {
         const failed = await this.#bringPayload(attempt, attempt.payload);
-        if (failed !== undefined) return outcomeOf(attempt, failed);
+        if (failed !== undefined) return unbegun(attempt, failed);
       }
       if (attempt.hasHoldEnded(this.#components.clock.monotonicMs()))
-        return handedOver('its hold was over before it began'); // X2, P15
+        return handedOverUnbegun('its hold was over before it began'); // X2, P15
       return await this.#execute(pool, attempt); // X4
     } finally {
       pool.slots.give();
@@ -117,4 +117,10 @@ export class AttemptRunner {
       output.end();
     }
   }
+}
+
+/** @returns the outcome of an attempt that came to an end before it began. */
+function unbegun(attempt: LocalAttempt, result: ExecutionResult): Outcome | null {
+  if (attempt.stopReason !== 'shutdown' || attempt.isFenced) return outcomeOf(attempt, result);
+  return handedOverUnbegun('its node is stopping');
 }

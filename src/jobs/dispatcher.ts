@@ -209,7 +209,7 @@ export class Dispatcher implements Disposable {
     if (kind === 'submit') this.#foresee((body as { readonly jobs: readonly SubmitItem[] }).jobs);
     if (kind !== 'settle') return;
     const { items } = body as { readonly items: readonly SettleItem[] };
-    for (const item of items) if (item.kind === 'lose' && item.isHandedOver) this.#stopOffering(item);
+    for (const item of items) if (item.kind === 'lose') this.#stopOffering(item);
     this.#keeper.expectEnds(items);
     if (this.#lines.size > 0) this.#planNow();
   }
@@ -228,10 +228,10 @@ export class Dispatcher implements Disposable {
     return this.#lines.size === 0 && !this.#foresight.isAnyWaiting && this.#budget() === undefined;
   }
 
-  /** P15 */
+  /** P15: what this leader gives up by itself says nothing of whoever had it. */
   #stopOffering(ref: AttemptRef): void {
     const held = this.#keeper.find(ref);
-    if (held !== undefined) this.#offers.stop(held.node, held.pool);
+    if (held !== undefined && !held.isLosing) this.#offers.stop(held.node, held.pool);
   }
 
   /** Coalesces what happens in one turn. */

@@ -1,4 +1,5 @@
 import type { AttemptOutcome, AttemptRecord, JobError, JobRecord, JobState } from './record.ts';
+import { maxLossesOf } from './retry.ts';
 import type { JobSpec } from './spec.ts';
 
 /** A job as the interface shows it. Instants are wall time in ms since 1970. */
@@ -47,6 +48,7 @@ export function jobView(record: JobRecord): JobView {
 
 /** The spec in the words of the interface. */
 export function specView({
+  retry,
   runAtMs,
   hold,
   queueTimeoutMs,
@@ -59,6 +61,7 @@ export function specView({
 }: JobSpec): Record<string, unknown> {
   return {
     ...spec,
+    retry: { ...retry, maxLosses: maxLossesOf(retry) },
     ...(runAtMs !== null && { runAt: runAtMs }),
     ...(queueTimeoutMs !== null && { queueTimeoutMs }),
     ...(heartbeatTimeoutMs !== null && { heartbeatTimeoutMs }),

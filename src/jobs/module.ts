@@ -35,7 +35,7 @@ import { applyRetry } from './rerun.ts';
 import { RETRY_AFTER_MOST_MS } from './retry.ts';
 import { applySettle } from './settle.ts';
 import { GROUP_NODES_LIMIT } from './spec-fields.ts';
-import { applySubmit, parseSubmit } from './submit.ts';
+import { applySubmit, parseSubmit, versionOfSubmit } from './submit.ts';
 import { applyPurge, applyRelease, nextDueMs, nextExpiryMs } from './upkeep.ts';
 import { writeBehind } from './write-behind.ts';
 
@@ -64,7 +64,12 @@ const jobError = z.object({
 const result = z.unknown();
 const completion = { ...attemptRef, result };
 const failure = { ...attemptRef, error: jobError, result };
-const loss = { ...attemptRef, reason: z.string().max(512), isHandedOver: z.boolean().default(false) };
+const loss = {
+  ...attemptRef,
+  reason: z.string().max(512),
+  isHandedOver: z.boolean().default(false),
+  isUnbegun: z.boolean().optional(),
+};
 const assignItem = z.object({
   jobId: z.string(),
   ...place,
@@ -92,7 +97,7 @@ export const jobsModule: MachineModule = {
   },
   commands: withCounts({
     submit: {
-      since: 1,
+      since: versionOfSubmit,
       parse: parseSubmit,
       apply: applySubmit,
     },

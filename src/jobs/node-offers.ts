@@ -30,8 +30,8 @@ type CountOf = (peerId: PeerId, pool: string | null) => number;
  * What nodes offer, as they reported it last, and as placement sees it.
  *
  * - P7 A node offers pools: what it runs itself, and each attached worker. Slots are counted for each pool, and an assignment names one.
- * - P15 What gave an attempt back, because it has gone, is stopping or heard of it too late, is given nothing more until its node reports
- *   again.
+ * - P15 What gave an attempt back, because it has gone, is stopping, heard of it too late or lost its hold on it, is given nothing more until
+ *   its node reports again: the session that it was given to may be over.
  */
 export class NodeOffers {
   readonly #components: NodeOffersComponents;

@@ -47,9 +47,14 @@ export function lost(reason: string): Outcome {
   return { kind: 'lose', body: { reason, isHandedOver: false }, bytes: OUTCOME_BYTES };
 }
 
-/** Its node gives it back in order: nobody is to blame. */
+/** Its node gives it back in order: nobody is to blame. It may have begun. */
 export function handedOver(reason: string): Outcome {
   return { kind: 'lose', body: { reason, isHandedOver: true }, bytes: OUTCOME_BYTES };
+}
+
+/** Its node gives it back in order, and never began it. */
+export function handedOverUnbegun(reason: string): Outcome {
+  return { kind: 'lose', body: { reason, isHandedOver: true, isUnbegun: true }, bytes: OUTCOME_BYTES };
 }
 
 /** The executor itself is at fault, or what it was given. */

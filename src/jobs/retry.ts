@@ -1,8 +1,13 @@
 import type { JobError, JobRecord } from './record.ts';
 import type { RetryPolicy } from './spec.ts';
 
-/** Losses are the mesh's fault, not the job's, and are bounded apart: a job that takes its node down with it must not do so for ever. */
-export const LOSSES_LIMIT = 5;
+/**
+ * Losses that a job is forgiven where it does not say. They are the mesh's fault, not the job's, and are counted apart from failures: but a job
+ * that takes its node down with it must not do so for ever.
+ */
+export const MAX_LOSSES = 5;
+/** Before a job that was lost more than once is begun again: twice as long each time. One loss tells nothing of the job. Unit: ms. */
+const LOSS_PAUSE = { secondMs: 1_000, mostMs: 8_000 };
 
 /** Longest pause that a failed attempt may ask for. Unit: ms. */
 export const RETRY_AFTER_MOST_MS = 24 * 3_600_000;
@@ -22,6 +27,23 @@ export function retryDelayMs(policy: RetryPolicy, failureCount: number, jobId: s
   const boundMs = Math.min(policy.maxDelayMs, baseDelayMs(policy, failureCount));
   if (policy.jitter === 'none' || Array.isArray(policy.backoff)) return boundMs;
   return Math.round(boundMs * (0.5 + hashFraction(`${jobId}/${failureCount}`) / 2));
+}
+
+export function maxLossesOf({ maxLosses }: Pick<RetryPolicy, 'maxLosses'>): number {
+  return maxLosses ?? MAX_LOSSES;
+}
+
+/** @param lossCount 1 after the first loss. @returns the pause before the next run, in ms. */
+export function lossPauseMs(lossCount: number): number {
+  const { secondMs, mostMs } = LOSS_PAUSE;
+  return lossCount < 2 ? 0 : Math.min(mostMs, secondMs * 2 ** Math.min(40, lossCount - 2));
+}
+
+/** @returns what a job dies of that was lost once too often. */
+export function lossesExceeded(lossCount: number, maxLosses: number, reason: string): string {
+  return maxLosses === 0
+    ? `not begun again after it was lost (retry.maxLosses is 0): ${reason}`
+    : `lost ${lossCount} times, more than are forgiven (retry.maxLosses is ${maxLosses}); the last: ${reason}`;
 }
 
 function baseDelayMs({ backoff, delayMs }: RetryPolicy, failureCount: number): number {

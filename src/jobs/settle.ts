@@ -4,6 +4,7 @@ import { PROCESSES_LEFT } from './execution/executor.ts';
 import { afterMember } from './group-attempts.ts';
 import { isSenderFault } from './hooks/sender-faults.ts';
 import type { ApplyContext } from './machine-port.ts';
+import { SINCE } from './machine-versions.ts';
 import { finished, waiting } from './moves.ts';
 import {
   type AttemptOutcome,
@@ -16,7 +17,7 @@ import {
   type RunningGroup,
 } from './record.ts';
 import { findRecord } from './record-store.ts';
-import { LOSSES_LIMIT, retryDelayMs, willRetry } from './retry.ts';
+import { lossesExceeded, lossPauseMs, maxLossesOf, retryDelayMs, willRetry } from './retry.ts';
 import type { AttemptRef, SettleItem, Settlement, SettleResult } from './settlement.ts';
 
 /**
@@ -77,22 +78,36 @@ function failed(
   return waiting(after, Math.max(delayMs, error.retryAfterMs ?? 0), context);
 }
 
-/** The attempt's node is gone, or gave it back in order, which does not count as a loss; the job is not to blame. */
+/**
+ * The attempt's node is gone, or gave it back in order, which does not count as a loss; the job is not to blame.
+ *
+ * - J10 A job is begun again after at most `maxLosses` losses. With 0 it is begun once: what may have begun is not begun again either when its
+ *   node gives it back.
+ */
 function lost(
-  { reason, isHandedOver }: ItemOf<'lose'>,
+  item: ItemOf<'lose'>,
   record: JobRecord,
   running: RunningAttempt,
   context: ApplyContext,
 ): JobRecord {
+  const { reason, isHandedOver } = item;
   const error: JobError = { code: 'LOST', message: reason, retryable: true };
-  const after: JobRecord = {
-    ...ended(record, running, context, 'lost', error),
-    lossCount: record.lossCount + (isHandedOver ? 0 : 1),
-    error,
-  };
+  const isLoss = !isHandedOver || isSecondRun(item, record, context);
+  const lossCount = record.lossCount + (isLoss ? 1 : 0);
+  const after: JobRecord = { ...ended(record, running, context, 'lost', error), lossCount, error };
   if (record.state === 'cancelling') return stopped(after, context);
-  if (after.lossCount > LOSSES_LIMIT) return { ...after, ...finished(record, context), state: 'dead' };
-  return waiting(after, 0, context);
+  const maxLosses = maxLossesOf(record.spec.retry);
+  const hasRules = context.version >= SINCE.maxLosses;
+  if (lossCount > maxLosses) {
+    const message = hasRules ? lossesExceeded(lossCount, maxLosses, reason) : reason;
+    return { ...after, ...finished(record, context), state: 'dead', error: { ...error, message } };
+  }
+  return waiting(after, isLoss && hasRules ? lossPauseMs(lossCount) : 0, context);
+}
+
+/** J10: whether to begin what was given back might be the second time of a job that may be begun once. */
+function isSecondRun({ isUnbegun }: ItemOf<'lose'>, { spec }: JobRecord, { version }: ApplyContext): boolean {
+  return version >= SINCE.maxLosses && maxLossesOf(spec.retry) === 0 && isUnbegun !== true;
 }
 
 /** The worker has stopped the attempt because the job was cancelled. */

@@ -21,6 +21,12 @@ export type SettleItem =
   | ({ readonly kind: 'complete'; readonly result: unknown } & AttemptRef)
   | ({ readonly kind: 'cancelled'; readonly result: unknown } & AttemptRef)
   | ({ readonly kind: 'fail'; readonly error: JobError; readonly result: unknown } & AttemptRef)
-  | ({ readonly kind: 'lose'; readonly reason: string; readonly isHandedOver: boolean } & AttemptRef);
+  | ({
+      readonly kind: 'lose';
+      readonly reason: string;
+      readonly isHandedOver: boolean;
+      /** Its node is sure that it never began there. */
+      readonly isUnbegun?: boolean | undefined;
+    } & AttemptRef);
 
 export type SettleResult = Settlement | { readonly error: WireError };

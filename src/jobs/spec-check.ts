@@ -28,6 +28,7 @@ const specSchema: z.ZodType<JobSpec> = z.object({
   timeoutMs: z.int().min(1).nullable(),
   retry: z.object({
     maxAttempts: z.int().min(1),
+    maxLosses: z.int().min(0).optional(),
     backoff: z.union([z.enum(['none', 'fixed', 'exponential']), z.array(waitMs).min(1).max(100)]),
     delayMs: waitMs,
     maxDelayMs: waitMs,

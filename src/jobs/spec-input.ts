@@ -63,6 +63,7 @@ const inputSchema = z.strictObject({
   retry: z
     .strictObject({
       maxAttempts: z.int().min(1).max(1_000).default(3),
+      maxLosses: z.int().min(0).max(1_000).optional(),
       backoff: z
         .union([z.enum(['none', 'fixed', 'exponential']), z.array(waitMs).min(1).max(100)])
         .default('exponential'),

@@ -2,6 +2,8 @@
 export interface RetryPolicy {
   /** Runs in all, the first one included. Attempts that were lost with their node do not count. */
   readonly maxAttempts: number;
+  /** Losses that are forgiven; 0 for at most once. Absent where nothing was said: see `retry.ts`. */
+  readonly maxLosses?: number | undefined;
   /** An array names each pause in ms; its last one repeats. */
   readonly backoff: 'none' | 'fixed' | 'exponential' | readonly number[];
   readonly delayMs: number;

@@ -8,6 +8,7 @@ import { type FreshJob, freshRecord } from './fresh-record.ts';
 import { DELIVERY_ID_PREFIX, DELIVERY_TYPE } from './hooks/deliveries.ts';
 import type { LiveIndex } from './live-index.ts';
 import { type ApplyContext, textKey } from './machine-port.ts';
+import { SINCE } from './machine-versions.ts';
 import { starting } from './moves.ts';
 import { checkNamedSecrets } from './named-secrets.ts';
 import type { JobRecord, JobState } from './record.ts';
@@ -28,6 +29,11 @@ const parseJobs = parseWith(
 
 export function parseSubmit(body: unknown): { readonly jobs: readonly SubmitItem[] } {
   return { jobs: parseJobs(body).jobs.map(([id, packed]) => ({ id, spec: checkedSpec(packed) })) };
+}
+
+/** @returns the machine version that understands all that is asked for. */
+export function versionOfSubmit({ jobs }: { readonly jobs: readonly SubmitItem[] }): number {
+  return jobs.some(({ spec }) => spec.retry.maxLosses !== undefined) ? SINCE.maxLosses : 1;
 }
 
 /** Each item has its own outcome; one that is refused harms no other, but those that depend on it. */

@@ -14,6 +14,7 @@ import type { RolesOptions } from './roles.ts';
 import type { RootCustody } from './root-custody.ts';
 import { RootKeeper } from './root-keeper.ts';
 import { SessionKeeper, type SessionKeeperOptions } from './session-keeper.ts';
+import { keepVersion } from './version-keeper.ts';
 
 export interface LeaderPartsComponents {
   readonly self: PeerId;
@@ -92,6 +93,7 @@ export class LeaderParts {
       forgetful: () => readmissions.waiting,
     };
     leading.hold(keepRoles(leading, roleParts, this.#options.roles));
+    leading.hold(keepVersion(leading, { replica, clock, log: log.child({ part: 'version' }) }));
     const report = () => view.reportAsLeader(new Map([...memory.distrusted, ...readmissions.reasons]));
     serveGroupCare(leading, { self, replica, report });
   }

@@ -21,7 +21,7 @@ const RETRY_AFTER_MS = 100;
 /** What will share one log entry. */
 export interface Gathered {
   readonly submissions: readonly Submission[];
-  /** Newest machine version that any of them needs. */
+  /** Machine version by which they are to be applied: the newest that was agreed on when one of them was let in. */
   readonly version: number;
 }
 

@@ -1,8 +1,6 @@
 import { AspenError, type Clock, every, type Logger, type LogIndex, type PeerId } from '../base/index.ts';
 import type { Leadership } from './group.ts';
-import { listMembers, MACHINE_VERSION, type Member, type QueryContext } from './machine/index.ts';
 import type { MemberObservation } from './member-observation.ts';
-import { onceApplied } from './once-applied.ts';
 import type { ConfigurationChange, RaftState } from './raft/index.ts';
 import type { Replica } from './replica/index.ts';
 import { decideRoles, type RolesOptions } from './roles.ts';
@@ -32,11 +30,10 @@ export function keepRoles(
 ): Disposable {
   const { clock, log } = components;
   let isLooking = false;
-  const agreed = onceApplied((context) => listMembers(context));
   return every(clock, LOOK_EVERY_MS, () => {
     if (isLooking || leadership.signal.aborted) return;
     isLooking = true;
-    look(leadership, components, options, agreed)
+    look(leadership, components, options)
       .catch((err: unknown) => log.debug({ err }, 'roles not changed, will try again'))
       .finally(() => {
         isLooking = false;
@@ -48,7 +45,6 @@ async function look(
   leadership: Leadership,
   components: RoleKeeperComponents,
   options: RolesOptions,
-  agreed: (context: QueryContext) => readonly Member[],
 ): Promise<void> {
   const { self, replica, custody, log, observe } = components;
   const members = observe();
@@ -59,10 +55,7 @@ async function look(
     return;
   }
   const change = nextChange(components, options);
-  if (change === null) {
-    await agreeOnVersion(leadership, replica, state, agreed);
-    return;
-  }
+  if (change === null) return;
   await custody.entrust(leadership, [...(change.addLearners ?? []), ...(change.promote ?? [])]);
   // Meanwhile the members may have become others: then it is decided anew, at the next look.
   if (leadership.signal.aborted || !isSameChange(change, nextChange(components, options))) return;
@@ -144,21 +137,4 @@ function makeWay(
   }
   if (next.move === 'wait') log.debug({ next }, 'this node was let go, and nobody can take over yet');
   else log.info({ next }, 'this node was let go and makes way for another leader');
-}
-
-/** The version gate: raised when everybody who keeps the log understands more. */
-async function agreeOnVersion(
-  leadership: Leadership,
-  replica: Replica,
-  { configuration }: RaftState,
-  agreed: (context: QueryContext) => readonly Member[],
-): Promise<void> {
-  const keepers = new Set([...configuration.voters, ...configuration.learners]);
-  const versions = leadership
-    .read(({ module }) => agreed(module('members')))
-    .filter(({ peerId }) => keepers.has(peerId))
-    .map(({ understandsVersion }) => understandsVersion);
-  const version = Math.min(MACHINE_VERSION, ...versions);
-  if (version <= replica.machineVersion) return;
-  await leadership.propose({ module: 'machine', kind: 'raise', body: { version } });
 }

@@ -23,6 +23,7 @@ export interface WorkerSpec {
   readonly deadlineAt?: number;
   readonly retry: {
     readonly maxAttempts: number;
+    readonly maxLosses: number;
     readonly backoff: string | readonly number[];
     readonly delayMs: number;
     readonly maxDelayMs: number;

@@ -55,10 +55,11 @@ export function addRunCommand(program: Command, io: CliIo, exit: ExitSlot): void
 
 async function runProgram(context: CommandContext): Promise<Output | number> {
   const { options, flags, call } = context;
+  const given = await specFromFlags(context);
   const spec = {
-    ...(await specFromFlags(context)),
+    ...given,
     type: 'shell',
-    retry: { maxAttempts: (options['retry'] as number | undefined) ?? 1 },
+    retry: { maxAttempts: 1, ...given.retry },
     payload: await shellPayload(context),
   };
   if (options['array'] !== undefined) return runArray(context, spec, options['array'] as readonly number[]);

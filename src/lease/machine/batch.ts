@@ -23,7 +23,7 @@ export interface Command {
 /** The payload of one log entry: commands that share a moment. */
 export interface Batch {
   readonly epoch: number;
-  /** Newest machine version that any of the commands needs. */
+  /** Machine version that the commands are applied by (A5). */
   readonly version: number;
   readonly groupMs: number;
   readonly wallMs: number;

@@ -16,6 +16,7 @@ export interface Moment {
   position: number;
   groupMs: number;
   wallMs: number;
+  version: number;
 }
 
 /** Names of every module and its tables, to catch a table nobody declared. */
@@ -60,6 +61,10 @@ export class ModuleContext implements ApplyContext {
 
   get wallMs(): number {
     return this.#moment.wallMs;
+  }
+
+  get version(): number {
+    return this.#moment.version;
   }
 
   table<V>(name: string): Table<V> {

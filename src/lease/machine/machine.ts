@@ -20,8 +20,11 @@ import { RequestIds } from './request-ids.ts';
 import { encodeState, type MachineState, positionOf, readState, stateKey } from './state.ts';
 import { type TableStore, WriteHash } from './tables.ts';
 
-/** Newest command this software understands. */
-export const MACHINE_VERSION = 1;
+/**
+ * Newest commands, and newest ways to apply them, that this software understands. 2: losses pause and are bounded by the job, attempts say
+ * what they died of, purges go on where they were.
+ */
+export const MACHINE_VERSION = 2;
 
 /** A write buffer, as the machine uses it. */
 export interface MachineStore extends TableStore {
@@ -58,6 +61,8 @@ const NOTHING: AppliedEntry = { outcomes: [], facts: [] };
  * - A2 A refused command leaves no write behind; its refusal is its outcome.
  * - A3 Position, group time and applied index only grow, and are written in the same batch as the tables.
  * - A4 What is not understood is never skipped: the replica stops before it.
+ * - A5 An entry is applied by the machine version that stands in it, wherever and whenever that is: what commands do is changed behind a
+ *   version, and software that does not know it stops before the first entry that has it.
  */
 export class Machine {
   readonly #store: MachineStore;
@@ -95,6 +100,7 @@ export class Machine {
       position: positionOf(this.#state),
       groupMs: this.#state.groupMs,
       wallMs: this.#state.wallMs,
+      version: this.#state.version,
     };
     const parts = { store, space, hash: this.#hash };
     this.#contexts = new Map(
@@ -209,22 +215,19 @@ export class Machine {
 
   /**
    * What a leader asks before it lets a command into the log.
-   * @returns the machine version it needs. @throws AspenError: not applied.
+   * @returns the machine version it is to be applied by: the one that is agreed on. @throws AspenError: not applied.
    */
   admit({ module, kind, body, request }: Pick<Command, 'module' | 'kind' | 'body' | 'request'>): number {
     const { since, isLeadersOnly, parse } = this.#kind(module, kind);
     if (isLeadersOnly && request !== null) {
       throw new AspenError('DENIED', `${module}.${kind} is for the leader to propose`);
     }
-    if (since > this.#state.version) {
-      throw new AspenError(
-        'CONFLICT',
-        `${module}.${kind} needs machine version ${since}, the group is at ${this.#state.version} until all of it understands more`,
-        { details: { current: this.#state.version } },
-      );
-    }
-    this.#parsed.set(body, { value: parse(decodeForeign(body, COMMAND_NESTING_LIMIT)) });
-    return since;
+    const { version } = this.#state;
+    if (typeof since === 'number') requireAgreed(`${module}.${kind}`, since, version);
+    const value = parse(decodeForeign(body, COMMAND_NESTING_LIMIT));
+    if (typeof since !== 'number') requireAgreed(`this ${module}.${kind}`, since(value), version);
+    this.#parsed.set(body, { value });
+    return version;
   }
 
   /** @returns the body of a command that was admitted here, as its module reads it. */
@@ -266,6 +269,7 @@ export class Machine {
     state.wallMs = batch.wallMs;
     this.#moment.groupMs = state.groupMs;
     this.#moment.wallMs = batch.wallMs;
+    this.#moment.version = batch.version; // A5
     const outcomes: CommandOutcome[] = [];
     const facts: Fact[] = [];
     for (const command of batch.commands) {
@@ -366,6 +370,15 @@ function react(facts: readonly Fact[], { byType, context }: ModuleReactions): vo
 /** Names come from elsewhere: `constructor` and its like are not kinds. */
 function ownProperty<T>(table: Readonly<Record<string, T>> | undefined, name: string): T | undefined {
   return table !== undefined && Object.hasOwn(table, name) ? table[name] : undefined;
+}
+
+function requireAgreed(what: string, needed: number, agreed: number): void {
+  if (needed <= agreed) return;
+  throw new AspenError(
+    'CONFLICT',
+    `${what} needs machine version ${needed}, the group is at ${agreed} until all of it understands more`,
+    { details: { current: agreed } },
+  );
 }
 
 function alreadyAcknowledged({ module, kind, request }: Command): AspenError {

@@ -60,6 +60,8 @@ export interface ApplyContext {
   readonly groupMs: number;
   /** Wall time the leader saw, for planned instants and for people. Unit: ms. */
   readonly wallMs: number;
+  /** Machine version that the log entry is to be applied by: what commands came to do in a later one stands behind it. */
+  readonly version: number;
   table<V>(name: string): Table<V>;
   /** What the module derives from its tables. */
   derived<D extends Derived>(): D;
@@ -90,8 +92,8 @@ export interface QueryContext {
  * the refusal is the recorded outcome, the same on every replica.
  */
 export interface CommandKind<B = unknown, R = unknown> {
-  /** First machine version that understands it; it enters the log only when every voter and standby does. */
-  readonly since: number;
+  /** First machine version that understands it, or what it says; it enters the log only when every voter and standby does. */
+  readonly since: number | ((body: B) => number);
   /** Only the leader's own parts propose it (`Leadership.propose`); from a client it is refused `DENIED`. @default false */
   readonly isLeadersOnly?: boolean;
   readonly parse: (body: unknown) => B;

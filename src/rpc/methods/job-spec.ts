@@ -23,6 +23,15 @@ const affinitySchema = exactObject({
 
 const retrySchema = exactObject({
   maxAttempts: z.number().int().min(1).max(1_000).optional().describe('Runs in all, the first included.'),
+  maxLosses: z
+    .number()
+    .int()
+    .min(0)
+    .max(1_000)
+    .optional()
+    .describe(
+      'Attempts lost with their node after which it is begun again, 5 unless told; 0 for at most once.',
+    ),
   backoff: z
     .union([z.enum(['none', 'fixed', 'exponential']), z.array(durationMsSchema).min(1).max(100)])
     .optional()

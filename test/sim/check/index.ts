@@ -1,3 +1,4 @@
+export { OnceMeansOnce } from './begun-once.ts';
 export type { Model, Operation } from './history.ts';
 export { EveryAcceptedJobEnds, JobsEndOnce } from './job-ends.ts';
 export {

@@ -1,3 +1,4 @@
+import { OnceMeansOnce } from './begun-once.ts';
 import { EveryAcceptedJobEnds, JobsEndOnce } from './job-ends.ts';
 import { LeaversActNoMore } from './leavers.ts';
 import { LocksExclude } from './locks.ts';
@@ -20,7 +21,13 @@ export type Observation =
   | { readonly type: 'assigned'; readonly job: string; readonly token: number; readonly position: number }
   | { readonly type: 'completed'; readonly job: string; readonly token: number; readonly position: number }
   /** A job is new, or final no more: it was asked to run once again. */
-  | { readonly type: 'opened'; readonly job: string; readonly position: number }
+  | {
+      readonly type: 'opened';
+      readonly job: string;
+      readonly position: number;
+      /** It asks for one attempt and forgives no loss. */
+      readonly isOnce?: boolean;
+    }
   | { readonly type: 'ended'; readonly job: string; readonly state: string; readonly position: number }
   /** A client was told that a job has ended so. */
   | { readonly type: 'toldOfEnd'; readonly job: string; readonly state: string }
@@ -236,6 +243,7 @@ export function allObservers(): readonly Observer[] {
     new TokensGrow(),
     new NoAttemptCompletesTwice(),
     new AttemptsNeverOverlap(),
+    new OnceMeansOnce(),
     new SleepersCompleteNothing(),
     new LocksExclude(),
     new WatchesLeaveNothingOut(),

@@ -7,6 +7,7 @@ const CAUGHT: Readonly<Record<string, { readonly seeds: readonly number[]; reado
   'ack-before-majority': { seeds: [1, 2, 3, 5, 7], law: /replicas apply the same|not known any more/ },
   'skip-sync': { seeds: [1, 2, 3, 4, 5, 8, 10], law: /replicas apply the same|not known any more/ },
   'forget-the-held': { seeds: [2, 3, 5, 8], law: /attempts never overlap/ },
+  'begin-twice': { seeds: [8, 9, 10], law: /begins with token/ },
   'count-retry-twice': { seeds: [2, 3, 4, 5, 1], law: /counts \d+ failures of/ },
   'stale-index-on-cancel': { seeds: [2, 3, 5, 6, 7, 8, 9], law: /differ from a rebuild/ },
   'release-on-failure': {

@@ -2,6 +2,7 @@ import { membersOf } from '../../../src/lease/raft/index.ts';
 import { CALM_LINKS } from '../ground/index.ts';
 import { ForgetfulDisk, JOB_KEYS, OUTCOMES } from './forgetful-disk.ts';
 import {
+  believingUnbegun,
   countingTooFew,
   countingTwice,
   forgettingHooks,
@@ -53,6 +54,11 @@ export const BUGS: Readonly<Record<string, WorldBug>> = {
     forgetsHeld: true,
     longestWorkMs: 30_000,
     weather: { types: ['crash'], meanPauseMs: 3_000, longestFaultMs: 1_500 },
+  },
+  'begin-twice': {
+    jobs: believingUnbegun,
+    jobFeatures: new Set(['losses']),
+    weather: { types: ['crash', 'partition'], meanPauseMs: 4_000, longestFaultMs: 8_000 },
   },
   'count-retry-twice': { jobs: countingTwice },
   'stale-index-on-cancel': { jobs: withStaleIndex },

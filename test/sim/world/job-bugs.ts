@@ -126,6 +126,21 @@ export function tooSoon(kind: 'release' | 'purge'): (module: MachineModule) => M
   };
 }
 
+/** Whatever comes back is believed never to have begun. */
+export function believingUnbegun(module: MachineModule): MachineModule {
+  const { settle } = module.commands;
+  if (settle === undefined) throw new Error('the jobs module settles nothing');
+  const believed = (item: object) => ({ ...item, isHandedOver: true, isUnbegun: true });
+  const apply = (body: unknown, context: ApplyContext) => {
+    const { items } = body as { readonly items: readonly { readonly kind: string }[] };
+    return settle.apply(
+      { items: items.map((item) => (item.kind === 'lose' ? believed(item) : item)) },
+      context,
+    );
+  };
+  return { ...module, commands: { ...module.commands, settle: { ...settle, apply } } };
+}
+
 /** Of those that run in a queue one is overlooked. */
 export function countingTooFew(module: MachineModule): MachineModule {
   const { derive } = module;

@@ -17,6 +17,7 @@ export const JOB_FEATURES = [
   'bulks',
   'reruns',
   'retention',
+  'losses',
 ] as const;
 export type JobFeature = (typeof JOB_FEATURES)[number];
 
@@ -111,8 +112,12 @@ export class JobDraws {
 
   #retry(): Pick<Spec, 'retry'> {
     const random = this.#random;
+    if (this.#when('losses', 0.3)) return { retry: { maxAttempts: 1, maxLosses: 0 } };
     const backoff = randomPick(random, ['none', 'fixed', 'exponential'] as const) as 'fixed';
-    return { retry: { maxAttempts: randomInt(random, { from: 1, to: 5 }), backoff, delayMs: 100 } };
+    const maxLosses = this.#when('losses', 0.3) && { maxLosses: randomInt(random, { from: 0, to: 8 }) };
+    return {
+      retry: { maxAttempts: randomInt(random, { from: 1, to: 5 }), backoff, delayMs: 100, ...maxLosses },
+    };
   }
 
   #limits(): Partial<Spec> {

@@ -35,6 +35,7 @@ export function brokenBy(kind: string, { was, is }: TouchedJob, context: ApplyCo
           ...startsInPart(is),
           ...beginsTooEarly(is, context),
           ...triesTooOften(is),
+          ...isLostTooOften(is),
           ...startsHeldBack(is, context),
         ]
       : []),
@@ -66,6 +67,12 @@ function beginsTooEarly({ id, spec }: JobRecord, context: ApplyContext): string[
 function triesTooOften({ id, spec, failureCount }: JobRecord): string[] {
   const { maxAttempts } = spec.retry;
   return failureCount < maxAttempts ? [] : [`${id} begins after ${failureCount} failures of ${maxAttempts}`];
+}
+
+/** No run beyond the losses that are forgiven. */
+function isLostTooOften({ id, spec, lossCount }: JobRecord): string[] {
+  const { maxLosses = 5 } = spec.retry;
+  return lossCount <= maxLosses ? [] : [`${id} begins after ${lossCount} losses of ${maxLosses}`];
 }
 
 /** Limits never exceeded: counted from the records, after a start of this job, and not from what the module counts. */

@@ -28,6 +28,7 @@ export class TouchedJobs {
       position: plain.position,
       groupMs: plain.groupMs,
       wallMs: plain.wallMs,
+      version: plain.version,
       table: (name) => plain.table(name),
       derived: () => plain.derived(),
       read: (module, table) => plain.read(module, table),

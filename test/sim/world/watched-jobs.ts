@@ -9,7 +9,7 @@ import { type TouchedJob, TouchedJobs } from './touched-jobs.ts';
 /** What the law of jobs speaks of, seen where it happens. */
 export interface JobMoves {
   /** The job is new, or final no more. */
-  opened(move: { readonly job: string; readonly position: number }): void;
+  opened(move: { readonly job: string; readonly position: number; readonly isOnce: boolean }): void;
   assigned(move: { readonly job: string; readonly token: number; readonly position: number }): void;
   completed(move: { readonly job: string; readonly token: number; readonly position: number }): void;
   ended(move: { readonly job: string; readonly state: string; readonly position: number }): void;
@@ -72,7 +72,7 @@ function tell(
   if (is === undefined) return;
   const isFinal = FINAL.has(is.state);
   const wasFinal = was !== undefined && FINAL.has(was.state);
-  if (was === undefined || (wasFinal && !isFinal)) moves.opened({ job, position });
+  if (was === undefined || (wasFinal && !isFinal)) moves.opened({ job, position, isOnce: isOnce(is) });
   for (const { running } of startedIn(touched))
     if (running !== null) moves.assigned({ job, token: running.fencingToken, position });
   const token = completions.get(job);
@@ -80,6 +80,10 @@ function tell(
   if (token !== undefined && is.state === 'succeeded' && JSON.stringify(was) !== JSON.stringify(is))
     moves.completed({ job, token, position });
   if (isFinal && was?.state !== is.state) moves.ended({ job, state: is.state, position });
+}
+
+function isOnce({ spec: { retry } }: JobRecord): boolean {
+  return retry.maxAttempts === 1 && retry.maxLosses === 0;
 }
 
 interface SeenReport {

@@ -554,7 +554,8 @@ export class World {
         this.observe({ type: 'assigned', ...move }),
       completed: (move: { job: string; token: number; position: number }) =>
         this.observe({ type: 'completed', ...move }),
-      opened: (move: { job: string; position: number }) => this.observe({ type: 'opened', ...move }),
+      opened: (move: { job: string; position: number; isOnce: boolean }) =>
+        this.observe({ type: 'opened', ...move }),
       ended: (move: { job: string; state: string; position: number }) =>
         this.observe({ type: 'ended', ...move }),
       breach: (what: string) => this.breach(what),

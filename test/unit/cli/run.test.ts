@@ -56,6 +56,13 @@ describe('run', () => {
     assert.deepEqual((params as { retry: unknown }).retry, { maxAttempts: 1 });
   });
 
+  it('asks for at most once when no loss is to be forgiven', async () => {
+    await world.run(['run', '--max-losses', '0', '--', 'true']);
+    const params = world.agent.calls.findLast(({ method }) => method === 'job.submit')?.params;
+    assert.deepEqual((params as { retry: unknown }).retry, { maxAttempts: 1, maxLosses: 0 });
+    assert.equal((await world.run(['run', '--max-losses', '-1', '--', 'true'])).code, 2);
+  });
+
   it('sends standard input as it is, text or not', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'aspen-cli-run-'));
     const binary = join(directory, 'binary');

@@ -71,6 +71,20 @@ describe('the dispatcher', () => {
     assert.deepEqual(mesh.givenIds(), ['job_1 to ann', 'job_2 to ann', 'job_1 to ann']);
   });
 
+  it('gives nothing more to a node that lost its hold, until it reports again: its session may be over (P15)', async () => {
+    const mesh = new Mesh().lead();
+    await mesh.join('ann');
+    mesh.bench.submit({ id: 'job_1' });
+    await mesh.settle();
+    const reason = 'its node stopped it: the leader was silent past the hold';
+    const item = { kind: 'lose', ...refOf(mesh.given()[0] as Assignment), reason, isHandedOver: false };
+    await mesh.leadership.propose({ module: 'jobs', kind: 'settle', body: { items: [item] } });
+    await mesh.settle();
+    assert.deepEqual(mesh.givenIds(), ['job_1 to ann']);
+    await mesh.report('ann', []);
+    assert.deepEqual(mesh.givenIds(), ['job_1 to ann', 'job_1 to ann']);
+  });
+
   it('knows the pools of agreed attempts after another was elected (P7)', async () => {
     const mesh = new Mesh().lead();
     const paint = { id: 'wrk_1', types: ['paint'], labels: {}, slots: 1, isDraining: false };

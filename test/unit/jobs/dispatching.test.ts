@@ -276,6 +276,21 @@ describe('attempts of a node', () => {
     world.checkLaws();
   });
 
+  it('that may begin once are not begun again when their node stops, and are where they never began', async () => {
+    const world = new JobsWorld();
+    const ann = await world.addNode('ann', { slots: 1, drainMs: 1_000 });
+    const retry = { maxAttempts: 1, maxLosses: 0 };
+    const begun = await world.submit({ retry, payload: { ms: 30_000 } });
+    await world.clock.advance(100);
+    await world.addNode('bob');
+    await world.clock.until(ann.worker.stop());
+    await world.clock.advance(6_000);
+    assert.equal(world.job(begun).state, 'dead');
+    assert.match(world.job(begun).error?.message ?? '', /maxLosses is 0.*stopping/);
+    assert.equal(world.executionsOf(begun).length, 1);
+    world.checkLaws();
+  });
+
   it('end at once after a sleep of the machine, and are given back', async () => {
     const world = new JobsWorld();
     await world.addNode('ann');

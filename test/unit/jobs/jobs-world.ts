@@ -97,6 +97,7 @@ export class JobsWorld {
   #term = 0;
 
   constructor() {
+    this.#bench.apply({ module: 'machine', kind: 'raise', body: { version: MACHINE_VERSION } });
     this.elect();
   }
 
@@ -236,7 +237,7 @@ export class JobsWorld {
     if (accepted.length === 0) return;
     const payload = encodeBatch({
       epoch: 1,
-      version: 1,
+      version: MACHINE_VERSION,
       groupMs: leading.groupMs(),
       wallMs: this.clock.wallMs(),
       commands: accepted.map(({ command }) => command),

@@ -20,6 +20,8 @@ const SPECS = [
   specOf({ dependsOn: [{ id: 'job_d', on: 'any' }], onDependencyFailure: 'continue', retentionMs: 0 }),
   specOf({ dependsOn: ['job_c'], onDependencyFailure: 'continue', deadlineAt: WALL_MS + 400 }),
   specOf({ deadlineAt: WALL_MS + 200, queueTimeoutMs: 60, retry: { maxAttempts: 1 } }),
+  specOf({ retry: { maxAttempts: 2, maxLosses: 0, backoff: 'none' } }),
+  specOf({ retry: { maxLosses: 2, backoff: 'none' } }),
 ];
 const IDS = ['job_a', 'job_b', 'job_c', 'job_d', 'job_e'];
 const PEERS = ['ann', 'bob'];
@@ -78,7 +80,16 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 8,
     arbitrary: fc.record({
-      do: fc.constantFrom<Report>('complete', 'fail', 'lose', 'handOver', 'cancelled', 'fail', 'lose'),
+      do: fc.constantFrom<Report>(
+        'complete',
+        'fail',
+        'lose',
+        'handOver',
+        'giveBack',
+        'cancelled',
+        'fail',
+        'lose',
+      ),
       id,
       age: fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, fc.nat({ max: 3 })),
       isRetryable: fc.boolean(),
@@ -196,13 +207,14 @@ class Run {
 
   #report(step: ReportStep): void {
     const said = this.given.get(step.id)?.at(-1 - step.age) ?? { attempt: 1, token: 7 };
-    const kind = step.do === 'handOver' ? 'lose' : step.do;
+    const kind = step.do === 'handOver' || step.do === 'giveBack' ? 'lose' : step.do;
     const error = { ...SOME_ERROR, retryable: step.isRetryable };
     const body = {
       complete: { result: 1 },
       fail: { error, result: null },
       lose: { reason: 'gone' },
       handOver: { reason: 'gone', isHandedOver: true },
+      giveBack: { reason: 'gone', isHandedOver: true, isUnbegun: true },
       cancelled: { result: null },
     }[step.do];
     const outcome = this.bench.do(kind, {

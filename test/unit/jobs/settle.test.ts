@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import type { JobSpecInput } from '../../../src/jobs/index.ts';
+import { encode } from '../../../src/base/index.ts';
+import { type JobSpecInput, submitBody } from '../../../src/jobs/index.ts';
 import { HISTORY_LIMIT } from '../../../src/jobs/record.ts';
-import { LOSSES_LIMIT, retryDelayMs } from '../../../src/jobs/retry.ts';
+import { MAX_LOSSES, retryDelayMs } from '../../../src/jobs/retry.ts';
 import { JobsBench, SOME_ERROR, specOf } from './jobs-bench.ts';
 
 const ID = 'job_1';
@@ -101,6 +102,8 @@ describe('a failure', () => {
   it('beyond the last attempt is for good, however often the job was lost in between', () => {
     const bench = withJob({ retry: { maxAttempts: 2, backoff: 'none' } });
     for (const kind of ['lose', 'fail', 'lose', 'fail'] as const) {
+      bench.groupMs += 10_000;
+      bench.do('release');
       bench.do(kind, { ...bench.assign(ID), reason: 'gone', error: SOME_ERROR, result: null });
     }
     assert.equal(bench.get(ID).state, 'dead');
@@ -111,15 +114,85 @@ describe('a failure', () => {
   });
 });
 
+/** As time goes by, to the end of whatever pause there is. */
+function lose(bench: JobsBench, report: object = {}): number {
+  const fromMs = bench.groupMs;
+  while (bench.get(ID).state === 'scheduled') {
+    bench.groupMs += 500;
+    bench.do('release');
+  }
+  const pausedMs = bench.groupMs - fromMs;
+  bench.do('lose', { ...bench.assign(ID), reason: 'its node was silent', ...report });
+  return pausedMs;
+}
+
 describe('a loss', () => {
-  it(`is forgiven ${LOSSES_LIMIT} times: who takes its node down each time is given up`, () => {
+  it(`is forgiven ${MAX_LOSSES} times, after pauses that grow: who takes its node down each time is given up`, () => {
     const bench = withJob({ retry: { maxAttempts: 1 } });
-    for (let loss = 1; loss <= LOSSES_LIMIT; loss += 1)
-      bench.do('lose', { ...bench.assign(ID), reason: 'gone' });
-    assert.equal(bench.get(ID).state, 'queued');
-    bench.do('lose', { ...bench.assign(ID), reason: 'gone' });
+    const pausesMs = Array.from({ length: MAX_LOSSES + 1 }, () => lose(bench));
+    assert.deepEqual(pausesMs, [0, 0, 1_000, 2_000, 4_000, 8_000]);
+    const { state, error } = bench.get(ID);
+    assert.deepEqual([state, error?.code], ['dead', 'LOST']);
+    assert.equal(
+      error?.message,
+      'lost 6 times, more than are forgiven (retry.maxLosses is 5); the last: its node was silent',
+    );
+    assert.equal(bench.get(ID).history.at(-1)?.error?.message, 'its node was silent');
+  });
+
+  it('is forgiven as often as the job says, after 8 s at most', () => {
+    const bench = withJob({ retry: { maxLosses: 40 } });
+    const pausesMs = Array.from({ length: 41 }, () => lose(bench));
     assert.equal(bench.get(ID).state, 'dead');
-    assert.equal(bench.get(ID).error?.code, 'LOST');
+    assert.equal(Math.max(...pausesMs), 8_000);
+  });
+
+  it('ends a job that may be lost no time at once', () => {
+    const bench = withJob({ retry: { maxAttempts: 3, maxLosses: 0 } });
+    lose(bench);
+    const { state, error } = bench.get(ID);
+    assert.equal(state, 'dead');
+    assert.equal(
+      error?.message,
+      'not begun again after it was lost (retry.maxLosses is 0): its node was silent',
+    );
+  });
+
+  it('is what a job that may be begun once comes to when its node gives it back, unless it never began there', () => {
+    const bench = withJob({ retry: { maxLosses: 0 } });
+    lose(bench, { reason: 'its node is stopping', isHandedOver: true, isUnbegun: true });
+    assert.equal(bench.get(ID).state, 'queued');
+    lose(bench, { reason: 'its node is stopping', isHandedOver: true });
+    assert.equal(bench.get(ID).state, 'dead');
+  });
+
+  it('is begun to be counted anew when somebody asks for one more run', () => {
+    const bench = withJob({ retry: { maxAttempts: 1, maxLosses: 0 } });
+    lose(bench);
+    bench.do('retry', { id: ID });
+    assert.equal(bench.get(ID).state, 'queued');
+    lose(bench);
+    assert.equal(bench.get(ID).state, 'dead');
+  });
+
+  it('in a log from before is applied as it was then: without a pause, and with its reason alone (lease A5)', () => {
+    const bench = withJob();
+    bench.version = 1;
+    for (let loss = 0; loss <= MAX_LOSSES; loss += 1) assert.equal(lose(bench), 0);
+    assert.equal(bench.get(ID).state, 'dead');
+    assert.equal(bench.get(ID).error?.message, 'its node was silent');
+  });
+
+  it('of a limit of its own is asked for only where all understand it', () => {
+    const bench = new JobsBench();
+    const admit = (retry: JobSpecInput['retry']) => {
+      const body = encode(submitBody([{ id: ID, spec: specOf({ retry }) }]));
+      return () => bench.machine.admit({ module: 'jobs', kind: 'submit', body, request: null });
+    };
+    admit({ maxAttempts: 2 })();
+    assert.throws(admit({ maxLosses: 0 }), { code: 'CONFLICT' });
+    bench.apply({ module: 'machine', kind: 'raise', body: { version: 2 } });
+    admit({ maxLosses: 0 })();
   });
 
   it('that was a hand-over in order is not counted, and the history stays bounded', () => {

@@ -1,7 +1,7 @@
 import type { JobSpec } from '../../../src/jobs/index.ts';
-import { LOSSES_LIMIT } from '../../../src/jobs/retry.ts';
+import { MAX_LOSSES } from '../../../src/jobs/retry.ts';
 
-export type Report = 'complete' | 'fail' | 'lose' | 'handOver' | 'cancelled';
+export type Report = 'complete' | 'fail' | 'lose' | 'handOver' | 'giveBack' | 'cancelled';
 
 interface Past {
   readonly attempt: number;
@@ -118,20 +118,24 @@ export class TwinJobs {
       fail: isCancelling ? 'cancelled' : 'failed',
       lose: 'lost',
       handOver: 'lost',
+      giveBack: 'lost',
       cancelled: 'cancelled',
     }[kind];
     job.past.push({ attempt: said.attempt, token: said.token, outcome });
     job.token = null;
     if (kind === 'fail') job.failures += 1;
-    if (kind === 'lose') job.losses += 1;
+    const { maxLosses = MAX_LOSSES } = job.spec.retry;
+    const isLoss = kind === 'lose' || (kind === 'handOver' && maxLosses === 0);
+    if (isLoss) job.losses += 1;
     if (kind !== 'cancelled')
-      job.error = { complete: null, fail: 'FAILED', lose: 'LOST', handOver: 'LOST' }[kind];
+      job.error = { complete: null, fail: 'FAILED', lose: 'LOST', handOver: 'LOST', giveBack: 'LOST' }[kind];
     if (kind === 'complete') this.#end(job, 'succeeded', null);
     else if (isCancelling && job.ending !== null) this.#end(job, 'dead', job.ending);
     else if (isCancelling) this.#end(job, 'cancelled', job.error);
     else if (kind === 'fail' && (!isRetryable || job.failures >= job.spec.retry.maxAttempts))
       this.#end(job, 'dead', job.error);
-    else if (kind === 'lose' && job.losses > LOSSES_LIMIT) this.#end(job, 'dead', job.error);
+    else if (isLoss && job.losses > maxLosses) this.#end(job, 'dead', job.error);
+    else if (isLoss) this.#wait(job, [0, 0, 1_000, 2_000, 4_000, 8_000][job.losses] ?? 8_000);
     else if (kind !== 'fail' || job.spec.retry.backoff === 'none') this.#wait(job, 0);
     else this.#wait(job, job.spec.retry.backoff === 'fixed' ? job.spec.retry.delayMs : Number.NaN);
     return `${outcome} ${job.state}`;

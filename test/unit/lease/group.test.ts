@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { AspenError } from '../../../src/base/index.ts';
+import { MACHINE_VERSION } from '../../../src/lease/machine/index.ts';
 import { createIdentity, secretHash, verifyDischarge } from '../../../src/mesh/index.ts';
 import { type Node, World } from './world.ts';
 
@@ -35,6 +36,20 @@ describe('a group of one', () => {
     assert.ok(revision > 2 ** 40);
     assert.equal(await valueAt(world, node, 'a'), '1');
     assert.equal(node.group.status().hasQuorum, true);
+    await world.stop();
+  });
+
+  it('goes by the newest machine version as soon as it is founded', async () => {
+    const world = new World();
+    const node = await world.addNode();
+    await world.found(node);
+    await world.clock.until(node.group.client.propose(put('a', '1')));
+    const asked = node.group.client.query<{ version: number }>({
+      module: 'machine',
+      kind: 'state',
+      body: null,
+    });
+    assert.equal((await world.clock.until(asked)).version, MACHINE_VERSION);
     await world.stop();
   });
 

@@ -12,6 +12,7 @@ import {
   NobodyAliveIsGone,
   type Observation,
   type Observer,
+  OnceMeansOnce,
   RegistriesConverge,
   ReplicasApplySame,
   SHOWN_GONE_LIMIT_MS,
@@ -45,7 +46,7 @@ const surveyed = (node: string, ...writes: string[]): Observation => ({
   node,
   writes: new Set(writes),
 });
-const runs = (token: number, node: string): Observation => ({ type: 'runs', job: 'j', token, node });
+const runs = (token: number, node: string, job = 'j'): Observation => ({ type: 'runs', job, token, node });
 const stopped = (token: number, node: string): Observation => ({ type: 'stopped', job: 'j', token, node });
 const fallsAsleep = (node: string): Observation => ({ type: 'fallsAsleep', node });
 const slept = (node: string): Observation => ({ type: 'slept', node });
@@ -69,6 +70,12 @@ const told = (client: string, through: number, ...of: [revision: number, key: st
 };
 const expelled = (node: string): Observation => ({ type: 'expelled', node });
 const opened = (job: string, position: number): Observation => ({ type: 'opened', job, position });
+const openedOnce = (job: string, position: number): Observation => ({
+  type: 'opened',
+  job,
+  position,
+  isOnce: true,
+});
 const ended = (job: string, state: string, position: number): Observation => ({
   type: 'ended',
   job,
@@ -141,6 +148,15 @@ const CASES: readonly Case[] = [
       [/token 1 on a, after 2 began/, [runs(2, 'b'), stopped(2, 'b'), runs(1, 'a')]],
       [/token 2 on b while a/, [stoodStill('a'), runs(1, 'a'), runs(2, 'b')]],
     ],
+  },
+  {
+    make: () => new OnceMeansOnce(),
+    good: [
+      ...[openedOnce('j', 1), openedOnce('j', 1), runs(2, 'a'), runs(2, 'a'), stopped(2, 'a')],
+      ...[openedOnce('j', 5), runs(6, 'b')],
+      ...[opened('k', 1), runs(7, 'a', 'k'), runs(8, 'a', 'k')],
+    ],
+    bad: [[/j begins with token 3/, [openedOnce('j', 1), openedOnce('j', 1), runs(2, 'a'), runs(3, 'b')]]],
   },
   {
     make: () => new LeaversActNoMore(),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { AspenError } from '../../../../src/base/index.ts';
+import { AspenError, encode } from '../../../../src/base/index.ts';
 import { kvModule, type MachineModule, NotUnderstood } from '../../../../src/lease/machine/index.ts';
 import { Bench, codeOf, entryOf, resultOf } from './support.ts';
 
@@ -23,6 +23,11 @@ const fickleModule: MachineModule = {
       },
     },
     later: { since: 2, parse: () => null, apply: () => null },
+    byBody: {
+      since: ({ isNew }: { isNew: boolean }) => (isNew ? 2 : 1),
+      parse: (body) => body as { isNew: boolean },
+      apply: (_body, { version }) => version,
+    },
   },
   queries: {
     marks: {
@@ -86,11 +91,32 @@ describe('the machine', () => {
     const body = new Uint8Array([0xc0]);
     const later = { module: 'fickle', kind: 'later', body, request: null };
     assert.throws(() => bench.machine.admit(later), { code: 'CONFLICT' });
+    const saying = (isNew: boolean) => ({ ...later, kind: 'byBody', body: encode({ isNew }) });
+    assert.equal(bench.machine.admit(saying(false)), 1, 'the old words of a command are understood');
+    assert.throws(() => bench.machine.admit(saying(true)), { code: 'CONFLICT' });
     resultOf(bench.apply({ module: 'machine', kind: 'raise', body: { version: 2 } }));
     assert.equal(bench.machine.admit(later), 2);
+    assert.equal(bench.machine.admit(saying(true)), 2);
     assert.throws(() => bench.machine.admit({ module: 'nobody', kind: 'x', body, request: null }), {
       code: 'METHOD_NOT_FOUND',
     });
+  });
+
+  it('applies an entry by the version that stands in it, before and after another was agreed on (A5)', () => {
+    const bench = new Bench([fickleModule]);
+    const asks = { module: 'fickle', kind: 'byBody', body: { isNew: false } };
+    const raise = { module: 'machine', kind: 'raise', body: { version: 2 } };
+    const versionOf = (index: number, version: number) =>
+      bench.machine.applyEntry(entryOf(index, [raise, asks], { version })).outcomes.map(resultOf)[1];
+    assert.deepEqual([versionOf(1, 1), versionOf(2, 2), versionOf(3, 1)], [1, 2, 1]);
+  });
+
+  it('stamps what it lets in with the version that is agreed on, so that older software stops before it (A5)', () => {
+    const bench = new Bench([fickleModule]);
+    const old = { module: 'fickle', kind: 'mark', body: encode({ name: 'a' }), request: null };
+    assert.equal(bench.machine.admit(old), 1);
+    resultOf(bench.apply({ module: 'machine', kind: 'raise', body: { version: 2 } }));
+    assert.equal(bench.machine.admit(old), 2);
   });
 
   it("lets only the leader itself propose what is the leader's", () => {

@@ -4,6 +4,7 @@ import {
   type Command,
   type CommandOutcome,
   encodeBatch,
+  MACHINE_VERSION,
   Machine,
   type MachineModule,
 } from '../../../../src/lease/machine/index.ts';
@@ -27,7 +28,7 @@ export function entryOf(
   commands: readonly CommandSpec[],
   times: { groupMs?: number; wallMs?: number; version?: number } = {},
 ): Entry {
-  const { groupMs = 0, wallMs = 0, version = 1 } = times;
+  const { groupMs = 0, wallMs = 0, version = MACHINE_VERSION } = times;
   const payload = encodeBatch({ epoch: 1, version, groupMs, wallMs, commands: commands.map(command) });
   return { term: 1 as Term, index: index as LogIndex, kind: 'command', payload };
 }
@@ -40,6 +41,8 @@ export class Bench {
   readonly #modules: readonly MachineModule[];
   groupMs = 0;
   wallMs = 1_000_000;
+  /** By which entries are to be applied. */
+  version = MACHINE_VERSION;
 
   constructor(modules: readonly MachineModule[]) {
     this.#modules = modules;
@@ -51,9 +54,9 @@ export class Bench {
   }
 
   applyAll(specs: readonly CommandSpec[]): readonly CommandOutcome[] {
-    const { groupMs, wallMs } = this;
-    return this.machine.applyEntry(entryOf(this.machine.appliedIndex + 1, specs, { groupMs, wallMs }))
-      .outcomes;
+    const { groupMs, wallMs, version } = this;
+    const entry = entryOf(this.machine.appliedIndex + 1, specs, { groupMs, wallMs, version });
+    return this.machine.applyEntry(entry).outcomes;
   }
 
   query(module: string, kind: string, body: unknown = null): unknown {
