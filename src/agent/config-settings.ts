@@ -95,6 +95,8 @@ export interface AgentConfig {
   readonly rates: Readonly<Record<string, string>>;
 }
 
+export type SettingUnit = 'ms' | 'bytes';
+
 /** One setting: where it is written, and how. */
 export interface Setting {
   /** Dotted, in `aspen.yaml`; the environment variable is `ASPEN_` and the same in capitals, words parted by `_`. */
@@ -102,6 +104,8 @@ export interface Setting {
   readonly schema: z.ZodType;
   /** @returns the value that the schema is given, from the environment's text. */
   readonly fromText: (text: string) => unknown;
+  /** What its numbers count, where people write them with a unit. */
+  readonly unit?: SettingUnit;
   /** @returns what people may see of a value. @default all of it */
   readonly shown?: (value: unknown) => unknown;
 }
@@ -171,17 +175,20 @@ const row = (path: string, schema: z.ZodType, read: (text: string) => unknown = 
   fromText: read,
 });
 
+const durationRow = (path: string, schema: z.ZodType): Setting => ({ ...row(path, schema), unit: 'ms' });
+const sizeRow = (path: string, schema: z.ZodType): Setting => ({ ...row(path, schema), unit: 'bytes' });
+
 /** A memory smaller than this starts no program. Unit: bytes. */
 const LEAST_MEMORY_BYTES = 2 ** 20;
 
 const limitRows = (name: 'limits' | 'maximums') =>
   ({
-    memoryBytes: row(`${name}.memory`, orNone(sizeSchema.pipe(z.number().min(LEAST_MEMORY_BYTES)))),
+    memoryBytes: sizeRow(`${name}.memory`, orNone(sizeSchema.pipe(z.number().min(LEAST_MEMORY_BYTES)))),
     cpuSeconds: row(`${name}.cpuSeconds`, orNone(seconds), fromText.numberOrNone),
     pids: row(`${name}.processes`, orNone(count), fromText.numberOrNone),
-    fileBytes: row(`${name}.fileSize`, orNone(sizeSchema)),
-    outputBytes: row(`${name}.output`, sizeSchema),
-    wallMs: row(`${name}.wallClock`, orNone(wallMs)),
+    fileBytes: sizeRow(`${name}.fileSize`, orNone(sizeSchema)),
+    outputBytes: sizeRow(`${name}.output`, sizeSchema),
+    wallMs: durationRow(`${name}.wallClock`, orNone(wallMs)),
   }) satisfies Record<keyof ConfiguredLimits, Setting>;
 
 /** Every setting there is: what is not here is refused. */
@@ -205,13 +212,13 @@ export const SETTINGS = {
   slots: row('slots', z.int().min(0).max(10_000), fromText.number),
   slotsMost: row('slotsMost', z.int().min(0).max(10_000), fromText.number),
   voters: row('voters', z.literal([1, 3, 5, 7]), fromText.number),
-  voterGraceMs: row(
+  voterGraceMs: durationRow(
     'voterGrace',
     durationSchema.pipe(z.number().min(VOTER_GRACE_MS.least).max(VOTER_GRACE_MS.most)),
   ),
-  blobQuotaBytes: row('blobQuota', sizeSchema),
+  blobQuotaBytes: sizeRow('blobQuota', sizeSchema),
   metricsPort: row('metricsPort', z.int().min(0).max(65_535), fromText.number),
-  outputRetentionMs: row(
+  outputRetentionMs: durationRow(
     'outputRetention',
     durationSchema.pipe(z.int().min(0).max(OUTPUT_RETENTION_MOST_MS)),
   ),

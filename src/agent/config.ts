@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { AspenError } from '../base/index.ts';
 import { nearestName } from '../rpc/index.ts';
-import { type AgentConfig, defaultsOf, SETTINGS, type Setting } from './config-settings.ts';
+import { type AgentConfig, defaultsOf, SETTINGS, type Setting, type SettingUnit } from './config-settings.ts';
 
 /**
  * Takes every setting from the first origin that has it: a flag, the environment, `aspen.yaml` in the data directory, a flag of an earlier start,
@@ -17,6 +17,8 @@ export interface ConfigSetting {
   readonly key: string;
   /** As it could be written there: sizes in bytes, durations in ms. */
   readonly value: unknown;
+  /** What a number there counts, where it is not just a number. */
+  readonly unit?: SettingUnit;
   readonly origin: ConfigOrigin;
 }
 
@@ -65,7 +67,12 @@ export function resolveConfig(
     const from = origins.find(([, layer]) => layer[row.name] !== undefined) as (typeof origins)[number];
     const value = checkSetting(row, from[1][row.name], from[0]);
     put(config, row.name.split('.'), value);
-    return { key: row.path, value: row.shown === undefined ? value : row.shown(value), origin: from[0] };
+    return {
+      key: row.path,
+      value: row.shown === undefined ? value : row.shown(value),
+      ...(row.unit !== undefined && { unit: row.unit }),
+      origin: from[0],
+    };
   });
   return { config: Object.freeze(config) as unknown as AgentConfig, settings };
 }

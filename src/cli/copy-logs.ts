@@ -1,6 +1,7 @@
 import { attemptOfOffset, spanStart } from '../base/index.ts';
 import type { LogsOptions } from '../sdk/index.ts';
 import type { CommandContext } from './command.ts';
+import { yamlDocument } from './piece.ts';
 
 /** A character that is not whole yet waits for its other bytes, up to three in each stream, while the other stream goes on. */
 const HELD_BACK_BYTES = 6;
@@ -16,7 +17,7 @@ export interface Copied {
 export const NOTHING_COPIED: Readonly<Copied> = { attempt: 1, stdout: 0, stderr: 0, end: 0 };
 
 /**
- * Copies a job's output as it comes, stdout to stdout and stderr to stderr; with `-o json` or `jsonl` one JSON line a piece.
+ * Copies a job's output as it comes, stdout to stdout and stderr to stderr; with `-o json` or `jsonl` one JSON line a piece, with `-o yaml` one document.
  * @param copied counts on while it goes on, also where it ends early.
  *
  * Output that nobody keeps any more is told of on stderr, also with `--quiet`: what was copied is not the whole then. How much is missing of an
@@ -35,7 +36,7 @@ export async function copyLogs(
     if (lostBytes > 0)
       io.stderr.write(`aspen-agent: ${lostBytes} bytes of the output of ${id} are lost here\n`);
   };
-  const isJson = flags.output === 'json' || flags.output === 'jsonl';
+  const isParted = flags.isForPrograms && flags.output !== 'id';
   for await (const { attempt, stream, offset, data } of client.logs(id, options)) {
     if (attempt !== copied.attempt) {
       tellLoss(losses.take(0));
@@ -47,9 +48,9 @@ export async function copyLogs(
     tellLoss(losses.take(HELD_BACK_BYTES));
     copied[stream] += data.length;
     copied.end = Math.max(copied.end, offset + data.length);
-    if (isJson) {
+    if (isParted) {
       const line = { schema: 'aspen.job.logs/v1', id, attempt, stream, offset, data: data.toString('utf8') };
-      io.stdout.write(`${JSON.stringify(line)}\n`);
+      io.stdout.write(flags.output === 'yaml' ? await yamlDocument(line) : `${JSON.stringify(line)}\n`);
     } else {
       io[stream].write(data);
     }

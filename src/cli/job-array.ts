@@ -3,6 +3,7 @@ import { InvalidArgumentError } from 'commander';
 import type { Result } from '../rpc/index.ts';
 import type { CommandContext } from './command.ts';
 import { wrongUsage } from './failure.ts';
+import { parseJson } from './json-text.ts';
 import type { Output } from './output.ts';
 import { formatTable } from './table.ts';
 
@@ -87,7 +88,7 @@ export function submittedManyOutput(
 
 /** @param text a JSON array of job specs, or one spec a line. */
 export function specsFromText(text: string): readonly Spec[] {
-  const specs = text.trimStart().startsWith('[') ? parse(text, 'it') : linesOf(text);
+  const specs = text.trimStart().startsWith('[') ? parseJson(text, 'it') : linesOf(text);
   if (!Array.isArray(specs)) throw wrongUsage('the file holds no list of job specs');
   if (specs.length > JOBS_LIMIT)
     throw wrongUsage(`the file holds ${specs.length} jobs, at most ${JOBS_LIMIT} go at once`);
@@ -95,13 +96,7 @@ export function specsFromText(text: string): readonly Spec[] {
 }
 
 function linesOf(text: string): unknown[] {
-  return text.split('\n').flatMap((line, at) => (line.trim() === '' ? [] : [parse(line, `line ${at + 1}`)]));
-}
-
-function parse(text: string, what: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw wrongUsage(`${what} is not JSON: ${(error as Error).message}`);
-  }
+  return text
+    .split('\n')
+    .flatMap((line, at) => (line.trim() === '' ? [] : [parseJson(line, `line ${at + 1}`)]));
 }

@@ -38,7 +38,7 @@ export async function runCli(argv: readonly string[], io: CliIo, options: CliOpt
   const program = createProgram(io, exit, options);
   try {
     refuseUnknown(program, argv);
-    await program.parseAsync([...argv], { from: 'user' });
+    await program.parseAsync(helpLast(argv), { from: 'user' });
     return exit.code;
   } catch (error) {
     if (error instanceof CommanderError) return exitCodeOf(error);
@@ -46,13 +46,20 @@ export async function runCli(argv: readonly string[], io: CliIo, options: CliOpt
   }
 }
 
-/** Help on what does not exist would be the help on everything, and look like success. @throws CommanderError */
-function refuseUnknown(program: Command, [name]: readonly string[]): void {
-  if (name === undefined || name.startsWith('-') || name === 'help') return;
-  const isKnown = program.commands.some(
-    (command) => command.name() === name || command.aliases().includes(name),
-  );
-  if (!isKnown) program.error(`error: unknown command '${name}'`, { code: 'commander.unknownCommand' });
+/** `help kv put` is `kv put --help`; commander would look no further than `kv`. */
+function helpLast([first, ...rest]: readonly string[]): string[] {
+  if (first === undefined) return [];
+  return first === 'help' ? [...rest, '--help'] : [first, ...rest];
+}
+
+/** Help on what does not exist would be the help on what holds it, and look like success. @throws CommanderError */
+function refuseUnknown(command: Command, words: readonly string[]): void {
+  const [name, ...rest] = words[0] === 'help' ? words.slice(1) : words;
+  if (name === undefined || name.startsWith('-') || name === 'help' || command.commands.length === 0) return;
+  const found = command.commands.find((one) => one.name() === name || one.aliases().includes(name));
+  if (found === undefined)
+    command.error(`error: unknown command '${name}'`, { code: 'commander.unknownCommand' });
+  else refuseUnknown(found, rest);
 }
 
 /** The whole command line, not yet run. */

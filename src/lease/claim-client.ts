@@ -1,6 +1,7 @@
 import {
   AspenError,
   type Clock,
+  formatDuration,
   type Logger,
   newId,
   type PeerId,
@@ -147,7 +148,10 @@ export class ClaimClient {
       if (view === null) throw new AspenError('FENCED', `${kind} "${name}": claim ${leaseId} has ended`);
       if (view !== undefined && view.fencingToken !== null) return;
       if (clock.monotonicMs() >= deadlineMs) {
-        throw new AspenError('DEADLINE_EXCEEDED', `${kind} "${name}" was not free within ${waitMs} ms`);
+        throw new AspenError(
+          'DEADLINE_EXCEEDED',
+          `${kind} "${name}" was not free within ${formatDuration(waitMs)}`,
+        );
       }
     }
   }

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { AspenError, formatDuration } from '../../base/index.ts';
+import { AspenError, exactDuration, exactSize, formatDuration } from '../../base/index.ts';
 import type { AgentStatus, Result } from '../../rpc/index.ts';
 import { type CommandContext, define, type ExitSlot } from '../command.ts';
 import type { CliIo } from '../io.ts';
@@ -143,7 +143,7 @@ function disksText(disks: number | null | undefined): string {
 }
 
 function configOutput({ config }: Result<'config.show'>, hasOrigin: boolean): Output {
-  const shown = hasOrigin ? config : config.map(({ key, value }) => ({ key, value }));
+  const shown = hasOrigin ? config : config.map(({ origin, ...setting }) => setting);
   return {
     schema: 'aspen.config.show/v1',
     value: { config: shown },
@@ -152,13 +152,20 @@ function configOutput({ config }: Result<'config.show'>, hasOrigin: boolean): Ou
     text: (isWide) =>
       formatTable(
         ['setting', 'value', ...(hasOrigin || isWide ? ['origin'] : [])],
-        config.map(({ key, value, origin }) => [
-          key,
-          typeof value === 'string' ? value : JSON.stringify(value),
-          ...(hasOrigin || isWide ? [origin] : []),
+        config.map((setting) => [
+          setting.key,
+          shownValue(setting),
+          ...(hasOrigin || isWide ? [setting.origin] : []),
         ]),
       ),
   };
+}
+
+/** As `aspen.yaml` takes it, with its unit. */
+function shownValue({ value, unit }: Result<'config.show'>['config'][number]): string {
+  if (typeof value === 'string') return value;
+  if (typeof value !== 'number' || unit === undefined) return JSON.stringify(value);
+  return unit === 'ms' ? exactDuration(value) : exactSize(value);
 }
 
 async function stopAgent(context: CommandContext): Promise<Output | number> {

@@ -5,6 +5,7 @@ import { type CommandContext, define, type ExitSlot } from '../command.ts';
 import { wholeNumber } from '../flags.ts';
 import type { CliIo } from '../io.ts';
 import type { Output } from '../output.ts';
+import { showPiece } from '../piece.ts';
 import { formatTable, printable } from '../table.ts';
 import { whileWatching } from '../watching.ts';
 
@@ -44,7 +45,7 @@ async function tail(context: CommandContext): Promise<Output | number> {
 }
 
 async function follow(
-  { io, flags, call }: CommandContext,
+  context: CommandContext,
   first: readonly AuditRecord[],
   signal: AbortSignal,
 ): Promise<void> {
@@ -52,11 +53,8 @@ async function follow(
   let afterSeq = 0;
   while (!signal.aborted) {
     for (const record of records) {
-      io.stdout.write(
-        flags.isForPrograms
-          ? `${JSON.stringify({ schema: 'aspen.audit.tail/v1', ...record })}\n`
-          : `${printable(lineOf(record).join('  '))}\n`,
-      );
+      const text = printable(lineOf(record).join('  '));
+      await showPiece(context, 'aspen.audit.tail/v1', { value: record, id: `${record.seq}`, text });
     }
     afterSeq = records.at(-1)?.seq ?? afterSeq;
     if (records.length < FOLLOW_PAGE)
@@ -64,7 +62,7 @@ async function follow(
         new Promise((resolve) => setTimeout(resolve, FOLLOW_EVERY_MS)),
         whenAborted(signal),
       ]);
-    if (!signal.aborted) ({ records } = await call('audit.tail', { limit: FOLLOW_PAGE, afterSeq }));
+    if (!signal.aborted) ({ records } = await context.call('audit.tail', { limit: FOLLOW_PAGE, afterSeq }));
   }
 }
 

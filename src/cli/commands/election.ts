@@ -13,6 +13,7 @@ import {
 } from '../held-flags.ts';
 import type { CliIo } from '../io.ts';
 import type { Output } from '../output.ts';
+import { showPiece } from '../piece.ts';
 import { resourcesOutput } from '../resource-output.ts';
 import { formatFields, printable } from '../table.ts';
 import { whileWatching } from '../watching.ts';
@@ -116,15 +117,17 @@ function runElected(context: CommandContext): Promise<number> {
 }
 
 async function observe(context: CommandContext): Promise<number> {
-  const { args, flags, io, connect } = context;
+  const { args, connect } = context;
   const [name = ''] = args;
   const client = await connect();
   return whileWatching(context, `election ${name}`, async (signal) => {
     for await (const change of client.observeElection(name, signal)) {
-      const line = flags.isForPrograms
-        ? JSON.stringify({ schema: 'aspen.election.observe/v1', ...change })
-        : printable(change.leader?.value ?? '(nobody leads)');
-      io.stdout.write(`${line}\n`);
+      const text = printable(change.leader?.value ?? '(nobody leads)');
+      await showPiece(context, 'aspen.election.observe/v1', {
+        value: change,
+        id: change.leader?.leaseId ?? '',
+        text,
+      });
     }
   });
 }

@@ -6,6 +6,7 @@ import { type CommandContext, define, type ExitSlot } from '../command.ts';
 import { wrongUsage } from '../failure.ts';
 import { keyValues } from '../flags.ts';
 import type { CliIo } from '../io.ts';
+import { withoutMark } from '../json-text.ts';
 import type { Output } from '../output.ts';
 import { formatFields, formatTable, formatWhen } from '../table.ts';
 
@@ -120,8 +121,6 @@ async function addHook({ options, call, tell }: CommandContext): Promise<Output>
     readonly label?: Record<string, string>;
   };
   const secret = await secretOf(options);
-  if (secret === undefined)
-    tell('deliveries are not signed; --secret-file or --secret lets the receiver tell who sends');
   const added = await call('hook.add', {
     on,
     url,
@@ -130,6 +129,8 @@ async function addHook({ options, call, tell }: CommandContext): Promise<Output>
     ...(label !== undefined && { labels: label }),
     ...(secret !== undefined && { secret }),
   });
+  if (secret === undefined)
+    tell('deliveries are not signed; --secret-file or --secret lets the receiver tell who sends');
   return hookOutput('add', added);
 }
 
@@ -146,7 +147,7 @@ async function readSecret(path: string): Promise<string> {
   } catch (error) {
     throw wrongUsage(`--secret-file ${path}: ${(error as Error).message}`);
   }
-  const [secret = ''] = text.split(/\r?\n/);
+  const [secret = ''] = withoutMark(text).split(/\r?\n/);
   if (secret.length < 16)
     throw wrongUsage(`--secret-file ${path}: its first line has less than 16 characters`);
   return secret;

@@ -1,16 +1,17 @@
 import { type Command, Option } from 'commander';
 import { AspenError } from '../../base/index.ts';
-import { type Job, jobStateSchema, type Result } from '../../rpc/index.ts';
+import { type Job, jobStateSchema, type ParamsInput, type Result } from '../../rpc/index.ts';
 import { type CommandContext, define, type ExitSlot } from '../command.ts';
 import { copyLogs } from '../copy-logs.ts';
-import { wrongUsage } from '../failure.ts';
 import { findJobId } from '../find.ts';
 import { wholeNumber } from '../flags.ts';
 import type { CliIo } from '../io.ts';
 import { specsFromText, specsOfArray, submitMany, submittedManyOutput } from '../job-array.ts';
 import { exitCodeOfJob } from '../job-exit.ts';
 import { jobOutput, jobsOutput, resultOutput } from '../job-output.ts';
+import { parseJson } from '../json-text.ts';
 import type { Output } from '../output.ts';
+import { showPiece } from '../piece.ts';
 import { addSpecFlags, readTextFrom, specFromFlags } from '../spec-flags.ts';
 import { formatFields, formatTable, printable } from '../table.ts';
 import { throughRestarts } from '../through-restarts.ts';
@@ -157,7 +158,10 @@ function jobArgument(context: CommandContext): Promise<string> {
 async function submitJob(context: CommandContext): Promise<Output> {
   const [type = '', payloadText] = context.args;
   const text = payloadText === '-' ? await readTextFrom(context, '-') : payloadText;
-  const payload = text === undefined ? {} : { payload: parsePayload(text) };
+  const payload =
+    text === undefined
+      ? {}
+      : { payload: parseJson(text, 'the payload') as ParamsInput<'job.submit'>['payload'] };
   const spec = { ...(await specFromFlags(context)), type, ...payload };
   const indexes = context.options['array'] as readonly number[] | undefined;
   if (indexes === undefined) return submittedOutput(await context.call('job.submit', spec));
@@ -167,14 +171,6 @@ async function submitJob(context: CommandContext): Promise<Output> {
 async function submitFile(context: CommandContext): Promise<Output> {
   const specs = specsFromText(await readTextFrom(context, context.args[0] as string));
   return submittedManyOutput(context, await submitMany(context, specs));
-}
-
-function parsePayload(text: string) {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw wrongUsage(`the payload is not JSON: ${(error as Error).message}`);
-  }
 }
 
 export function submittedOutput(submitted: Result<'job.submit'>): Output {
@@ -199,7 +195,7 @@ async function listJobs({ call, options, tell, flags }: CommandContext): Promise
 }
 
 async function watchJobs(context: CommandContext): Promise<number> {
-  const { options, flags, io, connect } = context;
+  const { options, connect } = context;
   const { state, id, type, queue, namespace, label, cursor } = options as Readonly<Record<string, never>>;
   const given = Object.entries({ state, id, type, queue, namespace, label });
   const filter = Object.fromEntries(given.filter(([, value]) => value !== undefined));
@@ -208,12 +204,10 @@ async function watchJobs(context: CommandContext): Promise<number> {
   return whileWatching(context, 'jobs', async (signal) => {
     for await (const change of client.watchJobs(params, signal)) {
       const { before, errorCode } = change;
-      const line = flags.isForPrograms
-        ? JSON.stringify({ schema: 'aspen.job.watch/v1', ...change })
-        : printable(
-            `${change.id}  ${before ?? 'new'} -> ${change.state}${errorCode === null ? '' : `  ${errorCode}`}`,
-          );
-      io.stdout.write(`${line}\n`);
+      const text = printable(
+        `${change.id}  ${before ?? 'new'} -> ${change.state}${errorCode === null ? '' : `  ${errorCode}`}`,
+      );
+      await showPiece(context, 'aspen.job.watch/v1', { value: change, id: change.id, text });
     }
   });
 }

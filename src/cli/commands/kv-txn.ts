@@ -4,6 +4,7 @@ import type { ParamsInput, Result } from '../../rpc/index.ts';
 import { type CommandContext, define, type ExitSlot } from '../command.ts';
 import { wrongUsage } from '../failure.ts';
 import type { CliIo } from '../io.ts';
+import { parseJson } from '../json-text.ts';
 import type { Output } from '../output.ts';
 import { readTextFrom } from '../spec-flags.ts';
 import { printable } from '../table.ts';
@@ -41,12 +42,7 @@ async function runTxn(context: CommandContext): Promise<Output> {
 /** The agent checks the rest, and names what is wrong by its path. */
 function parseTxn(text: string, file: string): Txn {
   const source = file === '-' ? 'standard input' : file;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw wrongUsage(`${source} is not JSON: ${(error as Error).message}`);
-  }
+  const value = parseJson(text, source);
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Txn;
   throw wrongUsage(`${source} does not hold an object {compare, success, failure}`);
 }

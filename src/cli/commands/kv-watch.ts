@@ -4,6 +4,7 @@ import { type CommandContext, define, type ExitSlot } from '../command.ts';
 import { wrongUsage } from '../failure.ts';
 import { wholeNumber } from '../flags.ts';
 import type { CliIo } from '../io.ts';
+import { showPiece } from '../piece.ts';
 import { printable } from '../table.ts';
 import { whileWatching } from '../watching.ts';
 
@@ -31,18 +32,15 @@ export function addWatchCommand(kv: Command, io: CliIo, exit: ExitSlot): void {
 }
 
 async function watchKeys(context: CommandContext): Promise<number> {
-  const { args, options, flags, io, connect } = context;
+  const { args, options, connect } = context;
   const filter = filterOf(args[0], options['prefix'] as string | true | undefined);
   const fromRevision = options['fromRevision'] as number | undefined;
   const client = await connect();
   return whileWatching(context, filter.key ?? `${filter.prefix}...`, async (signal) => {
     const watch = client.kv.watch(filter, { signal, ...(fromRevision !== undefined && { fromRevision }) });
     for await (const event of watch) {
-      io.stdout.write(
-        flags.isForPrograms
-          ? `${JSON.stringify({ schema: 'aspen.kv.watch/v1', ...event })}\n`
-          : `${printable(lineOf(event))}\n`,
-      );
+      const text = printable(lineOf(event));
+      await showPiece(context, 'aspen.kv.watch/v1', { value: event, id: event.key, text });
     }
   });
 }

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { formatDuration } from '../../base/index.ts';
+import { exactSize, formatDuration } from '../../base/index.ts';
 import type { Result } from '../../rpc/index.ts';
 import { type CommandContext, define, type ExitSlot } from '../command.ts';
 import { wrongUsage } from '../failure.ts';
@@ -238,7 +238,7 @@ const TOLD: readonly (readonly [field: keyof Limits, tell: (value: number) => st
   ['burst', (value) => `bursts of ${value}`],
   ['maxWaiting', (value) => `${value} may wait`],
   ['maxFinished', (value) => `${value} kept`],
-  ['maxFinishedBytes', (value) => `${value} bytes kept`],
+  ['maxFinishedBytes', (value) => `${exactSize(value)} kept`],
   ['deadRetentionMs', (value) => `dead kept ${formatDuration(value)}`],
 ];
 

@@ -7,6 +7,7 @@ import { DEFAULT_TTL_MS } from '../held/held-command.ts';
 import { addPageFlags, endedOutput, pageOf, prolongedOutput } from '../held-flags.ts';
 import type { CliIo } from '../io.ts';
 import type { Output } from '../output.ts';
+import { showPiece } from '../piece.ts';
 import { formatTable, printable } from '../table.ts';
 import { whileWatching } from '../watching.ts';
 import { addServiceInstallCommand } from './service-install.ts';
@@ -163,15 +164,14 @@ async function showService({ args: [name = ''], options, call }: CommandContext)
 }
 
 async function watchService(context: CommandContext): Promise<number> {
-  const { args, flags, io, connect } = context;
+  const { args, connect } = context;
   const [name = ''] = args;
   const client = await connect();
   return whileWatching(context, `service ${name}`, async (signal) => {
     for await (const change of client.watchService(name, signal)) {
-      const line = flags.isForPrograms
-        ? JSON.stringify({ schema: 'aspen.service.watch/v1', ...change })
-        : printable(change.endpoints.map(({ address }) => address).join(' ') || '(nobody offers it)');
-      io.stdout.write(`${line}\n`);
+      const addresses = change.endpoints.map(({ address }) => address).join(' ');
+      const text = printable(addresses || '(nobody offers it)');
+      await showPiece(context, 'aspen.service.watch/v1', { value: change, id: addresses, text });
     }
   });
 }

@@ -5,6 +5,7 @@ import type { AgentReady, AgentStartOptions } from '../agent-start.ts';
 import { type CommandContext, define, type ExitSlot } from '../command.ts';
 import type { CliIo } from '../io.ts';
 import type { Output } from '../output.ts';
+import { showPiece } from '../piece.ts';
 import { addStartFlags, startChoices } from '../start-flags.ts';
 import { ticketArgument } from './ticket.ts';
 
@@ -75,11 +76,19 @@ async function startAgent(
   const choices = { dataDir: flags.dataDir, ...startChoices(context), ...joining };
   if (options['detach'] === true) return await startDetached(context, choices);
   makeDataDirectory(flags.dataDir); // before the program of the agent is even read
-  return await io.startAgent({ ...choices, onReady: (ready) => announce(context, ready) });
+  let announced = Promise.resolve();
+  const onReady = (ready: AgentReady) => {
+    announced = announce(context, ready);
+  };
+  const code = await io.startAgent({ ...choices, onReady });
+  await announced;
+  return code;
 }
 
-function announce({ io, flags, tell }: CommandContext, ready: AgentReady): void {
-  if (flags.isForPrograms) io.stdout.write(`${JSON.stringify({ schema: 'aspen.agent.up/v1', ...ready })}\n`);
+async function announce(context: CommandContext, ready: AgentReady): Promise<void> {
+  const { flags, tell } = context;
+  if (flags.isForPrograms)
+    await showPiece(context, 'aspen.agent.up/v1', { value: ready, id: ready.peerId, text: '' });
   tell(`agent ${ready.name} is up: ${ready.peerId}`);
   for (const address of ready.addresses) tell(`  listens on ${address}`);
   tell(`  socket ${ready.socketPath}`);

@@ -127,7 +127,7 @@ async function take(
 ): Promise<Taken | undefined> {
   const untilMs = clock.monotonicMs() + longestMs;
   for (let isFirst = true; ; isFirst = false) {
-    const waitMs = Math.max(0, Math.floor(Math.min(longestMs, untilMs - clock.monotonicMs())));
+    const waitMs = isFirst ? longestMs : Math.max(0, Math.floor(untilMs - clock.monotonicMs()));
     try {
       const { timeoutMs, ...once } = whileWaiting(flags, waitMs);
       const options = { timeoutMs, ...(isFirst && once), signal };

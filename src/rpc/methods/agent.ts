@@ -115,6 +115,10 @@ export const agentStatusSchema = z.looseObject({
 const configEntrySchema = z.object({
   key: z.string(),
   value: z.unknown(),
+  unit: z
+    .enum(['ms', 'bytes'])
+    .optional()
+    .describe('What a number there counts, where it is not just a number.'),
   origin: z.enum(['flag', 'environment', 'file', 'earlier flag', 'default']),
 });
 

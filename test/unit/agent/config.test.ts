@@ -51,6 +51,16 @@ describe('the settings of a node', () => {
     assert.equal(config.limits.outputBytes, 64 * 2 ** 20);
   });
 
+  it('say what their numbers count where people write them with a unit, also where a file does not', () => {
+    const { settings } = resolve({ voterGrace: 90_000, limits: { memory: '1GiB' } });
+    const told = Object.fromEntries(settings.map(({ key, value, unit }) => [key, [value, unit]]));
+    assert.deepEqual(
+      ['voterGrace', 'limits.memory', 'limits.wallClock', 'blobQuota', 'slots'].map((key) => told[key]?.[1]),
+      ['ms', 'bytes', 'ms', 'bytes', undefined],
+    );
+    assert.deepEqual([told['voterGrace']?.[0], told['limits.memory']?.[0]], [90_000, 2 ** 30]);
+  });
+
   it('come from the flag before the environment, from that before the file, and say so', () => {
     const { config, settings } = resolve(
       { name: 'file', slots: 3, shell: { commands: ['git'] }, limits: { memory: '1GiB' } },

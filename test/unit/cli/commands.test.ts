@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { parseAllDocuments } from 'yaml';
 import { CliWorld, type Ran, runCommandLine } from './harness.ts';
 
 const JOB = /^job_[0-9a-z]{26}$/;
@@ -267,6 +268,78 @@ describe('the command line', () => {
       }
     });
   }
+
+  it('shows settings for people as they are written, with their units, and for programs as numbers of those', async () => {
+    const config = [
+      { key: 'voterGrace', value: 30_000, unit: 'ms', origin: 'default' },
+      { key: 'blobQuota', value: 10 * 2 ** 30, unit: 'bytes', origin: 'file' },
+      { key: 'limits.memory', value: 'none', unit: 'bytes', origin: 'default' },
+      { key: 'slots', value: 16, origin: 'default' },
+    ];
+    Object.assign(world.agent.handlers, { 'config.show': async () => ({ config }) });
+    assert.match(
+      (await run('config', 'show')).stdout,
+      /voterGrace +30s\nblobQuota +10GiB\nlimits\.memory +none\nslots +16\n/,
+    );
+    const { config: told } = await json('config', 'show', '-o', 'json');
+    assert.deepEqual(
+      told,
+      config.map(({ origin, ...setting }) => setting),
+    );
+  });
+
+  for (const [args, says] of [
+    [['help', 'kv', 'put'], /^Usage: aspen-agent kv put /],
+    [['help', 'kv'], /^Usage: aspen-agent kv /],
+    [['help'], /^Usage: aspen-agent /],
+    [['kv', 'help', 'put'], /^Usage: aspen-agent kv put /],
+  ] as const)
+    it(`shows the help that was asked for: ${args.join(' ')}`, async () => {
+      const { code, stdout } = await run(...args);
+      assert.equal(code, 0);
+      assert.match(stdout, says);
+    });
+
+  for (const args of [
+    ['help', 'kv', 'nope'],
+    ['kv', 'nope', '--help'],
+    ['help', 'nope'],
+  ])
+    it(`shows no help on what there is not: ${args.join(' ')}`, async () => {
+      const { code, stderr } = await run(...args);
+      assert.equal(code, 2);
+      assert.match(stderr, /unknown command 'nope'/);
+    });
+
+  it('takes a file whose editor put a byte order mark before the text', async () => {
+    const mark = '\uFEFF';
+    for (const text of ['{"type":"echo","payload":1}\n', '[{"type":"echo"}]'])
+      assert.equal((await world.run(['job', 'submit-file', '-'], { stdin: mark + text })).code, 0, text);
+    assert.equal((await world.run(['job', 'submit', 'echo', '-'], { stdin: `${mark}{"n":1}` })).code, 0);
+    const txn = `${mark}{"compare":[],"success":[],"failure":[]}`;
+    assert.equal((await world.run(['kv', 'txn', '-'], { stdin: txn })).code, 0);
+    assert.equal((await world.run(['ticket', 'inspect', '-'], { stdin: `${mark}aspen1x\n` })).code, 0);
+  });
+
+  it('shows what comes in the format that was asked for, each piece by itself', async () => {
+    const watch = (format: string) =>
+      run('kv', 'watch', 'k', '--from-revision', '1', '--timeout', '300ms', '-o', format);
+    await run('kv', 'put', 'k', 'v1');
+    await run('kv', 'put', 'k', 'v2');
+    const { stdout } = await watch('yaml');
+    const documents = parseAllDocuments(stdout).map((document) => document.toJS());
+    assert.deepEqual(
+      documents.map(({ schema, value }) => [schema, value]),
+      [
+        ['aspen.kv.watch/v1', 'v1'],
+        ['aspen.kv.watch/v1', 'v2'],
+      ],
+    );
+    assert.equal((await watch('id')).stdout, 'k\nk\n');
+    assert.equal((await watch('table')).stdout, 'put k v1\nput k v2\n');
+    for (const line of (await watch('jsonl')).stdout.trim().split('\n'))
+      assert.equal(JSON.parse(line).schema, 'aspen.kv.watch/v1');
+  });
 
   it('shows status for people', async () => {
     const { stdout } = await run('status');

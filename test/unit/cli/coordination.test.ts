@@ -21,6 +21,8 @@ describe('coordination on the command line', () => {
       const lease = held['leaseId'] as string;
       assert.equal(await code(noun, 'acquire', 'nightly', ...flags), 4);
       assert.equal(await code(noun, 'acquire', 'nightly', ...flags, '--wait', '50ms'), 8);
+      const late = await world.run([noun, 'run', 'nightly', ...flags, '--wait', '1s', '--', 'true'], PATH);
+      assert.match(late.stderr, /was not free within 1s\n/);
       assert.equal((await json(noun, 'renew', 'nightly', lease))['fencingToken'], held['fencingToken']);
       assert.match((await world.run([noun, 'get', 'nightly'])).stdout, new RegExp(`${lease} +holds`));
       assert.match((await world.run([noun, 'list', 'night'])).stdout, new RegExp(`nightly +1/1.*${lease}`));

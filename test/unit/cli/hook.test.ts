@@ -22,6 +22,13 @@ describe('hooks on the command line', () => {
     await rm(directory, { recursive: true });
   });
 
+  it('says that deliveries are not signed once there is a hook, and not where there is none', async () => {
+    const refused = await run('add', '--on', 'job.dead', '--url', 'nope');
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, /^aspen-agent: --url: must be/);
+    assert.match((await run('add', '--on', 'job.dead', '--url', URL)).stderr, /deliveries are not signed/);
+  });
+
   it('adds one that signs, shows it without its secret, and removes it', async () => {
     const file = join(directory, 'secret');
     await writeFile(file, `${SECRET}\n`);

@@ -28,6 +28,8 @@ describe('queues and dead jobs on the command line', () => {
       const { limits } = await json('queue', 'limit', 'mail', '--keep-bytes', given);
       assert.equal((limits as { maxFinishedBytes: number | null }).maxFinishedBytes, bytes);
     }
+    await json('queue', 'limit', 'mail', '--keep-bytes', '64MiB');
+    assert.match((await world.run(['queue', 'list'])).stdout, / 64MiB kept\n/);
     const { code, stderr } = await world.run(['queue', 'limit', 'mail', '--keep-bytes', '1 pound']);
     assert.equal(code, 2);
     assert.match(stderr, /1 pound/);

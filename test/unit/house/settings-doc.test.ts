@@ -35,6 +35,18 @@ describe('docs/SETTINGS.md', () => {
         assert.equal(written?.origin, 'file');
       });
 
+  it('has units where the program knows them, and nowhere else', () => {
+    const withUnits = rows
+      .filter(({ byDefault }) => /^\d+(s|d|MiB|GiB)$/.test(byDefault ?? ''))
+      .map(({ path }) => path);
+    const units = new Map(settings.map(({ key, unit }) => [key, unit]));
+    assert.deepEqual(
+      withUnits.filter((path) => units.get(path) === undefined),
+      [],
+    );
+    assert.ok(withUnits.length >= 5, withUnits.join());
+  });
+
   it('says how a variable of the environment is called', () => {
     assert.deepEqual(environmentLayer({ ASPEN_SHELL_USER: 'job' }), { shellUser: 'job' });
     const known = new Set(settings.map(({ key }) => variableOf(key)));
