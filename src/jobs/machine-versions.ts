@@ -2,4 +2,6 @@
 export const SINCE = {
   /** Losses are bounded by the job, pause, and end it with a reason. */
   maxLosses: 2,
+  /** The history says of an attempt that was stopped what it was stopped for. */
+  toldEndings: 2,
 } as const;

@@ -66,7 +66,9 @@ function failed(
   // Cancelled is said only of what no longer runs.
   const isStopped = record.state === 'cancelling' && error.code !== PROCESSES_LEFT;
   const after: JobRecord = {
-    ...ended(record, running, context, isStopped ? 'cancelled' : 'failed', error),
+    ...(isStopped
+      ? interrupted(record, running, context, error)
+      : ended(record, running, context, 'failed', error)),
     failureCount: record.failureCount + (isSenderFault(record, error) ? 0 : 1),
     result,
     error,
@@ -122,7 +124,20 @@ function cancelled(
       details: { current: record.state },
     });
   }
-  return stopped({ ...ended(record, running, context, 'cancelled', null), result }, context);
+  return stopped({ ...interrupted(record, running, context, null), result }, context);
+}
+
+/** @returns the record after an attempt that was stopped: cancelled by somebody, or failed by what the job dies of. */
+function interrupted(
+  record: JobRecord,
+  running: RunningAttempt,
+  context: ApplyContext,
+  said: JobError | null,
+): JobRecord {
+  const { ending } = record;
+  return ending === null || context.version < SINCE.toldEndings
+    ? ended(record, running, context, 'cancelled', said)
+    : ended(record, running, context, 'failed', ending);
 }
 
 /** @returns the record of a job that is over because it was cancelled, or because of what it was stopped for. */

@@ -121,6 +121,12 @@ describe('a limit of the wait in the queue', () => {
   });
 });
 
+/** What the history says of the latest attempt. */
+function lastOf(bench: JobsBench): readonly unknown[] {
+  const past = bench.get(ID).history.at(-1);
+  return [past?.outcome, past?.error?.code];
+}
+
 describe('a deadline', () => {
   const before: Record<string, (bench: JobsBench, spec: object) => void> = {
     queued: (bench, spec) => bench.submit({ id: ID, ...spec }),
@@ -155,6 +161,7 @@ describe('a deadline', () => {
     assert.equal(bench.get(ID).state, 'dead');
     assert.equal(bench.get(ID).error?.code, 'DEADLINE');
     assert.equal(bench.get(ID).result, 'so far');
+    assert.deepEqual(lastOf(bench), ['failed', 'DEADLINE']);
     assert.equal(bench.get('job_2').state, 'dead');
     bench.checkIndexes();
   });
@@ -168,8 +175,23 @@ describe('a deadline', () => {
       bench.do(kind, { ...ref, ...FAILURE, reason: 'gone' });
       assert.equal(bench.get(ID).state, 'dead');
       assert.equal(bench.get(ID).error?.code, 'DEADLINE');
+      assert.deepEqual(lastOf(bench), kind === 'lose' ? ['lost', 'LOST'] : ['failed', 'DEADLINE']);
     });
   }
+
+  it('is not told of an attempt in a log from before, and not of one that somebody cancelled (lease A5)', () => {
+    const bench = withJob({ deadlineAt: 1_001_000 });
+    bench.version = 1;
+    const ref = bench.assign(ID);
+    pass(bench, 1_000);
+    bench.do('cancelled', { ...ref, result: null });
+    assert.deepEqual(lastOf(bench), ['cancelled', undefined]);
+    const other = withJob();
+    const held = other.assign(ID);
+    other.do('cancel', { id: ID, reason: null });
+    other.do('cancelled', { ...held, result: null });
+    assert.deepEqual(lastOf(other), ['cancelled', undefined]);
+  });
 
   it('does not undo work that was done before the attempt could be stopped', () => {
     const bench = new JobsBench();

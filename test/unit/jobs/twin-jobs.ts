@@ -113,13 +113,14 @@ export class TwinJobs {
     }
     const isCancelling = job.state === 'cancelling';
     if (kind === 'cancelled' && !isCancelling) return 'CONFLICT';
+    const stopped = job.ending === null ? 'cancelled' : 'failed';
     const outcome = {
       complete: 'succeeded',
-      fail: isCancelling ? 'cancelled' : 'failed',
+      fail: isCancelling ? stopped : 'failed',
       lose: 'lost',
       handOver: 'lost',
       giveBack: 'lost',
-      cancelled: 'cancelled',
+      cancelled: stopped,
     }[kind];
     job.past.push({ attempt: said.attempt, token: said.token, outcome });
     job.token = null;
