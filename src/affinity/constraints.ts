@@ -21,13 +21,26 @@ export function passingReasons(node: NodeView): string[] {
   if (node.isDraining === true) reasons.push('is draining and takes no new jobs');
   if (node.totalSlots > 0 && node.freeSlots <= 0) {
     reasons.push(`is full: ${node.totalSlots - node.freeSlots} of ${node.totalSlots} slots in use`);
+    reasons.push(...unansweredReasons(node));
   }
   return reasons;
 }
 
-function roleReasons({ role, totalSlots }: NodeView): string[] {
+function roleReasons(node: NodeView): string[] {
+  const { role, totalSlots } = node;
   if (role !== 'voter' && role !== 'worker') return [`has the role ${role}, which runs no jobs`];
-  return totalSlots <= 0 ? ['offers no slots'] : [];
+  if (totalSlots > 0) return [];
+  return node.unanswered === undefined ? ['offers no slots'] : unansweredReasons(node);
+}
+
+function unansweredReasons({ totalSlots, unanswered }: NodeView): string[] {
+  if (unanswered === undefined) return [];
+  const { count, jobId, attempt } = unanswered;
+  const slots = `${count} of ${totalSlots + count} slots ${count === 1 ? 'is' : 'are'} held`;
+  const others = count === 1 ? '' : ` and ${count - 1} more`;
+  return [
+    `${slots} by attempt ${attempt} of ${jobId}${others}, given up and not answered: free when it answers, or its connection closes`,
+  ];
 }
 
 function typeReasons({ type }: Placement, { types }: NodeView): string[] {

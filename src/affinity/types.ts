@@ -16,6 +16,10 @@ export interface NodeView {
   readonly types: readonly string[];
   readonly freeSlots: number;
   readonly totalSlots: number;
+  /** Slots beside these that attempts hold which were given up and which it has not answered, and the first of them. */
+  readonly unanswered?:
+    | { readonly count: number; readonly jobId: string; readonly attempt: number }
+    | undefined;
   /** It missed renewals: no new work. */
   readonly isSuspect: boolean;
   /** A member without a session: it is known from what it told everybody before; `isSuspect` as well. */

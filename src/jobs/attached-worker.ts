@@ -122,7 +122,8 @@ export class AttachedWorker implements AttachedPool {
     ({ context }) => context.jobId,
     ({ context }) => context.attempt,
   );
-  #stuckCount = 0;
+  /** Given up, and not answered. */
+  readonly #unanswered = new Set<Entry>();
   #isDraining = false;
   #isClosed = false;
 
@@ -168,7 +169,15 @@ export class AttachedWorker implements AttachedPool {
       labels: { ...labels },
       slots: Math.max(0, this.slots.count),
       isDraining: this.#isDraining,
+      ...this.#reportUnanswered(),
     };
+  }
+
+  #reportUnanswered(): Pick<PoolReport, 'unanswered'> {
+    const [first] = this.#unanswered;
+    if (first === undefined) return {};
+    const { jobId, attempt } = first.context;
+    return { unanswered: { count: this.#unanswered.size, jobId, attempt } };
   }
 
   execute(context: PooledContext): Promise<ExecutionResult> {
@@ -276,7 +285,7 @@ export class AttachedWorker implements AttachedPool {
   /** A2 */
   #answered(entry: Entry, answer: WorkerAnswer): void {
     entry.timer?.cancel();
-    if (entry.state === 'given up') this.#stuck(-1);
+    if (this.#unanswered.delete(entry)) this.#resize();
     if (entry.state !== 'running') return;
     entry.state = 'answered';
     const stopped = entry.context.stop.stopReason;
@@ -305,15 +314,15 @@ export class AttachedWorker implements AttachedPool {
   #giveUp(entry: Entry, reason: StopReason): void {
     if (entry.state !== 'running') return;
     entry.state = 'given up';
-    this.#stuck(1);
+    this.#unanswered.add(entry);
+    this.#resize();
     if (reason !== 'cancelled') entry.resolve(stoppedResult(reason, null));
     else entry.reject(new AttemptGone('its worker did not answer when it was asked to stop'));
   }
 
-  #stuck(by: 1 | -1): void {
-    this.#stuckCount += by;
+  #resize(): void {
     if (this.#isClosed) return;
-    this.slots.resize(this.#options.concurrency - this.#stuckCount);
+    this.slots.resize(this.#options.concurrency - this.#unanswered.size);
     this.#components.onChange(this);
   }
 }

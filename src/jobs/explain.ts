@@ -9,6 +9,7 @@ import {
 import type { Coordinate, PeerId } from '../base/index.ts';
 import { placementOf } from './plan.ts';
 import { isFinal, type JobRecord } from './record.ts';
+import { maxLossesOf } from './retry.ts';
 import type { Affinity, Dependency, DependencyOn } from './spec.ts';
 import type { Held } from './start-rules.ts';
 
@@ -45,14 +46,17 @@ export interface Surroundings {
   /** The state of another job; undefined for one that is not known any more. */
   readonly stateOf: (id: string) => JobRecord['state'] | undefined;
   readonly coordinateOf?: ((peerId: PeerId) => Coordinate | undefined) | undefined;
+  /** What the leader's clocks show. */
+  readonly now: { readonly groupMs: number; readonly wallMs: number };
 }
 
 /** @param views one for each pool of a node, and one for each member without a session. */
 export function explainJob(
   record: JobRecord,
   views: readonly NodeView[],
-  { held, stateOf, coordinateOf }: Surroundings,
+  surroundings: Surroundings,
 ): JobExplanation {
+  const { held, coordinateOf } = surroundings;
   const placement = placementOf(record.spec);
   const nearAt = placement.near === undefined ? undefined : coordinateOf?.(placement.near);
   const ranked = rank(placement, views, { seed: 0, nearAt });
@@ -62,7 +66,7 @@ export function explainJob(
     .sort((left, right) => levelOf(right) - levelOf(left) || (left.peerId < right.peerId ? -1 : 1));
   return {
     state: record.state,
-    waitingFor: held?.reason ?? waitingFor(record, nodes, stateOf),
+    waitingFor: held?.reason ?? waitingFor(record, nodes, views, surroundings),
     nodes,
   };
 }
@@ -120,14 +124,15 @@ function inNameOf(view: NodeView | undefined, reason: string): string {
 function waitingFor(
   record: JobRecord,
   nodes: readonly ExplainedNode[],
-  stateOf: (id: string) => JobRecord['state'] | undefined,
+  views: readonly NodeView[],
+  { stateOf, now }: Surroundings,
 ): string | null {
   if (isFinal(record.state)) return null;
   if (record.state === 'paused') return 'somebody to resume it';
   if (record.state === 'blocked') return parentsOf(record, stateOf);
   if (record.state === 'running') return `attempt ${record.attempt} to end`;
   if (record.state === 'cancelling') return 'its worker to prove that the attempt is over';
-  if (record.state === 'scheduled') return timeOf(record);
+  if (record.state === 'scheduled') return timeOf(record, now);
   const named = record.spec.affinity.node;
   if (named !== null) {
     const waits = waitingForNode(named, record.spec.affinity.waitMs, nodes);
@@ -138,6 +143,11 @@ function waitingFor(
   if (nodes.some(({ fits }) => fits)) return 'its turn: a node fits and has a free slot';
   if (nodes.some(({ isEligible }) => isEligible))
     return 'a node that fits to be heard and to have a free slot';
+  const isHeld = views.some(
+    ({ types, totalSlots, unanswered }) =>
+      types.includes(record.spec.type) && totalSlots <= 0 && unanswered !== undefined,
+  );
+  if (isHeld) return 'a worker to answer for an attempt that was given up and holds its slot';
   return `a node that fits: none of ${nodes.length} does`;
 }
 
@@ -185,10 +195,25 @@ const WANTED: Readonly<Record<DependencyOn, string>> = {
   any: 'to end',
 };
 
-function timeOf({ attempt, dueGroupMs, spec, error }: JobRecord): string {
-  if (attempt > 0 && error !== null)
-    return `the pause after attempt ${attempt}, which failed: ${error.message}`;
+function timeOf(record: JobRecord, now: Surroundings['now']): string {
+  const { dueGroupMs, spec } = record;
   if (dueGroupMs === null && spec.runAtMs !== null)
     return `its time, ${new Date(spec.runAtMs).toISOString()}`;
-  return `its delay of ${spec.delayMs} ms to pass`;
+  const leftMs = Math.max(0, (dueGroupMs ?? now.groupMs) - now.groupMs);
+  const until = `until ${new Date(Math.round(now.wallMs + leftMs)).toISOString()} (${Math.ceil(leftMs / 1_000)} s)`;
+  const past = record.history.at(-1);
+  if (past === undefined || record.error === null) return `its delay of ${spec.delayMs} ms to pass, ${until}`;
+  const told = past.outcome === 'lost' ? lossOf(record) : failureOf(record);
+  return `the pause ${until} after ${told}: ${record.error.message}`;
+}
+
+function lossOf({ lossCount, spec }: JobRecord): string {
+  return `loss ${lossCount}, of ${maxLossesOf(spec.retry)} that are forgiven`;
+}
+
+/** What is not counted is the fault of its node (`hooks/sender-faults.ts`). */
+function failureOf({ attempt, failureCount, spec }: JobRecord): string {
+  return failureCount === 0
+    ? `attempt ${attempt}, which failed`
+    : `failure ${failureCount} of ${spec.retry.maxAttempts}`;
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { NodeView } from '../affinity/index.ts';
-import type { Coordinate, PeerId } from '../base/index.ts';
+import type { Clock, Coordinate, PeerId } from '../base/index.ts';
 import type { Leadership } from '../lease/index.ts';
 import { type Bucket, parseWith } from '../lease/machine/index.ts';
 import { explainJob, type JobExplanation } from './explain.ts';
@@ -14,6 +14,7 @@ import type { Held } from './start-rules.ts';
 import { heldBack } from './starts.ts';
 
 export interface ExplainerComponents {
+  readonly clock: Pick<Clock, 'wallMs'>;
   readonly leadership: Pick<Leadership, 'read' | 'groupMs'>;
   readonly offers: Pick<NodeOffers, 'secretsOf'>;
   /** What nodes offer now. */
@@ -27,7 +28,7 @@ const parseJobName = parseWith(z.object({ id: z.string().min(1).max(128) }));
 
 /** Tells why a job is not running, by what the leader sees now. @throws AspenError NOT_FOUND, INVALID_PARAMS */
 export function explainTo(components: ExplainerComponents, body: unknown): JobExplanation {
-  const { leadership, offers, viewsOf, knownNodes, coordinateOf } = components;
+  const { clock, leadership, offers, viewsOf, knownNodes, coordinateOf } = components;
   const { id } = parseJobName(body);
   const [record, held] = leadership.read(({ module }) => {
     const jobs = module('jobs');
@@ -43,7 +44,8 @@ export function explainTo(components: ExplainerComponents, body: unknown): JobEx
     .filter(({ peerId }) => !seen.has(peerId))
     .map((view) => ({ ...view, secrets: secretsOf?.(view.peerId) }));
   const stateOf = (name: string) => leadership.read(({ module }) => findRecord(module('jobs'), name))?.state;
-  return explainJob(record, [...views, ...absent], { held, stateOf, coordinateOf });
+  const now = { groupMs: leadership.groupMs(), wallMs: clock.wallMs() };
+  return explainJob(record, [...views, ...absent], { held, stateOf, coordinateOf, now });
 }
 
 function heldOf({ spec }: JobRecord, jobs: QueryContext, groupMs: number): Held | undefined {

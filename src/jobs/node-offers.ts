@@ -111,12 +111,13 @@ function byPeerId([left]: readonly [PeerId, unknown], [right]: readonly [PeerId,
 
 /** What a node offers, pool by pool. The labels of an attached worker add to those of its node, and win over them. */
 function poolsOf({ types, labels, slots, isDraining, pools }: WorkerReport) {
-  const own = { pool: null, types, labels, totalSlots: slots, isDraining };
+  const own = { pool: null, types, labels, totalSlots: slots, unanswered: undefined, isDraining };
   const attached = pools.map((pool) => ({
     pool: pool.id,
     types: pool.types,
     labels: { ...labels, ...pool.labels },
     totalSlots: pool.slots,
+    unanswered: pool.unanswered,
     isDraining: isDraining || pool.isDraining,
   }));
   return [own, ...attached];

@@ -23,6 +23,10 @@ const poolSchema = z.object({
   labels: z.record(z.string().max(128), z.string().max(256)),
   slots: z.int().min(0).max(100_000),
   isDraining: z.boolean(),
+  /** Slots, beside those above, that attempts hold which were given up and which it has not answered (A4), and the first of these. */
+  unanswered: z
+    .object({ count: z.int().min(1), jobId: z.string().max(128), attempt: z.int().min(1) })
+    .optional(),
 });
 
 export type PoolReport = z.output<typeof poolSchema>;

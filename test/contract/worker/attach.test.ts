@@ -357,10 +357,12 @@ describe('an attached worker', () => {
     mesh.world.abort({});
     await mesh.clock.advance(10_000);
     assert.deepEqual(mesh.outcomes(), ['lose job_1']);
-    assert.equal(mesh.world.report().pools[0]?.slots, 1);
+    const [offer] = mesh.world.report().pools;
+    assert.deepEqual([offer?.slots, offer?.unanswered], [1, { count: 1, jobId: 'job_1', attempt: 1 }]);
     const before = mesh.world.pokeCount;
     await worker.answer(0, { result: 'at last' });
-    assert.equal(mesh.world.report().pools[0]?.slots, 2);
+    const [freed] = mesh.world.report().pools;
+    assert.deepEqual([freed?.slots, freed?.unanswered], [2, undefined]);
     assert.ok(mesh.world.pokeCount > before);
     assert.deepEqual(mesh.outcomes(), ['lose job_1']);
   });

@@ -116,6 +116,56 @@ describe('placing jobs', () => {
     assert.equal(mesh.dispatcher?.elsewhereCount, 1);
   });
 
+  it('names the attempt that a worker has not answered, where that holds its slots', async () => {
+    const mesh = new Mesh().lead();
+    const paint = { id: 'wrk_1', types: ['paint'], labels: {}, slots: 0, isDraining: false };
+    const unanswered = { count: 1, jobId: 'job_0', attempt: 2 };
+    await mesh.join('ann', { pools: [{ ...paint, unanswered }] });
+    mesh.bench.submit({ id: 'job_1', type: 'paint' }, { id: 'job_2', type: 'paint' });
+    await mesh.settle();
+    const { waitingFor, nodes } = mesh.explain('job_1');
+    assert.equal(waitingFor, 'a worker to answer for an attempt that was given up and holds its slot');
+    assert.deepEqual(nodes[0]?.reasons, [
+      'attached worker wrk_1: 1 of 1 slots is held by attempt 2 of job_0, given up and not answered: free when it answers, or its connection closes',
+    ]);
+    await mesh.report('ann', [], {
+      pools: [{ ...paint, slots: 1, unanswered: { ...unanswered, count: 3 } }],
+    });
+    assert.deepEqual(mesh.givenIds(), ['job_1 to ann']);
+    assert.deepEqual(mesh.explain('job_2').nodes[0]?.reasons, [
+      'attached worker wrk_1: is full: 1 of 1 slots in use',
+      'attached worker wrk_1: 3 of 4 slots are held by attempt 2 of job_0 and 2 more, given up and not answered: free when it answers, or its connection closes',
+    ]);
+  });
+
+  const waits = [
+    {
+      why: 'a failure',
+      does: ['fail'],
+      told: /^the pause until (\S+) \(1 s\) after failure 1 of 3: exit code 1$/,
+    },
+    {
+      why: 'losses',
+      does: ['lose', 'lose'],
+      told: /^the pause until (\S+) \(1 s\) after loss 2, of 5 that are forgiven: gone$/,
+    },
+    { why: 'nothing yet', does: [], told: /^its delay of 1000 ms to pass, until (\S+) \(1 s\)$/ },
+  ] as const;
+  for (const { why, does, told } of waits) {
+    it(`says until when a job waits after ${why}`, async () => {
+      const mesh = new Mesh().lead();
+      const { bench } = mesh;
+      const retry = { backoff: 'fixed', delayMs: 1_000, jitter: 'none' } as const;
+      bench.submit({ id: 'job_1', retry, ...(does.length === 0 && { delayMs: 1_000 }) });
+      const error = { code: 'EXIT', message: 'exit code 1', retryable: true };
+      for (const kind of does)
+        bench.do(kind, { ...bench.assign('job_1'), reason: 'gone', error, result: null });
+      const [, until] = told.exec(mesh.explain('job_1').waitingFor ?? '') ?? assert.fail();
+      const due = (bench.record('job_1')?.dueGroupMs ?? 0) - mesh.leadership.groupMs();
+      assert.equal(Date.parse(until ?? ''), mesh.clock.wallMs() + due);
+    });
+  }
+
   it('ranks every node with the parts of its score, and names what rules the others out', () => {
     const view = (name: string, facts: object) => ({
       peerId: name as PeerId,
@@ -141,7 +191,7 @@ describe('placing jobs', () => {
         view('sub', { role: 'submitter' }),
         view('tired', { isDraining: true }),
       ],
-      { held: undefined, stateOf: () => undefined },
+      { held: undefined, stateOf: () => undefined, now: { groupMs: 0, wallMs: 0 } },
     );
     assert.deepEqual(
       explained.nodes.map(({ peerId, fits, isEligible, reasons, parts }) => [
