@@ -1,6 +1,7 @@
 import { open, rename, unlink } from 'node:fs/promises';
 import { AspenError } from '../base/index.ts';
 import type { CommandContext } from './command.ts';
+import { wrongUsage } from './failure.ts';
 
 const OWNER_ONLY = 0o600;
 /** What codes of the system mean to the user; any other says that the file may not be used. */
@@ -41,6 +42,7 @@ export async function fileSink(
   path: string,
   { isForced = false, wayOut }: FileSinkOptions,
 ): Promise<ByteSink> {
+  if (path === '') throw wrongUsage('an empty text names no file');
   if (!isForced && (await exists(path)))
     throw new AspenError('CONFLICT', `${path} exists already; ${wayOut}`);
   const partial = `${path}.partial`;

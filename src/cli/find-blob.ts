@@ -1,6 +1,7 @@
 import { AspenError } from '../base/index.ts';
 import type { Result } from '../rpc/index.ts';
 import type { CommandContext } from './command.ts';
+import { refuseEmpty } from './find.ts';
 
 const WHOLE_BLOB_ID = /^(bafkrei|bafybei)[a-z2-7]{52}$/;
 const PAGES_LIMIT = 100;
@@ -9,6 +10,7 @@ type Blob = Result<'blob.list'>['blobs'][number];
 
 /** @param name an id, a unique prefix of one on this node, or `last`. @throws AspenError NOT_FOUND, CONFLICT when several fit. */
 export async function findBlobId(caller: Pick<CommandContext, 'call'>, name: string): Promise<string> {
+  refuseEmpty('blob', name);
   if (WHOLE_BLOB_ID.test(name)) return name;
   const blobs = await allBlobs(caller);
   const newest = blobs.toSorted((left, right) => right.addedAtMs - left.addedAtMs).slice(0, 1);

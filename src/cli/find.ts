@@ -1,6 +1,7 @@
 import { AspenError } from '../base/index.ts';
 import type { Job } from '../rpc/index.ts';
 import type { CommandContext } from './command.ts';
+import { wrongUsage } from './failure.ts';
 
 type Caller = Pick<CommandContext, 'call'>;
 
@@ -12,6 +13,7 @@ const PAGES_LIMIT = 20;
 
 /** @param name an id, a unique prefix of one, or `last`. @returns the whole id. @throws AspenError NOT_FOUND, CONFLICT when several fit. */
 export async function findJobId(caller: Caller, name: string): Promise<string> {
+  refuseEmpty('job', name);
   if (WHOLE_JOB_ID.test(name)) return name;
   if (name === 'last') return await lastJobId(caller);
   const exact = await caller.call('job.get', { id: name }).catch(undefinedWhenAbsent);
@@ -41,6 +43,7 @@ async function* allJobs(caller: Caller): AsyncGenerator<Job> {
 
 /** @param name a peer id, a unique prefix of one, or a node's name. @returns the peer id. */
 export async function findPeerId(caller: Caller, name: string): Promise<string> {
+  refuseEmpty('node', name);
   if (WHOLE_PEER_ID.test(name)) return name;
   const { nodes } = await caller.call('node.list', {});
   const named = nodes.filter((node) => node.name === name || node.peerId === name);
@@ -54,6 +57,7 @@ export async function findPeerId(caller: Caller, name: string): Promise<string> 
 
 /** @param name a ticket's id, a unique prefix of one, or `last`. */
 export async function findTicketId(caller: Caller, name: string): Promise<string> {
+  refuseEmpty('ticket', name);
   const { tickets } = await caller.call('mesh.tickets', {});
   const ids = tickets.map(({ id }) => id).sort(); // ids sort by the time of their making
   if (name === 'last') return ids.at(-1) ?? onlyOne('ticket', name, []);
@@ -63,6 +67,11 @@ export async function findTicketId(caller: Caller, name: string): Promise<string
     name,
     ids.filter((id) => id.startsWith(name)),
   );
+}
+
+/** A variable that was not set is a prefix of every id, and would name the only node there is. @throws AspenError as wrong usage */
+export function refuseEmpty(what: string, name: string): void {
+  if (name === '') throw wrongUsage(`an empty text names no ${what}`);
 }
 
 function onlyOne(what: string, name: string, found: readonly string[]): string {

@@ -5,6 +5,8 @@ import type { CgroupBase, Layers, Limits, Plan } from './confinement.ts';
 
 /** Groups of this program are recognized by it, whoever made them. */
 const PREFIX = 'aspen-attempt-';
+/** What the kernel can number; it refuses a greater bound, which would bound nothing. */
+const PIDS_MOST = 2 ** 22;
 const CONTROLLERS = ['memory', 'pids'] as const;
 type Controller = (typeof CONTROLLERS)[number];
 
@@ -28,7 +30,7 @@ export class AttemptCgroup {
     this.#pids = holders.pids === 'cgroup' && pids !== null ? make(pids, name) : null;
     this.paths = [...new Set([this.#memory, this.#pids].filter((path) => path !== null))];
     if (this.#memory !== null && memory !== null) limitMemory(this.#memory, memory, limits);
-    if (this.#pids !== null) writeFileSync(join(this.#pids, 'pids.max'), String(limits.pids ?? 'max'));
+    if (this.#pids !== null) writeFileSync(join(this.#pids, 'pids.max'), pidsMaxOf(limits.pids));
   }
 
   /** Numbers of the processes inside. */
@@ -200,4 +202,9 @@ function readOf(path: string): string {
     if (['ENOENT', 'ENODEV', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return '';
     throw error;
   }
+}
+
+/** @returns what `pids.max` takes for a bound of so many processes. */
+export function pidsMaxOf(pids: number | undefined): string {
+  return pids === undefined || pids > PIDS_MOST ? 'max' : `${pids}`;
 }

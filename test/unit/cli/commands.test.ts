@@ -122,6 +122,16 @@ describe('the command line', () => {
     { args: ['up'], code: 4, says: /runs on/, why: 'a second agent' },
     { args: ['join', 'aspen1expired'], code: 7, says: /expired/, why: 'an expired ticket' },
     { args: ['ticket', 'inspect', 'hello'], code: 2, says: /not a ticket/, why: 'no ticket' },
+    ...[
+      ['job', 'cancel', ''],
+      ['node', 'drain', ''],
+      ['node', 'revoke', ''],
+      ['group', 'transfer', ''],
+      ['ticket', 'revoke', ''],
+      ['blob', 'rm', ''],
+      ['run', '--node', '', '--', 'true'],
+      ['backup', ''],
+    ].map((args) => ({ args, code: 2, says: /an empty text names no /, why: 'a variable that was not set' })),
     { args: ['node', 'label', 'zone'], code: 2, says: /key=value/, why: 'a label without a value' },
   ];
   for (const { args, code, says, why } of wrongUses) {
