@@ -16,9 +16,15 @@ export interface Copied {
 
 export const NOTHING_COPIED: Readonly<Copied> = { attempt: 1, stdout: 0, stderr: 0, end: 0 };
 
+export interface CopyProgress {
+  /** Counts on while it goes on, also where it ends early. */
+  readonly copied?: Copied;
+  /** Called before the output of a later attempt is shown. */
+  readonly beforeAttempt?: () => Promise<void>;
+}
+
 /**
  * Copies a job's output as it comes, stdout to stdout and stderr to stderr; with `-o json` or `jsonl` one JSON line a piece, with `-o yaml` one document.
- * @param copied counts on while it goes on, also where it ends early.
  *
  * Output that nobody keeps any more is told of on stderr, also with `--quiet`: what was copied is not the whole then. How much is missing of an
  * attempt that another followed, nobody can say; that the other's output begins is told.
@@ -27,7 +33,7 @@ export async function copyLogs(
   { io, flags, connect, tell }: CommandContext,
   id: string,
   options: LogsOptions,
-  copied: Copied = { ...NOTHING_COPIED },
+  { copied = { ...NOTHING_COPIED }, beforeAttempt }: CopyProgress = {},
 ): Promise<void> {
   const client = await connect();
   let losses = new Losses(options.fromOffset ?? 0);
@@ -42,6 +48,7 @@ export async function copyLogs(
       tellLoss(losses.take(0));
       losses = new Losses(spanStart(attempt));
       Object.assign(copied, NOTHING_COPIED, { attempt });
+      await beforeAttempt?.();
       tell(`aspen-agent: the output of attempt ${attempt} of ${id} begins`);
     }
     losses.count(offset, data.length);

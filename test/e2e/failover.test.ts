@@ -5,6 +5,7 @@ import {
   Cluster,
   type Job,
   leaderAndFollowers,
+  type Ran,
   type ShellResult,
   until,
   Writer,
@@ -50,6 +51,11 @@ describe('losing one of three agents', function () {
         submitPreferring(leader, victim, 'if [ "$ASPEN_ATTEMPT" = 1 ]; then sleep 120; fi; echo done'),
       ),
     );
+    const program = 'echo begun $ASPEN_ATTEMPT; if [ "$ASPEN_ATTEMPT" = 1 ]; then sleep 120; fi';
+    const asked = ['run', '--prefer-node', victim.peerId, '--', 'sh', '-c', program];
+    const streamed = await new Promise<{ ran: Promise<Ran> }>((resolve) => {
+      const ran = leader.cli(asked, { onStdout: () => resolve({ ran }) });
+    });
     const before = await until(
       async () => {
         const jobs = await Promise.all(ids.map((id) => leader.call<Job>('job.get', { id })));
@@ -67,6 +73,18 @@ describe('losing one of three agents', function () {
       assert.equal((job.result as ShellResult).stdout, 'done\n');
       assert.match(JSON.stringify(job.history), /lost/);
     }
+    const { code, stdout, stderr } = await streamed.ran;
+    assert.deepEqual([code, stdout], [0, 'begun 1\nbegun 2\n'], stderr);
+    const told = [
+      new RegExp(`attempt 1 of job_\\w+ on ${victim.name} was lost: .*silent for \\d+ ms`),
+      /attempt 2 of job_\w+ runs on \w+/,
+      /the output of attempt 2 of job_\w+ begins/,
+    ];
+    const places = told.map((line) => stderr.search(line));
+    assert.ok(
+      places.every((place, at) => place > (places[at - 1] ?? -1)),
+      stderr,
+    );
     victim.endOrphans();
     await victim.up();
     await agreement(agents);

@@ -8,6 +8,7 @@ import { duration, keyValues, size, wholeNumber } from '../flags.ts';
 import type { CliIo } from '../io.ts';
 import { specsOfArray, submitMany, submittedManyOutput } from '../job-array.ts';
 import { exitCodeOfJob } from '../job-exit.ts';
+import { JobNotes } from '../job-notes.ts';
 import { jobOutput, jobsOutput } from '../job-output.ts';
 import type { Output } from '../output.ts';
 import { addSpecFlags, readStdinFrom, specFromFlags } from '../spec-flags.ts';
@@ -15,7 +16,6 @@ import { throughRestarts } from '../through-restarts.ts';
 import { submittedOutput, waitUntilFinal } from './job.ts';
 
 const EXIT_INTERRUPTED = 130;
-const EXPLAIN_AFTER_MS = 2_000;
 const SANDBOXES = ['none', 'bwrap'];
 
 /** `run -- PROGRAM ARG...`: a shell job that feels like a local program. */
@@ -71,9 +71,10 @@ async function runProgram(context: CommandContext): Promise<Output | number> {
     const job = await finalJob(context, submitted.id);
     return { ...jobOutput('aspen.job.run/v1', job), exitCode: exitCodeOfJob(job) };
   }
-  using _waiting = explainAfterAWhile(context, submitted.id);
-  const copied = await followOutput(context, submitted.id);
+  using notes = new JobNotes(context, submitted.id);
+  const copied = await followOutput(context, submitted.id, notes);
   const job = await finalJob(context, submitted.id);
+  await notes.tellOf(job);
   showWhatWasNotStreamed(context, job, copied);
   return reportEnd(context, job);
 }
@@ -125,29 +126,16 @@ function limitsOf(options: CommandContext['options']): { limits?: Record<string,
 /** The error of a program that ended by itself. */
 const OWN_EXIT = 'EXIT_CODE';
 
-/** Who sees nothing happen wants to know why. Said once. */
-function explainAfterAWhile({ call, tell }: CommandContext, id: string): Disposable {
-  const timer = setTimeout(() => {
-    call('job.explain', { id }).then(
-      ({ state, waitingFor }) => {
-        if (state !== 'queued' && state !== 'blocked') return;
-        tell(`aspen-agent: ${id} waits for ${waitingFor}; more: aspen-agent job explain ${id}`);
-      },
-      (error: Error) => tell(`aspen-agent: ${id} has not begun: ${error.message}`),
-    );
-  }, EXPLAIN_AFTER_MS);
-  return { [Symbol.dispose]: () => clearTimeout(timer) };
-}
-
 /**
  * The output goes on from where it was when the agent went away and came back. It may end early, when the node that runs the job is lost;
  * what became of the job is then still to be told.
  */
-async function followOutput(context: CommandContext, id: string): Promise<Copied> {
+async function followOutput(context: CommandContext, id: string, notes: JobNotes): Promise<Copied> {
   const copied = { ...NOTHING_COPIED };
+  const beforeAttempt = () => notes.refresh();
   for (;;) {
     try {
-      await copyLogs(context, id, { follow: true, fromOffset: copied.end }, copied);
+      await copyLogs(context, id, { follow: true, fromOffset: copied.end }, { copied, beforeAttempt });
       return copied;
     } catch (error) {
       if (!(error instanceof AspenError)) throw error;

@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AspenError } from '../../../src/base/index.ts';
+import type { Connection, Job } from '../../../src/rpc/index.ts';
 import { CliWorld } from './harness.ts';
 
 const shell = (exitCode: number | null, signal: string | null = null, stdout = '') => ({
@@ -181,6 +182,63 @@ describe('run', () => {
     assert.equal(ran.code, 0);
     assert.match(ran.stderr, /the agent is away; job_\w+ goes on without it/);
     assert.equal(gone.length, 0);
+  });
+
+  describe('whose attempt is lost', () => {
+    /** Runs a program whose node is lost while it runs, and which then runs on another one. */
+    async function runLost(...flags: string[]) {
+      world.agent.programs.set('long', { output: [['stdout', 'begun\n']], runsUntilTold: true });
+      const { jobs, otherId, peerId } = world.agent;
+      const error = { code: 'LOST', message: 'its node was silent for 4012 ms', retryable: true };
+      const history = [{ attempt: 1, node: otherId, outcome: 'lost', error }];
+      const setJob = (id: string, fields: Partial<Job>) =>
+        jobs.set(id, { ...(jobs.get(id) as Job), ...fields, history });
+      Object.assign(world.agent.handlers, {
+        'job.watch': async (_: unknown, connection: Connection) => {
+          const [id = ''] = jobs.keys();
+          setJob(id, { state: 'queued' });
+          setTimeout(() => {
+            const running = { state: 'running' as const, attempt: 2, node: peerId };
+            setJob(id, running);
+            const change = { id, type: 'shell', queue: 'default', namespace: 'default', before: 'queued' };
+            const rest = { errorCode: null, cursor: '1' };
+            connection.notify('job.change', { subscription: 'sub_1', ...change, ...running, ...rest });
+          }, 100);
+          setTimeout(() => world.agent.finish(id, { result: shell(0) }), 200);
+          return { subscription: 'sub_1' };
+        },
+      });
+      return await world.run(['run', ...flags, '--', 'long']);
+    }
+
+    it('says so, and where it runs again', async () => {
+      const { code, stderr } = await runLost();
+      assert.equal(code, 0);
+      assert.deepEqual(stderr.replaceAll(/job_\w+/g, 'j').split('\n'), [
+        'aspen-agent: attempt 1 of j on other was lost: its node was silent for 4012 ms; it waits to run again as attempt 2',
+        'aspen-agent: attempt 2 of j runs on fake',
+        '',
+      ]);
+    });
+
+    it('says nothing of it where nothing is to be said', async () => {
+      assert.deepEqual([(await runLost('--quiet')).stderr, world.agent.jobs.size], ['', 1]);
+    });
+  });
+
+  it('says of what failed and is tried again how, also where that was over in a moment', async () => {
+    const history = [{ attempt: 1, node: world.agent.peerId, outcome: 'failed', error: failure }];
+    const job = { attempt: 2, history, result: shell(0) };
+    world.agent.programs.set('twice', { output: [['stdout', 'one\n']], runsUntilTold: true });
+    const ran = await world.run(['run', '--retry', '2', '--', 'twice'], {
+      onStdout: () => {
+        const [before] = world.agent.jobs.values();
+        world.agent.jobs.set(before?.id ?? '', { ...(before as Job), ...job });
+        world.agent.finish(before?.id ?? '', { result: shell(0) });
+      },
+    });
+    assert.equal(ran.code, 0);
+    assert.match(ran.stderr, /^aspen-agent: attempt 1 of job_\w+ on fake failed: talk exited with 3\n$/);
   });
 
   it('goes on with the output from where it was when its agent was away', async () => {
