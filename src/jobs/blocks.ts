@@ -23,6 +23,11 @@ export function blockOf({ position, offset }: Placed): Key {
   return numberKey(position) + numberKey(offset - (offset % BLOCK_PLACES));
 }
 
+/** @param place of a job in the order of submission. @returns where its block begins. */
+export function blockOfPlace(place: Key): Key {
+  return blockOf({ position: keyNumber(place), offset: keyNumber(place, POSITION_BYTES) });
+}
+
 /** Whether two jobs stand in one block. */
 export function isSameBlock(left: Placed, right: Placed): boolean {
   return left.position === right.position && (left.offset ^ right.offset) < BLOCK_PLACES;

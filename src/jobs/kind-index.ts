@@ -1,6 +1,20 @@
-import { type Bits, type BlockIds, blockOfRow, endOfBlock, placesAmong, takenPlaces } from './blocks.ts';
+import {
+  type Bits,
+  type BlockIds,
+  blockOfPlace,
+  blockOfRow,
+  endOfBlock,
+  placesAmong,
+  takenPlaces,
+} from './blocks.ts';
 import type { Placed } from './job-places.ts';
-import type { ApplyContext, Key, QueryContext, ReadonlyTable } from './machine-port.ts';
+import {
+  type ApplyContext,
+  type Key,
+  prefixEnd,
+  type QueryContext,
+  type ReadonlyTable,
+} from './machine-port.ts';
 import { rowsOf } from './record-store.ts';
 
 type Context = ApplyContext | QueryContext;
@@ -45,12 +59,13 @@ export function* newestOfKind(context: Context, kind: Key, before: Key): Generat
     yield* newestBefore(before, jobsMarked(blocks, key, bits));
 }
 
-/** @returns the first jobs of one kind, at least `count` where there are so many, in the order of submission. */
-export function oldestOfKind(context: Context, kind: Key, count: number): Placed[] {
+/** @returns the first jobs of one kind behind the place `after`, at least `count` where there are so many, in the order of submission. */
+export function oldestOfKind(context: Context, kind: Key, count: number, after: Key = ''): Placed[] {
   const blocks = rowsOf<BlockIds>(context, 'blocks');
   const oldest: Placed[] = [];
-  for (const [key, bits] of context.table<Bits>('kindBits').range({ prefix: kind })) {
-    oldest.push(...jobsMarked(blocks, key, bits));
+  const range = after === '' ? { prefix: kind } : { from: kind + blockOfPlace(after), to: prefixEnd(kind) };
+  for (const [key, bits] of context.table<Bits>('kindBits').range(range)) {
+    oldest.push(...jobsMarked(blocks, key, bits).filter(({ place }) => place > after));
     if (oldest.length >= count) break;
   }
   return oldest;

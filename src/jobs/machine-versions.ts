@@ -4,4 +4,6 @@ export const SINCE = {
   maxLosses: 2,
   /** The history says of an attempt that was stopped what it was stopped for. */
   toldEndings: 2,
+  /** A purge goes on behind what may not go. */
+  purgeCursor: 2,
 } as const;

@@ -25,6 +25,7 @@ import { readHooks } from './hooks/hook-book.ts';
 import { limitSchema, pauseSchema, readLimits, resumeSchema } from './limits.ts';
 import { LiveIndex } from './live-index.ts';
 import type { ApplyContext, MachineModule } from './machine-port.ts';
+import { SINCE } from './machine-versions.ts';
 import { readNewIds } from './new-ids.ts';
 import { applyPauseJob, applyResumeJob } from './pause.ts';
 import { listSchema, runGet, runList } from './queries.ts';
@@ -36,7 +37,7 @@ import { RETRY_AFTER_MOST_MS } from './retry.ts';
 import { applySettle } from './settle.ts';
 import { GROUP_NODES_LIMIT } from './spec-fields.ts';
 import { applySubmit, parseSubmit, versionOfSubmit } from './submit.ts';
-import { applyPurge, applyRelease, nextDueMs, nextExpiryMs } from './upkeep.ts';
+import { applyPurge, applyRelease, nextDueMs, nextExpiryMs, type PurgeBody } from './upkeep.ts';
 import { writeBehind } from './write-behind.ts';
 
 /** Reports in one command. */
@@ -81,6 +82,11 @@ const settleItem = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('lose'), ...loss }),
   z.object({ kind: z.literal('cancelled'), ...completion }),
 ]);
+
+const NO_CURSOR: PurgeBody = { from: null };
+const parsePurge = parseWith(
+  z.object({ from: z.object({ queue: z.string().nullable(), place: z.string().max(64) }).nullable() }),
+);
 
 /** Jobs, as the replicated machine knows them: each move is one command, and its indexes change with it. */
 export const jobsModule: MachineModule = {
@@ -140,10 +146,10 @@ export const jobsModule: MachineModule = {
     resumeHook: { since: 1, parse: parseWith(hookNameSchema), apply: applyResumeHook },
     testHook: { since: 1, parse: parseWith(hookNameSchema), apply: applyTestHook },
     purge: {
-      since: 1,
+      since: ({ from }: PurgeBody) => (from === null ? 1 : SINCE.purgeCursor),
       isLeadersOnly: true,
-      parse: () => null,
-      apply: (_body, context) => applyPurge(context),
+      parse: (body) => (body === null ? NO_CURSOR : parsePurge(body)),
+      apply: applyPurge,
     },
   }),
   writeBehind,

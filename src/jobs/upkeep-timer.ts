@@ -2,11 +2,19 @@ import { type Clock, every, type Logger } from '../base/index.ts';
 import { type Leadership, onceApplied } from '../lease/index.ts';
 import { hasCascade } from './dependents.ts';
 import { TICK_MS } from './holds.ts';
+import type { PurgeCursor } from './retention.ts';
 import { nextDueMs, nextExpiryMs, nextInstant } from './upkeep.ts';
 
 const LOOK_EVERY_MS = 200;
-/** Between purges that find nothing they may remove, twice as long after each. Unit: ms. */
+/** After a purge that found nothing it may remove; once all was looked at, twice as long each time. Unit: ms. */
 const PURGE_REST = { firstMs: 400, mostMs: 12_800 };
+
+/** What a command of upkeep came to. */
+interface Done {
+  readonly isMore: boolean;
+  readonly purged?: number;
+  readonly next?: PurgeCursor | null;
+}
 
 export interface UpkeepComponents {
   readonly leadership: Leadership;
@@ -26,6 +34,8 @@ export function keepUp({ leadership, clock, log, isAnyRunning }: UpkeepComponent
   const underWay = new Set<string>();
   let purgeRestMs = 0;
   let purgeFromMs = 0;
+  /** Q11: where the next purge goes on. Whoever leads next begins at the beginning. */
+  let cursor: PurgeCursor | null = null;
   const agreed = onceApplied((jobs) => ({
     appliedMs: jobs.groupMs,
     dueMs: nextDueMs(jobs),
@@ -48,8 +58,10 @@ export function keepUp({ leadership, clock, log, isAnyRunning }: UpkeepComponent
 
   function restAfter(purged: number): void {
     const { firstMs, mostMs } = PURGE_REST;
-    purgeRestMs = purged > 0 ? 0 : Math.min(mostMs, Math.max(firstMs, purgeRestMs * 2));
-    purgeFromMs = clock.monotonicMs() + purgeRestMs;
+    if (purged > 0) purgeRestMs = 0;
+    else if (cursor === null) purgeRestMs = Math.min(mostMs, Math.max(firstMs, purgeRestMs * 2));
+    const restMs = purged > 0 ? 0 : Math.max(firstMs, cursor === null ? purgeRestMs : 0);
+    purgeFromMs = clock.monotonicMs() + restMs;
   }
 
   /** One of each kind at a time; at once again while a command could not move all that was due. */
@@ -57,8 +69,13 @@ export function keepUp({ leadership, clock, log, isAnyRunning }: UpkeepComponent
     if (underWay.has(kind) || leadership.signal.aborted) return;
     underWay.add(kind);
     leadership
-      .propose<{ readonly isMore: boolean; readonly purged?: number }>({ module: 'jobs', kind, body: null })
-      .then(({ isMore, purged }) => {
+      .propose<Done>({
+        module: 'jobs',
+        kind,
+        body: kind === 'purge' && cursor !== null ? { from: cursor } : null,
+      })
+      .then(({ isMore, purged, next = null }) => {
+        if (kind === 'purge') cursor = next;
         if (purged !== undefined) restAfter(purged);
         return isMore;
       })

@@ -5,10 +5,11 @@ import { EXPIRY_BEAT_MS } from './kinds.ts';
 import { pauseText } from './limits.ts';
 import type { LiveIndex } from './live-index.ts';
 import { type ApplyContext, keyNumber, numberKey, type QueryContext } from './machine-port.ts';
+import { SINCE } from './machine-versions.ts';
 import { ended, ready } from './moves.ts';
 import { isFinal, type JobError, type JobRecord } from './record.ts';
 import { deleteRecord, findRecord, postpone, rowsOf } from './record-store.ts';
-import { hasExcess, removeExcess } from './retention.ts';
+import { hasExcess, type PurgeCursor, removeExcess } from './retention.ts';
 
 /** One command moves so many at most; the leader proposes again while more are due. */
 const BATCH_LIMIT = 1_000;
@@ -59,21 +60,31 @@ function afterInstant(record: JobRecord, context: ApplyContext): JobRecord {
   return { ...record, state: 'cancelling', ending: error };
 }
 
+/** What a purge is asked; nothing in a log from before. */
+export interface PurgeBody {
+  /** Where an earlier one ended; null to begin at the beginning. */
+  readonly from: PurgeCursor | null;
+}
+
 /**
  * Removes final records that were kept for as long as they asked, then those that are too many. One that a job still waits for is kept for
  * longer (D3).
  */
-export function applyPurge(context: ApplyContext): { readonly purged: number; readonly isMore: boolean } {
+export function applyPurge(
+  { from }: PurgeBody,
+  context: ApplyContext,
+): { readonly purged: number; readonly isMore: boolean; readonly next?: PurgeCursor | null } {
   const expired = expiredRecords(context);
   for (const record of expired) {
     if (!context.derived<LiveIndex>().hasDependents(record.id)) deleteRecord(context, record);
     else putOff(record, context);
   }
-  const removed = removeExcess(context, BATCH_LIMIT - expired.length);
-  return {
-    purged: expired.length + removed,
-    isMore: expired.length === BATCH_LIMIT || (removed > 0 && hasExcess(context)),
-  };
+  const isFull = expired.length === BATCH_LIMIT;
+  const { removed, next } = removeExcess(context, BATCH_LIMIT - expired.length, from);
+  const purged = expired.length + removed;
+  if (context.version < SINCE.purgeCursor)
+    return { purged, isMore: isFull || (removed > 0 && hasExcess(context)) };
+  return { purged, isMore: isFull || (removed > 0 && next !== null), next };
 }
 
 /** The first of them, as many as one command moves. */

@@ -29,7 +29,7 @@ const CAUGHT: Readonly<Record<string, { readonly seeds: readonly number[]; reado
     seeds: [4, 21, 23],
     law: /key \S+ names|replicas apply the same/,
   },
-  'renew-after-expiry': { seeds: [2, 12, 16], law: /locks exclude/ },
+  'renew-after-expiry': { seeds: [5, 8, 17, 22, 24], law: /locks exclude/ },
   'clock-beyond-its-bounds': {
     seeds: [13, 15, 18, 22, 29, 39, 63],
     law: /attempts never overlap|locks exclude/,

@@ -133,7 +133,7 @@ describe('a job that depends on another', () => {
     );
     end(bench, 'job_a', 'dead');
     bench.groupMs += 10;
-    assert.deepEqual(bench.do('purge'), { ok: true, result: { purged: 1, isMore: false } });
+    assert.deepEqual(bench.do('purge'), { ok: true, result: { purged: 1, isMore: false, next: null } });
     assert.equal(bench.get('job_a').state, 'dead');
     bench.checkIndexes();
     bench.do('cancel', { id: 'job_b', reason: null });
