@@ -28,6 +28,6 @@ export async function whileWatching(
     clearTimeout(timer);
   }
   if (!isOver || timeoutMs === undefined) return 0;
-  const message = `${what} was watched for ${formatDuration(timeoutMs)}, as --timeout said`;
+  const message = `watched ${what} for ${formatDuration(timeoutMs)}, as --timeout said`;
   throw new AspenError('DEADLINE_EXCEEDED', message, { outcome: 'not-applied' });
 }

@@ -141,8 +141,12 @@ function waitingFor(
   if (record.spec.group !== null) return groupOf(record.spec.group.nodes, nodes);
   if (nodes.length === 0) return 'a node that runs jobs';
   if (nodes.some(({ fits }) => fits)) return 'its turn: a node fits and has a free slot';
-  if (nodes.some(({ isEligible }) => isEligible))
-    return 'a node that fits to be heard and to have a free slot';
+  const eligible = nodes.filter(({ isEligible }) => isEligible).map(({ peerId }) => peerId);
+  const isDrained = (id: string) =>
+    views.some(({ peerId, isDraining }) => peerId === id && isDraining === true);
+  if (eligible.length > 0 && eligible.every(isDrained))
+    return `a node that fits to take jobs again: ${eligible.length === 1 ? 'the only one is' : `all ${eligible.length} are`} draining`;
+  if (eligible.length > 0) return 'a node that fits to be heard and to have a free slot';
   const isHeld = views.some(
     ({ types, totalSlots, unanswered }) =>
       types.includes(record.spec.type) && totalSlots <= 0 && unanswered !== undefined,

@@ -26,7 +26,9 @@ async function runDevMesh(context: CommandContext): Promise<number> {
   const interrupted = new Promise<void>((resolve) => {
     io.onInterrupt(() => resolve());
   });
-  const started = mayGoUnheard(mesh.start((options['nodes'] as number | undefined) ?? 3)); // an interrupted start fails, and nobody minds
+  const count = (options['nodes'] as number | undefined) ?? 3;
+  tell(`starting ${count === 1 ? 'one agent' : `${count} agents`}`);
+  const started = mayGoUnheard(mesh.start(count)); // an interrupted start fails, and nobody minds
   const ended = await Promise.race([
     interrupted.then(() => 'interrupted' as const),
     started.then(() => 'started' as const),

@@ -170,6 +170,7 @@ async function submitJob(context: CommandContext): Promise<Output> {
 
 async function submitFile(context: CommandContext): Promise<Output> {
   const specs = specsFromText(await readTextFrom(context, context.args[0] as string));
+  if (specs.length === 0) context.tell('nothing was submitted: it holds no job');
   return submittedManyOutput(context, await submitMany(context, specs));
 }
 

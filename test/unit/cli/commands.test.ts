@@ -331,6 +331,11 @@ describe('the command line', () => {
     assert.equal((await world.run(['ticket', 'inspect', '-'], { stdin: `${mark}aspen1x\n` })).code, 0);
   });
 
+  it('says that a file without jobs submitted none', async () => {
+    const { code, stderr } = await world.run(['job', 'submit-file', '-'], { stdin: '\n' });
+    assert.deepEqual([code, stderr], [0, 'nothing was submitted: it holds no job\n']);
+  });
+
   it('shows what comes in the format that was asked for, each piece by itself', async () => {
     const watch = (format: string) =>
       run('kv', 'watch', 'k', '--from-revision', '1', '--timeout', '300ms', '-o', format);

@@ -120,7 +120,7 @@ describe('kv on the command line', () => {
     assert.equal(watched.code, 8);
     const wrong = await run(['watch', 'color'], { env: { ASPEN_TIMEOUT: 'soon' } });
     assert.deepEqual([wrong.code, wrong.stderr.includes('ASPEN_TIMEOUT: "soon"')], [2, true]);
-    assert.match(watched.stderr, /color was watched for 50ms, as --timeout said/);
+    assert.match(watched.stderr, /watched color for 50ms, as --timeout said/);
   });
 
   it('watches a prefix until interrupted, a line a change', async () => {

@@ -210,4 +210,24 @@ describe('placing jobs', () => {
       ],
     );
   });
+
+  for (const [drained, says] of [
+    [['ann'], 'a node that fits to take jobs again: the only one is draining'],
+    [['ann', 'bob'], 'a node that fits to take jobs again: all 2 are draining'],
+  ] as const)
+    it(`waits for whoever drained ${drained.join(' and ')}, and says so`, () => {
+      const bench = new Mesh().bench;
+      bench.submit({ id: 'job_1' });
+      const views = drained.map((peerId) => ({
+        peerId: peerId as PeerId,
+        ...{ role: 'worker' as const, labels: {}, types: ['echo'] },
+        ...{ totalSlots: 4, freeSlots: 4, isSuspect: false, isDraining: true },
+      }));
+      const surroundings = {
+        held: undefined,
+        stateOf: () => undefined,
+        now: { groupMs: 0, wallMs: 0 },
+      };
+      assert.equal(explainJob(bench.record('job_1') as JobRecord, views, surroundings).waitingFor, says);
+    });
 });
