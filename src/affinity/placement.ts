@@ -40,8 +40,15 @@ export function explain(placement: Placement, nodes: readonly NodeView[]): Expla
   return nodes.map((node) => {
     const lasting = lastingReasons(placement, node);
     const reasons = [...lasting, ...passingReasons(node)];
-    return { peerId: node.peerId, fits: reasons.length === 0, isEligible: lasting.length === 0, reasons };
+    const isEligible = lastingReasons(placement, answered(node)).length === 0;
+    return { peerId: node.peerId, fits: reasons.length === 0, isEligible, reasons };
   });
+}
+
+/** @returns the node as it will be once its worker has answered for what it was told to stop. */
+function answered(node: NodeView): NodeView {
+  const { totalSlots, unanswered } = node;
+  return unanswered === undefined ? node : { ...node, totalSlots: totalSlots + unanswered.count };
 }
 
 /** The nodes that can start the job now, best first. Same input, same answer. */

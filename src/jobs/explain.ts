@@ -6,7 +6,7 @@ import {
   rank,
   type ScorePart,
 } from '../affinity/index.ts';
-import type { Coordinate, PeerId } from '../base/index.ts';
+import { type Coordinate, exactDuration, formatDuration, type PeerId } from '../base/index.ts';
 import { placementOf } from './plan.ts';
 import { isFinal, type JobRecord } from './record.ts';
 import { maxLossesOf } from './retry.ts';
@@ -142,17 +142,23 @@ function waitingFor(
   if (nodes.length === 0) return 'a node that runs jobs';
   if (nodes.some(({ fits }) => fits)) return 'its turn: a node fits and has a free slot';
   const eligible = nodes.filter(({ isEligible }) => isEligible).map(({ peerId }) => peerId);
+  if (eligible.length === 0) return `a node that fits: none of ${nodes.length} does`;
   const isDrained = (id: string) =>
     views.some(({ peerId, isDraining }) => peerId === id && isDraining === true);
-  if (eligible.length > 0 && eligible.every(isDrained))
+  if (eligible.every(isDrained))
     return `a node that fits to take jobs again: ${eligible.length === 1 ? 'the only one is' : `all ${eligible.length} are`} draining`;
-  if (eligible.length > 0) return 'a node that fits to be heard and to have a free slot';
-  const isHeld = views.some(
-    ({ types, totalSlots, unanswered }) =>
-      types.includes(record.spec.type) && totalSlots <= 0 && unanswered !== undefined,
+  if (eligible.every((id) => isHeld(id, record.spec.type, views)))
+    return 'a worker to answer for an attempt that was given up and holds its slot';
+  return 'a node that fits to be heard and to have a free slot';
+}
+
+/** Whether all that could run the type there has no slot but those that it owes an answer for. */
+function isHeld(peerId: string, type: string, views: readonly NodeView[]): boolean {
+  const offering = views.filter((view) => view.peerId === peerId && view.types.includes(type));
+  return (
+    offering.length > 0 &&
+    offering.every(({ totalSlots, unanswered }) => totalSlots <= 0 && unanswered !== undefined)
   );
-  if (isHeld) return 'a worker to answer for an attempt that was given up and holds its slot';
-  return `a node that fits: none of ${nodes.length} does`;
 }
 
 function groupOf(count: number, nodes: readonly ExplainedNode[]): string {
@@ -204,9 +210,10 @@ function timeOf(record: JobRecord, now: Surroundings['now']): string {
   if (dueGroupMs === null && spec.runAtMs !== null)
     return `its time, ${new Date(spec.runAtMs).toISOString()}`;
   const leftMs = Math.max(0, (dueGroupMs ?? now.groupMs) - now.groupMs);
-  const until = `until ${new Date(Math.round(now.wallMs + leftMs)).toISOString()} (${Math.ceil(leftMs / 1_000)} s)`;
+  const until = `until ${new Date(Math.round(now.wallMs + leftMs)).toISOString()} (${formatDuration(leftMs)})`;
   const past = record.history.at(-1);
-  if (past === undefined || record.error === null) return `its delay of ${spec.delayMs} ms to pass, ${until}`;
+  if (past === undefined || record.error === null)
+    return `its delay of ${exactDuration(spec.delayMs)} to pass, ${until}`;
   const told = past.outcome === 'lost' ? lossOf(record) : failureOf(record);
   return `the pause ${until} after ${told}: ${record.error.message}`;
 }

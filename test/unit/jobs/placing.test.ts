@@ -125,6 +125,7 @@ describe('placing jobs', () => {
     await mesh.settle();
     const { waitingFor, nodes } = mesh.explain('job_1');
     assert.equal(waitingFor, 'a worker to answer for an attempt that was given up and holds its slot');
+    assert.deepEqual([nodes[0]?.fits, nodes[0]?.isEligible], [false, true]);
     assert.deepEqual(nodes[0]?.reasons, [
       'attached worker wrk_1: 1 of 1 slots is held by attempt 2 of job_0, given up and not answered: free when it answers, or its connection closes',
     ]);
@@ -142,14 +143,14 @@ describe('placing jobs', () => {
     {
       why: 'a failure',
       does: ['fail'],
-      told: /^the pause until (\S+) \(1 s\) after failure 1 of 3: exit code 1$/,
+      told: /^the pause until (\S+) \(1s\) after failure 1 of 3: exit code 1$/,
     },
     {
       why: 'losses',
       does: ['lose', 'lose'],
-      told: /^the pause until (\S+) \(1 s\) after loss 2, of 5 that are forgiven: gone$/,
+      told: /^the pause until (\S+) \(1s\) after loss 2, of 5 that are forgiven: gone$/,
     },
-    { why: 'nothing yet', does: [], told: /^its delay of 1000 ms to pass, until (\S+) \(1 s\)$/ },
+    { why: 'nothing yet', does: [], told: /^its delay of 1s to pass, until (\S+) \(1s\)$/ },
   ] as const;
   for (const { why, does, told } of waits) {
     it(`says until when a job waits after ${why}`, async () => {
