@@ -10,14 +10,17 @@ export interface CliOutput {
   drained?(): Promise<void>;
 }
 
+/** What asks a command to end: Ctrl-C, whoever ends programs, a terminal that is closed. */
+export type Interrupt = 'SIGINT' | 'SIGTERM' | 'SIGHUP';
+
 /** The world around the command line: the process's own, or a test's. */
 export interface CliIo {
   readonly stdout: CliOutput;
   readonly stderr: CliOutput;
   readonly stdin: Readable;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Calls back on Ctrl-C and on a request to end, until disposed. */
-  onInterrupt(callback: (signal: 'SIGINT' | 'SIGTERM') => void): Disposable;
+  /** Calls back on each of them, until disposed; where nobody listens that ends the process. */
+  onInterrupt(callback: (signal: Interrupt) => void): Disposable;
   /** Calls back once when standard output takes no more, until disposed; where nobody listens that ends the process. @default it never happens */
   onOutputLost?(callback: (reason: string) => void): Disposable;
   /** Ends the process, for the person who has asked twice. */

@@ -16,8 +16,11 @@ export function exitCodeOfJob(job: Job): number {
   ) as Exit;
   if (job.state === 'succeeded') return typeof exitCode === 'number' ? exitCode : 0;
   if (typeof exitCode === 'number' && exitCode !== 0) return exitCode;
-  if (typeof signal === 'string') {
-    return SIGNAL_BASE + ((constants.signals as Readonly<Record<string, number>>)[signal] ?? 0);
-  }
+  if (typeof signal === 'string') return exitCodeOfSignal(signal);
   return 1;
+}
+
+/** As a shell says of a program that a signal ended. */
+export function exitCodeOfSignal(signal: string): number {
+  return SIGNAL_BASE + ((constants.signals as Readonly<Record<string, number>>)[signal] ?? 0);
 }

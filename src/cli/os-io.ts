@@ -1,4 +1,12 @@
-import type { CliIo, CliOutput } from './io.ts';
+import type { CliIo, CliOutput, Interrupt } from './io.ts';
+
+/** Set by the launcher where it was begun with SIGHUP ignored (`nohup`): Node forgets that. */
+const isHangupIgnored = process.env['ASPEN_HANGUP_IGNORED'] === '1';
+const INTERRUPTS: readonly Interrupt[] = [
+  'SIGINT',
+  'SIGTERM',
+  ...(isHangupIgnored ? [] : (['SIGHUP'] as const)),
+];
 
 /** The process's own standard streams and signals. */
 export function createOsIo({
@@ -9,15 +17,20 @@ export function createOsIo({
   self,
 }: Pick<CliIo, 'startAgent' | 'restoreBackup' | 'checkTicket' | 'readSettings' | 'self'>): CliIo {
   const loss = new OutputLoss();
+  if (isHangupIgnored) process.on('SIGHUP', () => undefined);
   return {
     stdout: outputOf(process.stdout),
     stderr: outputOf(process.stderr),
     stdin: process.stdin,
     env: process.env,
     onInterrupt(callback) {
-      const onSignal = (signal: NodeJS.Signals) => callback(signal as 'SIGINT' | 'SIGTERM');
-      process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
-      return { [Symbol.dispose]: () => void process.off('SIGINT', onSignal).off('SIGTERM', onSignal) };
+      const onSignal = (signal: NodeJS.Signals) => callback(signal as Interrupt);
+      for (const signal of INTERRUPTS) process.on(signal, onSignal);
+      return {
+        [Symbol.dispose]() {
+          for (const signal of INTERRUPTS) process.off(signal, onSignal);
+        },
+      };
     },
     onOutputLost: (callback) => loss.add(callback),
     exitNow: (code) => process.exit(code),

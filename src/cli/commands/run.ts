@@ -2,12 +2,12 @@ import { type Command, Option } from 'commander';
 import { AspenError, FIRST_SHARED_ATTEMPT } from '../../base/index.ts';
 import { type Job, resultOfLatest } from '../../rpc/index.ts';
 import { endedWithConnection } from '../../sdk/index.ts';
+import { Cancellation } from '../cancellation.ts';
 import { type CommandContext, define, type ExitSlot } from '../command.ts';
 import { type Copied, copyLogs, NOTHING_COPIED } from '../copy-logs.ts';
 import { duration, keyValues, size, wholeNumber } from '../flags.ts';
 import type { CliIo } from '../io.ts';
 import { specsOfArray, submitMany, submittedManyOutput } from '../job-array.ts';
-import { exitCodeOfJob } from '../job-exit.ts';
 import { JobNotes } from '../job-notes.ts';
 import { jobOutput, jobsOutput } from '../job-output.ts';
 import type { Output } from '../output.ts';
@@ -15,7 +15,6 @@ import { addSpecFlags, readStdinFrom, specFromFlags } from '../spec-flags.ts';
 import { throughRestarts } from '../through-restarts.ts';
 import { submittedOutput, waitUntilFinal } from './job.ts';
 
-const EXIT_INTERRUPTED = 130;
 const SANDBOXES = ['none', 'bwrap'];
 
 /** `run -- PROGRAM ARG...`: a shell job that feels like a local program. */
@@ -65,18 +64,18 @@ async function runProgram(context: CommandContext): Promise<Output | number> {
   if (options['array'] !== undefined) return runArray(context, spec, options['array'] as readonly number[]);
   const submitted = await call('job.submit', spec);
   if (options['detach'] === true) return submittedOutput(submitted);
-  using _interrupts = cancelOnInterrupt(context, submitted.id);
-  using _output = cancelWithoutReader(context, submitted.id);
+  using cancellation = new Cancellation(context, [submitted.id]);
   if (flags.isForPrograms) {
     const job = await finalJob(context, submitted.id);
-    return { ...jobOutput('aspen.job.run/v1', job), exitCode: exitCodeOfJob(job) };
+    return { ...jobOutput('aspen.job.run/v1', job), exitCode: cancellation.exitCodeOf(job) };
   }
   using notes = new JobNotes(context, submitted.id);
   const copied = await followOutput(context, submitted.id, notes);
   const job = await finalJob(context, submitted.id);
   await notes.tellOf(job);
   showWhatWasNotStreamed(context, job, copied);
-  return reportEnd(context, job);
+  reportEnd(context, job);
+  return cancellation.exitCodeOf(job);
 }
 
 /** Ends when all of them have, with the exit code of the first that failed. Their output is kept with each job. */
@@ -88,9 +87,10 @@ async function runArray(
   const submitted = await submitMany(context, specsOfArray(spec, indexes));
   const output = submittedManyOutput(context, submitted);
   if (context.options['detach'] === true || output.exitCode !== undefined) return output;
+  using cancellation = new Cancellation(context, output.ids);
   const jobs: Job[] = [];
   for (const id of output.ids) jobs.push(await finalJob(context, id));
-  const exitCode = jobs.map(exitCodeOfJob).find((code) => code !== 0) ?? 0;
+  const exitCode = jobs.map((job) => cancellation.exitCodeOf(job)).find((code) => code !== 0) ?? 0;
   return { ...jobsOutput({ jobs }), schema: 'aspen.job.run/v1', exitCode };
 }
 
@@ -162,41 +162,10 @@ function showWhatWasNotStreamed({ io }: CommandContext, job: Job, copied: Copied
   }
 }
 
-function reportEnd({ io, tell }: CommandContext, job: Job): number {
-  const code = exitCodeOfJob(job);
+function reportEnd({ io, tell }: CommandContext, job: Job): void {
   const isOwnExit = job.error?.code === OWN_EXIT; // all else is the node's word: a limit, a refusal, nothing to start
   if (job.state === 'cancelled') tell(`aspen-agent: ${job.id} was cancelled`);
   else if (job.error !== null && !isOwnExit) {
     io.stderr.write(`aspen-agent: ${job.id} ${job.state}: ${job.error.message}\n`);
   }
-  return code;
-}
-
-/** As a pipe that nobody reads ends a program of this machine. */
-function cancelWithoutReader(context: CommandContext, id: string): Disposable | undefined {
-  return context.io.onOutputLost?.((reason) => {
-    context.io.stderr.write(`aspen-agent: cancelling ${id}: ${reason}\n`);
-    cancel(context, id, reason);
-  });
-}
-
-/** The first interrupt cancels the job and goes on to its end; the second one leaves it alone and ends at once. */
-function cancelOnInterrupt(context: CommandContext, id: string): Disposable {
-  const { io } = context;
-  let interrupts = 0;
-  return io.onInterrupt(() => {
-    interrupts += 1;
-    if (interrupts > 1) {
-      io.exitNow(EXIT_INTERRUPTED);
-      return;
-    }
-    io.stderr.write(`\naspen-agent: cancelling ${id}; once more to leave it\n`);
-    cancel(context, id, 'interrupted at the terminal');
-  });
-}
-
-function cancel({ connect, io }: CommandContext, id: string, reason: string): void {
-  connect()
-    .then((client) => client.cancel(id, reason))
-    .catch((error: Error) => io.stderr.write(`aspen-agent: cannot cancel ${id}: ${error.message}\n`));
 }

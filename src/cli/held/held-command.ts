@@ -4,7 +4,7 @@ import { OsClock } from '../../base/os-clock.ts';
 import type { CallOptions } from '../../sdk/index.ts';
 import type { CommandContext } from '../command.ts';
 import { wrongUsage } from '../failure.ts';
-import type { CliIo } from '../io.ts';
+import type { CliIo, Interrupt } from '../io.ts';
 import { Hold, holdTimes } from './hold.ts';
 import { startHeldProgram } from './os-held-program.ts';
 import { type HeldEnd, type HeldExit, momentOf, runHeld } from './run-held.ts';
@@ -97,7 +97,7 @@ export async function runUnderLease(
 class Interrupts implements Disposable {
   readonly #aborter = new AbortController();
   readonly #listening: Disposable;
-  handler: (signal: 'SIGINT' | 'SIGTERM') => void = () => this.#aborter.abort();
+  handler: (signal: Interrupt) => void = () => this.#aborter.abort();
 
   constructor(io: CliIo) {
     this.#listening = io.onInterrupt((signal) => this.handler(signal));

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { silentLogger } from '../../../src/base/index.ts';
-import { type AgentStartOptions, type CliIo, runCli } from '../../../src/cli/index.ts';
+import { type AgentStartOptions, type CliIo, type Interrupt, runCli } from '../../../src/cli/index.ts';
 import { createRpcServer } from '../../../src/rpc/index.ts';
 import { OsSocketListener, socketPathOf } from '../../../src/rpc/os-socket.ts';
 import { createFakeAgent, type FakeAgent } from '../rpc/fake-handlers.ts';
@@ -30,7 +30,8 @@ export class CliWorld implements AsyncDisposable {
   readonly agent: FakeAgent = createFakeAgent();
   readonly dataDir: string;
   readonly #stop: () => Promise<void>;
-  #interrupt: () => void = () => undefined;
+  #interrupt: (signal?: Interrupt) => void = () => undefined;
+  #loseOutput: () => void = () => undefined;
 
   private constructor(dataDir: string, stop: () => Promise<void>) {
     this.dataDir = dataDir;
@@ -60,6 +61,9 @@ export class CliWorld implements AsyncDisposable {
       onInterrupt: (interrupt) => {
         this.#interrupt = interrupt;
       },
+      onOutputLost: (lose) => {
+        this.#loseOutput = lose;
+      },
     });
   }
 
@@ -80,9 +84,14 @@ export class CliWorld implements AsyncDisposable {
     return this.#interrupt;
   }
 
-  /** Presses Ctrl-C. */
-  interrupt(): void {
-    this.#interrupt();
+  /** Presses Ctrl-C, or sends another signal. */
+  interrupt(signal?: Interrupt): void {
+    this.#interrupt(signal);
+  }
+
+  /** Takes the reader of standard output away. */
+  loseOutput(): void {
+    this.#loseOutput();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -94,7 +103,10 @@ export class CliWorld implements AsyncDisposable {
 
 export async function runCommandLine(
   args: readonly string[],
-  options: CommandOptions & { readonly onInterrupt?: (interrupt: () => void) => void } = {},
+  options: CommandOptions & {
+    readonly onInterrupt?: (interrupt: (signal?: Interrupt) => void) => void;
+    readonly onOutputLost?: (lose: () => void) => void;
+  } = {},
 ): Promise<Ran> {
   const written = { stdout: '', stderr: '' };
   const io: CliIo = {
@@ -114,7 +126,11 @@ export async function runCommandLine(
     stdin: Readable.from([options.stdin ?? '']),
     env: options.env ?? {},
     onInterrupt(callback) {
-      options.onInterrupt?.(() => callback('SIGINT'));
+      options.onInterrupt?.((signal = 'SIGINT') => callback(signal));
+      return { [Symbol.dispose]: () => undefined };
+    },
+    onOutputLost(callback) {
+      options.onOutputLost?.(() => callback('nobody reads its output any more'));
       return { [Symbol.dispose]: () => undefined };
     },
     exitNow(code) {

@@ -38,9 +38,27 @@ describe('the launcher', () => {
       await once(child.stdout, 'data');
       assert.match(await readFile(`/proc/${child.pid}/cmdline`, 'utf8'), /main\.ts/);
       child.kill('SIGINT');
-      assert.deepEqual(await ended, [1, null]);
+      assert.deepEqual(await ended, [130, null]);
       assert.equal([...world.agent.jobs.values()][0]?.state, 'cancelled');
     });
+
+    for (const [how, words, exit, state] of [
+      ['cancels its job with the terminal that it was begun in', [], 129, 'cancelled'],
+      ['goes on when it was begun with nohup', ['nohup'], 0, 'succeeded'],
+    ] as const)
+      it(how, async () => {
+        await using world = await CliWorld.create();
+        world.agent.programs.set('long', { output: [['stdout', 'working\n']], runsUntilTold: true });
+        const line = [...words, LAUNCHER, 'run', '--data-dir', world.dataDir, '--', 'long'];
+        const child = spawn('env', line, { env: { PATH: '/usr/bin:/bin', HOME: directory } });
+        const ended = once(child, 'exit');
+        await once(child.stdout, 'data');
+        child.kill('SIGHUP');
+        child.kill('SIGHUP');
+        const [id = ''] = world.agent.jobs.keys();
+        if (words.length > 0) setTimeout(() => world.agent.finish(id), 300);
+        assert.deepEqual([await ended, world.agent.jobs.get(id)?.state], [[exit, null], state]);
+      });
   }
 
   it('ends quietly when its reader goes away', async () => {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AspenError } from '../../../src/base/index.ts';
 import type { Connection, Job } from '../../../src/rpc/index.ts';
-import { CliWorld } from './harness.ts';
+import { CliWorld, type Ran } from './harness.ts';
 
 const shell = (exitCode: number | null, signal: string | null = null, stdout = '') => ({
   exitCode,
@@ -253,7 +253,7 @@ describe('run', () => {
         return logs(params, connection);
       },
     });
-    assert.equal((await world.run(['run', '--', 'talk'])).code, 1, 'interrupted in the end');
+    assert.equal((await world.run(['run', '--', 'talk'])).code, 130, 'interrupted in the end');
     assert.deepEqual(asked, [0, 4]);
   });
 
@@ -270,10 +270,62 @@ describe('run', () => {
         if (text === 'working\n') setImmediate(() => world.interrupt());
       },
     });
-    assert.deepEqual([ran.code, ran.stdout], [1, 'working\n']);
-    assert.match(ran.stderr, /cancelling job_/);
+    assert.deepEqual([ran.code, ran.stdout], [130, 'working\n']);
+    assert.match(ran.stderr, /cancelling job_\w+; once more to leave it/);
     assert.match(ran.stderr, /was cancelled/);
     assert.equal([...world.agent.jobs.values()][0]?.state, 'cancelled');
+  });
+
+  /** Runs `long` until something is done to the command. */
+  const runUntil = (args: readonly string[], act: () => void): Promise<Ran> => {
+    world.agent.programs.set('long', { runsUntilTold: true });
+    const wait = world.agent.handlers['job.wait'];
+    let hasActed = false;
+    Object.assign(world.agent.handlers, {
+      'job.wait': (...waited: Parameters<typeof wait>) => {
+        if (!hasActed) setImmediate(act);
+        hasActed = true;
+        return wait(...waited);
+      },
+    });
+    return world.run(['run', ...args, '--', 'long']);
+  };
+  const endings = () => [...world.agent.jobs.values()].map(({ state, error }) => [state, error?.message]);
+
+  it('cancels the job when the terminal is closed, which says so twice', async () => {
+    const { code, stderr } = await runUntil(['-o', 'json'], () => {
+      world.interrupt('SIGHUP');
+      world.interrupt('SIGHUP');
+    });
+    assert.equal(code, 129);
+    assert.match(stderr, /^aspen-agent: cancelling job_\w+: the terminal was closed\n$/);
+    assert.deepEqual(endings(), [['cancelled', 'the terminal was closed']]);
+  });
+
+  it('cancels all jobs of an array on Ctrl-C, and when nobody reads its output', async () => {
+    const array = ['--array', '1-3'];
+    const ran = await runUntil(array, () => world.interrupt());
+    assert.equal(ran.code, 130);
+    assert.match(ran.stderr, /cancelling 3 jobs; once more to leave them/);
+    assert.notEqual((await runUntil(array, () => world.loseOutput())).code, 0);
+    const ofReason = (reason: string) => [1, 2, 3].map(() => ['cancelled', reason]);
+    assert.deepEqual(endings(), [
+      ...ofReason('interrupted at the terminal'),
+      ...ofReason('nobody reads its output any more'),
+    ]);
+  });
+
+  it('cancels what of an array still runs, and minds nothing else', async () => {
+    const ran = await runUntil(['--array', '1-3'], () => {
+      const [first = ''] = world.agent.jobs.keys();
+      if (world.agent.jobs.get(first)?.state === 'running') world.agent.finish(first);
+      world.interrupt('SIGTERM');
+    });
+    assert.deepEqual([ran.code, /cannot cancel/.test(ran.stderr)], [143, false], ran.stderr);
+    assert.deepEqual(
+      endings().map(([state]) => state),
+      ['succeeded', 'cancelled', 'cancelled'],
+    );
   });
 
   it('job wait takes the exit code over when it is asked to, and only then', async () => {
