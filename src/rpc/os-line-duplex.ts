@@ -10,7 +10,10 @@ const PROBE_MS = 500;
 /** Text of one turn above which writers are told to wait: it is more than the socket buffers, so it will tell when it has gone out. */
 const TURN_LENGTH = 2 ** 20;
 
-/** A Unix socket (or named pipe). All that is written in one turn of the event loop goes out in one system call. */
+/** Text that does not wait for the end of its turn: who reads it works on it meanwhile, and need not be given all of it at the end, to give all back at once. */
+const PIECE_LENGTH = 2 ** 14;
+
+/** A Unix socket (or named pipe). What is written in one turn of the event loop goes out in one system call, or in pieces of {@link PIECE_LENGTH}. */
 export class OsLineDuplex implements LineDuplex {
   readonly #socket: Socket;
   #pending = '';
@@ -30,6 +33,7 @@ export class OsLineDuplex implements LineDuplex {
     if (this.#isClosing || this.#socket.destroyed) return false;
     if (this.#pending === '') queueMicrotask(() => process.nextTick(() => this.#flush()));
     this.#pending += text;
+    if (this.#pending.length >= PIECE_LENGTH) this.#flush();
     return !this.#socket.writableNeedDrain && this.#pending.length < TURN_LENGTH;
   }
 
