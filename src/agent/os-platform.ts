@@ -6,6 +6,7 @@ import { OsAuditFiles } from '../audit/os-audit-files.ts';
 import type { Clock, Logger, Random } from '../base/index.ts';
 import { OsClock } from '../base/os-clock.ts';
 import { OsCrypto } from '../base/os-crypto.ts';
+import { osLull } from '../base/os-lull.ts';
 import { OsRandom } from '../base/os-random.ts';
 import { OsBlobDisk } from '../blobs/os-blob-disk.ts';
 import { BootstrapSource, type DiscoverySource } from '../discovery/index.ts';
@@ -77,6 +78,7 @@ export async function createOsPlatform({ dataDir, config, logger }: OsPlatformOp
   const processFacts = new OsProcessFacts();
   return {
     clock,
+    lull: osLull,
     random,
     crypto,
     logger,

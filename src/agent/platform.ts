@@ -1,5 +1,5 @@
 import type { AuditFiles } from '../audit/index.ts';
-import type { Clock, Crypto, Logger, MeshId, PeerId, Random } from '../base/index.ts';
+import type { Clock, Crypto, Logger, Lull, MeshId, PeerId, Random } from '../base/index.ts';
 import type { BlobDisk } from '../blobs/index.ts';
 import type { RegistryComponents, RegistryOptions } from '../crdt/index.ts';
 import type { Contact, DiscoverySource } from '../discovery/index.ts';
@@ -50,6 +50,8 @@ export interface DiscoveryRequest {
  */
 export interface Platform {
   readonly clock: Clock;
+  /** @default at once */
+  readonly lull?: Lull;
   readonly random: Random;
   readonly crypto: Crypto;
   readonly logger: Logger;

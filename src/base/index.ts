@@ -33,6 +33,7 @@ export { type IdPrefix, IdSequence, newId } from './ids.ts';
 export { type Startable, Tasks } from './lifecycle.ts';
 export { Listeners } from './listeners.ts';
 export { type Logger, silentLogger } from './logger.ts';
+export type { Lull } from './lull.ts';
 export { mapAtMost } from './map-at-most.ts';
 export { mayGoUnheard } from './may-go-unheard.ts';
 export {

@@ -66,6 +66,7 @@ export type { JobSpec } from './spec.ts';
 export { type JobSpecInput, resolveJobSpec } from './spec-input.ts';
 export { type SubmitResult, submitBody } from './submission.ts';
 export { submitInParts } from './submit-parts.ts';
+export { SLICE_JOBS, submitInSlices } from './submit-slices.ts';
 export {
   WorkerHost,
   type WorkerHostComponents,

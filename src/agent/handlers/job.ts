@@ -1,30 +1,9 @@
-import { AspenError, Batcher, fromWireError, mapAtMost, roughBytes } from '../../base/index.ts';
-import {
-  INLINE_PAYLOAD_LIMIT,
-  isBlobPayload,
-  isFinal,
-  isLongerThan,
-  type JobSpec,
-  type JobView,
-  parseShellPayload,
-  requiredLayers,
-  resolveJobSpec,
-  type ShellPayload,
-  type SubmitResult,
-  submitBody,
-  submitInParts,
-  WAIT_LIMIT_MS,
-} from '../../jobs/index.ts';
-import { type Connection, checkJobSpec, type Handlers, type Result, toRpcError } from '../../rpc/index.ts';
-import { secretsInShellPayload } from '../../secrets/index.ts';
-import {
-  parseBlobJob,
-  parseHttpPayload,
-  parseMaintenanceJob,
-  parseReplicationJob,
-} from '../../workers/index.ts';
-import { commandFacts } from '../audit-trail.ts';
+import { AspenError, Batcher, roughBytes } from '../../base/index.ts';
+import { isFinal, type JobView, type SubmitResult, WAIT_LIMIT_MS } from '../../jobs/index.ts';
+import type { Connection, Handlers, Result } from '../../rpc/index.ts';
 import type { Daemon } from '../daemon.ts';
+import { BulkSubmit } from './bulk-submit.ts';
+import { accepted, hasLongPayload, keepPayload, type PreparedJob, prepare, submit } from './job-intake.ts';
 import { LogSubscriptions } from './log-subscriptions.ts';
 
 type JobHandlers = Pick<
@@ -44,11 +23,6 @@ type JobHandlers = Pick<
   | 'job.progress'
 >;
 
-interface PreparedJob {
-  readonly id: string;
-  readonly spec: JobSpec;
-}
-
 /** Jobs submitted in one turn travel in one command. */
 const SUBMIT_BATCH = { itemsLimit: 1_000, bytesLimit: 2 ** 19 };
 
@@ -64,6 +38,7 @@ export function jobHandlers(daemon: Daemon): JobHandlers {
     (jobs) => submit(daemon, jobs, undefined),
     SUBMIT_BATCH,
   );
+  const bulks = new BulkSubmit(daemon);
   const query = <R>(kind: string, body: object): Promise<R> =>
     daemon.node.group.client.query<R>({ module: 'jobs', kind, body });
   const move = (kind: string, id: string, requestId: string | undefined) =>
@@ -81,7 +56,7 @@ export function jobHandlers(daemon: Daemon): JobHandlers {
       const [result] = await submit(daemon, [job], requestId);
       return accepted(result as SubmitResult);
     },
-    'job.submitMany': async ({ jobs, requestId }) => ({ results: await submitMany(daemon, jobs, requestId) }),
+    'job.submitMany': async ({ jobs, requestId }) => ({ results: await bulks.submit(jobs, requestId) }),
     'job.get': async ({ id }) => query<Result<'job.get'>>('get', { id }),
     'job.list': async (params) => query<Result<'job.list'>>('list', params),
     'job.wait': async ({ id, timeoutMs }, connection) => waitForJob(daemon, { id, timeoutMs }, connection),
@@ -109,179 +84,6 @@ export function jobHandlers(daemon: Daemon): JobHandlers {
       return progressOf(daemon, job.id);
     },
   };
-}
-
-/** What is wrong with the payload of a built-in type is told when it is submitted. */
-const PAYLOAD_CHECKS: ReadonlyMap<string, (payload: unknown) => unknown> = new Map<
-  string,
-  (payload: unknown) => unknown
->([
-  ['shell', parseShellPayload],
-  ['http', parseHttpPayload],
-  ['blob', parseBlobJob],
-  ['replication', parseReplicationJob],
-  ['maintenance', parseMaintenanceJob],
-]);
-
-/** @throws AspenError INVALID_PARAMS with the path of each issue, also inside the payload of a built-in type. */
-function prepare(daemon: Daemon, input: { readonly id?: string | undefined }): PreparedJob {
-  const spec = resolveJobSpec(input);
-  const id = input.id ?? daemon.jobIds.next();
-  const check = PAYLOAD_CHECKS.get(spec.type);
-  if (check === undefined) return { id, spec };
-  if (isBlobPayload(spec.payload)) return noted(daemon, { id, spec });
-  check(spec.payload);
-  return noted(daemon, { id, spec: withLayers(spec) });
-}
-
-/** Who asked for what a node is to do is in the audit log of the node that was asked. */
-function noted({ audit, platform: { crypto } }: Daemon, job: PreparedJob): PreparedJob {
-  const { type, payload } = job.spec;
-  audit?.record({ kind: 'submission', jobId: job.id, type, ...commandFacts(crypto, type, payload) });
-  return job;
-}
-
-/** C6. A node without the layers that the payload requires does not fit. */
-function withLayers(spec: JobSpec): JobSpec {
-  const required = layersOf(spec);
-  if (Object.keys(required).length === 0) return spec;
-  return { ...spec, affinity: { ...spec.affinity, require: { ...spec.affinity.require, ...required } } };
-}
-
-/** @param payload that was checked. */
-function layersOf({ type, payload }: { readonly type: string; readonly payload?: unknown }) {
-  return type === 'shell' ? requiredLayers(payload as Partial<ShellPayload>) : {};
-}
-
-function hasLongPayload({ payload }: { readonly payload?: unknown }): boolean {
-  return isLongerThan(payload, INLINE_PAYLOAD_LIMIT);
-}
-
-/** What is too long for a record becomes a blob; what is wrong with the job is told before anything is kept. */
-async function keepPayload<
-  I extends {
-    readonly id?: string | undefined;
-    readonly type: string;
-    readonly payload?: unknown;
-    readonly affinity?: { readonly require?: Readonly<Record<string, string>> | undefined } | undefined;
-  },
->({ jobIds, node }: Daemon, input: I): Promise<I> {
-  resolveJobSpec({ ...input, payload: null });
-  PAYLOAD_CHECKS.get(input.type)?.(input.payload);
-  refuseSecretsIn(input);
-  const layers = layersOf(input);
-  const affinity = { ...input.affinity, require: { ...input.affinity?.require, ...layers } };
-  const id = input.id ?? jobIds.next();
-  const payload = await node.payloads.keep(id, input.payload);
-  return { ...input, ...(Object.keys(layers).length > 0 && { affinity }), id, payload };
-}
-
-/** Whoever places the job has to see what it names. */
-function refuseSecretsIn({ type, payload }: { readonly type: string; readonly payload?: unknown }): void {
-  if (type !== 'shell' || secretsInShellPayload(payload).length === 0) return;
-  const message = `is longer than ${INLINE_PAYLOAD_LIMIT} bytes and names secrets: make it shorter, for example by a blob that the command reads`;
-  throw new AspenError('INVALID_PARAMS', `job spec: payload: ${message}`, {
-    details: { issues: [{ path: 'payload', message }] },
-  });
-}
-
-async function submit(
-  { node }: Daemon,
-  jobs: readonly PreparedJob[],
-  requestId: string | undefined,
-): Promise<readonly SubmitResult[]> {
-  return node.group.client.propose<readonly SubmitResult[]>({
-    module: 'jobs',
-    kind: 'submit',
-    body: submitBody(jobs),
-    ...(requestId !== undefined && { requestId }),
-  });
-}
-
-/** @returns an outcome for each, in order, also of more than one command takes. */
-async function submitAll(
-  daemon: Daemon,
-  jobs: readonly PreparedJob[],
-  requestId: string | undefined,
-): Promise<readonly SubmitResult[]> {
-  try {
-    const results = await submit(daemon, jobs, requestId);
-    if (results.length === jobs.length) return results;
-  } catch (error) {
-    if (!(error instanceof AspenError) || error.details['limit'] !== 'COMMAND_BYTES_LIMIT') throw error;
-  }
-  return await submitInParts(jobs, (part, at) => submit(daemon, part, partRequestId(daemon, requestId, at)));
-}
-
-/** @returns the same for a repetition, and none that a program gives itself. */
-function partRequestId(
-  { platform: { crypto } }: Daemon,
-  requestId: string | undefined,
-  at: number,
-): string | undefined {
-  if (requestId === undefined || at === 0) return requestId;
-  const named = crypto.sha256(Buffer.from(JSON.stringify(['aspen part of a submit', requestId, at])));
-  return Buffer.from(named).toString('hex');
-}
-
-function accepted(result: SubmitResult): Result<'job.submit'> {
-  if ('error' in result) throw fromWireError(result.error);
-  return { ...result, durability: 'mesh' };
-}
-
-/** What cannot be prepared is answered in its place; the rest is submitted together. */
-async function submitMany(
-  daemon: Daemon,
-  jobs: readonly unknown[],
-  requestId: string | undefined,
-): Promise<Result<'job.submitMany'>['results']> {
-  const checked = jobs.map((job) => attempt(() => checkJobSpec(job)));
-  const given = checked.some((item) => 'value' in item && hasLongPayload(item.value))
-    ? await keepPayloads(daemon, checked)
-    : checked;
-  const prepared = given.map((item) => ('error' in item ? item : attempt(() => prepare(daemon, item.value))));
-  const valid = prepared.flatMap((item) => ('value' in item ? [item.value] : []));
-  const submitted = valid.length === 0 ? [] : await submitAll(daemon, valid, requestId);
-  let next = 0;
-  return prepared.map((item) => {
-    if ('error' in item) return { error: toRpcError(item.error) };
-    const result = attempt(() => accepted(submitted[next++] as SubmitResult));
-    return 'error' in result ? { error: toRpcError(result.error) } : result.value;
-  });
-}
-
-type Checked = Attempted<ReturnType<typeof checkJobSpec>>;
-
-/**
- * Blobs of one bulk that are kept at a time: each waits for the disk several times and for another node, and all of them fit a line.
- */
-const PAYLOADS_AT_ONCE = 16;
-
-function keepPayloads(daemon: Daemon, checked: readonly Checked[]): Promise<Checked[]> {
-  return mapAtMost(PAYLOADS_AT_ONCE, checked, async (item) =>
-    'value' in item ? await keepOne(daemon, item) : item,
-  );
-}
-
-async function keepOne(daemon: Daemon, item: Extract<Checked, { value: unknown }>): Promise<Checked> {
-  if (!hasLongPayload(item.value)) return item;
-  try {
-    return { value: await keepPayload(daemon, item.value) };
-  } catch (error) {
-    if (error instanceof AspenError) return { error };
-    throw error;
-  }
-}
-
-type Attempted<T> = { readonly value: T } | { readonly error: AspenError };
-
-function attempt<T>(work: () => T): Attempted<T> {
-  try {
-    return { value: work() };
-  } catch (error) {
-    if (error instanceof AspenError) return { error };
-    throw error;
-  }
 }
 
 /** Asks again in rounds, so that the wait survives the leader it was asked of. */

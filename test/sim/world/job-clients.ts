@@ -6,6 +6,7 @@ import {
   randomInt,
   randomPick,
 } from '../../../src/base/index.ts';
+import { SLICE_JOBS } from '../../../src/jobs/index.ts';
 import type { ParamsInput, Result } from '../../../src/rpc/index.ts';
 import type { Draft, JobDraws, JobFeature } from './job-draws.ts';
 import type { Method, SimNode } from './sim-node.ts';
@@ -84,11 +85,15 @@ export class JobClients {
     return this.#draws.draw(`job_${client}-${this.#lastJob}`, known);
   }
 
-  /** Those of one command may wait for each other; each has its own outcome. */
+  /** Those of one command may wait for each other, those of a sliced bulk for nobody; each has its own outcome. */
   async #submitMany(client: string): Promise<void> {
+    const isSliced = randomChance(this.#random, 0.05);
+    const count = isSliced ? SLICE_JOBS + 1 : randomInt(this.#random, { from: 2, to: BULK_LIMIT + 1 });
     const drafts: Draft[] = [];
-    for (let left = randomInt(this.#random, { from: 2, to: BULK_LIMIT + 1 }); left > 0; left -= 1)
-      drafts.push(this.#draw(client, [...this.#known, ...drafts.map(({ spec }) => spec.id)]));
+    while (drafts.length < count) {
+      const parents = isSliced ? [] : [...this.#known, ...drafts.map(({ spec }) => spec.id)];
+      drafts.push(this.#draw(client, parents));
+    }
     const answer = await this.#tried('job.submitMany', { jobs: drafts.map(({ spec }) => spec) });
     const accepted = (answer?.results ?? []).flatMap((result, at) =>
       'error' in result ? [] : [this.#accept(drafts[at] as Draft, result.id)],

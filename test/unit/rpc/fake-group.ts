@@ -3,6 +3,7 @@ import type { LogIndex, Term } from '../../../src/base/index.ts';
 import {
   AspenError,
   fromWireError,
+  IdSequence,
   type PeerId,
   SeededRandom,
   silentLogger,
@@ -145,7 +146,7 @@ export function createFakeDaemon(
     },
   };
   return {
-    daemon: { clock, platform, node } as unknown as Daemon,
+    daemon: { clock, platform, node, jobIds: new IdSequence('job', platform) } as unknown as Daemon,
     [Symbol.dispose]() {
       for (const part of leading ?? []) part[Symbol.dispose]();
     },
