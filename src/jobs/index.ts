@@ -65,6 +65,7 @@ export { Slots } from './slots.ts';
 export type { JobSpec } from './spec.ts';
 export { type JobSpecInput, resolveJobSpec } from './spec-input.ts';
 export { type SubmitResult, submitBody } from './submission.ts';
+export { versionOfSubmit } from './submit.ts';
 export { submitInParts } from './submit-parts.ts';
 export { SLICE_JOBS, submitInSlices } from './submit-slices.ts';
 export {

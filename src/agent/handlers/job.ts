@@ -1,5 +1,11 @@
 import { AspenError, Batcher, roughBytes } from '../../base/index.ts';
-import { isFinal, type JobView, type SubmitResult, WAIT_LIMIT_MS } from '../../jobs/index.ts';
+import {
+  isFinal,
+  type JobView,
+  type SubmitResult,
+  versionOfSubmit,
+  WAIT_LIMIT_MS,
+} from '../../jobs/index.ts';
 import type { Connection, Handlers, Result } from '../../rpc/index.ts';
 import type { Daemon } from '../daemon.ts';
 import { BulkSubmit } from './bulk-submit.ts';
@@ -23,7 +29,7 @@ type JobHandlers = Pick<
   | 'job.progress'
 >;
 
-/** Jobs submitted in one turn travel in one command. */
+/** Jobs submitted in one turn travel in one command; one that not every voter may understand yet goes alone, since it is refused as a whole. */
 const SUBMIT_BATCH = { itemsLimit: 1_000, bytesLimit: 2 ** 19 };
 
 /** Slack for the answer of the leader beyond the time it was asked to wait. Unit: ms. */
@@ -52,7 +58,8 @@ export function jobHandlers(daemon: Daemon): JobHandlers {
     'job.submit': async ({ requestId, ...spec }) => {
       const given = hasLongPayload(spec) ? await keepPayload(daemon, spec) : spec;
       const job = prepare(daemon, given);
-      if (requestId === undefined) return accepted(await single.add(job, roughBytes(given.payload)));
+      if (requestId === undefined && versionOfSubmit({ jobs: [job] }) === 1)
+        return accepted(await single.add(job, roughBytes(given.payload)));
       const [result] = await submit(daemon, [job], requestId);
       return accepted(result as SubmitResult);
     },
