@@ -27,7 +27,9 @@ export class NewIds {
   }
 
   isNew(id: string): boolean {
-    return isDrawn(id) && id > this.#floor && !this.#young.has(id) && !this.#old.has(id);
+    if (!isDrawn(id) || id <= this.#floor) return false;
+    if (id > this.#youngMost && id > this.#oldMost) return true; // nearly always, and quicker than to ask for it
+    return !this.#young.has(id) && !this.#old.has(id);
   }
 
   /** A job of this id is there, or is about to be. */
