@@ -24,7 +24,10 @@ export function createOsIo({
     stdin: process.stdin,
     env: process.env,
     onInterrupt(callback) {
-      const onSignal = (signal: NodeJS.Signals) => callback(signal as Interrupt);
+      const onSignal = (signal: NodeJS.Signals) => {
+        if (signal === 'SIGHUP') loss.expect();
+        callback(signal as Interrupt);
+      };
       for (const signal of INTERRUPTS) process.on(signal, onSignal);
       return {
         [Symbol.dispose]() {
@@ -69,6 +72,12 @@ class OutputLoss {
       for (const callback of callbacks)
         callback(isReaderGone(error) ? 'nobody reads its output any more' : error.message);
     });
+  }
+
+  /** The terminal is closed, and whoever listens knows: that nothing can be written there is no news. */
+  expect(): void {
+    this.#callbacks.clear();
+    this.#isTold = true;
   }
 
   add(callback: (reason: string) => void): Disposable {

@@ -11,6 +11,16 @@ const LAUNCHER = join(import.meta.dirname, '../../../bin/aspen-agent');
 const VERSION = JSON.parse(await readFile(join(import.meta.dirname, '../../../package.json'), 'utf8'))
   .version as string;
 const run = promisify(execFile);
+/** Runs a command in a terminal of its own, closes that at the first output, and prints the exit code. */
+const CLOSE_THE_TERMINAL = `
+import os, pty, sys
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+os.read(terminal, 1)
+os.close(terminal)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+`;
 
 describe('the launcher', () => {
   let directory: string;
@@ -39,6 +49,16 @@ describe('the launcher', () => {
       assert.match(await readFile(`/proc/${child.pid}/cmdline`, 'utf8'), /main\.ts/);
       child.kill('SIGINT');
       assert.deepEqual(await ended, [130, null]);
+      assert.equal([...world.agent.jobs.values()][0]?.state, 'cancelled');
+    });
+
+    it('ends with the exit code for a closed terminal, also where it can write nothing any more', async () => {
+      await using world = await CliWorld.create();
+      world.agent.programs.set('long', { output: [['stdout', 'working\n']], runsUntilTold: true });
+      const line = [LAUNCHER, 'run', '--data-dir', world.dataDir, '--', 'long'];
+      const env = { PATH: process.env['PATH'], HOME: directory };
+      const { stdout } = await run('python3', ['-c', CLOSE_THE_TERMINAL, ...line], { env });
+      assert.equal(stdout, '129\n');
       assert.equal([...world.agent.jobs.values()][0]?.state, 'cancelled');
     });
 
