@@ -5,6 +5,7 @@ import { PROXY_AUTO, PROXY_OFF, parseProxy, proxyText } from '../mesh/index.ts';
 import { ALLOWED_NETWORKS_LIMIT, parseNetwork } from '../workers/index.ts';
 import { BUILT_IN_TYPES } from './built-in-types.ts';
 import { durationSchema, fromText, orAny, orNone, rateSchema, sizeSchema } from './config-values.ts';
+import { LABEL_KEY, LABEL_KEY_RULE } from './label-key.ts';
 
 /** What a job may use of the machine; `none` is no bound. */
 export interface ConfiguredLimits {
@@ -110,12 +111,8 @@ export interface Setting {
   readonly shown?: (value: unknown) => unknown;
 }
 
-const LABEL_KEY = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/;
 const labelsSchema = z
-  .record(
-    z.string().regex(LABEL_KEY, 'a label key is 1 to 63 letters, digits or . _ / -'),
-    z.string().max(256),
-  )
+  .record(z.string().regex(LABEL_KEY, LABEL_KEY_RULE), z.string().max(256))
   .refine((labels) => Object.keys(labels).length <= 64, 'at most 64 labels');
 /** Below the least a blink would cost a vote. Unit: ms. */
 const VOTER_GRACE_MS = { least: 1_000, most: 7 * 24 * 3_600_000 };

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { AspenError, decode, encode, Listeners } from '../base/index.ts';
 import { type Role, roleAllows } from '../mesh/index.ts';
 import type { DataDirectory } from '../storage/index.ts';
+import { LABEL_KEY, LABEL_KEY_RULE } from './label-key.ts';
 
 const FILE = 'labels';
 const LABELS_LIMIT = 64;
@@ -39,6 +40,14 @@ export function refuseReserved(labels: Labels): void {
   if (reserved === undefined) return;
   const message = `${reserved}: labels that begin with ${RESERVED_PREFIX} are told by the node itself`;
   throw new AspenError('INVALID_PARAMS', message, { details: { path: `labels.${reserved}` } });
+}
+
+/** What the configuration refuses is refused here too: no demand could name it. @throws AspenError INVALID_PARAMS naming it. */
+function refuseOddKeys(labels: Labels): void {
+  const odd = Object.keys(labels).find((key) => !LABEL_KEY.test(key));
+  if (odd === undefined) return;
+  const issue = { path: 'labels', message: `"${odd}": ${LABEL_KEY_RULE}` };
+  throw new AspenError('INVALID_PARAMS', `labels: ${issue.message}`, { details: { issues: [issue] } });
 }
 
 /** A node's labels: those of its configuration, then what was set and removed at run time, which outlives the process. */
@@ -79,6 +88,7 @@ export class LabelBook {
     readonly remove: readonly string[];
   }): Promise<Labels> {
     refuseReserved(labels);
+    refuseOddKeys(labels);
     const overrides: Record<string, string | null> = { ...this.#overrides, ...labels };
     for (const key of remove) {
       if (Object.hasOwn(this.#configured, key)) overrides[key] = null;

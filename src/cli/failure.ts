@@ -1,4 +1,4 @@
-import { AspenError, CannotStart, ERROR_KINDS } from '../base/index.ts';
+import { AspenError, CannotStart, ERROR_KINDS, formatDuration } from '../base/index.ts';
 import type { CliIo } from './io.ts';
 
 export const EXIT_FAILED = 1;
@@ -31,7 +31,7 @@ function hintsFor(error: AspenError, dataDir: string): string[] {
   const { current, socketPath, retryAfterMs } = error.details;
   if (socketPath !== undefined) hints.push(`start one with: aspen-agent up --data-dir ${dataDir}`);
   if (current !== undefined) hints.push(`now it is: ${JSON.stringify(current)}`);
-  if (retryAfterMs !== undefined) hints.push(`try again in ${retryAfterMs} ms`);
+  if (retryAfterMs !== undefined) hints.push(`try again in ${formatDuration(retryAfterMs)}`);
   if (error.code === 'NO_QUORUM')
     hints.push(
       'nothing was changed; add --timeout 60s to keep trying, or see who is missing and the way out: aspen-agent group status',

@@ -10,6 +10,10 @@ const WHOLE_JOB_ID = /^job_[0-9a-hjkmnp-tv-z]{26}$/;
 const WHOLE_PEER_ID = /^12D3KooW[1-9A-HJ-NP-Za-km-z]{44}$/;
 const PAGE = 500;
 const PAGES_LIMIT = 20;
+/** Hooks deliver by jobs of their own, which nobody handed in. */
+const DELIVERY_TYPE = 'hook.deliver';
+/** Among so many there is one that somebody handed in, or `last` is a delivery. */
+const NEWEST = 50;
 
 /** @param name an id, a unique prefix of one, or `last`. @returns the whole id. @throws AspenError NOT_FOUND, CONFLICT when several fit. */
 export async function findJobId(caller: Caller, name: string): Promise<string> {
@@ -24,8 +28,9 @@ export async function findJobId(caller: Caller, name: string): Promise<string> {
 }
 
 async function lastJobId(caller: Caller): Promise<string> {
-  const { jobs } = await caller.call('job.list', { limit: 1 });
-  return jobs[0]?.id ?? onlyOne('job', 'last', []);
+  const { jobs } = await caller.call('job.list', { limit: NEWEST });
+  const newest = jobs.find(({ spec }) => spec.type !== DELIVERY_TYPE) ?? jobs[0];
+  return newest?.id ?? onlyOne('job', 'last', []);
 }
 
 async function* allJobs(caller: Caller): AsyncGenerator<Job> {

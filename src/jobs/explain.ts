@@ -182,7 +182,7 @@ function waitingForNode(
   const why = node === undefined ? 'not heard of' : node.reasons.join('; ');
   if (mode === 'require') return `its node ${peerId}: ${why}`;
   const isOther = nodes.some(({ fits }) => fits) && node?.isEligible !== false;
-  return isOther ? `its preferred node ${peerId}, for ${waitMs} ms at most: ${why}` : undefined;
+  return isOther ? `its preferred node ${peerId}, for ${formatDuration(waitMs)} at most: ${why}` : undefined;
 }
 
 /** Its first open parent by name, the others by number. */

@@ -1,4 +1,4 @@
-import { AspenError } from '../base/index.ts';
+import { AspenError, formatDuration } from '../base/index.ts';
 
 /** A method between nodes, of one group. */
 export function groupMethod(
@@ -12,7 +12,7 @@ export function groupMethod(
 export function noQuorum(what: string, waitedMs: number): AspenError {
   return new AspenError(
     'NO_QUORUM',
-    `${what}: no leader that a majority follows was reached within ${Math.round(waitedMs)} ms`,
+    `${what}: no leader that a majority follows was reached within ${formatDuration(waitedMs)}`,
   );
 }
 
@@ -29,7 +29,7 @@ export function diskFull(what: string): AspenError {
 export function unanswered(what: string, waitedMs: number): AspenError {
   return new AspenError(
     'DEADLINE_EXCEEDED',
-    `${what}: no answer within ${Math.round(waitedMs)} ms; it may still take effect`,
+    `${what}: no answer within ${formatDuration(waitedMs)}; it may still take effect`,
   );
 }
 

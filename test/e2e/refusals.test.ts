@@ -72,7 +72,7 @@ describe('an agent refuses', function () {
     const { id } = await agent.submit({ type: 'of nobody' });
     const error = await refused(agent.call('job.wait', { id, timeoutMs: 100 }));
     assert.deepEqual([error.data.code, error.data.outcome], ['DEADLINE_EXCEEDED', 'not-applied']);
-    assert.match(error.message, new RegExp(`${id} is queued after 100 ms`));
+    assert.match(error.message, new RegExp(`${id} is queued after 100ms`));
     await agent.call('job.cancel', { id });
   });
 

@@ -1,4 +1,4 @@
-import { AspenError, Batcher, roughBytes } from '../../base/index.ts';
+import { AspenError, Batcher, formatDuration, roughBytes } from '../../base/index.ts';
 import {
   isFinal,
   type JobView,
@@ -112,8 +112,8 @@ async function waitForJob(
     if (clock.monotonicMs() >= endMs) {
       const message =
         job === undefined
-          ? `${id}: no leader told its state within ${timeoutMs} ms; it goes on, see: aspen-agent group status`
-          : `${job.id} is ${job.state} after ${timeoutMs} ms`;
+          ? `${id}: no leader told its state within ${formatDuration(timeoutMs)}; it goes on, see: aspen-agent group status`
+          : `${job.id} is ${job.state} after ${formatDuration(timeoutMs)}`;
       throw new AspenError('DEADLINE_EXCEEDED', message, {
         details: { current: job?.state },
         outcome: 'not-applied',

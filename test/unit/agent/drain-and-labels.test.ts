@@ -33,6 +33,18 @@ describe('the labels that placement sees', () => {
     assert.deepEqual([labels['cpus'], labels['aspen/os'], labels['aspen/x']], ['2', 'linux', undefined]);
   });
 
+  it('have keys as the configuration takes them, and odd ones of before can be removed', async () => {
+    const book = new LabelBook(directory(), {});
+    for (const key of ['a b', '', '-x', 'x'.repeat(64)])
+      await assert.rejects(book.change({ labels: { [key]: '1' }, remove: [] }), {
+        code: 'INVALID_PARAMS',
+        message: /^labels: ".*": a label key is/,
+      });
+    assert.deepEqual(await book.change({ labels: { 'zone/rack_1.b': 'c' }, remove: ['a b'] }), {
+      'zone/rack_1.b': 'c',
+    });
+  });
+
   it('cannot be set with the reserved prefix', async () => {
     const book = new LabelBook(directory(), {});
     await assert.rejects(book.change({ labels: { 'aspen/os': 'x' }, remove: [] }), {

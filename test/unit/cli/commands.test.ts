@@ -395,6 +395,12 @@ describe('the command line', () => {
     assert.match(ambiguous.stderr, /fits 2 jobs/);
   });
 
+  it('means by "last" what somebody handed in, not what a hook delivers', async () => {
+    const id = (await run('job', 'submit', 'echo', '1', '-o', 'id')).stdout.trim();
+    await run('job', 'submit', 'hook.deliver', '{}');
+    assert.equal((await json('job', 'get', 'last', '-o', 'json'))['id'], id);
+  });
+
   it('turns every flag into its key of the spec', async () => {
     const flags = [
       ...[

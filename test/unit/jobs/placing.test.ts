@@ -110,7 +110,7 @@ describe('placing jobs', () => {
     await mesh.join('bob');
     mesh.bench.submit({ id: 'job_1', affinity: { node: { peerId: 'ann', mode: 'prefer' }, waitMs: 500 } });
     await mesh.settle();
-    assert.match(mesh.explain('job_1').waitingFor ?? '', /its preferred node ann, for 500 ms at most/);
+    assert.match(mesh.explain('job_1').waitingFor ?? '', /its preferred node ann, for 500ms at most/);
     await mesh.clock.advance(1_000);
     assert.deepEqual(mesh.givenIds(), ['job_1 to bob']);
     assert.equal(mesh.dispatcher?.elsewhereCount, 1);
