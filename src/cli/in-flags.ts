@@ -35,6 +35,7 @@ export function inFlags(error: unknown, command: Command): unknown {
   const { issues } = error.details;
   if (issues === undefined || issues.length === 0) return error;
   const given = givenOf(command);
+  if (issues.every(({ path }) => placeOf(path, given).name === path)) return error; // it may say more than its issues do
   const message = issues.map((issue) => described(issue, given)).join('; ');
   const { details, outcome } = error;
   return new AspenError(error.code, message, { details, outcome, cause: error });

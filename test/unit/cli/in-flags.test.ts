@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Argument, Command, Option } from 'commander';
+import { AspenError } from '../../../src/base/index.ts';
 import { createProgram } from '../../../src/cli/program.ts';
 import { CliWorld, type Ran } from './harness.ts';
 
@@ -81,6 +82,18 @@ describe('what an agent refuses of a command line', () => {
     const ran = await world.run(['counter', 'cas', 'c', '--expected', 'x', '--value', '1']);
     assert.equal(ran.code, 2);
     assert.match(ran.stderr, /'--expected <n>' argument 'x' is invalid\. "x" is not a whole number/);
+  });
+
+  it('is told as it was said where it was not written there: of a file, or of the environment', async () => {
+    const message = 'setting voterGrace from the environment: "30" is not a duration';
+    const issues = [{ path: 'voterGrace', message: '"30" is not a duration' }];
+    const refused = async () => {
+      throw new AspenError('INVALID_PARAMS', message, { details: { issues } });
+    };
+    const { stderr } = await world.run(['up', '--name', 'n', '--data-dir', `${world.dataDir}/new`], {
+      startAgent: refused,
+    });
+    assert.equal(stderr, `aspen-agent: ${message}\n`);
   });
 
   it('names the flag whichever number, duration, size or instant of whichever command it is', async () => {
