@@ -2,7 +2,7 @@ import { AspenError, toWireError } from '../base/index.ts';
 import type { SubmitItem, SubmitResult } from './submission.ts';
 
 /** Jobs of one slice of a bulk. */
-export const SLICE_JOBS = 50;
+export const SLICE_JOBS = 100;
 
 export interface SubmitSlices {
   readonly count: number;

@@ -9,7 +9,7 @@ import { knownSecrets } from '../jobs/known-secrets.ts';
 import { createFakeDaemon } from '../rpc/fake-group.ts';
 
 const SELF = `12D3KooW${'A'.repeat(44)}` as PeerId;
-const COUNT = 120;
+const COUNT = 250;
 const ECHO = { type: 'echo', payload: 1 };
 
 describe('a bulk of jobs', () => {
@@ -41,10 +41,10 @@ describe('a bulk of jobs', () => {
 
   it('answers in its place what is wrong with a job, and takes the others', async () => {
     const jobs = echoes();
-    for (const at of [0, 49, 50, 119]) jobs[at] = { type: 'echo', priority: 99 };
+    for (const at of [0, 99, 100, 249]) jobs[at] = { type: 'echo', priority: 99 };
     const results = await bulks.submit(jobs, undefined);
     const refused = results.flatMap((result, at) => ('error' in result ? [at] : []));
-    assert.deepEqual(refused, [0, 49, 50, 119]);
+    assert.deepEqual(refused, [0, 99, 100, 249]);
     assert.equal(await listed(), COUNT - 4);
   });
 

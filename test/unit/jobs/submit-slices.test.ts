@@ -42,9 +42,9 @@ describe('a bulk in slices', () => {
     const { log, jobs, slices } = bulkOf(3);
     assert.deepEqual(await submitInSlices(slices, false), taken(jobs));
     assert.deepEqual(log, [
-      ...['turn', 'prepare 0', 'propose 50 at 0'],
-      ...['turn', 'prepare 1', 'propose 50 at 50'],
-      ...['turn', 'prepare 2', 'propose 50 at 100'],
+      ...['turn', 'prepare 0', 'propose 100 at 0'],
+      ...['turn', 'prepare 1', 'propose 100 at 100'],
+      ...['turn', 'prepare 2', 'propose 100 at 200'],
     ]);
   });
 
@@ -54,20 +54,20 @@ describe('a bulk in slices', () => {
     const { promise: agreed, resolve: agree } = Promise.withResolvers<void>();
     const propose = async (items: readonly SubmitItem[], at: number) => {
       started.push(at);
-      if (at === 100) agree();
+      if (at === 200) agree();
       await agreed;
       return taken(items);
     };
     assert.deepEqual(await submitInSlices({ ...slices, propose }, false), taken(jobs));
-    assert.deepEqual(started, [0, 50, 100]);
+    assert.deepEqual(started, [0, 100, 200]);
   });
 
   it('counts and submits only what could be made ready', async () => {
-    const { log, jobs, slices } = bulkOf(3, (at) => at % 10 !== 0 && Math.floor(at / 50) !== 1);
+    const { log, jobs, slices } = bulkOf(3, (at) => at % 10 !== 0 && Math.floor(at / SLICE_JOBS) !== 1);
     assert.deepEqual(await submitInSlices(slices, false), taken(jobs));
     assert.deepEqual(
       log.filter((line) => line.startsWith('propose')),
-      ['propose 45 at 0', 'propose 45 at 45'],
+      ['propose 90 at 0', 'propose 90 at 90'],
     );
   });
 
@@ -75,15 +75,15 @@ describe('a bulk in slices', () => {
     const busy = new AspenError('RESOURCE_EXHAUSTED', 'too much waits', { outcome: 'not-applied' });
     const unsure = new AspenError('UNAVAILABLE', 'the leader is gone', { outcome: 'unknown' });
     const results = await submitInSlices(
-      failing((at) => (at === 50 ? busy : undefined)),
+      failing((at) => (at === SLICE_JOBS ? busy : undefined)),
       false,
     );
-    assert.equal(results?.length, 150);
+    assert.equal(results?.length, 300);
     const codes = results?.map((result) => ('error' in result ? result.error.code : 'taken'));
-    assert.deepEqual(codes?.slice(49, 101), ['taken', ...Array(50).fill('RESOURCE_EXHAUSTED'), 'taken']);
+    assert.deepEqual(codes?.slice(99, 201), ['taken', ...Array(100).fill('RESOURCE_EXHAUSTED'), 'taken']);
     await assert.rejects(
       submitInSlices(
-        failing((at) => (at === 50 ? unsure : busy)),
+        failing((at) => (at === SLICE_JOBS ? unsure : busy)),
         false,
       ),
       unsure,
@@ -103,13 +103,13 @@ describe('a bulk in slices', () => {
     const first = await submitInSlices(slices, true);
     assert.deepEqual(first, taken(jobs));
     assert.deepEqual(await submitInSlices(slices, true), first);
-    assert.equal(log.filter((line) => line === 'propose 50 at 0').length, 2, 'asked for again');
+    assert.equal(log.filter((line) => line === 'propose 100 at 0').length, 2, 'asked for again');
   });
 
   it('J9: stops at the first slice where it was taken as a whole before', async () => {
     const { log, jobs, answered, slices } = bulkOf(3);
     answered.set(0, taken(jobs));
     assert.equal(await submitInSlices(slices, true), undefined);
-    assert.deepEqual(log, ['turn', 'prepare 0', 'propose 50 at 0']);
+    assert.deepEqual(log, ['turn', 'prepare 0', 'propose 100 at 0']);
   });
 });
