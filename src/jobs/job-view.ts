@@ -1,5 +1,4 @@
 import type { AttemptOutcome, AttemptRecord, JobError, JobRecord, JobState } from './record.ts';
-import { maxLossesOf } from './retry.ts';
 import type { JobSpec } from './spec.ts';
 
 /** A job as the interface shows it. Instants are wall time in ms since 1970. */
@@ -46,9 +45,8 @@ export function jobView(record: JobRecord): JobView {
   };
 }
 
-/** The spec in the words of the interface. */
+/** The spec in the words of the interface. Outcomes of commands hold it: what old entries came to must not change (A5), so nothing is filled in here. */
 export function specView({
-  retry,
   runAtMs,
   hold,
   queueTimeoutMs,
@@ -61,7 +59,6 @@ export function specView({
 }: JobSpec): Record<string, unknown> {
   return {
     ...spec,
-    retry: { ...retry, maxLosses: maxLossesOf(retry) },
     ...(runAtMs !== null && { runAt: runAtMs }),
     ...(queueTimeoutMs !== null && { queueTimeoutMs }),
     ...(heartbeatTimeoutMs !== null && { heartbeatTimeoutMs }),

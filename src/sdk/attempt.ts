@@ -23,7 +23,8 @@ export interface WorkerSpec {
   readonly deadlineAt?: number;
   readonly retry: {
     readonly maxAttempts: number;
-    readonly maxLosses: number;
+    /** Absent where the job did not say it, for 5. */
+    readonly maxLosses?: number;
     readonly backoff: string | readonly number[];
     readonly delayMs: number;
     readonly maxDelayMs: number;

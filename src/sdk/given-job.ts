@@ -10,7 +10,6 @@ export const UNSAID = Object.freeze({
   timeoutMs: null,
   retry: Object.freeze({
     maxAttempts: 3,
-    maxLosses: 5,
     backoff: 'exponential',
     delayMs: 1_000,
     maxDelayMs: 300_000,

@@ -20,4 +20,17 @@ describe('a job as it is shown', () => {
     );
     METHODS['job.get'].result.parse(job);
   });
+
+  it('says of losses what was asked for: what a command came to is agreed, and older entries said nothing of them', () => {
+    const bench = new JobsBench();
+    bench.submit({ id: 'job_a', retry: { maxAttempts: 1 } });
+    bench.submit({ id: 'job_b', retry: { maxLosses: 0 } });
+    const retryOf = (id: string) => {
+      const outcome = bench.do('cancel', { id, reason: null });
+      assert.ok(outcome.ok);
+      return (outcome.result as { readonly spec: { readonly retry: object } }).spec.retry;
+    };
+    assert.ok(!('maxLosses' in retryOf('job_a')));
+    assert.equal((retryOf('job_b') as { maxLosses: number }).maxLosses, 0);
+  });
 });
