@@ -16,6 +16,7 @@ const NAMES: Readonly<Record<string, string>> = {
   'payload.limits.cpuSeconds': 'cpu',
   'payload.limits.fileBytes': 'fileSize',
   'retry.maxAttempts': 'retry',
+  'retry.maxLosses': 'maxLosses',
   units: 'permits',
   ratePerSecond: 'rate',
   maxFinished: 'keep',

@@ -43,6 +43,7 @@ describe('what an agent refuses of a command line', () => {
   const table: readonly (readonly [line: string[], says: string])[] = [
     [['run', '--timeout', '0s', '--', 'true'], '--timeout: must be at least 1ms'],
     [['run', '--retry', '9999', '--', 'true'], '--retry: must be at most 1000'],
+    [['run', '--retry', '3', '--max-losses', '2000', '--', 'true'], '--max-losses: must be at most 1000'],
     [['run', '--nodes', '101', '--', 'true'], '--nodes: must be at most 100'],
     [
       ['run', '--run-at', 'tomorrow', '--', 'true'],
