@@ -1,12 +1,12 @@
-import type { Leadership } from '../../../src/lease/index.ts';
-import { listMembers, type MeshRecord } from '../../../src/lease/machine/index.ts';
-import { textKey } from '../../../src/storage/index.ts';
+import { listMembers, type MeshRecord, type QueryContext } from '../../../src/lease/machine/index.ts';
+import { StorageFault, textKey } from '../../../src/storage/index.ts';
 import type { SimNode } from './sim-node.ts';
 
 /** Who belongs to the mesh as the leader has it, revoked members included; undefined where nobody leads. */
 export function agreedMembers(members: readonly SimNode[]): ReadonlySet<string> | undefined {
-  return leadershipAmong(members)?.leadership.read(
-    ({ module }) => new Set(listMembers(module('members')).map(({ peerId }) => peerId)),
+  return askedOfLeader(
+    members,
+    (module) => new Set(listMembers(module('members')).map(({ peerId }) => peerId)),
   );
 }
 
@@ -15,10 +15,7 @@ export function agreedMembers(members: readonly SimNode[]): ReadonlySet<string> 
  * @returns what is broken.
  */
 export function brokenCustody(members: readonly SimNode[]): readonly string[] {
-  const leading = leadershipAmong(members);
-  if (leading === undefined) return [];
-  const { leader, leadership } = leading;
-  return leadership.read(({ module }) => {
+  const broken = askedOfLeader(members, (module, leader) => {
     const context = module('members');
     const present = context.table<MeshRecord>('mesh').get('mesh')?.rootPublicKey ?? new Uint8Array(0);
     return members.flatMap((keeper) => {
@@ -30,14 +27,22 @@ export function brokenCustody(members: readonly SimNode[]): readonly string[] {
       return isPresent ? [] : [`${keeper.name} was sealed another root key than the present one`];
     });
   });
+  return broken ?? [];
 }
 
-function leadershipAmong(
+/** @returns undefined also where what is read was damaged on the leader's disk: it has not come upon that yet, and says nothing of it. */
+function askedOfLeader<T>(
   members: readonly SimNode[],
-): { readonly leader: SimNode; readonly leadership: Leadership } | undefined {
-  for (const leader of members) {
-    const leadership = leader.isReady ? leader.daemon.node.group.leadership : undefined;
-    if (leadership !== undefined) return { leader, leadership };
+  read: (module: (name: string) => QueryContext, leader: SimNode) => T,
+): T | undefined {
+  const leader = members.find(
+    (member) => member.isReady && member.daemon.node.group.leadership !== undefined,
+  );
+  try {
+    return leader?.daemon.node.group.leadership?.read(({ module }) => read(module, leader));
+  } catch (error) {
+    if (error instanceof StorageFault && error.kind === 'damaged' && leader?.machine.disk.isDamaged)
+      return undefined;
+    throw error;
   }
-  return undefined;
 }
