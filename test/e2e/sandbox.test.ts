@@ -73,8 +73,8 @@ describe('what the owner of a node says about jobs', function () {
       ...['config', 'show', '--origin'],
     ]);
     const shown = Object.fromEntries(config.map(({ key, ...rest }) => [key, rest]));
-    assert.deepEqual(shown['limits.fileSize'], { value: 2 ** 30, origin: 'file' });
-    assert.deepEqual(shown['limits.memory'], { value: 'none', origin: 'default' });
+    assert.deepEqual(shown['limits.fileSize'], { value: 2 ** 30, unit: 'bytes', origin: 'file' });
+    assert.deepEqual(shown['limits.memory'], { value: 'none', unit: 'bytes', origin: 'default' });
     assert.ok(
       findings.every(({ name, status, detail }) => name && ['ok', 'warn', 'fail'].includes(status) && detail),
     );
