@@ -23,7 +23,8 @@ describe('a node that was revoked', function () {
   async function saysSo(agent: Agent, ticket: string): Promise<void> {
     await until(() => isTold(agent), { what: `${agent.name} knows that it was revoked`, timeoutMs: 15_000 });
     const status = await agent.cli(['status']);
-    assert.match(status.stdout, /REVOKED \d{4}-.+\n.*way out .*empty data directory with a new ticket/);
+    // Who hears of the next root key before the revocation itself knows that it is out, not since when.
+    assert.match(status.stdout, /REVOKED(?: \d{4}-.+)?: .+\n.*way out .*empty data directory with a new ticket/);
     const doctor = await agent.cli(['doctor']);
     assert.match(doctor.stdout, /mesh\.membership .*this node was revoked/);
     const joined = await agent.cli(['join', ticket]);
