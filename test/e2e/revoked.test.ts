@@ -24,7 +24,10 @@ describe('a node that was revoked', function () {
     await until(() => isTold(agent), { what: `${agent.name} knows that it was revoked`, timeoutMs: 15_000 });
     const status = await agent.cli(['status']);
     // Who hears of the next root key before the revocation itself knows that it is out, not since when.
-    assert.match(status.stdout, /REVOKED(?: \d{4}-.+)?: .+\n.*way out .*empty data directory with a new ticket/);
+    assert.match(
+      status.stdout,
+      /REVOKED(?: \d{4}-.+)?: .+\n.*way out .*empty data directory with a new ticket/,
+    );
     const doctor = await agent.cli(['doctor']);
     assert.match(doctor.stdout, /mesh\.membership .*this node was revoked/);
     const joined = await agent.cli(['join', ticket]);
