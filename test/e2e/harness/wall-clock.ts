@@ -28,6 +28,9 @@ export class WallClock {
       FAKETIME_TIMESTAMP_FILE: this.#file,
       FAKETIME_CACHE_DURATION: '1',
       FAKETIME_DONT_FAKE_MONOTONIC: '1',
+      // Its default takes a time of the monotonic clock for one of the wall clock: each timed wait then ends at once, and the store, which
+      // lets a wait that met nothing be followed by one twice as long, soon waits for centuries (libfaketime 0.9.10).
+      FAKETIME_FORCE_MONOTONIC_FIX: '0',
       FAKETIME_DONT_RESET: '1',
     };
   }
