@@ -4,6 +4,7 @@ import { decodeTicket, type Ticket } from '../mesh/index.ts';
 import { Scrubber, StorageFault, type Store } from '../storage/index.ts';
 import { openAudit } from './audit-trail.ts';
 import type { ResolvedConfig } from './config.ts';
+import { untilEnded } from './ending.ts';
 import { foundMesh } from './founding.ts';
 import { redeemTicket } from './joining.ts';
 import type { Membership } from './membership.ts';
@@ -306,7 +307,8 @@ export class Daemon {
     await current.node.stop(how);
     await this.#file.written();
     if (!this.#isDamaged) await this.#noteMark(current.store);
-    await current.store[Symbol.asyncDispose]();
+    const ending = { clock: this.clock, log: this.#platform.logger.child({ part: 'ending' }) };
+    await untilEnded(ending, 'store', async () => current.store[Symbol.asyncDispose]());
   }
 
   /** What a full disk did not take is kept with the next change, and what is lost is told again. */

@@ -1,9 +1,12 @@
-import { type Clock, type Logger, sleep } from '../base/index.ts';
+import { type Clock, every, type Logger, sleep } from '../base/index.ts';
 
 export interface EndingComponents {
   readonly clock: Clock;
   readonly log: Logger;
 }
+
+/** How often the log says what is still waited for. Unit: ms. */
+const TELL_EVERY_MS = 4_000;
 
 /**
  * The end of a node, step by step. What concerns others may take as long as they please: they may be gone, or ending themselves.
@@ -61,6 +64,25 @@ export class Ending {
   finish(): void {
     if (this.#failure !== undefined) throw this.#failure.error;
   }
+}
+
+/**
+ * E4 Waits for what may not be left behind, however long that takes: jobs, which have limits of their own, and this machine's disk and processes.
+ * @throws what `work` ends with.
+ */
+export async function untilEnded<T>(
+  { clock, log }: EndingComponents,
+  name: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  const begunMs = clock.monotonicMs();
+  using _telling = every(clock, TELL_EVERY_MS, () => {
+    log.info(
+      { step: name, tookMs: Math.round(clock.monotonicMs() - begunMs) },
+      'still waits for a part to end',
+    );
+  });
+  return await work();
 }
 
 /** A step that throws before it waits fails like one that rejects. */

@@ -23,7 +23,7 @@ import type { AgentConfig } from './config.ts';
 import { type Copies, CopiesNote } from './copies-note.ts';
 import { Discharges } from './discharges.ts';
 import { DrainBook } from './drain-book.ts';
-import { Ending } from './ending.ts';
+import { Ending, untilEnded } from './ending.ts';
 import { type Inventory, takeInventory } from './inventory.ts';
 import { LabelBook } from './label-book.ts';
 import type { Membership } from './membership.ts';
@@ -241,14 +241,15 @@ export class MeshNode implements NodeRooms, Startable {
   /** Jobs finish or are handed over, or go on where they can without an agent, the leadership goes to another voter, then everything ends in the reverse order. */
   async stop(how: { readonly leaveRunning?: boolean } = {}): Promise<void> {
     const { clock, logger } = this.platform;
-    await this.worker.stop(how);
-    const ending = new Ending({ clock, log: logger.child({ part: 'ending' }) }, ENDING_LIMIT_MS);
+    const components = { clock, log: logger.child({ part: 'ending' }) };
+    await untilEnded(components, 'jobs', () => this.worker.stop(how));
+    const ending = new Ending(components, ENDING_LIMIT_MS);
     await ending.step('leadership', () => this.group.handOver({ timeoutMs: HAND_OVER_MS }));
     for (const part of this.#upkeep) part[Symbol.dispose]();
     await ending.step('blobs', () => this.blobs.stop());
     await ending.step('port mapping', async () => this.portMapping?.stop());
     await ending.step('registry', () => this.registry.stop());
-    await this.group.stop(); // it waits for this node's own disk, and the store may not be closed before
+    await untilEnded(components, 'group', () => this.group.stop()); // the store may not be closed before
     await ending.step('mesh', () => this.mesh.stop());
     for (const part of this.#parts) part[Symbol.dispose]();
     ending.finish();

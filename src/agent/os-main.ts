@@ -8,6 +8,7 @@ import { OsSocketListener } from '../rpc/os-socket.ts';
 import { StorageFault } from '../storage/index.ts';
 import { auditedHandlers } from './audited-acts.ts';
 import { Daemon } from './daemon.ts';
+import { untilEnded } from './ending.ts';
 import { createHandlers } from './handlers/index.ts';
 import { collectMetrics } from './handlers/metrics.ts';
 import { restHeap } from './heap-rest.ts';
@@ -95,8 +96,9 @@ export async function runAgent({ dataDir, ticket, abandon, onReady, ...flags }: 
       STOP_LIMIT_MS,
     ).unref();
     await daemon.stop(how);
-    await server.stop();
-    await platform.supervisor.close(how);
+    const ending = { clock: platform.clock, log: logger.child({ part: 'ending' }) };
+    await untilEnded(ending, 'clients', () => server.stop());
+    await untilEnded(ending, 'supervisors', () => platform.supervisor.close(how));
     return 0;
   } finally {
     await platform.directory[Symbol.asyncDispose]();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { Ending } from '../../../src/agent/ending.ts';
-import { silentLogger, sleep } from '../../../src/base/index.ts';
+import { Ending, untilEnded } from '../../../src/agent/ending.ts';
+import { type Logger, silentLogger, sleep } from '../../../src/base/index.ts';
 import { ManualClock } from '../lease/manual-clock.ts';
 
 const LIMIT_MS = 5_000;
@@ -74,6 +74,33 @@ describe('the end of a node', () => {
     await ending.step('two', failing('second'));
     assert.equal(await ending.step('three', async () => undefined), true);
     assert.throws(() => ending.finish(), /first/);
+  });
+
+  it('E4 waits for what may not be left behind, and says again and again what that is', async () => {
+    const clock = new ManualClock();
+    const told: unknown[] = [];
+    const log: Logger = { ...silentLogger, info: (fields: object) => void told.push(fields) };
+    const slow = Promise.withResolvers<string>();
+    const waiting = untilEnded({ clock, log }, 'store', () => slow.promise);
+    await clock.advance(9_000);
+    assert.deepEqual(told, [
+      { step: 'store', tookMs: 4_000 },
+      { step: 'store', tookMs: 8_000 },
+    ]);
+    slow.resolve('closed');
+    assert.equal(await waiting, 'closed');
+    await clock.advance(9_000);
+    assert.equal(told.length, 2);
+  });
+
+  it('E4 says nothing of what ends soon, and passes on what it failed with', async () => {
+    const clock = new ManualClock();
+    const told: unknown[] = [];
+    const log: Logger = { ...silentLogger, info: (fields: object) => void told.push(fields) };
+    const failing = untilEnded({ clock, log }, 'store', () => Promise.reject(new Error('damaged')));
+    await assert.rejects(failing, /damaged/);
+    await clock.advance(9_000);
+    assert.deepEqual(told, []);
   });
 
   it('tells of no failure where there was none', async () => {
