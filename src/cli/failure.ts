@@ -3,6 +3,13 @@ import type { CliIo } from './io.ts';
 
 export const EXIT_FAILED = 1;
 export const EXIT_WRONG_USAGE = 2;
+/** As a shell says it of a program that SIGINT ended. */
+export const EXIT_INTERRUPTED = 130;
+
+/** Whoever types gave up. */
+export class Interrupted extends Error {
+  override readonly name = 'Interrupted';
+}
 
 /** An error of the command line itself: exit code 2. */
 export function wrongUsage(message: string): AspenError {
@@ -10,10 +17,14 @@ export function wrongUsage(message: string): AspenError {
 }
 
 /** Says on standard error what went wrong and what may help. @returns the exit code. */
-export function reportFailure(io: CliIo, error: unknown, dataDir: string): number {
+export function reportFailure(io: Pick<CliIo, 'stderr'>, error: unknown, dataDir: string): number {
   if (error instanceof CannotStart) {
     io.stderr.write(`aspen-agent: ${error.message}\n`);
     return EXIT_FAILED;
+  }
+  if (error instanceof Interrupted) {
+    io.stderr.write(`aspen-agent: ${error.message}\n`);
+    return EXIT_INTERRUPTED;
   }
   if (!(error instanceof AspenError)) {
     io.stderr.write(

@@ -7,6 +7,7 @@ import type { CommandContext } from './command.ts';
 const PATIENCE_MS = 2_000;
 /** Before watching again where that ended, mostly because the agent went away. Unit: ms. */
 const WATCH_AGAIN_MS = 1_000;
+const PEER_ID = /\b12D3KooW[1-9A-HJ-NP-Za-km-z]{44}\b/;
 
 /** What somebody who waits for a job is told of it meanwhile: why it does not begin, how its attempts ended, and where it runs again. */
 export class JobNotes implements Disposable {
@@ -77,12 +78,23 @@ export class JobNotes implements Disposable {
     const peerIds = [node, ...history.map((past) => past['node'])];
     const isKnown = peerIds.every((peerId) => peerId === null || this.#nodes.has(String(peerId)));
     if (isKnown || (attempt <= 1 && history.length === 0)) return;
+    await this.#askNames();
+  }
+
+  async #askNames(): Promise<void> {
     try {
       const { nodes } = await this.#context.call('node.list', {});
       this.#nodes = new Map(nodes.map(({ peerId, name }) => [peerId, name ?? peerId]));
     } catch (error) {
       if (!(error instanceof AspenError)) throw error;
     }
+  }
+
+  /** @returns the text with each node's name for its id, where that is known. */
+  async #named(text: string): Promise<string> {
+    if (!PEER_ID.test(text)) return text;
+    await this.#askNames();
+    return text.replaceAll(new RegExp(PEER_ID, 'g'), (peerId) => this.#nodes.get(peerId) ?? peerId);
   }
 
   /** Said once for each time that the job waits. */
@@ -92,7 +104,9 @@ export class JobNotes implements Disposable {
     try {
       const { state, waitingFor } = await call('job.explain', { id });
       if (state !== 'queued' && state !== 'blocked') return;
-      tell(`aspen-agent: ${id} waits for ${waitingFor}; more: aspen-agent job explain ${id}`);
+      tell(
+        `aspen-agent: ${id} waits for ${await this.#named(waitingFor ?? 'its turn')}; more: aspen-agent job explain ${id}`,
+      );
     } catch (error) {
       if (!(error instanceof AspenError)) throw error;
       if (!this.#abort.signal.aborted) tell(`aspen-agent: ${id} has not begun: ${error.message}`);

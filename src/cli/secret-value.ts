@@ -1,8 +1,11 @@
-import { wrongUsage } from './failure.ts';
+import { Interrupted, wrongUsage } from './failure.ts';
 import type { CliIo } from './io.ts';
 
 /** Longest value of a secret. Unit: bytes. */
 const VALUE_BYTES_LIMIT = 64 * 1024;
+
+/** What it reads from and speaks to. */
+type Standard = Pick<CliIo, 'stdin' | 'stderr'>;
 
 /** What standard input has where a person sits at it. */
 interface Terminal {
@@ -15,7 +18,7 @@ interface Terminal {
  * every user of the machine could read.
  * @param file `-` or absent for standard input. @throws AspenError INVALID_PARAMS for a value that is empty, too long, or cannot be read.
  */
-export async function readSecretValue(io: CliIo, file: string | undefined): Promise<Uint8Array> {
+export async function readSecretValue(io: Standard, file: string | undefined): Promise<Uint8Array> {
   const value =
     file === undefined || file === '-' ? withoutLineFeed(await readInput(io)) : await readWhole(file);
   if (value.length === 0) throw wrongUsage('the value is empty');
@@ -23,7 +26,7 @@ export async function readSecretValue(io: CliIo, file: string | undefined): Prom
   return value;
 }
 
-async function readInput(io: CliIo): Promise<Buffer> {
+async function readInput(io: Standard): Promise<Buffer> {
   const terminal = io.stdin as Terminal;
   if (terminal.isTTY !== true) return readAll(io.stdin);
   io.stderr.write('value (not shown): ');
@@ -54,7 +57,7 @@ async function readTyped(source: AsyncIterable<Buffer | string>): Promise<Buffer
   const typed: number[] = [];
   for await (const part of source) {
     for (const byte of Buffer.from(part)) {
-      if (byte === END_OF_TEXT) throw wrongUsage('interrupted: nothing was set');
+      if (byte === END_OF_TEXT) throw new Interrupted('interrupted: nothing was set');
       if (byte === LINE_FEED || byte === RETURN || byte === END_OF_TRANSMISSION) return Buffer.from(typed);
       if (byte === BACKSPACE || byte === DELETE) typed.pop();
       else typed.push(byte);

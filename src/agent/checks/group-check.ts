@@ -13,7 +13,7 @@ function quorumFinding(node: MeshNode): Finding {
     return {
       name,
       status: 'ok',
-      detail: `${voters.length} voters, led by ${leader ?? 'nobody yet'}`,
+      detail: `${voters.length === 1 ? 'one voter' : `${voters.length} voters`}, led by ${leader ?? 'nobody yet'}`,
       mend: null,
     };
   return {

@@ -24,7 +24,7 @@ export function addAuditCommands(program: Command, io: CliIo, exit: ExitSlot): v
     examples: ['aspen-agent audit tail -n 50', 'aspen-agent audit tail -f -o jsonl'],
     configure: (command) =>
       command
-        .option('-n, --lines <n>', 'how many (default 20, at most 1000)', wholeNumber(1))
+        .option('-n, --lines <n>', 'how many (default 20, at most 1000)', wholeNumber(1, FOLLOW_PAGE))
         .option('-f, --follow', 'go on with what comes, until interrupted'),
     run: tail,
   });
@@ -38,7 +38,7 @@ export function addAuditCommands(program: Command, io: CliIo, exit: ExitSlot): v
 
 async function tail(context: CommandContext): Promise<Output | number> {
   const { options, call } = context;
-  const limit = Math.min((options['lines'] as number | undefined) ?? 20, FOLLOW_PAGE);
+  const limit = (options['lines'] as number | undefined) ?? 20;
   const page = await call('audit.tail', { limit });
   if (options['follow'] !== true) return tailOutput(page);
   return whileWatching(context, 'the audit log', (signal) => follow(context, page.records, signal));

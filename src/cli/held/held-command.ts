@@ -3,14 +3,13 @@ import { AspenError, type Clock, ERROR_KINDS, exactDuration } from '../../base/i
 import { OsClock } from '../../base/os-clock.ts';
 import type { CallOptions } from '../../sdk/index.ts';
 import type { CommandContext } from '../command.ts';
-import { wrongUsage } from '../failure.ts';
+import { EXIT_INTERRUPTED, wrongUsage } from '../failure.ts';
 import type { CliIo, Interrupt } from '../io.ts';
 import { Hold, holdTimes } from './hold.ts';
 import { startHeldProgram } from './os-held-program.ts';
 import { type HeldEnd, type HeldExit, momentOf, runHeld } from './run-held.ts';
 
 const EXIT_LOST = ERROR_KINDS.FENCED.exitCode;
-const EXIT_INTERRUPTED = 130;
 const EXIT_CANNOT_START = 126;
 const EXIT_NO_PROGRAM = 127;
 const SIGNAL_BASE = 128;

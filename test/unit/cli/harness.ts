@@ -23,6 +23,8 @@ export interface CommandOptions {
   readonly startAgent?: (options: AgentStartOptions) => Promise<number>;
   /** Called with each piece of standard output. */
   readonly onStdout?: (text: string) => void;
+  /** Called with all that was written to standard error so far, after each piece. */
+  readonly onStderr?: (text: string) => void;
 }
 
 /** A fake agent on a real socket, and the command line against it. */
@@ -121,6 +123,7 @@ export async function runCommandLine(
       isTTY: false,
       write(text) {
         written.stderr += Buffer.from(text).toString();
+        options.onStderr?.(written.stderr);
       },
     },
     stdin: Readable.from([options.stdin ?? '']),

@@ -241,6 +241,24 @@ describe('run', () => {
     assert.match(ran.stderr, /^aspen-agent: attempt 1 of job_\w+ on fake failed: talk exited with 3\n$/);
   });
 
+  it('says what its job waits for, and names the node of it', async () => {
+    const { peerId, handlers } = world.agent;
+    const waitingFor = `its node ${peerId}: it was not heard for 9 s`;
+    const explained = { eligibleCount: 1, waitingFor, nodes: [] };
+    Object.assign(handlers, {
+      'job.explain': async ({ id }: { readonly id: string }) => ({ id, state: 'queued', ...explained }),
+    });
+    world.agent.programs.set('long', { runsUntilTold: true });
+    const ran = await world.run(['run', '--', 'long'], {
+      onStderr: () => world.agent.finish([...world.agent.jobs.keys()][0] ?? '', { result: shell(0) }),
+    });
+    const [line = ''] = ran.stderr.replaceAll(/job_\w+/g, 'j').split('\n');
+    assert.equal(
+      line,
+      'aspen-agent: j waits for its node fake: it was not heard for 9 s; more: aspen-agent job explain j',
+    );
+  });
+
   it('goes on with the output from where it was when its agent was away', async () => {
     world.agent.programs.set('talk', { output: [['stdout', 'four']], runsUntilTold: true });
     const logs = world.agent.handlers['job.logs'];
