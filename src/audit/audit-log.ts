@@ -37,7 +37,8 @@ interface Waiting {
  * What was done on this node: lines, each chained to the one before, in files of bounded size.
  *
  * - L6 Lines are in the order of `record`, and whoever awaits `flushed` knows that those given before are on disk, or that the disk refused them.
- * - L7 A disk that takes nothing stops nobody: what could not be written is counted, and the next line that can says how many are missing.
+ * - L7 A disk that takes nothing stops nobody: what could not be written is counted, and the next line that can says how many are missing. What was
+ *   written is not counted where only the note of it (the head) was refused: the next write notes it too, or the next start finds it (L4).
  */
 export class AuditLog {
   readonly #components: AuditLogComponents;
@@ -45,6 +46,8 @@ export class AuditLog {
   #head: Head;
   #waiting: Waiting[] = [];
   #lostCount = 0;
+  /** Said once for as long as it lasts: who writes the log may have no room either. */
+  #isRefused = false;
   #recent: AuditRecord[] = [];
   #timer: Timer | undefined;
   /** One write, look or removal at a time. */
@@ -146,15 +149,37 @@ export class AuditLog {
       this.#waiting = this.#waiting.slice(batch.length);
       const lostCount = this.#lostCount;
       this.#lostCount = 0;
+      let isNewFile: boolean;
       try {
-        await this.#append(lostCount === 0 ? batch : [this.#lostLine(lostCount), ...batch]);
-      } catch (err) {
-        if ((err as NodeJS.ErrnoException).code === undefined) throw err;
+        isNewFile = await this.#append(lostCount === 0 ? batch : [this.#lostLine(lostCount), ...batch]);
+      } catch (error) {
         this.#lostCount += lostCount + batch.length; // L7
-        this.#components.log.warn({ err, lostCount: this.#lostCount }, 'audit lines were not written');
+        this.#refused(error, 'audit lines are not written');
         return;
       }
+      try {
+        if (isNewFile) await this.#prune();
+        await this.#components.files.writeHead(JSON.stringify(this.#head));
+        this.#taken();
+      } catch (error) {
+        this.#refused(error, 'the end of the audit log is not noted');
+      }
     }
+  }
+
+  /** @throws what is no word of the disk. */
+  #refused(error: unknown, message: string): void {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    const { log } = this.#components;
+    const fields = { err: error, lostCount: this.#lostCount };
+    if (this.#isRefused) log.debug(fields, message);
+    else log.warn(fields, message);
+    this.#isRefused = true;
+  }
+
+  #taken(): void {
+    if (this.#isRefused) this.#components.log.info({}, 'the audit log is written again');
+    this.#isRefused = false;
   }
 
   #lostLine(count: number): Waiting {
@@ -162,7 +187,8 @@ export class AuditLog {
     return { event: { kind: 'audit.lost', count }, at };
   }
 
-  async #append(batch: readonly Waiting[]): Promise<void> {
+  /** @returns whether it began a new file. */
+  async #append(batch: readonly Waiting[]): Promise<boolean> {
     const { files, crypto } = this.#components;
     let end: ChainEnd = this.#head.last;
     let text = '';
@@ -180,8 +206,7 @@ export class AuditLog {
     await files.write(file, offset, bytes);
     this.#head = { ...this.#head, last: end, file, bytes: offset + bytes.length };
     this.#recent = [...this.#recent, ...records].slice(-RECENT_LIMIT);
-    if (isNew) await this.#prune();
-    await files.writeHead(JSON.stringify(this.#head));
+    return isNew;
   }
 
   /** The head is written before a file is removed: a crash between the two leaves a file that the next start removes. */
@@ -189,12 +214,12 @@ export class AuditLog {
     const { files, crypto } = this.#components;
     const names = await files.names();
     const old = names.slice(0, Math.max(0, names.length - this.#options.filesLimit));
-    for (const file of old) {
-      const { end } = walkFile(crypto, { file, bytes: await files.read(file) }, this.#head.base);
-      this.#head = { ...this.#head, base: end };
-    }
     if (old.length === 0) return;
-    await files.writeHead(JSON.stringify(this.#head));
+    let { base } = this.#head;
+    for (const file of old) base = walkFile(crypto, { file, bytes: await files.read(file) }, base).end;
+    const head = { ...this.#head, base };
+    await files.writeHead(JSON.stringify(head));
+    this.#head = head;
     for (const file of old) await files.remove(file);
   }
 }

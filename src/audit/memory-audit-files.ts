@@ -6,6 +6,8 @@ export class MemoryAuditFiles implements AuditFiles {
   head: string | undefined;
   /** Thrown by the next writes while it is set. */
   fault: Error | undefined;
+  /** As `fault`, for the head alone. */
+  headFault: Error | undefined;
 
   async names(): Promise<readonly string[]> {
     return [...this.files.keys()].filter(isFileName).sort();
@@ -42,7 +44,8 @@ export class MemoryAuditFiles implements AuditFiles {
   }
 
   async writeHead(text: string): Promise<void> {
-    if (this.fault !== undefined) throw this.fault;
+    const fault = this.headFault ?? this.fault;
+    if (fault !== undefined) throw fault;
     this.head = text;
   }
 }

@@ -6,7 +6,7 @@ import {
   type AuditLogOptions,
   MemoryAuditFiles,
 } from '../../../src/audit/index.ts';
-import { silentLogger } from '../../../src/base/index.ts';
+import { type Logger, silentLogger } from '../../../src/base/index.ts';
 import { OsCrypto } from '../../../src/base/os-crypto.ts';
 import { ManualClock } from '../lease/manual-clock.ts';
 
@@ -26,6 +26,8 @@ async function logOf(count: number, options: AuditLogOptions = {}) {
   await log.flushed();
   return { files, log };
 }
+
+const noRoom = Object.assign(new Error('no space left'), { code: 'ENOSPC' });
 
 const SMALL_FILES: AuditLogOptions = { fileBytesLimit: 1_000 };
 
@@ -238,7 +240,7 @@ describe('an audit log', () => {
 
   it('stops nobody when the disk is full, and counts what is missing', async () => {
     const { files, log } = await logOf(3);
-    files.fault = Object.assign(new Error('no space left'), { code: 'ENOSPC' });
+    files.fault = noRoom;
     log.record({ kind: 'act' });
     log.record({ kind: 'act' });
     await log.flushed();
@@ -252,6 +254,64 @@ describe('an audit log', () => {
       ],
     );
     assert.equal((await log.verify()).ok, true);
+  });
+
+  it('counts nothing as missing where only the note of its end was refused, and finds it at the next start', async () => {
+    const { files, log } = await logOf(3);
+    files.headFault = noRoom;
+    for (const number of [4, 5]) {
+      log.record({ kind: 'act', number });
+      await log.flushed();
+    }
+    files.headFault = undefined;
+    const next = await openLog(files);
+    for (const one of [log, next]) {
+      const records = await one.tail({ limit: 2 });
+      assert.deepEqual(
+        records.map(({ kind, number }) => [kind, number]),
+        [
+          ['act', 4],
+          ['act', 5],
+        ],
+      );
+    }
+    assert.equal((await next.verify()).lineCount, 5);
+  });
+
+  it('removes an old file only once it is noted that the log begins later', async () => {
+    const options = { ...SMALL_FILES, filesLimit: 3 };
+    const { files, log } = await logOf(60, options);
+    const [first] = [...files.files.keys()].sort();
+    files.headFault = noRoom;
+    for (let number = 61; number <= 90; number += 1) {
+      log.record({ kind: 'act', number });
+      await log.flushed();
+    }
+    assert.ok(files.files.has(first as string));
+    assert.equal((await log.verify()).ok, true);
+    files.headFault = undefined;
+    for (let number = 91; number <= 120; number += 1) {
+      log.record({ kind: 'act', number });
+      await log.flushed();
+    }
+    assert.equal(files.files.size, 3);
+    assert.equal((await log.verify()).ok, true);
+    assert.equal((await (await openLog(files, options)).verify()).ok, true);
+  });
+
+  it('says once that the disk takes nothing, and once that it does again', async () => {
+    const told: string[] = [];
+    const tell = (_: object, message: string) => void told.push(message);
+    const log: Logger = { ...silentLogger, warn: tell, info: tell };
+    const files = new MemoryAuditFiles();
+    const audit = await AuditLog.open({ files, clock: new ManualClock(), crypto, log });
+    for (const fault of [noRoom, noRoom, undefined, undefined, noRoom]) {
+      files.fault = fault;
+      audit.record({ kind: 'act' });
+      await audit.flushed();
+    }
+    const refused = 'audit lines are not written';
+    assert.deepEqual(told, [refused, 'the audit log is written again', refused]);
   });
 
   it('takes no more lines than it has room for while the disk is slow', async () => {
