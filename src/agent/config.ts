@@ -1,7 +1,7 @@
-import type { z } from 'zod';
 import { AspenError } from '../base/index.ts';
 import { nearestName } from '../rpc/index.ts';
 import { type AgentConfig, defaultsOf, SETTINGS, type Setting, type SettingUnit } from './config-settings.ts';
+import { refusalOf } from './setting-refusal.ts';
 
 /**
  * Takes every setting from the first origin that has it: a flag, the environment, `aspen.yaml` in the data directory, a flag of an earlier start,
@@ -147,24 +147,13 @@ function refused(path: string, message: string): AspenError {
   });
 }
 
-function checkSetting({ path, schema }: Setting, value: unknown, origin: ConfigOrigin): unknown {
+function checkSetting({ path, schema, unit }: Setting, value: unknown, origin: ConfigOrigin): unknown {
   const checked = schema.safeParse(value);
   if (checked.success) return checked.data;
-  const why = checked.error.issues.flatMap(wordsOf).join('; ');
+  const why = refusalOf(checked.error.issues, unit);
   throw new AspenError('INVALID_PARAMS', `setting ${path} from the ${origin}: ${why}`, {
     details: { issues: [{ path, message: why }] },
   });
-}
-
-/** Of a union, what helps is what is wrong with the alternative that was meant: the one of the right type, or the last. */
-function wordsOf(issue: z.core.$ZodIssue): string[] {
-  if (issue.code === 'invalid_union' && issue.errors.length > 0) {
-    const isMeant = (issues: readonly z.core.$ZodIssue[]) =>
-      issues.every(({ code }) => code !== 'invalid_type' && code !== 'invalid_value');
-    const meant = issue.errors.find(isMeant) ?? issue.errors.at(-1) ?? [];
-    return meant.flatMap((inner) => wordsOf({ ...inner, path: [...issue.path, ...inner.path] }));
-  }
-  return [[...issue.path.map(String), issue.message].join(': ')];
 }
 
 function flat(config: AgentConfig): ConfigLayer {

@@ -127,6 +127,27 @@ describe('the settings of a node', () => {
       ));
   }
 
+  const bounds: [file: unknown, words: string][] = [
+    [{ slots: 10_001 }, 'slots from the file: must be at most 10000'],
+    [{ slots: 1.5 }, 'slots from the file: must be a whole number'],
+    [{ slots: 'x' }, 'slots from the file: must be a number'],
+    [{ voterGrace: '1ms' }, 'voterGrace from the file: must be at least 1s'],
+    [{ outputRetention: '9999d' }, 'outputRetention from the file: must be at most 366d'],
+    [{ maximums: { memory: 1 } }, 'maximums.memory from the file: must be at least 1MiB'],
+    [{ maximums: { memory: 'much' } }, 'maximums.memory from the file: "much" is not a size; '],
+    [{ relay: 'x' }, 'relay from the file: must be one of auto, on, off'],
+    [{ name: '' }, 'name from the file: must not be empty'],
+    [{ name: 'n'.repeat(65) }, 'name from the file: must have at most 64 characters'],
+    [{ mdns: 3 }, 'mdns from the file: must be true or false'],
+    [{ listen: [1] }, 'listen from the file: 0: must be a text'],
+  ];
+  for (const [file, words] of bounds) {
+    it(`are refused in the units they are written in: ${words}`, () => {
+      const told = refusal(() => resolve(file));
+      assert.ok(told.startsWith(`setting ${words}`), told);
+    });
+  }
+
   it('refuse what the environment says wrong, by the variable', () => {
     assert.match(
       refusal(() => resolve({}, { ASPEN_LABELS: 'eu' })),
