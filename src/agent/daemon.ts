@@ -4,7 +4,7 @@ import { decodeTicket, type Ticket } from '../mesh/index.ts';
 import { Scrubber, StorageFault, type Store } from '../storage/index.ts';
 import { openAudit } from './audit-trail.ts';
 import type { ResolvedConfig } from './config.ts';
-import { untilEnded } from './ending.ts';
+import { endingOf, untilEnded } from './ending.ts';
 import { foundMesh } from './founding.ts';
 import { redeemTicket } from './joining.ts';
 import type { Membership } from './membership.ts';
@@ -307,8 +307,7 @@ export class Daemon {
     await current.node.stop(how);
     await this.#file.written();
     if (!this.#isDamaged) await this.#noteMark(current.store);
-    const ending = { clock: this.clock, log: this.#platform.logger.child({ part: 'ending' }) };
-    await untilEnded(ending, 'store', async () => current.store[Symbol.asyncDispose]());
+    await untilEnded(endingOf(this.#platform), 'store', async () => current.store[Symbol.asyncDispose]());
   }
 
   /** What a full disk did not take is kept with the next change, and what is lost is told again. */

@@ -1,8 +1,14 @@
 import { type Clock, every, type Logger, sleep } from '../base/index.ts';
+import type { Platform } from './platform.ts';
 
 export interface EndingComponents {
   readonly clock: Clock;
   readonly log: Logger;
+}
+
+/** What the end of any part of an agent is told with. */
+export function endingOf({ clock, logger }: Pick<Platform, 'clock' | 'logger'>): EndingComponents {
+  return { clock, log: logger.child({ part: 'ending' }) };
 }
 
 /** How often the log says what is still waited for. Unit: ms. */
@@ -68,7 +74,7 @@ export class Ending {
 
 /**
  * E4 Waits for what may not be left behind, however long that takes: jobs, which have limits of their own, and this machine's disk and processes.
- * @throws what `work` ends with.
+ * @param name of the part, for the log. @returns what `work` comes to; rejects with what it fails with.
  */
 export async function untilEnded<T>(
   { clock, log }: EndingComponents,

@@ -23,7 +23,7 @@ import type { AgentConfig } from './config.ts';
 import { type Copies, CopiesNote } from './copies-note.ts';
 import { Discharges } from './discharges.ts';
 import { DrainBook } from './drain-book.ts';
-import { Ending, untilEnded } from './ending.ts';
+import { Ending, endingOf, untilEnded } from './ending.ts';
 import { type Inventory, takeInventory } from './inventory.ts';
 import { LabelBook } from './label-book.ts';
 import type { Membership } from './membership.ts';
@@ -240,8 +240,7 @@ export class MeshNode implements NodeRooms, Startable {
 
   /** Jobs finish or are handed over, or go on where they can without an agent, the leadership goes to another voter, then everything ends in the reverse order. */
   async stop(how: { readonly leaveRunning?: boolean } = {}): Promise<void> {
-    const { clock, logger } = this.platform;
-    const components = { clock, log: logger.child({ part: 'ending' }) };
+    const components = endingOf(this.platform);
     await untilEnded(components, 'jobs', () => this.worker.stop(how));
     const ending = new Ending(components, ENDING_LIMIT_MS);
     await ending.step('leadership', () => this.group.handOver({ timeoutMs: HAND_OVER_MS }));

@@ -8,7 +8,7 @@ import { OsSocketListener } from '../rpc/os-socket.ts';
 import { StorageFault } from '../storage/index.ts';
 import { auditedHandlers } from './audited-acts.ts';
 import { Daemon } from './daemon.ts';
-import { untilEnded } from './ending.ts';
+import { endingOf, untilEnded } from './ending.ts';
 import { createHandlers } from './handlers/index.ts';
 import { collectMetrics } from './handlers/metrics.ts';
 import { restHeap } from './heap-rest.ts';
@@ -96,7 +96,7 @@ export async function runAgent({ dataDir, ticket, abandon, onReady, ...flags }: 
       STOP_LIMIT_MS,
     ).unref();
     await daemon.stop(how);
-    const ending = { clock: platform.clock, log: logger.child({ part: 'ending' }) };
+    const ending = endingOf(platform);
     await untilEnded(ending, 'clients', () => server.stop());
     await untilEnded(ending, 'supervisors', () => platform.supervisor.close(how));
     return 0;

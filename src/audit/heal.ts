@@ -14,8 +14,8 @@ export interface Healed {
  * Brings what a crash left to a point where lines can be added.
  *
  * - L3 What lies within the head is never touched, whatever its state: a break there is for `verify` to name, for ever.
- * - L4 What lies beyond the head, and so was never said to be written, stays where it follows on; where it does not, because a write was cut
- *   off, it is removed, and the log says how much.
+ * - L4 What lies beyond the head, which a crash or a full disk kept from being noted, stays where it follows on; where it does not, because a
+ *   write was cut off, it is removed, and the log says how much.
  * - L5 Without a head nothing of a log is believed: its files are set aside as they are, and the first line of the new log says so.
  */
 export async function heal(crypto: Pick<Crypto, 'sha256'>, files: AuditFiles): Promise<Healed> {

@@ -2,12 +2,12 @@ import { AspenError } from '../base/index.ts';
 import type { Job } from '../rpc/index.ts';
 import type { CommandContext } from './command.ts';
 import { wrongUsage } from './failure.ts';
+import { WHOLE_PEER_ID } from './peer-id.ts';
 
 type Caller = Pick<CommandContext, 'call'>;
 
 /** "job_" and 26 characters: nothing to search for. */
 const WHOLE_JOB_ID = /^job_[0-9a-hjkmnp-tv-z]{26}$/;
-const WHOLE_PEER_ID = /^12D3KooW[1-9A-HJ-NP-Za-km-z]{44}$/;
 const PAGE = 500;
 const PAGES_LIMIT = 20;
 /** Hooks deliver by jobs of their own, which nobody handed in. */

@@ -2,12 +2,12 @@ import { AspenError, mayGoUnheard } from '../base/index.ts';
 import type { Job } from '../rpc/index.ts';
 import { AttemptStory } from './attempt-story.ts';
 import type { CommandContext } from './command.ts';
+import { PEER_ID } from './peer-id.ts';
 
 /** Who has waited so long wants to know why; most jobs have ended by then, and nobody need watch them. Unit: ms. */
 const PATIENCE_MS = 2_000;
 /** Before watching again where that ended, mostly because the agent went away. Unit: ms. */
 const WATCH_AGAIN_MS = 1_000;
-const PEER_ID = /\b12D3KooW[1-9A-HJ-NP-Za-km-z]{44}\b/;
 
 /** What somebody who waits for a job is told of it meanwhile: why it does not begin, how its attempts ended, and where it runs again. */
 export class JobNotes implements Disposable {
@@ -103,10 +103,9 @@ export class JobNotes implements Disposable {
     const id = this.#id;
     try {
       const { state, waitingFor } = await call('job.explain', { id });
-      if (state !== 'queued' && state !== 'blocked') return;
-      tell(
-        `aspen-agent: ${id} waits for ${await this.#named(waitingFor ?? 'its turn')}; more: aspen-agent job explain ${id}`,
-      );
+      if (waitingFor === null || (state !== 'queued' && state !== 'blocked')) return;
+      const named = await this.#named(waitingFor);
+      tell(`aspen-agent: ${id} waits for ${named}; more: aspen-agent job explain ${id}`);
     } catch (error) {
       if (!(error instanceof AspenError)) throw error;
       if (!this.#abort.signal.aborted) tell(`aspen-agent: ${id} has not begun: ${error.message}`);

@@ -9,11 +9,12 @@ export function groupCheck(node: MeshNode): Check {
 function quorumFinding(node: MeshNode): Finding {
   const { hasQuorum, leader, voters } = node.group.status();
   const name = 'group.quorum';
+  const count = voters.length === 1 ? 'one voter' : `${voters.length} voters`;
   if (hasQuorum)
     return {
       name,
       status: 'ok',
-      detail: `${voters.length === 1 ? 'one voter' : `${voters.length} voters`}, led by ${leader ?? 'nobody yet'}`,
+      detail: `${count}, led by ${leader ?? 'nobody yet'}`,
       mend: null,
     };
   return {
