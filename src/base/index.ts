@@ -1,4 +1,5 @@
 export { unlessAborted, whenAborted, withDeadline } from './abort.ts';
+export { isAsDecoded } from './as-decoded.ts';
 export { InvariantError, invariant, unreachable } from './assert.ts';
 export { type BackoffOptions, backoffMs } from './backoff.ts';
 export { Batcher, type BatcherOptions } from './batcher.ts';

@@ -34,11 +34,10 @@ export function applyAssign(
   { assignments }: { readonly assignments: readonly AssignItem[] },
   context: ApplyContext,
 ): readonly AssignResult[] {
-  const sessionOf = openSessions(context);
   return assignments.map((item) => {
     try {
-      checkSession(item, sessionOf); // J6
-      for (const place of item.others ?? []) checkSession(place, sessionOf); // G1
+      checkSession(item, context); // J6
+      for (const place of item.others ?? []) checkSession(place, context); // G1
       return { jobId: item.jobId, running: assignOne(item, context) };
     } catch (error) {
       if (error instanceof AspenError) return { jobId: item.jobId, error: toWireError(error) };
@@ -47,21 +46,25 @@ export function applyAssign(
   });
 }
 
-/** @returns a way to ask for the session of a node, each looked up once a command. */
-function openSessions(context: ApplyContext): (peerId: string) => string | undefined {
-  const sessions = context.read<{ readonly sessionId: string }>('sessions', 'sessions');
-  const known = new Map<string, string | undefined>();
-  return (peerId) => {
-    if (!known.has(peerId)) known.set(peerId, sessions.get(textKey(peerId))?.sessionId);
-    return known.get(peerId);
-  };
+/** J6: called when a session was opened or closed. */
+export function forgetSessions(_fact: unknown, context: ApplyContext): void {
+  context.derived<LiveIndex>().sessions.clear();
+}
+
+function sessionOf(peerId: string, context: ApplyContext): string | undefined {
+  const { sessions } = context.derived<LiveIndex>();
+  const known = sessions.get(peerId);
+  if (known !== undefined) return known;
+  const open = context.read<{ readonly sessionId: string }>('sessions', 'sessions').get(textKey(peerId));
+  if (open !== undefined) sessions.set(peerId, open.sessionId);
+  return open?.sessionId;
 }
 
 function checkSession(
   { peerId, sessionId }: Pick<AssignItem, 'peerId' | 'sessionId'>,
-  sessionOf: (peerId: string) => string | undefined,
+  context: ApplyContext,
 ): void {
-  if (sessionOf(peerId) === sessionId) return;
+  if (sessionOf(peerId, context) === sessionId) return;
   throw new AspenError('CONFLICT', `${peerId} holds no session ${sessionId}`);
 }
 

@@ -34,6 +34,8 @@ export class LiveIndex implements Derived {
   readonly finished = new FinishedCounts();
   readonly late = new LateRows();
   readonly newIds: NewIds;
+  /** Sessions by node that were looked up since any was opened or closed (J6). */
+  readonly sessions = new Map<string, string>();
   /** Position of the last move of a job; undefined when there was none since this was made. */
   changedAt: number | undefined;
   /** Of the present command. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { parseWith } from '../lease/machine/index.ts';
-import { applyAssign } from './assign.ts';
+import { applyAssign, forgetSessions } from './assign.ts';
 import { applyCancel } from './cancel.ts';
 import { checkTablesSchema, runCheckTables } from './check-tables.ts';
 import {
@@ -152,6 +152,7 @@ export const jobsModule: MachineModule = {
       apply: applyPurge,
     },
   }),
+  reactions: { sessions: { opened: forgetSessions, closed: forgetSessions } },
   writeBehind,
   queries: {
     get: { parse: parseWith(jobName), run: runGet },

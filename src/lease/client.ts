@@ -54,6 +54,8 @@ export interface ClientOptions {
 interface Call {
   readonly sequence: number;
   readonly command: Command;
+  /** Its body before it was encoded. */
+  readonly given: unknown;
   readonly startedAtMs: number;
   readonly deadlineMs: number;
   /** It reached a leader's log, or may have: from now on only an answer tells what became of it. */
@@ -129,7 +131,7 @@ export class LeaderClient implements GroupClient, Startable {
     return new Promise((resolve, reject) => {
       options.signal?.throwIfAborted();
       if (this.#tasks.signal.aborted) throw stopping('not-applied');
-      const call = this.#open(commandOf(proposal), options, {
+      const call = this.#open(proposal, options, {
         settle: (outcome) =>
           outcome.ok ? resolve(outcome.result as R) : reject(fromWireError(outcome.error)),
         reject,
@@ -148,7 +150,7 @@ export class LeaderClient implements GroupClient, Startable {
   }
 
   #open(
-    command: Command,
+    proposal: Proposal,
     { timeoutMs = this.#options.timeoutMs }: CallOptions,
     ends: Pick<Call, 'settle' | 'reject'>,
   ): Call {
@@ -161,7 +163,8 @@ export class LeaderClient implements GroupClient, Startable {
     const startedAtMs = this.#components.clock.monotonicMs();
     const call: Call = {
       sequence: this.#lastSequence,
-      command,
+      command: commandOf(proposal),
+      given: proposal.body,
       startedAtMs,
       deadlineMs: startedAtMs + timeoutMs,
       mayBeApplied: false,
@@ -189,6 +192,7 @@ export class LeaderClient implements GroupClient, Startable {
     call.isUnderWay = true;
     replica.submit({
       command: this.#stamped(call),
+      given: call.given,
       onOutcome: (outcome) => this.#settle(call, outcome),
       onFailure: (error) => this.#onTryFailed(call, error),
     });

@@ -49,6 +49,7 @@ export class LeaderTerm implements Leadership {
       if (this.signal.aborted) throw this.#over();
       this.#replica.submit({
         command: commandOf(proposal),
+        given: proposal.body,
         onOutcome: (outcome) =>
           outcome.ok ? resolve(outcome.result as R) : reject(fromWireError(outcome.error)),
         onFailure: reject,

@@ -52,7 +52,7 @@ export class ProposalQueue {
       return false;
     }
     try {
-      const version = machine.admit(submission.command);
+      const version = machine.admit(submission.command, submission.given);
       this.#waiting.push({ submission, version });
       this.#bytes += submission.command.body.length + OVERHEAD_BYTES;
       return true;

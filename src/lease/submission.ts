@@ -4,6 +4,8 @@ import type { Command, CommandOutcome } from './machine/index.ts';
 /** A command and who waits for it. Exactly one of the two callbacks is called, once. */
 export interface Submission {
   readonly command: Command;
+  /** The command's body as this very process was given it, before it was encoded; absent for what came from elsewhere. */
+  readonly given?: unknown;
   /** The command was applied: its result, or its refusal. */
   readonly onOutcome: (outcome: CommandOutcome) => void;
   /** It did not come that far; the error's `outcome` says whether it still may. */

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { AspenError, encode } from '../../../../src/base/index.ts';
-import { kvModule, type MachineModule, NotUnderstood } from '../../../../src/lease/machine/index.ts';
+import {
+  encodeBatch,
+  kvModule,
+  type MachineModule,
+  NotUnderstood,
+} from '../../../../src/lease/machine/index.ts';
 import { Bench, codeOf, entryOf, resultOf } from './support.ts';
 
 const EPOCH = 2 ** 40;
@@ -100,6 +105,29 @@ describe('the machine', () => {
     assert.throws(() => bench.machine.admit({ module: 'nobody', kind: 'x', body, request: null }), {
       code: 'METHOD_NOT_FOUND',
     });
+  });
+
+  it('applies of its own commands what everybody else reads (A6)', () => {
+    for (const name of ['plain', 'half a pair \ud83d', 'long '.repeat(300_000)]) {
+      const [leader, follower] = [new Bench([fickleModule]), new Bench([fickleModule])];
+      const given = { name };
+      const body = encode(given);
+      leader.machine.admit({ module: 'fickle', kind: 'mark', body, request: null }, given);
+      const command = { module: 'fickle', kind: 'mark', body, request: null, requestId: null };
+      const batch = { epoch: 1, version: 1, groupMs: 0, wallMs: 0, commands: [command] };
+      const entry = { ...entryOf(1, []), payload: encodeBatch(batch) };
+      const facts = leader.machine.applyEntry(entry, batch).facts;
+      assert.deepEqual(facts, follower.machine.applyEntry(entry).facts);
+      assert.equal(leader.machine.hash, follower.machine.hash);
+      assert.deepEqual(leader.query('fickle', 'marks'), follower.query('fickle', 'marks'));
+    }
+  });
+
+  it('reads a command of its own again where that is what limits it', () => {
+    const bench = new Bench([fickleModule]);
+    const given = { name: JSON.parse('['.repeat(220) + ']'.repeat(220)) };
+    const command = { module: 'fickle', kind: 'mark', body: encode(given), request: null };
+    assert.throws(() => bench.machine.admit(command, given), { code: 'INVALID_REQUEST' });
   });
 
   it('applies an entry by the version that stands in it, before and after another was agreed on (A5)', () => {
