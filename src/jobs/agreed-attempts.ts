@@ -1,4 +1,4 @@
-import { type PeerId, SlotMap } from '../base/index.ts';
+import { type PeerId, SlotList, SlotMap } from '../base/index.ts';
 import type { JobRecord, RunningAttempt } from './record.ts';
 import type { AttemptRef } from './settlement.ts';
 import type { JobSpec } from './spec.ts';
@@ -25,10 +25,18 @@ export interface HeldAttempt {
   confirmedMs: number;
   /** When it was last sent to the node; far in the past before that. */
   sentMs: number;
+  /** Its place among those of its node. */
+  slot: number;
 }
 
 /** The part of a node that an attempt occupies: one of its attached workers, or null for what the node runs itself. */
 type Pool = string | null;
+
+/** What is known of one node; there is none for a node without attempts. */
+class NodeAttempts {
+  readonly held = new SlotList<HeldAttempt>();
+  readonly counts = new Map<Pool, number>();
+}
 
 /** Follows the running attempts of all jobs, by job and by node, and counts them by node and pool. */
 export class AgreedAttempts {
@@ -36,8 +44,7 @@ export class AgreedAttempts {
   readonly #byJob = new SlotMap<string, HeldAttempt>();
   /** Sizes of groups that run. */
   readonly #groups = new Map<string, number>();
-  readonly #byNode = new Map<PeerId, SlotMap<string, HeldAttempt>>();
-  readonly #counts = new Map<PeerId, Map<Pool, number>>();
+  readonly #byNode = new Map<PeerId, NodeAttempts>();
 
   get size(): number {
     return this.#byJob.size;
@@ -64,26 +71,28 @@ export class AgreedAttempts {
   }
 
   of(node: PeerId): readonly HeldAttempt[] {
-    return this.#byNode.get(node)?.values() ?? [];
+    return this.#byNode.get(node)?.held.values() ?? [];
   }
 
   countOf(node: PeerId, pool: Pool): number {
-    return this.#counts.get(node)?.get(pool) ?? 0;
+    return this.#byNode.get(node)?.counts.get(pool) ?? 0;
   }
 
-  /** Takes over what the record says now. */
-  follow(record: JobRecord | undefined, jobId: string): void {
+  /** Takes over what the record says now. @returns the attempt that it has, unless that is one of a group. */
+  follow(record: JobRecord | undefined, jobId: string): HeldAttempt | undefined {
     const running = record?.running ?? null;
     if (this.#groups.size > 0 || running?.group) this.#followGroup(record, jobId);
-    if (running?.group) return;
+    if (running?.group) return undefined;
     const known = this.#byJob.get(jobId);
     if (known !== undefined && known.fencingToken === running?.fencingToken) {
       known.isCancelling = record?.state === 'cancelling';
-      return;
+      return known;
     }
     if (known !== undefined) this.#forget(known);
-    if (record === undefined || running === null) return;
-    this.#keep(heldOf(record, running, running, null));
+    if (record === undefined || running === null) return undefined;
+    const held = heldOf(record, running, running, null);
+    this.#keep(held);
+    return held;
   }
 
   /** A member holds its place until it has ended, whatever the others do. */
@@ -128,27 +137,39 @@ export class AgreedAttempts {
 
   #keep(attempt: HeldAttempt): void {
     this.#byJob.set(keyOf(attempt), attempt);
-    const ofNode = this.#byNode.get(attempt.node) ?? new SlotMap<string, HeldAttempt>();
-    this.#byNode.set(attempt.node, ofNode.set(attempt.jobId, attempt));
+    attempt.slot = this.#of(attempt.node).held.add(attempt);
     this.#count(attempt, 1);
   }
 
   #forget(attempt: HeldAttempt): void {
-    const { jobId, node } = attempt;
     this.#byJob.delete(keyOf(attempt));
-    const ofNode = this.#byNode.get(node);
-    ofNode?.delete(jobId);
-    if (ofNode?.size === 0) this.#byNode.delete(node);
+    const ofNode = this.#of(attempt.node);
+    ofNode.held.remove(attempt.slot);
     if (attempt.endingMs === null) this.#count(attempt, -1);
+    else this.#dropIfEmpty(attempt.node, ofNode);
   }
 
   #count({ node, pool }: Pick<HeldAttempt, 'node' | 'pool'>, by: 1 | -1): void {
-    const ofNode = this.#counts.get(node) ?? new Map<Pool, number>();
-    const count = (ofNode.get(pool) ?? 0) + by;
-    if (count === 0) ofNode.delete(pool);
-    else ofNode.set(pool, count);
-    if (ofNode.size === 0) this.#counts.delete(node);
-    else this.#counts.set(node, ofNode);
+    const ofNode = this.#of(node);
+    const count = (ofNode.counts.get(pool) ?? 0) + by;
+    if (count !== 0) {
+      ofNode.counts.set(pool, count);
+      return;
+    }
+    ofNode.counts.delete(pool);
+    this.#dropIfEmpty(node, ofNode);
+  }
+
+  #of(node: PeerId): NodeAttempts {
+    const known = this.#byNode.get(node);
+    if (known !== undefined) return known;
+    const made = new NodeAttempts();
+    this.#byNode.set(node, made);
+    return made;
+  }
+
+  #dropIfEmpty(node: PeerId, { held, counts }: NodeAttempts): void {
+    if (held.size === 0 && counts.size === 0) this.#byNode.delete(node);
   }
 }
 
@@ -174,6 +195,7 @@ function heldOf(
     grantedHoldMs: 0,
     confirmedMs: Number.NEGATIVE_INFINITY,
     sentMs: Number.NEGATIVE_INFINITY,
+    slot: -1,
   };
 }
 

@@ -94,19 +94,27 @@ export class AttemptKeeper {
   }
 
   #followOne(record: JobRecord | undefined, jobId: string): void {
-    const held = this.#agreed.find(jobId);
-    this.#agreed.follow(record, jobId);
-    const now = this.#agreed.find(jobId);
-    if (now !== undefined && now !== held) now.grantedHoldMs = this.#holdNowMs(now);
-    if (record?.state === 'cancelling' && held !== undefined) this.#sendAbort(held, 'cancelled');
+    const held = this.#agreed.follow(record, jobId);
+    if (held === undefined) return;
+    if (held.grantedHoldMs === 0) held.grantedHoldMs = this.#holdNowMs(held);
+    else if (held.isCancelling) this.#sendAbort(held, 'cancelled');
   }
 
   /** Tells nodes at once what they were given. */
   push(jobIds: readonly string[]): void {
     const { messenger } = this.#components;
-    const attempts = jobIds.flatMap((id) => this.#agreed.find(id) ?? this.#agreed.ofGroup(id));
-    for (const [node, given] of Map.groupBy(attempts, (attempt) => attempt.node)) {
-      const assignments = given.flatMap((attempt) => this.#assignmentOf(attempt) ?? []);
+    const byNode = new Map<PeerId, Assignment[]>();
+    for (const id of jobIds) {
+      const held = this.#agreed.find(id);
+      for (const attempt of held === undefined ? this.#agreed.ofGroup(id) : [held]) {
+        const assignment = this.#assignmentOf(attempt);
+        if (assignment === undefined) continue;
+        const given = byNode.get(attempt.node);
+        if (given === undefined) byNode.set(attempt.node, [assignment]);
+        else given.push(assignment);
+      }
+    }
+    for (const [node, assignments] of byNode) {
       for (const fitting of inPieces(assignments)) {
         messenger.send(node, METHODS.assign, { assignments: fitting }, 'control');
       }
@@ -188,9 +196,21 @@ export class AttemptKeeper {
     if (record === undefined) return undefined;
     const { type, payload, timeoutMs, heartbeatTimeoutMs, traceparent, hold } = record.spec;
     attempt.sentMs = this.#components.clock.monotonicMs();
-    const { sessionId, pool } = attempt;
-    const what = { sessionId, pool, type, payload, timeoutMs, heartbeatTimeoutMs, traceparent };
-    const assignment: Assignment = { ...refOf(attempt), ...what, holdMs: holdMs(hold, 0) };
+    const { jobId, attempt: number, fencingToken, rank, sessionId, pool } = attempt;
+    const assignment: Assignment = {
+      jobId,
+      attempt: number,
+      fencingToken,
+      sessionId,
+      pool,
+      type,
+      payload,
+      timeoutMs,
+      heartbeatTimeoutMs,
+      traceparent,
+      holdMs: holdMs(hold, 0),
+    };
+    if (rank !== null) assignment.rank = rank;
     const rest = pool === null ? undefined : toldSpec(record.spec);
     if (rest !== undefined) assignment.rest = rest;
     const members = record.running?.group?.members;

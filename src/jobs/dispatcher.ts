@@ -3,7 +3,7 @@ import { every, type Logger, type PeerId, type Random, type Timer } from '../bas
 import type { KeptSession, Leadership, Proposed, SessionKeeper } from '../lease/index.ts';
 import { type Bucket, parseWith } from '../lease/machine/index.ts';
 import type { Messenger } from '../mesh/index.ts';
-import type { AssignResult } from './assign.ts';
+import type { AssignItem, AssignResult } from './assign.ts';
 import { AttemptKeeper } from './attempt-keeper.ts';
 import { backlogOf } from './backlog.ts';
 import { explainTo } from './explainer.ts';
@@ -126,9 +126,7 @@ export class Dispatcher implements Disposable {
       const waiting = jobs.derived<LiveIndex>().ready(from).take(LOAD_LIMIT);
       return Array.from(waiting, ({ key, id }) => ({ key, record: findRecord(jobs, id) }));
     });
-    for (const { key, record } of rows) {
-      if (record !== undefined) this.#lines.add(readyJob(record, key), placementOf(record.spec), record.spec);
-    }
+    for (const { record } of rows) if (record !== undefined) this.#wait(record);
     const last = rows.at(-1);
     this.#isLoaded = last === undefined || rows.length < LOAD_LIMIT;
     if (last === undefined || this.#isLoaded) return;
@@ -163,12 +161,19 @@ export class Dispatcher implements Disposable {
     const isForeseen = before === null && this.#foresight.accepted(id);
     if (record.state === 'queued') {
       if (!isForeseen) this.#wait(record); // P17
-    } else if (before === 'queued')
-      this.#lines.remove(readyJob(record, readyKey(record)), placementOf(record.spec), record.spec);
+    } else if (before === 'queued') this.#leave(record);
   }
 
   #wait(record: JobRecord): void {
+    this.#foresight.waits(record.id);
     this.#lines.add(readyJob(record, readyKey(record)), placementOf(record.spec), record.spec);
+  }
+
+  #leave(record: JobRecord): void {
+    const { id, spec } = record;
+    const placement = placementOf(spec);
+    if (this.#foresight.isAssigned(id)) this.#lines.left(spec.concurrencyKey, placement, spec);
+    else this.#lines.remove(readyJob(record, readyKey(record)), placement, spec);
   }
 
   #onSession({ peerId }: KeptSession): void {
@@ -217,9 +222,8 @@ export class Dispatcher implements Disposable {
   /** P17: the assignment stands behind the submission in one entry; where that is refused, this is refused as well. */
   #foresee(jobs: readonly SubmitItem[]): void {
     const planned = this.#mayForesee() ? this.#plan(linesAhead(jobs), undefined) : [];
-    const ids = planned.map(({ job }) => job.id);
-    this.#foresight.note(jobs, ids, this.#components.clock.monotonicMs());
     if (planned.length > 0) this.#give(planned, undefined);
+    this.#foresight.note(jobs, this.#components.clock.monotonicMs());
   }
 
   #mayForesee(): boolean {
@@ -345,13 +349,14 @@ export class Dispatcher implements Disposable {
       sessionId: this.#offers.sessionOf(peerId) ?? '',
       pool,
     });
-    const assignments = planned.map(({ job, others, ...place }) => ({
-      jobId: job.id,
-      ...placed(place),
-      ...(others !== undefined && { others: others.map(placed) }),
-    }));
+    const assignments = planned.map(({ job, others, peerId, pool }): AssignItem => {
+      const sessionId = this.#offers.sessionOf(peerId) ?? '';
+      const alone = { jobId: job.id, peerId, sessionId, pool };
+      return others === undefined ? alone : { ...alone, others: others.map(placed) };
+    });
     const command = { module: 'jobs', kind: 'assign', body: { assignments } };
     let results: readonly AssignResult[];
+    this.#foresight.begin(planned);
     this.#keeper.reserve(planned, 1);
     try {
       results = await leadership.propose<readonly AssignResult[]>(command);
@@ -360,17 +365,18 @@ export class Dispatcher implements Disposable {
       throw error;
     } finally {
       this.#keeper.reserve(planned, -1);
-      this.#foresight.end(planned.map(({ job }) => job.id));
+      this.#foresight.end(planned);
     }
-    let isAgreed = true;
+    const agreed: string[] = [];
     for (const result of results) {
-      if (!('error' in result)) continue;
-      isAgreed = false;
-      log.debug({ jobId: result.jobId, code: result.error.code }, 'assignment refused');
-      this.#putBack(result.jobId);
+      if ('running' in result) agreed.push(result.jobId);
+      else {
+        log.debug({ jobId: result.jobId, code: result.error.code }, 'assignment refused');
+        this.#putBack(result.jobId);
+      }
     }
-    this.#keeper.push(results.flatMap((result) => ('running' in result ? [result.jobId] : [])));
-    return isAgreed;
+    this.#keeper.push(agreed);
+    return agreed.length === results.length;
   }
 
   #putBack(jobId: string): void {

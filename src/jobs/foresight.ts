@@ -1,7 +1,7 @@
 import { HIGHEST_PRIORITY } from './job-places.ts';
 import { Lines } from './lines.ts';
 import { numberKey } from './machine-port.ts';
-import { placementOf } from './plan.ts';
+import { type PlannedAssignment, placementOf } from './plan.ts';
 import { SPEC_BASE } from './spec.ts';
 import type { SubmitItem } from './submission.ts';
 
@@ -9,13 +9,14 @@ import type { SubmitItem } from './submission.ts';
 const FORGET_MS = 1_000;
 
 /**
- * Jobs on their way into the log that a free slot waits for already: they are assigned in the entry that accepts them.
+ * Jobs whose assignment is on its way into the log, and those whose submission is: where a free slot waits for a job already, it is assigned in
+ * the entry that accepts it.
  *
  * - P17 A job is placed ahead only where none waits, and none that came before it is about to: what was submitted and found no slot is
  *   waited for until it is agreed, so that nobody overtakes it.
  */
 export class Foresight {
-  /** Their assignments stand right behind their submissions. */
+  /** They stand in no line. */
   readonly #assigned = new Set<string>();
   /** The last one of each submission that found no slot for some job, and when it was let in. */
   readonly #waiting = new Map<string, number>();
@@ -25,9 +26,13 @@ export class Foresight {
     return this.#waiting.size > 0;
   }
 
-  /** Takes in what was found for a submission. */
-  note(jobs: readonly SubmitItem[], placedIds: Iterable<string>, nowMs: number): void {
-    for (const id of placedIds) this.#assigned.add(id);
+  /** Takes in what a plan gives away. */
+  begin(planned: readonly PlannedAssignment[]): void {
+    for (const { job } of planned) this.#assigned.add(job.id);
+  }
+
+  /** Takes in a submission, once what was found for it has begun. */
+  note(jobs: readonly SubmitItem[], nowMs: number): void {
     const last = jobs.findLast(({ id, spec }) => spec.delayMs === 0 && !this.#assigned.has(id));
     if (last !== undefined) this.#waiting.set(last.id, nowMs);
   }
@@ -38,9 +43,19 @@ export class Foresight {
     return this.#assigned.has(id);
   }
 
+  /** Whether its assignment is on its way, and it has not come to wait again since. */
+  isAssigned(id: string): boolean {
+    return this.#assigned.has(id);
+  }
+
+  /** It is in a line, whatever becomes of its assignment. */
+  waits(id: string): void {
+    this.#assigned.delete(id);
+  }
+
   /** It is known what became of the assignments. */
-  end(ids: Iterable<string>): void {
-    for (const id of ids) this.#assigned.delete(id);
+  end(planned: readonly PlannedAssignment[]): void {
+    for (const { job } of planned) this.#assigned.delete(job.id);
   }
 
   /** To be called now and then. */

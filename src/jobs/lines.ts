@@ -40,15 +40,19 @@ export class Lines {
 
   /** P8 */
   remove(job: ReadyJob, placement: Placement, owner: LineOwner = NO_OWNER): void {
+    const line = this.#lines.get(nameOf(placement, owner));
+    line?.queue.remove(job);
+    line?.parked.get(job.concurrencyKey ?? '')?.remove(job);
+    this.left(job.concurrencyKey ?? null, placement, owner);
+  }
+
+  /** P8: a job of that key has left its line; what a plan took and was assigned had done so before. */
+  left(concurrencyKey: string | null, placement: Placement, owner: LineOwner = NO_OWNER): void {
     const name = nameOf(placement, owner);
     const line = this.#lines.get(name);
     if (line === undefined) return;
-    line.queue.remove(job);
-    const { concurrencyKey } = job;
-    if (concurrencyKey !== undefined && line.parked.size > 0) {
-      const parked = line.parked.get(concurrencyKey);
-      parked?.remove(job);
-      if (parked?.size === 0) line.parked.delete(concurrencyKey);
+    if (concurrencyKey !== null && line.parked.size > 0) {
+      if (line.parked.get(concurrencyKey)?.size === 0) line.parked.delete(concurrencyKey);
       this.unpark(owner.queue, concurrencyKey);
     }
     if (line.queue.size === 0 && line.parked.size === 0) this.#drop(name, line);

@@ -85,8 +85,10 @@ export class ModuleContext implements ApplyContext {
     this.#catchUp();
   }
 
-  emit(fact: { readonly type: string; readonly [field: string]: unknown }): void {
-    this.facts.push({ ...fact, module: this.#module });
+  /** @param fact made for this call: it becomes the fact that is told. */
+  emit(fact: { module?: string; readonly type: string; readonly [field: string]: unknown }): void {
+    fact.module = this.#module;
+    this.facts.push(fact as Fact);
   }
 }
 
