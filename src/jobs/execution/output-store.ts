@@ -83,6 +83,8 @@ export class OutputStore {
   /** Those that have ended, the first to end first, by their number among all that ever did. */
   readonly #ended = new SlotMap<number, AttemptRing>();
   #endedCount = 0;
+  /** None that is kept has a lesser number. */
+  #firstEnded = 1;
   #endedBytes = 0;
 
   constructor(options: OutputStoreOptions = {}) {
@@ -158,12 +160,13 @@ export class OutputStore {
     this.#dropOldEnded();
   }
 
-  /** O2. */
+  /** O2. By number: who looks through a map for its first entry passes all that were deleted before it. */
   #dropOldEnded(): void {
     const { endedLimit, endedLimitBytes } = this.#options;
-    for (const number of this.#ended.keys()) {
+    for (; this.#firstEnded <= this.#endedCount; this.#firstEnded += 1) {
       if (this.#ended.size <= endedLimit && this.#endedBytes <= endedLimitBytes) return;
-      this.#forget(this.#ended.get(number) as AttemptRing);
+      const oldest = this.#ended.get(this.#firstEnded);
+      if (oldest !== undefined) this.#forget(oldest);
     }
   }
 
