@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { SeededRandom } from '../../../src/base/index.ts';
+import { type Clock, IdSequence, SeededRandom } from '../../../src/base/index.ts';
 import { NewIds, readNewIds } from '../../../src/jobs/new-ids.ts';
 
 const STEPS = 30_000;
@@ -29,6 +29,25 @@ describe('ids that no job has (J4)', () => {
         if (step % 3 === 0) said.push(id);
       }
       assert.ok(calledNew > newCount * 0.8, `only ${calledNew} of ${newCount} new ids were called so`);
+    }
+  });
+
+  it('are known one by one where agents count them up, whichever clock is behind', () => {
+    const sequence = (seed: number, behindMs: number) =>
+      new IdSequence('job', {
+        clock: { wallMs: () => Math.floor(step / 20) - behindMs } as Clock,
+        random: new SeededRandom(seed),
+      });
+    let step = 10_000;
+    const sequences = [sequence(1, 0), sequence(2, 7), sequence(3, 0)];
+    const ids = new NewIds();
+    for (const known = new Set<string>(); step < 40_000; step += 1) {
+      const id = sequences[Math.floor(step / 5) % 3]?.next() as string;
+      assert.ok(ids.isNew(id), `step ${step}: ${id} is new`);
+      ids.note(id);
+      known.add(id);
+      if (step % 100 === 0)
+        for (const one of known) assert.ok(!ids.isNew(one), `step ${step}: ${one} is there`);
     }
   });
 
