@@ -2,7 +2,7 @@ import { ByAttempt } from './by-attempt.ts';
 import type { LocalAttempt } from './local-attempt.ts';
 import type { AttemptRef } from './settlement.ts';
 
-/** Jobs whose last ended attempt is remembered at least; of at most twice as many it is. */
+/** Attempts that are remembered as ended, at least; at most twice as many are. */
 const REMEMBERED = 10_000;
 
 /**
@@ -14,8 +14,8 @@ export class AttemptBook {
     ({ ref }) => ref.jobId,
     ({ ref }) => ref.fencingToken,
   );
-  #over = new Map<string, number>();
-  #longOver = new Map<string, number>();
+  #over = new EndedAttempts();
+  #longOver = new EndedAttempts();
 
   get size(): number {
     return this.#held.size;
@@ -33,16 +33,53 @@ export class AttemptBook {
     this.#held.set(attempt);
   }
 
-  end({ jobId, fencingToken }: AttemptRef): void {
-    this.#held.delete(jobId, fencingToken);
-    if (fencingToken > (this.#over.get(jobId) ?? -1)) this.#over.set(jobId, fencingToken);
-    if (this.#over.size < REMEMBERED) return;
+  end(ref: AttemptRef): void {
+    this.#held.delete(ref.jobId, ref.fencingToken);
+    this.#over.add(ref);
+    if (this.#over.count < REMEMBERED) return;
     this.#longOver = this.#over;
-    this.#over = new Map();
+    this.#over = new EndedAttempts();
   }
 
-  isOver({ jobId, fencingToken }: AttemptRef): boolean {
-    const last = this.#over.get(jobId) ?? this.#longOver.get(jobId);
-    return last !== undefined && fencingToken <= last;
+  isOver(ref: AttemptRef): boolean {
+    return this.#over.has(ref) || this.#longOver.has(ref);
+  }
+}
+
+/**
+ * Attempts that ended, in that order. What is assigned now nearly always has a greater token than whatever ended, so hardly anybody asks for
+ * one of them: they are looked up in a map, but put into it no sooner than somebody does.
+ */
+class EndedAttempts {
+  readonly #jobIds: string[] = [];
+  readonly #tokens: number[] = [];
+  #mostToken = -1;
+  /** The greatest token of each job, of the first so many. */
+  readonly #mostOf = new Map<string, number>();
+  #mappedCount = 0;
+
+  get count(): number {
+    return this.#jobIds.length;
+  }
+
+  add({ jobId, fencingToken }: AttemptRef): void {
+    this.#jobIds.push(jobId);
+    this.#tokens.push(fencingToken);
+    if (fencingToken > this.#mostToken) this.#mostToken = fencingToken;
+  }
+
+  /** @returns whether this attempt of its job is among them, or a later one. */
+  has({ jobId, fencingToken }: AttemptRef): boolean {
+    if (fencingToken > this.#mostToken) return false;
+    this.#mapAll();
+    return fencingToken <= (this.#mostOf.get(jobId) ?? -1);
+  }
+
+  #mapAll(): void {
+    for (; this.#mappedCount < this.#jobIds.length; this.#mappedCount += 1) {
+      const jobId = this.#jobIds[this.#mappedCount] as string;
+      const token = this.#tokens[this.#mappedCount] as number;
+      if (token > (this.#mostOf.get(jobId) ?? -1)) this.#mostOf.set(jobId, token);
+    }
   }
 }

@@ -235,7 +235,7 @@ export class WorkerHost implements Startable {
   #abort({ reason, ...ref }: AbortOrder): void {
     const attempt = this.#attempts.find(ref);
     if (attempt === undefined) {
-      this.#attempts.end(ref);
+      if (!this.#attempts.isOver(ref)) this.#attempts.end(ref); // the leader asks for the same again and again
       if (reason === 'cancelled') this.#disown(ref);
     } else if (reason === 'lost') attempt.fence();
     else attempt.stop(reason);
