@@ -1,5 +1,6 @@
 import type { AssignItem } from './assign.ts';
 import type { SettleItem } from './settlement.ts';
+import { isJobId } from './spec-fields.ts';
 import type { Assignment } from './wire.ts';
 
 /**
@@ -15,6 +16,14 @@ export function quickly<T>(isPlain: QuickCheck<T>, parse: (body: unknown) => T):
 }
 
 type Fields = Readonly<Record<string, unknown>>;
+
+export function isPlainSubmit(body: unknown): body is { jobs: [id: string, spec: unknown][] } {
+  return hasFields(body, 1) && isListOf(body['jobs'], 0, isIdAndSpec);
+}
+
+function isIdAndSpec(item: unknown): boolean {
+  return Array.isArray(item) && item.length === 2 && isJobId(item[0]);
+}
 
 export function isPlainSettle(body: unknown): body is { items: SettleItem[] } {
   return hasFields(body, 1) && isListOf(body['items'], 1, isCompletion);

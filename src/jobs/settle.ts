@@ -48,10 +48,16 @@ function completed(
   running: RunningAttempt,
   context: ApplyContext,
 ): JobRecord {
+  const { finishedAt, expiresGroupMs } = finished(record, context);
   return {
-    ...ended(record, running, context, 'succeeded', null),
-    ...finished(record, context),
+    ...record,
     state: 'succeeded',
+    running: null,
+    history: withEnd(record, running, context, 'succeeded', null),
+    finishedAt,
+    expiresGroupMs,
+    dueGroupMs: null,
+    ending: null,
     result,
     error: null,
   };
@@ -214,14 +220,24 @@ function recorded(record: JobRecord, { attempt, fencingToken }: AttemptRef): Set
 
 function ended(
   record: JobRecord,
+  running: RunningAttempt,
+  context: ApplyContext,
+  outcome: AttemptOutcome,
+  error: JobError | null,
+): JobRecord {
+  return { ...record, running: null, history: withEnd(record, running, context, outcome, error) };
+}
+
+/** @returns the attempts of a job with one more that is over. */
+function withEnd(
+  { history }: JobRecord,
   { attempt, node, fencingToken, startedAt, group }: RunningAttempt,
   { wallMs }: ApplyContext,
   outcome: AttemptOutcome,
   error: JobError | null,
-): JobRecord {
+): readonly AttemptRecord[] {
   const alone: AttemptRecord = { attempt, node, fencingToken, startedAt, endedAt: wallMs, outcome, error };
   const past = group === null ? alone : { ...alone, nodes: group.members.map((member) => member.node) };
-  const { history } = record;
-  const kept = history.length < HISTORY_LIMIT ? history : history.slice(1 - HISTORY_LIMIT);
-  return { ...record, running: null, history: [...kept, past] };
+  if (history.length === 0) return [past];
+  return [...(history.length < HISTORY_LIMIT ? history : history.slice(1 - HISTORY_LIMIT)), past];
 }

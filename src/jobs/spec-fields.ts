@@ -11,10 +11,14 @@ export const LATEST_INSTANT_MS = 253_402_300_799_999;
 /** Nodes of one group. */
 export const GROUP_NODES_LIMIT = 100;
 
+const JOB_ID = /^job_[0-9a-zA-Z_-]{1,64}$/;
+
+export function isJobId(value: unknown): value is string {
+  return typeof value === 'string' && JOB_ID.test(value);
+}
+
 /** Also the border of the module: what has no such id is refused before it is proposed. */
-export const jobIdSchema = z
-  .string()
-  .regex(/^job_[0-9a-zA-Z_-]{1,64}$/, 'must be "job_" and up to 64 letters, digits, - or _');
+export const jobIdSchema = z.string().regex(JOB_ID, 'must be "job_" and up to 64 letters, digits, - or _');
 export const labels = z
   .record(z.string().min(1).max(128), z.string().max(256))
   .refine((given) => Object.keys(given).length <= LABELS_LIMIT, `at most ${LABELS_LIMIT} labels`);

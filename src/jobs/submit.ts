@@ -11,6 +11,7 @@ import { type ApplyContext, textKey } from './machine-port.ts';
 import { SINCE } from './machine-versions.ts';
 import { starting } from './moves.ts';
 import { checkNamedSecrets } from './named-secrets.ts';
+import { isPlainSubmit, quickly } from './quick-checks.ts';
 import type { JobRecord, JobState } from './record.ts';
 import { findRecord, putRecord } from './record-store.ts';
 import { checkRequiredNode } from './required-node.ts';
@@ -23,8 +24,9 @@ import { orderOf } from './submit-order.ts';
 /** Jobs of one command. */
 export const SUBMIT_LIMIT = 10_000;
 
-const parseJobs = parseWith(
-  z.object({ jobs: z.array(z.tuple([jobIdSchema, z.unknown()])).max(SUBMIT_LIMIT) }),
+const parseJobs = quickly<{ jobs: [id: string, spec: unknown][] }>(
+  isPlainSubmit,
+  parseWith(z.object({ jobs: z.array(z.tuple([jobIdSchema, z.unknown()])).max(SUBMIT_LIMIT) })),
 );
 
 export function parseSubmit(body: unknown): { readonly jobs: readonly SubmitItem[] } {

@@ -21,6 +21,7 @@ export class LeaderTerm implements Leadership {
   readonly #abort = new AbortController();
   readonly #handlers = new Map<string, (request: LeaderRequest) => unknown>();
   readonly #parts: Disposable[] = [];
+  readonly #applied = { module: (name: string) => this.#replica.read(name) };
   readonly #groupMsAtStart: number;
   readonly #startedAtMs: number;
 
@@ -59,7 +60,7 @@ export class LeaderTerm implements Leadership {
 
   read<T>(reader: (context: { module(name: string): QueryContext }) => T): T {
     if (this.signal.aborted) throw this.#over();
-    return reader({ module: (name) => this.#replica.read(name) });
+    return reader(this.#applied);
   }
 
   onFacts(callback: (facts: readonly Fact[]) => void): Disposable {

@@ -100,6 +100,7 @@ export class TableReaders {
   readonly #made = new Map<string, ReadTable<unknown>>();
   readonly #derived = new Map<string, Derived>();
   readonly #behind = new Map<string, () => void>();
+  readonly #views = new Map<string, QueryContext>();
 
   constructor(store: StoreView, space: Key, schema: Schema) {
     this.#store = store;
@@ -148,10 +149,23 @@ export class TableReaders {
     return derived as D;
   }
 
+  /** @param moment that of the machine, which moves on. */
   query(module: string, moment: Pick<Moment, 'position' | 'groupMs'>): QueryContext {
+    const known = this.#views.get(module);
+    if (known !== undefined) return known;
+    const view = this.#viewOf(module, moment);
+    this.#views.set(module, view);
+    return view;
+  }
+
+  #viewOf(module: string, moment: Pick<Moment, 'position' | 'groupMs'>): QueryContext {
     return {
-      position: moment.position,
-      groupMs: moment.groupMs,
+      get position() {
+        return moment.position;
+      },
+      get groupMs() {
+        return moment.groupMs;
+      },
       table: (name) => this.table(module, name),
       derived: () => this.derived(module),
       read: (other, name) => this.table(other, name),

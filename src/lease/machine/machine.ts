@@ -260,7 +260,7 @@ export class Machine {
 
   /** @returns applied state as of now, seen from `module`. To be used before the next await. */
   read(module: string): QueryContext {
-    return this.#readers.query(module, { position: this.#moment.position, groupMs: this.#state.groupMs });
+    return this.#readers.query(module, this.#moment);
   }
 
   #requireUnderstood({ version, commands }: Batch): void {

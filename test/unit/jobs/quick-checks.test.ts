@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { jobsModule } from '../../../src/jobs/module.ts';
+import { packSpec } from '../../../src/jobs/packing.ts';
 import { isPlainInput } from '../../../src/jobs/plain-input.ts';
 import {
   isPlainAssign,
   isPlainAssignMessage,
   isPlainSettle,
+  isPlainSubmit,
   quickly,
 } from '../../../src/jobs/quick-checks.ts';
 import { resolveJobSpec } from '../../../src/jobs/spec-input.ts';
@@ -58,10 +60,28 @@ function agree(parse: (body: unknown) => unknown, body: object): void {
 }
 
 describe('quick checks', () => {
-  const kind = (at: 'settle' | 'assign') => {
+  const kind = (at: 'submit' | 'settle' | 'assign') => {
     const { parse } = jobsModule.commands[at] as (typeof jobsModule.commands)[string];
     return parse;
   };
+
+  it('let through only submits that the schema leaves as they are', () => {
+    const id = mostly(fc.oneof(fc.constant('job_1'), fc.constant('job_a-b_C'), fc.constant('job_'), name));
+    const job = fc.oneof(
+      { weight: 12, arbitrary: fc.tuple(id, fc.constant(packSpec(resolveJobSpec({ type: 'x' })))) },
+      { weight: 1, arbitrary: fc.array(odd, { maxLength: 3 }) },
+      { weight: 1, arbitrary: odd },
+    );
+    let quick = 0;
+    fc.assert(
+      fc.property(record({ jobs: mostly(fc.array(job, { maxLength: 2 })) }), (body) => {
+        if (isPlainSubmit(body)) quick += 1;
+        agree(kind('submit'), body);
+      }),
+      { numRuns: 500 },
+    );
+    assert.ok(quick > 50);
+  });
 
   it('let through only reports that the schema leaves as they are', () => {
     const item = record({ kind: mostly(fc.constant('complete')), ...ref, result: fc.jsonValue() });
