@@ -5,10 +5,18 @@ export interface BatcherOptions {
   readonly bytesLimit: number;
 }
 
-interface Waiting<I, R> {
-  readonly item: I;
-  readonly resolve: (result: R) => void;
+interface Batch<I, R> {
+  readonly items: I[];
+  readonly answers: Promise<readonly R[]>;
+  readonly resolve: (answers: readonly R[]) => void;
   readonly reject: (error: unknown) => void;
+}
+
+/** Where the answer to an item is found. */
+export interface BatchPlace<R> {
+  /** To the whole batch: rejects when it could not be sent. Whoever joined waits for it, or nobody may hear of that. */
+  readonly answers: Promise<readonly R[]>;
+  readonly at: number;
 }
 
 /**
@@ -18,7 +26,8 @@ interface Waiting<I, R> {
 export class Batcher<I, R> {
   readonly #send: (items: readonly I[]) => Promise<readonly R[]>;
   readonly #options: BatcherOptions;
-  #waiting: Waiting<I, R>[] = [];
+  /** What the next items join, while it takes any. */
+  #open: Batch<I, R> | undefined;
   #bytes = 0;
 
   /** @param send answers each item, in order; when it rejects, every item of the batch is rejected with the same error. */
@@ -28,27 +37,32 @@ export class Batcher<I, R> {
   }
 
   /** @param bytes about what the item adds to a batch. */
-  add(item: I, bytes: number): Promise<R> {
+  async add(item: I, bytes: number): Promise<R> {
+    const { answers, at } = this.join(item, bytes);
+    return (await answers)[at] as R;
+  }
+
+  /** As {@link add}, for those who come by the thousand: the items of a batch share one promise. */
+  join(item: I, bytes: number): BatchPlace<R> {
     const { itemsLimit, bytesLimit } = this.#options;
-    const isFull = this.#waiting.length >= itemsLimit || this.#bytes + bytes > bytesLimit;
-    if (isFull && this.#waiting.length > 0) this.#flush();
-    if (this.#waiting.length === 0) queueMicrotask(() => this.#flush());
+    const isFull = (this.#open?.items.length ?? 0) >= itemsLimit || this.#bytes + bytes > bytesLimit;
+    if (isFull) this.#flush();
+    this.#open ??= this.#begin();
     this.#bytes += bytes;
-    return new Promise((resolve, reject) => this.#waiting.push({ item, resolve, reject }));
+    return { answers: this.#open.answers, at: this.#open.items.push(item) - 1 };
+  }
+
+  #begin(): Batch<I, R> {
+    queueMicrotask(() => this.#flush());
+    const { promise: answers, resolve, reject } = Promise.withResolvers<readonly R[]>();
+    return { items: [], answers, resolve, reject };
   }
 
   #flush(): void {
-    const batch = this.#waiting;
-    if (batch.length === 0) return;
-    this.#waiting = [];
+    const batch = this.#open;
+    if (batch === undefined) return;
+    this.#open = undefined;
     this.#bytes = 0;
-    this.#send(batch.map(({ item }) => item)).then(
-      (results) => {
-        for (const [at, { resolve }] of batch.entries()) resolve(results[at] as R);
-      },
-      (error: unknown) => {
-        for (const { reject } of batch) reject(error);
-      },
-    );
+    this.#send(batch.items).then(batch.resolve, batch.reject);
   }
 }

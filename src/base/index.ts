@@ -2,7 +2,7 @@ export { unlessAborted, whenAborted, withDeadline } from './abort.ts';
 export { isAsDecoded } from './as-decoded.ts';
 export { InvariantError, invariant, unreachable } from './assert.ts';
 export { type BackoffOptions, backoffMs } from './backoff.ts';
-export { Batcher, type BatcherOptions } from './batcher.ts';
+export { Batcher, type BatcherOptions, type BatchPlace } from './batcher.ts';
 export type { Brand, LogIndex, MeshId, PeerId, Term } from './brand.ts';
 export { CannotStart } from './cannot-start.ts';
 export { type Clock, every, pause, sleep, type Timer, toBeat } from './clock.ts';

@@ -1,5 +1,3 @@
-import { SlotList } from './slot-list.ts';
-
 /** What is built first and started later, in the order of construction; stopped in the reverse order. */
 export interface Startable {
   start(): Promise<void>;
@@ -12,8 +10,20 @@ export interface Startable {
  */
 export class Tasks {
   readonly #abort = new AbortController();
-  readonly #running = new SlotList<Promise<void>>();
   readonly #onFailure: (error: unknown) => void;
+  #runningCount = 0;
+  /** Of those who wait until none runs. */
+  #onIdle: (() => void)[] = [];
+  /** One for all tasks: some parts run one for each job. */
+  readonly #ended = (): void => {
+    this.#runningCount -= 1;
+    if (this.#runningCount > 0) return;
+    for (const resolve of this.#onIdle.splice(0)) resolve();
+  };
+  readonly #failed = (error: unknown): void => {
+    this.#ended();
+    if (!this.#abort.signal.aborted) this.#onFailure(error);
+  };
 
   constructor(onFailure: (error: unknown) => void) {
     this.#onFailure = onFailure;
@@ -25,19 +35,13 @@ export class Tasks {
   }
 
   run(task: (signal: AbortSignal) => Promise<void>): void {
-    const running = begun(task, this.#abort.signal).then(
-      () => this.#running.remove(slot),
-      (error: unknown) => {
-        this.#running.remove(slot);
-        if (!this.#abort.signal.aborted) this.#onFailure(error);
-      },
-    );
-    const slot = this.#running.add(running);
+    this.#runningCount += 1;
+    begun(task, this.#abort.signal).then(this.#ended, this.#failed);
   }
 
   async stop(reason: unknown = new Error('stopped')): Promise<void> {
     this.#abort.abort(reason);
-    while (this.#running.size > 0) await Promise.all(this.#running.values());
+    while (this.#runningCount > 0) await new Promise<void>((resolve) => this.#onIdle.push(resolve));
   }
 }
 

@@ -76,10 +76,8 @@ export class OutcomeTeller {
         continue;
       }
       try {
-        return settledBy(
-          outcome,
-          await this.tell({ kind: outcome.kind, ...ref, ...outcome.body } as SettleItem, outcome.bytes),
-        );
+        const { answers, at } = this.#batcher.join(itemOf(ref, outcome), outcome.bytes);
+        return settledBy(outcome, taken((await answers)[at] as SettleResult));
       } catch (error) {
         if (signal.aborted) break;
         if (!(error instanceof AspenError)) throw error;
@@ -92,9 +90,7 @@ export class OutcomeTeller {
 
   /** Tries once. @throws AspenError when this report was refused, or none could be agreed. */
   async tell(item: SettleItem, bytes: number): Promise<Settlement> {
-    const result = await this.#batcher.add(item, bytes);
-    if ('error' in result) throw fromWireError(result.error);
-    return result;
+    return taken(await this.#batcher.add(item, bytes));
   }
 
   async #refused(
@@ -113,6 +109,19 @@ export class OutcomeTeller {
     const command = { module: 'jobs', kind: 'settle', body: { items } };
     return this.#components.group.propose(command, { timeoutMs: SETTLE_TRY_MS, signal: this.signal });
   }
+}
+
+/** What nearly every attempt tells is written out: it takes less time and room than to put together what any may. */
+function itemOf(ref: AttemptRef, { kind, body }: Outcome): SettleItem {
+  if (kind !== 'complete' || ref.rank !== undefined) return { kind, ...ref, ...body } as SettleItem;
+  const { jobId, attempt, fencingToken } = ref;
+  return { kind, jobId, attempt, fencingToken, result: (body as { readonly result: unknown }).result };
+}
+
+/** @throws AspenError when this report was refused. */
+function taken(result: SettleResult): Settlement {
+  if ('error' in result) throw fromWireError(result.error);
+  return result;
 }
 
 function settledBy({ kind, body }: Outcome, { state }: Settlement): Settled {

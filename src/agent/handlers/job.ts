@@ -58,8 +58,10 @@ export function jobHandlers(daemon: Daemon): JobHandlers {
     'job.submit': async ({ requestId, ...spec }) => {
       const given = hasLongPayload(spec) ? await keepPayload(daemon, spec) : spec;
       const job = prepare(daemon, given);
-      if (requestId === undefined && versionOfSubmit({ jobs: [job] }) === 1)
-        return accepted(await single.add(job, roughBytes(given.payload)));
+      if (requestId === undefined && versionOfSubmit({ jobs: [job] }) === 1) {
+        const { answers, at } = single.join(job, roughBytes(given.payload));
+        return accepted((await answers)[at] as SubmitResult);
+      }
       const [result] = await submit(daemon, [job], requestId);
       return accepted(result as SubmitResult);
     },
