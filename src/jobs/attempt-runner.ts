@@ -1,11 +1,11 @@
-import { AspenError, type Clock, type Logger } from '../base/index.ts';
+import { AspenError, type Clock, type Logger, type Timer } from '../base/index.ts';
 import { type BlobPayload, isBlobPayload, type PayloadSource } from './blob-payload.ts';
 import { type ExecutionResult, type RecoveredAttempt, stoppedResult } from './execution/executor.ts';
-import type { OutputStore } from './execution/output-store.ts';
+import type { AttemptOutput, OutputStore } from './execution/output-store.ts';
 import type { LocalAttempt } from './local-attempt.ts';
 import { LocalContext, type LocalSurroundings } from './local-context.ts';
 import { AttemptGone, failedResult, handedOverUnbegun, lost, type Outcome, outcomeOf } from './outcome.ts';
-import type { OwnPool, Pool } from './pools.ts';
+import type { OwnPool, Pool, PooledContext } from './pools.ts';
 import { SilenceWatch, withSigns } from './silence-watch.ts';
 
 export interface AttemptRunnerComponents extends LocalSurroundings {
@@ -29,48 +29,56 @@ export class AttemptRunner {
     this.#components = components;
   }
 
-  /** @param isNodeStopping asked before it begins. @returns null when nothing may be told. */
-  async run(
+  /** @param isNodeStopping asked before it begins. @returns a promise where it begins or waits; null when nothing may be told. */
+  run(
     pool: Pool | undefined,
     attempt: LocalAttempt,
     isNodeStopping: () => boolean,
-  ): Promise<Outcome | null> {
+  ): Outcome | null | Promise<Outcome | null> {
     const { type } = attempt.assignment;
     if (pool === undefined) return handedOverUnbegun('the worker it was given to has gone');
     if (!pool.offers(type)) return lost(`its node does not run jobs of type ${type}`);
     if (isNodeStopping()) return handedOverUnbegun('its node is stopping');
     if (pool.isDraining) return handedOverUnbegun('the worker it was given to is stopping');
-    if (!pool.slots.tryTake() && !(await pool.slots.take(attempt.signal))) {
-      if (attempt.stopReason === null) return handedOverUnbegun('the worker it was given to has gone');
-      return unbegun(attempt, stoppedResult(attempt.stopReason, null));
-    }
-    try {
-      if (isBlobPayload(attempt.payload)) {
-        const failed = await this.#bringPayload(attempt, attempt.payload);
-        if (failed !== undefined) return unbegun(attempt, failed);
-      }
-      if (attempt.hasHoldEnded(this.#components.clock.monotonicMs()))
-        return handedOverUnbegun('its hold was over before it began'); // X2, P15
-      return await this.#execute(pool, attempt); // X4
-    } finally {
-      pool.slots.give();
-    }
+    return pool.slots.tryTake() ? this.#inSlot(pool, attempt) : this.#whenFree(pool, attempt);
   }
 
   /** X5 It runs already, so there is nothing to be refused. */
-  async resume(own: OwnPool, attempt: LocalAttempt, recovered: RecoveredAttempt): Promise<Outcome | null> {
+  resume(own: OwnPool, attempt: LocalAttempt, recovered: RecoveredAttempt): Promise<Outcome | null> {
     own.slots.takeAnyway();
+    const execute = (context: PooledContext) => own.unlessAbandoned(recovered.resume(context));
+    return this.#inSlot({ slots: own.slots, execute }, attempt, true);
+  }
+
+  async #whenFree(pool: Pool, attempt: LocalAttempt): Promise<Outcome | null> {
+    if (await pool.slots.take(attempt.signal)) return this.#inSlot(pool, attempt);
+    if (attempt.stopReason === null) return handedOverUnbegun('the worker it was given to has gone');
+    return unbegun(attempt, stoppedResult(attempt.stopReason, null));
+  }
+
+  /** X4 In a slot that was taken for it, and is given back here. */
+  async #inSlot(
+    pool: Pick<Pool, 'slots' | 'execute'>,
+    attempt: LocalAttempt,
+    hasBegun = false,
+  ): Promise<Outcome | null> {
+    let execution: Execution | undefined;
     try {
       if (isBlobPayload(attempt.payload)) {
         const failed = await this.#bringPayload(attempt, attempt.payload);
-        if (failed !== undefined) return outcomeOf(attempt, failed); // its supervisor ends it with its hold
+        // What runs already, its supervisor ends with its hold.
+        if (failed !== undefined) return hasBegun ? outcomeOf(attempt, failed) : unbegun(attempt, failed);
       }
-      return await this.#execute(
-        { execute: (context) => own.unlessAbandoned(recovered.resume(context)) },
-        attempt,
-      );
+      if (!hasBegun && attempt.hasHoldEnded(this.#components.clock.monotonicMs()))
+        return handedOverUnbegun('its hold was over before it began'); // X2, P15
+      execution = new Execution(attempt, this.#components);
+      return outcomeOf(attempt, await pool.execute(execution.context));
+    } catch (error) {
+      if (execution === undefined) throw error;
+      return this.#failed(attempt, error);
     } finally {
-      own.slots.give();
+      execution?.end();
+      pool.slots.give();
     }
   }
 
@@ -94,28 +102,36 @@ export class AttemptRunner {
     }
   }
 
-  async #execute(pool: Pick<Pool, 'execute'>, attempt: LocalAttempt): Promise<Outcome | null> {
-    const { clock, outputs, log } = this.#components;
-    const { jobId, attempt: number, type, timeoutMs, heartbeatTimeoutMs } = attempt.assignment;
-    const output = outputs.open(jobId, number);
-    const watch =
-      heartbeatTimeoutMs === null
-        ? undefined
-        : new SilenceWatch(clock, heartbeatTimeoutMs, () => attempt.stop('heartbeat'));
-    const timer = timeoutMs === null ? undefined : clock.setTimer(timeoutMs, () => attempt.stop('timeout'));
-    try {
-      const executing = pool.execute(withSigns(new LocalContext(attempt, output, this.#components), watch));
-      return outcomeOf(attempt, await executing);
-    } catch (error) {
-      if (error instanceof AttemptGone && !attempt.isFenced) return lost(error.message);
-      if (attempt.stopReason !== null) return outcomeOf(attempt, stoppedResult(attempt.stopReason, null));
-      log.warn({ err: error, jobId, type }, 'executor failed');
-      return outcomeOf(attempt, failedResult(error));
-    } finally {
-      timer?.cancel();
-      watch?.[Symbol.dispose]();
-      output.end();
-    }
+  #failed(attempt: LocalAttempt, error: unknown): Outcome | null {
+    if (error instanceof AttemptGone && !attempt.isFenced) return lost(error.message);
+    if (attempt.stopReason !== null) return outcomeOf(attempt, stoppedResult(attempt.stopReason, null));
+    const { jobId, type } = attempt.assignment;
+    this.#components.log.warn({ err: error, jobId, type }, 'executor failed');
+    return outcomeOf(attempt, failedResult(error));
+  }
+}
+
+/** What an attempt has while it executes. */
+class Execution {
+  readonly context: PooledContext;
+  readonly #output: AttemptOutput;
+  readonly #watch: SilenceWatch | undefined;
+  readonly #timer: Timer | undefined;
+
+  constructor(attempt: LocalAttempt, components: AttemptRunnerComponents) {
+    const { clock, outputs } = components;
+    const { jobId, attempt: number, timeoutMs, heartbeatTimeoutMs } = attempt.assignment;
+    this.#output = outputs.open(jobId, number);
+    if (heartbeatTimeoutMs !== null)
+      this.#watch = new SilenceWatch(clock, heartbeatTimeoutMs, () => attempt.stop('heartbeat'));
+    if (timeoutMs !== null) this.#timer = clock.setTimer(timeoutMs, () => attempt.stop('timeout'));
+    this.context = withSigns(new LocalContext(attempt, this.#output, components), this.#watch);
+  }
+
+  end(): void {
+    this.#timer?.cancel();
+    this.#watch?.[Symbol.dispose]();
+    this.#output.end();
   }
 }
 
