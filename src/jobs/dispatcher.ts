@@ -4,6 +4,7 @@ import type { KeptSession, Leadership, Proposed, SessionKeeper } from '../lease/
 import { type Bucket, parseWith } from '../lease/machine/index.ts';
 import type { Messenger } from '../mesh/index.ts';
 import type { AssignItem, AssignResult } from './assign.ts';
+import { assignBody } from './assign-body.ts';
 import { AttemptKeeper } from './attempt-keeper.ts';
 import { backlogOf } from './backlog.ts';
 import { explainTo } from './explainer.ts';
@@ -354,12 +355,12 @@ export class Dispatcher implements Disposable {
       const alone = { jobId: job.id, peerId, sessionId, pool };
       return others === undefined ? alone : { ...alone, others: others.map(placed) };
     });
-    const command = { module: 'jobs', kind: 'assign', body: { assignments } };
+    const body = assignBody(assignments, leadership.version);
     let results: readonly AssignResult[];
     this.#foresight.begin(planned);
     this.#keeper.reserve(planned, 1);
     try {
-      results = await leadership.propose<readonly AssignResult[]>(command);
+      results = await leadership.propose<readonly AssignResult[]>({ module: 'jobs', kind: 'assign', body });
     } catch (error) {
       if (!leadership.signal.aborted) for (const { job } of planned) this.#putBack(job.id);
       throw error;

@@ -6,4 +6,6 @@ export const SINCE = {
   toldEndings: 2,
   /** A purge goes on behind what may not go. */
   purgeCursor: 2,
+  /** Assignments name their places once a command. */
+  packedAssign: 3,
 } as const;

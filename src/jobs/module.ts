@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { parseWith } from '../lease/machine/index.ts';
 import { applyAssign, forgetSessions } from './assign.ts';
+import { parseAssign, versionOfAssign } from './assign-body.ts';
 import { applyCancel } from './cancel.ts';
 import { checkTablesSchema, runCheckTables } from './check-tables.ts';
 import {
@@ -30,12 +31,11 @@ import { readNewIds } from './new-ids.ts';
 import { applyPauseJob, applyResumeJob } from './pause.ts';
 import { listSchema, runGet, runList } from './queries.ts';
 import { applyLimit, applyPause, applyResume, listQueuesSchema, runLimits, runQueues } from './queues.ts';
-import { isPlainAssign, isPlainSettle, quickly } from './quick-checks.ts';
+import { isPlainSettle, quickly } from './quick-checks.ts';
 import { liveRecords, TABLES } from './record-store.ts';
 import { applyRetry } from './rerun.ts';
 import { RETRY_AFTER_MOST_MS } from './retry.ts';
 import { applySettle } from './settle.ts';
-import { GROUP_NODES_LIMIT } from './spec-fields.ts';
 import { applySubmit, parseSubmit, versionOfSubmit } from './submit.ts';
 import { applyPurge, applyRelease, nextDueMs, nextExpiryMs, type PurgeBody } from './upkeep.ts';
 import { writeBehind } from './write-behind.ts';
@@ -49,11 +49,6 @@ const attemptRef = {
   attempt: z.int().min(1),
   fencingToken: z.number(),
   rank: z.int().min(0).optional(),
-};
-const place = {
-  peerId: z.string(),
-  sessionId: z.string(),
-  pool: z.string().max(64).nullable().default(null),
 };
 const jobError = z.object({
   code: z.string().min(1).max(64),
@@ -71,11 +66,6 @@ const loss = {
   isHandedOver: z.boolean().default(false),
   isUnbegun: z.boolean().optional(),
 };
-const assignItem = z.object({
-  jobId: z.string(),
-  ...place,
-  others: z.array(z.object(place)).max(GROUP_NODES_LIMIT).optional(),
-});
 const settleItem = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('complete'), ...completion }),
   z.object({ kind: z.literal('fail'), ...failure }),
@@ -108,9 +98,9 @@ export const jobsModule: MachineModule = {
       apply: applySubmit,
     },
     assign: {
-      since: 1,
+      since: versionOfAssign,
       isLeadersOnly: true,
-      parse: quickly(isPlainAssign, parseWith(z.object({ assignments: z.array(assignItem).max(10_000) }))),
+      parse: parseAssign,
       apply: applyAssign,
     },
     settle: {

@@ -1,4 +1,5 @@
 import type { AssignItem } from './assign.ts';
+import type { PackedAssign } from './assign-body.ts';
 import type { SettleItem } from './settlement.ts';
 import { isJobId } from './spec-fields.ts';
 import type { Assignment } from './wire.ts';
@@ -35,6 +36,26 @@ function isCompletion(item: Fields): boolean {
 
 export function isPlainAssign(body: unknown): body is { assignments: AssignItem[] } {
   return hasFields(body, 1) && isListOf(body['assignments'], 0, isAssignItem);
+}
+
+export function isPlainPackedAssign(body: unknown): body is PackedAssign {
+  return (
+    hasFields(body, 2) && isListOf(body['places'], 0, isPackedPlace) && isListOf(body['jobs'], 0, isPlacedJob)
+  );
+}
+
+function isPackedPlace(place: unknown): boolean {
+  if (!Array.isArray(place) || place.length !== 3) return false;
+  return typeof place[0] === 'string' && typeof place[1] === 'string' && isPool(place[2]);
+}
+
+/** Groups are for the schema. */
+function isPlacedJob(job: unknown): boolean {
+  return Array.isArray(job) && job.length === 2 && typeof job[0] === 'string' && isIndex(job[1]);
+}
+
+function isIndex(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 function isAssignItem(item: Fields): boolean {

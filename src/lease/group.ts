@@ -63,10 +63,6 @@ export interface GroupStatus {
   readonly hasQuorum: boolean;
 }
 
-/**
- * What the leader of the group offers to parts that act for it (dispatcher, roles, timers). They live from one leadership to
- * its end: `signal` aborts when this node no longer leads that term. A part that acts late is refused by the guards in `apply`.
- */
 /** A command on its way into the log; `body` as its module reads it. */
 export interface Proposed {
   readonly module: string;
@@ -74,8 +70,14 @@ export interface Proposed {
   readonly body: unknown;
 }
 
+/**
+ * What the leader of the group offers to parts that act for it (dispatcher, roles, timers). They live from one leadership to
+ * its end: `signal` aborts when this node no longer leads that term. A part that acts late is refused by the guards in `apply`.
+ */
 export interface Leadership {
   readonly term: Term;
+  /** Machine version that is agreed on: newer words of a command are refused. */
+  readonly version: number;
   readonly signal: AbortSignal;
   /** Group time now. Unit: ms. */
   groupMs(): number;

@@ -6,6 +6,7 @@ import type { Submission } from './submission.ts';
 
 /** What a leadership needs of the replica that leads. */
 export interface LeadingReplica {
+  readonly machineVersion: number;
   submit(submission: Submission): void;
   read(module: string): QueryContext;
   onFacts(callback: (facts: readonly Fact[]) => void): Disposable;
@@ -38,6 +39,10 @@ export class LeaderTerm implements Leadership {
 
   get signal(): AbortSignal {
     return this.#abort.signal;
+  }
+
+  get version(): number {
+    return this.#replica.machineVersion;
   }
 
   /** Goes on from the last one applied, by the monotonic clock. */

@@ -29,9 +29,9 @@ import { type TableStore, WriteHash } from './tables.ts';
 
 /**
  * Newest commands, and newest ways to apply them, that this software understands. 2: losses pause and are bounded by the job, attempts say
- * what they died of, purges go on where they were.
+ * what they died of, purges go on where they were. 3: assignments name their places once a command.
  */
-export const MACHINE_VERSION = 2;
+export const MACHINE_VERSION = 3;
 
 /** A write buffer, as the machine uses it. */
 export interface MachineStore extends TableStore {

@@ -47,6 +47,10 @@ export class FakeLeadership implements Leadership {
     bench.clock = clock;
   }
 
+  get version(): number {
+    return this.#bench.machine.version;
+  }
+
   get signal(): AbortSignal {
     return this.#abort.signal;
   }

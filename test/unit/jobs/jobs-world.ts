@@ -198,6 +198,7 @@ export class JobsWorld {
 
   #replica() {
     return {
+      machineVersion: this.machine.version,
       submit: (submission: Submission) => {
         this.#submissions.push(submission);
         if (this.#submissions.length === 1) this.clock.setTimer(HOP_MS, () => this.#commit());

@@ -6,6 +6,7 @@ import { isPlainInput } from '../../../src/jobs/plain-input.ts';
 import {
   isPlainAssign,
   isPlainAssignMessage,
+  isPlainPackedAssign,
   isPlainSettle,
   isPlainSubmit,
   quickly,
@@ -104,6 +105,21 @@ describe('quick checks', () => {
     fc.assert(
       fc.property(fc.record({ assignments: fc.array(item, { maxLength: 2 }) }, plain), (body) => {
         if (isPlainAssign(body)) quick += 1;
+        agree(kind('assign'), body);
+      }),
+      { numRuns: 500 },
+    );
+    assert.ok(quick > 50);
+  });
+
+  it('let through only packed assignments that the schema leaves as they are', () => {
+    const place = fc.oneof(fc.tuple(mostly(name), mostly(name), mostly(fc.option(name))), fc.array(odd));
+    const job = fc.oneof(fc.tuple(mostly(name), mostly(fc.nat(1))), fc.tuple(name, fc.nat(1), fc.nat(1)));
+    const places = fc.array(place, { minLength: 1, maxLength: 2 });
+    let quick = 0;
+    fc.assert(
+      fc.property(record({ places, jobs: fc.array(job, { maxLength: 2 }) }), (body) => {
+        if (isPlainPackedAssign(body)) quick += 1;
         agree(kind('assign'), body);
       }),
       { numRuns: 500 },

@@ -65,6 +65,7 @@ export function createFakeGroup(self: PeerId, modules: readonly MachineModule[])
   };
   const leadership: Leadership = {
     term: 1 as Term,
+    version: machine.version,
     signal: new AbortController().signal,
     groupMs,
     propose,
