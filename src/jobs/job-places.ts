@@ -119,7 +119,7 @@ export class JobPlaces {
     const key = placeKey(record) + id;
     setKey(keysOf(this.#byState, state), key, isThere);
     for (const name of ownersOf(record)) setKey(keysOf(this.#byOwner, name), key, isThere);
-    if (state === 'queued') setKey(this.#ready, readyKey(record) + id, isThere);
+    if (state === 'queued') setKey(this.#ready, urgencyKey(record) + key, isThere);
   }
 }
 
@@ -130,8 +130,12 @@ export class JobPlaces {
  *   key says so by itself and never changes while the job waits, so ageing costs nothing.
  */
 export function readyKey(record: Pick<IndexedRecord, 'spec' | 'position' | 'offset' | 'readyGroupMs'>): Key {
-  const handicapMs = (HIGHEST_PRIORITY - record.spec.priority) * PRIORITY_STEP_MS;
-  return numberKey((record.readyGroupMs ?? 0) + handicapMs) + placeKey(record);
+  return urgencyKey(record) + placeKey(record);
+}
+
+function urgencyKey({ spec, readyGroupMs }: Pick<IndexedRecord, 'spec' | 'readyGroupMs'>): Key {
+  const handicapMs = (HIGHEST_PRIORITY - spec.priority) * PRIORITY_STEP_MS;
+  return numberKey((readyGroupMs ?? 0) + handicapMs);
 }
 
 /** Unique to a job, in the order of submission. */

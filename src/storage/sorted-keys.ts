@@ -3,7 +3,7 @@ import type { Key, KeyRange } from './store.ts';
 /** A chunk that grows beyond this is cut in two: inserting costs one short array move instead of one as long as the table. */
 const CHUNK_KEYS_LIMIT = 512;
 
-/** A sorted set of keys: O(log n) to find, about O(log n + 512) to insert or remove; a key behind all others is appended. */
+/** A sorted set of keys: O(log n) to find, about O(log n + 512) to insert or remove; the last key of all is added, and the first one removed, without a search. */
 export class SortedKeys {
   #chunks: Key[][] = [];
   #size = 0;
@@ -30,6 +30,10 @@ export class SortedKeys {
 
   /** Does nothing when the key is not there. */
   remove(key: Key): void {
+    if (this.#chunks[0]?.[0] === key) {
+      this.#removeFirst(this.#chunks[0]);
+      return;
+    }
     const at = this.#chunkFor(key);
     const chunk = this.#chunks[at];
     if (chunk === undefined) return;
@@ -86,6 +90,13 @@ export class SortedKeys {
     if (last !== undefined && last.length < CHUNK_KEYS_LIMIT) last.push(key);
     else this.#chunks.push([key]);
     this.#size += 1;
+  }
+
+  /** What waits in a line leaves it at its head. */
+  #removeFirst(first: Key[]): void {
+    first.shift();
+    this.#size -= 1;
+    if (first.length === 0) this.#chunks.shift();
   }
 
   /** @returns the last chunk whose first key is not beyond `key`; 0 when there is none. */

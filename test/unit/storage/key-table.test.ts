@@ -10,13 +10,16 @@ describe('sorted keys', () => {
       fc.property(
         fc.array(key, { maxLength: 2_500, minLength: 800, size: 'max' }),
         fc.array(key, { maxLength: 400 }),
+        fc.nat(1_200),
         key,
         key,
-        (added, removed, from, to) => {
+        (added, removed, leftFromHead, from, to) => {
           const keys = new SortedKeys();
           for (const each of added) keys.add(each);
           for (const each of removed) keys.remove(each);
-          const expected = [...new Set(added)].filter((each) => !removed.includes(each)).sort();
+          const left = [...new Set(added)].filter((each) => !removed.includes(each)).sort();
+          for (const each of left.slice(0, leftFromHead)) keys.remove(each);
+          const expected = left.slice(leftFromHead);
           const inRange = expected.filter((each) => each >= from && each < to);
           assert.equal(keys.size, expected.length);
           assert.deepEqual([...keys.range({ from: '', to: '~' })], expected);
