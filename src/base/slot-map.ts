@@ -26,10 +26,20 @@ export class SlotMap<K, V extends {}> {
   }
 
   set(key: K, value: V): this {
-    const slot = this.#slots.get(key);
-    if (slot === undefined) this.#slots.set(key, this.#values.add(value));
-    else this.#values.set(slot, value);
+    this.replace(key, value);
     return this;
+  }
+
+  /** Sets as {@link set}. @returns what was there before. */
+  replace(key: K, value: V): V | undefined {
+    const slot = this.#slots.get(key);
+    if (slot === undefined) {
+      this.#slots.set(key, this.#values.add(value));
+      return undefined;
+    }
+    const before = this.#values.get(slot);
+    this.#values.set(slot, value);
+    return before;
   }
 
   /** @returns whether it was there. */

@@ -31,9 +31,8 @@ export class ByAttempt<T extends {}> {
 
   set(value: T): void {
     const jobId = this.#jobIdOf(value);
-    const latest = this.#latest.get(jobId);
-    if (latest !== undefined) this.#others.set(nameOf(jobId, this.#numberOf(latest)), latest);
-    this.#latest.set(jobId, value);
+    const before = this.#latest.replace(jobId, value);
+    if (before !== undefined) this.#others.set(nameOf(jobId, this.#numberOf(before)), before);
     if (this.#others.size > 0) this.#others.delete(nameOf(jobId, this.#numberOf(value)));
   }
 

@@ -65,6 +65,8 @@ export class RpcPeer {
   #heldBytes = 0;
   readonly #pending = new SlotMap<number, (answer: RpcAnswer) => void>();
   readonly #closed = new AbortController();
+  /** One for all that come alone. */
+  readonly #respond = (response: string): void => void this.#write(response);
   #waitsForDrain: (() => void)[] = [];
   #nextId = 1;
   #inFlight = 0;
@@ -174,7 +176,7 @@ export class RpcPeer {
       return;
     }
     if (Array.isArray(value)) void this.#receiveBatch(value);
-    else this.#receiveOne(value, (response) => this.#write(response));
+    else this.#receiveOne(value, this.#respond);
   }
 
   async #receiveBatch(values: readonly unknown[]): Promise<void> {

@@ -152,7 +152,7 @@ export class OutputStore {
   }
 
   #onEnd(ring: AttemptRing): void {
-    if (this.#find(ring.name) !== ring) return;
+    if (!ring.isKept) return;
     this.#endedCount += 1;
     ring.endedAs = this.#endedCount;
     this.#ended.set(ring.endedAs, ring);
@@ -171,6 +171,7 @@ export class OutputStore {
   }
 
   #forget(ring: AttemptRing): void {
+    ring.isKept = false;
     this.#attempts.delete(ring.name.jobId, ring.name.attempt);
     if (ring.endedAs !== null && this.#ended.delete(ring.endedAs)) this.#endedBytes -= ring.keptBytes;
     else ring.end();
@@ -201,6 +202,8 @@ class AttemptRing implements AttemptOutput {
   #changes: Listeners<void> | undefined;
   #chunks: OutputChunk[] = [];
   isEnded = false;
+  /** Its store still knows of it. */
+  isKept = true;
   /** Its number among those that have ended. */
   endedAs: number | null = null;
   /** Who has the output instead of this ring. */

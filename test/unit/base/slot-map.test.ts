@@ -13,8 +13,11 @@ describe('slot map', () => {
       const key = `key ${random.uint32() % KEYS}`;
       switch (random.uint32() % 4) {
         case 0:
-        case 1:
           slots.set(key, { step });
+          map.set(key, { step });
+          break;
+        case 1:
+          assert.deepEqual(slots.replace(key, { step }), map.get(key));
           map.set(key, { step });
           break;
         case 2:
