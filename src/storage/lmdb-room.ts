@@ -15,7 +15,16 @@ const TRANSACTION_BYTES = 2 ** 18;
  * @param valueBytes of the transaction.
  */
 export function hasRoomFor(path: string, valueBytes: number): boolean {
+  return isRoomIn(spareBytes(path), valueBytes);
+}
+
+/** @returns what is left on the disk beside the reserve. Unit: bytes. */
+export function spareBytes(path: string): number {
   const { bavail, blocks, bsize } = statfsSync(dirname(path));
-  const reserve = Math.min(RESERVE_BYTES, blocks * bsize * SMALL_DISK_PART);
-  return bavail * bsize >= reserve + valueBytes * PAGES_FACTOR + TRANSACTION_BYTES;
+  return bavail * bsize - Math.min(RESERVE_BYTES, blocks * bsize * SMALL_DISK_PART);
+}
+
+/** As {@link hasRoomFor}, of a disk that has so much to spare. */
+export function isRoomIn(spare: number, valueBytes: number): boolean {
+  return spare >= valueBytes * PAGES_FACTOR + TRANSACTION_BYTES;
 }

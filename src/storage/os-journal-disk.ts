@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { syncDirectory } from '../base/os-sync-directory.ts';
 import { type JournalDisk, RECORDS_UNDER_WAY, type Segment } from './journal.ts';
 import { hasRoomFor } from './lmdb-room.ts';
+import { osDiskRoom } from './os-disk-room.ts';
 import { StorageFault } from './store.ts';
 
 const SEGMENT_BYTES = 4 * 2 ** 20;
@@ -31,7 +32,7 @@ export async function openOsJournalDisk(path: string): Promise<JournalDisk> {
     segmentBytes: SEGMENT_BYTES,
     segments,
     isNew: missing.length > 0,
-    hasRoomFor: (bytes) => hasRoomFor(path, bytes),
+    hasRoomFor: osDiskRoom(path),
     nextTurn: () => new Promise((resolve) => setImmediate(resolve)),
     [Symbol.asyncDispose]: async () => {
       for (const segment of segments) await segment[Symbol.asyncDispose]();
