@@ -55,7 +55,9 @@ export function jobHandlers(daemon: Daemon): JobHandlers {
       ...(requestId !== undefined && { requestId }),
     });
   return {
-    'job.submit': async ({ requestId, ...spec }) => {
+    'job.submit': async (params) => {
+      const { requestId } = params;
+      const spec = requestId === undefined ? params : withoutRequestId(params);
       const given = hasLongPayload(spec) ? await keepPayload(daemon, spec) : spec;
       const job = prepare(daemon, given);
       if (requestId === undefined && versionOfSubmit({ jobs: [job] }) === 1) {
@@ -93,6 +95,13 @@ export function jobHandlers(daemon: Daemon): JobHandlers {
       return progressOf(daemon, job.id);
     },
   };
+}
+
+function withoutRequestId<P extends { readonly requestId?: string | undefined }>({
+  requestId: _,
+  ...spec
+}: P): Omit<P, 'requestId'> {
+  return spec;
 }
 
 /** Asks again in rounds, so that the wait survives the leader it was asked of. */
