@@ -77,7 +77,10 @@ export class JournaledStore implements Store {
   #refusal: StorageFault | undefined;
   #checkpoint: Promise<void> | undefined;
   #isCheckpointDue = false;
+  /** Kept running when the base takes over earlier: that happens many times before it rings. */
   #rest: Timer | undefined;
+  /** When the first was launched of what the base has not begun to take over. */
+  #openSinceMs: number | undefined;
   readonly #closing = new AbortController();
   #fault: StorageFault | undefined;
 
@@ -223,6 +226,7 @@ export class JournaledStore implements Store {
     );
     this.#isCheckpointDue ||=
       told.length > 0 || this.#journal.usedBytes >= this.#disk.segmentBytes * DUE_PART;
+    this.#openSinceMs ??= this.#clock.monotonicMs();
     this.#rest ??= this.#clock.setTimer(REST_MS, this.#onRest);
   }
 
@@ -281,6 +285,12 @@ export class JournaledStore implements Store {
 
   readonly #onRest = (): void => {
     this.#rest = undefined;
+    if (this.#openSinceMs === undefined) return;
+    const leftMs = this.#openSinceMs + REST_MS - this.#clock.monotonicMs();
+    if (leftMs > 0) {
+      this.#rest = this.#clock.setTimer(leftMs, this.#onRest);
+      return;
+    }
     this.#isCheckpointDue = true;
     if (this.#mayCheckpoint()) this.#run();
   };
@@ -301,8 +311,7 @@ export class JournaledStore implements Store {
   /** D8 */
   async #takeOver(): Promise<void> {
     this.#isCheckpointDue = false;
-    this.#rest?.cancel();
-    this.#rest = undefined;
+    this.#openSinceMs = undefined;
     const taken = this.#open;
     if (taken.isEmpty) return;
     const behind = this.#behind.splice(0);

@@ -331,4 +331,20 @@ describe('journaled store', function () {
       'its own key is not seen',
     );
   });
+
+  it('rests two seconds from the first write that is not taken over, also where it took others over meanwhile', async () => {
+    const ground = new Ground(4);
+    const store = await ground.open();
+    const { process, scheduler } = ground;
+    const keys = () => [...ground.disk.table.range({ from: 'a', to: 'c' })].map(([key]) => key);
+    void store.write([put('a', '1')]);
+    void store.writeBehind([put('aa', '1')]); // is taken over at once
+    await scheduler.run({ untilMs: process.nowMs + 1_500 });
+    assert.deepEqual(keys(), ['a', 'aa']);
+    void store.write([put('b', '1')]);
+    await scheduler.run({ untilMs: process.nowMs + 1_900 });
+    assert.deepEqual(keys(), ['a', 'aa']);
+    await scheduler.run({ untilMs: process.nowMs + 1_000 });
+    assert.deepEqual(keys(), ['a', 'aa', 'b']);
+  });
 });
