@@ -22,8 +22,14 @@ interface Latest {
   readonly job: JobRecord;
   readonly ids: IdsChange;
   readonly type: BitsChange;
-  readonly ended: BitsChange | undefined;
-  readonly expiring: BitsChange | undefined;
+  readonly end: LatestEnd | undefined;
+}
+
+/** The rows that the end of a plain job touches. */
+interface LatestEnd {
+  readonly job: JobRecord;
+  readonly ended: BitsChange;
+  readonly expiring: BitsChange;
 }
 
 /**
@@ -38,6 +44,7 @@ export class BlockRows {
   readonly #kinds = new Map<Key, BitsChange>();
   readonly #expiring = new Map<Key, BitsChange>();
   #latest: Latest | undefined;
+  #latestEnd: LatestEnd | undefined;
 
   /** Takes over that what the tables hold of a job becomes what it is; either may be missing. */
   move(written: JobRecord | undefined, now: JobRecord | undefined): void {
@@ -46,7 +53,10 @@ export class BlockRows {
       if (written !== undefined && now === undefined) this.#keep(written, false);
       if (isEnded(written) && !isSameEnd(written, now)) this.#end(written, false);
       if (written === undefined && now !== undefined) this.#keep(now, true);
-      if (isEnded(now) && !isSameEnd(now, written)) this.#end(now, true);
+      if (isEnded(now) && !isSameEnd(now, written)) {
+        if (isPlain(now)) this.#endPlain(now);
+        else this.#end(now, true);
+      }
     }
   }
 
@@ -67,24 +77,39 @@ export class BlockRows {
     const latest =
       this.#latest !== undefined && isAlike(this.#latest.job, job) ? this.#latest : this.#rowsOf(job);
     this.#latest = latest;
-    const bit = bitOf(job);
     latest.ids.ids.set(placeInBlock(job), job.id);
-    latest.type.set |= bit;
-    if (latest.ended !== undefined) latest.ended.set |= bit;
-    if (latest.expiring !== undefined) latest.expiring.set |= bit;
+    mark(latest.type, job, true);
+    if (latest.end !== undefined) markEnd(latest.end, job);
+  }
+
+  /** Those that were running when rows were written last, mostly in the order in which they came. */
+  #endPlain(job: JobRecord): void {
+    const latest =
+      this.#latestEnd !== undefined && isAlike(this.#latestEnd.job, job)
+        ? this.#latestEnd
+        : this.#rowsOfEnd(job);
+    this.#latestEnd = latest;
+    markEnd(latest, job);
   }
 
   #rowsOf(job: JobRecord): Latest {
     const block = blockOf(job);
     const [type = ''] = lastingKinds(job);
-    const [ended] = finalKinds(job);
     return {
       job,
       ids: this.#idsOf(block, job.position),
       type: bitsOf(this.#kinds, type + block, job.position),
-      ended: ended === undefined ? undefined : bitsOf(this.#kinds, ended + block, job.position),
-      expiring:
-        ended === undefined ? undefined : bitsOf(this.#expiring, expiryKind(job) + block, job.position),
+      end: isFinal(job.state) ? this.#rowsOfEnd(job) : undefined,
+    };
+  }
+
+  #rowsOfEnd(job: JobRecord): LatestEnd {
+    const block = blockOf(job);
+    const [ended = ''] = finalKinds(job);
+    return {
+      job,
+      ended: bitsOf(this.#kinds, ended + block, job.position),
+      expiring: bitsOf(this.#expiring, expiryKind(job) + block, job.position),
     };
   }
 
@@ -120,6 +145,11 @@ function bitsOf(changes: Map<Key, BitsChange>, key: Key, position: number): Bits
 function mark(change: BitsChange, job: JobRecord, isThere: boolean): void {
   if (isThere) change.set |= bitOf(job);
   else change.clear |= bitOf(job);
+}
+
+function markEnd({ ended, expiring }: LatestEnd, job: JobRecord): void {
+  mark(ended, job, true);
+  mark(expiring, job, true);
 }
 
 function writeBits(
