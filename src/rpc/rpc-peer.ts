@@ -217,27 +217,40 @@ export class RpcPeer {
     this.#settle({ type: 'error', id: answers, error: toRpcError(error) });
   }
 
-  async #answer(
+  /** Without a frame of its own: there is one for each request. */
+  #answer(
     { id, method, params }: RpcMessage & { readonly type: 'request' },
     respond: (response: string) => void,
-  ): Promise<void> {
+  ): Promise<void> | undefined {
     if (this.#inFlight >= this.#inFlightLimit) {
       respond(formatError(id, toRpcError(tooManyInFlight(this.#inFlightLimit))));
-      return;
+      return undefined;
     }
     this.#inFlight += 1;
+    return this.#handle(method, params).then(
+      (result) => this.#answered(respond, this.#resultText(id, method, result)),
+      (error: unknown) => this.#answered(respond, this.#errorText(id, method, error)),
+    );
+  }
+
+  #answered(respond: (response: string) => void, response: string): void {
+    respond(response);
+    this.#inFlight -= 1;
+    this.#closeWhenAnswered();
+  }
+
+  #resultText(id: RpcId, method: string, result: unknown): string {
     try {
-      respond(this.#fitting(id, formatResult(id, await this.#handle(method, params))));
+      return this.#fitting(id, formatResult(id, result));
     } catch (error) {
-      if (error instanceof RpcFailure) respond(formatError(id, error.error));
-      else {
-        if (!(error instanceof AspenError)) this.#logger.error({ err: error, method }, 'handler failed');
-        respond(formatError(id, toRpcError(error)));
-      }
-    } finally {
-      this.#inFlight -= 1;
-      this.#closeWhenAnswered();
+      return this.#errorText(id, method, error); // it cannot be said in JSON
     }
+  }
+
+  #errorText(id: RpcId, method: string, error: unknown): string {
+    if (error instanceof RpcFailure) return formatError(id, error.error);
+    if (!(error instanceof AspenError)) this.#logger.error({ err: error, method }, 'handler failed');
+    return formatError(id, toRpcError(error));
   }
 
   /** A notification is not answered, not even with an error; what went wrong is for the log. */

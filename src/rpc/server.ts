@@ -101,34 +101,53 @@ export function createRpcServer(components: RpcServerComponents, options: RpcSer
 
 type Dispatch = (method: string, params: unknown, connection: Connection) => Promise<unknown>;
 
-/** Finds the method, checks the params, calls the handler; counts in the same turn, so that a call costs no further promise for it. */
+/** Finds the method, checks the params, calls the handler; counts in the same turn. Without a frame of its own: it is called for each request. */
 function createDispatch(
   { handlers, counts }: RpcServerComponents,
   { version, checksResults = false }: RpcServerOptions,
 ): Dispatch {
-  return async (method, params, connection) => {
+  const call = (method: MethodName, params: unknown, connection: Connection): Promise<unknown> => {
+    const checked = checkParams(method, params);
+    if (method === 'rpc.discover') return Promise.resolve(describeMethods({ version }));
+    // The table ties each method to its params; TypeScript cannot follow that through a name known only at run time.
+    const handler = handlers[method] as (params: unknown, connection: Connection) => Promise<unknown>;
+    const answer = handler(checked, connection);
+    return checksResults ? answer.then(checkedBy(method)) : answer;
+  };
+  return (method, params, connection) => {
     if (!isMethodName(method)) {
       counts?.unknownMethod();
-      throw methodNotFound(method);
+      return Promise.reject(methodNotFound(method));
     }
     const end = counts?.begin(method);
-    try {
-      const checked = checkParams(method, params);
-      if (method === 'rpc.discover') {
+    return begun(() => call(method, params, connection)).then(
+      (result) => {
         end?.();
-        return describeMethods({ version });
-      }
-      // The table ties each method to its params; TypeScript cannot follow that through a name known only at run time.
-      const handler = handlers[method] as (params: unknown, connection: Connection) => Promise<unknown>;
-      const result = await handler(checked, connection);
-      if (checksResults) METHODS[method].result.parse(result);
-      end?.();
-      return result;
-    } catch (error) {
-      end?.(error);
-      throw error;
-    }
+        return result;
+      },
+      (error: unknown) => {
+        end?.(error);
+        throw error;
+      },
+    );
   };
+}
+
+/** @returns a way to pass a result on that throws where the result is not what the method says. */
+function checkedBy(method: MethodName): (result: unknown) => unknown {
+  return (result) => {
+    METHODS[method].result.parse(result);
+    return result;
+  };
+}
+
+/** @returns what `work` returns, or its error as a rejection. */
+function begun(work: () => Promise<unknown>): Promise<unknown> {
+  try {
+    return work();
+  } catch (error) {
+    return Promise.reject(error);
+  }
 }
 
 function methodNotFound(method: string): AspenError {
