@@ -10,7 +10,8 @@ export {
   FORMAT_VERSION,
 } from './data-directory.ts';
 export type { JournalDisk, Segment } from './journal.ts';
-export { JournaledStore, type JournaledStoreComponents, openJournaledStore } from './journaled-store.ts';
+export { openJournaledStore } from './journal-opening.ts';
+export { JournaledStore, type JournaledStoreComponents } from './journaled-store.ts';
 export { checkKeys, KEY_BYTES_LIMIT, KeyTable } from './key-table.ts';
 export { keyNumber, keyText, numberKey, prefixEnd, textKey } from './keys.ts';
 export { MemoryDirectoryDisk, openMemoryDataDirectory } from './memory-data-directory.ts';

@@ -1,10 +1,10 @@
-import { type Clock, invariant, pause, type Random, type Timer } from '../base/index.ts';
-import { openValue, sealValue } from './checked-value.ts';
+import { type Clock, pause, type Random, type Timer } from '../base/index.ts';
+import { CHECKPOINT_KEY, checkpointWrite } from './checkpoint.ts';
 import { HiddenKey } from './hidden-key.ts';
 import { Journal, type JournalDisk, RECORDS_UNDER_WAY } from './journal.ts';
 import { Backlog } from './journal-backlog.ts';
-import { bodyBytesOf, isZero } from './journal-record.ts';
-import { type Checkpoint, recoverJournal } from './journal-recovery.ts';
+import { bodyBytesOf } from './journal-record.ts';
+import type { Checkpoint } from './journal-recovery.ts';
 import { checkKeys } from './key-table.ts';
 import { mergeRange } from './merge-range.ts';
 import type { PendingWrites } from './pending-writes.ts';
@@ -18,9 +18,6 @@ import {
   type Write,
 } from './store.ts';
 
-/** Nobody sees it: it belongs to the journal. */
-const CHECKPOINT_KEY: Key = 'j/checkpoint';
-const CHECKPOINT_BYTES = 10;
 /** The store takes over what the journal holds at the latest so long after it was written. Unit: ms. */
 const REST_MS = 2_000;
 /** And when this part of a segment is used. */
@@ -84,7 +81,7 @@ export class JournaledStore implements Store {
   readonly #closing = new AbortController();
   #fault: StorageFault | undefined;
 
-  /** Both segments are clear, and the base has all they held. Use {@link openJournaledStore}. */
+  /** Both segments are clear, and the base has all they held. Use `openJournaledStore`. */
   constructor({ base, disk, clock }: Omit<JournaledStoreComponents, 'random'>, checkpoint: Checkpoint) {
     this.#base = base;
     this.#below = new HiddenKey(base, CHECKPOINT_KEY);
@@ -351,42 +348,6 @@ export class JournaledStore implements Store {
   }
 }
 
-/**
- * Opens a store behind its journal: the base first takes over what the journal holds and it does not.
- * @throws StorageFault `damaged` when either is not as it was written, `full` when there is no room to go on.
- */
-export async function openJournaledStore(components: JournaledStoreComponents): Promise<JournaledStore> {
-  const { base, disk, random } = components;
-  const known = readCheckpoint(base);
-  if (known !== undefined && disk.isNew)
-    throw new StorageFault('damaged', 'the journal of the store is gone');
-  const segments = await Promise.all(disk.segments.map((segment) => segment.read()));
-  const checkpoint = known ?? { sequence: 0, salt: drawSalt(random) };
-  const { writes, sequence } = recoverJournal(segments, checkpoint);
-  const reached = { sequence, salt: checkpoint.salt };
-  if (known === undefined || sequence > known.sequence)
-    await base.write([...writes, checkpointWrite(reached)]);
-  for (const [at, segment] of disk.segments.entries()) {
-    if (!isZero(segments[at] as Buffer, 0, disk.segmentBytes)) await segment.clear(disk.segmentBytes);
-  }
-  return new JournaledStore(components, reached);
-}
-
-function readCheckpoint(base: Store): Checkpoint | undefined {
-  const stored = base.get(CHECKPOINT_KEY);
-  if (stored === undefined) return undefined;
-  const bytes = Buffer.from(openValue(CHECKPOINT_KEY, stored));
-  invariant(bytes.length === CHECKPOINT_BYTES, 'a checkpoint of the journal has another length');
-  return { sequence: bytes.readUIntBE(0, 6), salt: bytes.readUInt32BE(6) };
-}
-
-function checkpointWrite({ sequence, salt }: Checkpoint): Write {
-  const bytes = Buffer.alloc(CHECKPOINT_BYTES);
-  bytes.writeUIntBE(sequence, 0, 6);
-  bytes.writeUInt32BE(salt, 6);
-  return { type: 'put', key: CHECKPOINT_KEY, value: sealValue(CHECKPOINT_KEY, bytes) };
-}
-
 /** @returns a copy; undefined for a deleted key, `unknown` for one that no layer touches. */
 function lookup(layers: readonly PendingWrites[], key: Key): Uint8Array | undefined | 'unknown' {
   for (const layer of layers) {
@@ -394,10 +355,6 @@ function lookup(layers: readonly PendingWrites[], key: Key): Uint8Array | undefi
     if (found !== 'unknown') return found && new Uint8Array(found);
   }
   return 'unknown';
-}
-
-function drawSalt(random: Random): number {
-  return Buffer.from(random.bytes(4)).readUInt32BE();
 }
 
 function rejectAll(group: readonly Waiting[], fault: StorageFault): void {

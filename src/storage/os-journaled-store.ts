@@ -1,5 +1,6 @@
 import type { Clock, Random } from '../base/index.ts';
-import { type JournaledStore, openJournaledStore } from './journaled-store.ts';
+import { openJournaledStore } from './journal-opening.ts';
+import type { JournaledStore } from './journaled-store.ts';
 import { openLmdbStore } from './lmdb-store.ts';
 import { JOURNAL_SUFFIXES, openOsJournalDisk } from './os-journal-disk.ts';
 
