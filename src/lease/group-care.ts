@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { AspenError, type PeerId } from '../base/index.ts';
 import { isPeerId } from '../mesh/index.ts';
+import { bestSuccessor } from './best-successor.ts';
 import type { LeaderRequest, Leadership } from './group.ts';
 import type { GroupReport } from './group-report.ts';
 import { parseWith, requireRole } from './machine/index.ts';
 import type { Replica } from './replica/index.ts';
-import { bestSuccessor } from './role-keeper.ts';
 
 export interface GroupCareComponents {
   readonly self: PeerId;

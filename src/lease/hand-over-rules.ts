@@ -1,6 +1,6 @@
 import type { PeerId } from '../base/index.ts';
+import { bestSuccessor } from './best-successor.ts';
 import { isQuorum, type RaftState } from './raft/index.ts';
-import { bestSuccessor } from './role-keeper.ts';
 
 export interface HandOverSituation {
   readonly state: RaftState;

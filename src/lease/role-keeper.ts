@@ -1,4 +1,4 @@
-import { AspenError, type Clock, every, type Logger, type LogIndex, type PeerId } from '../base/index.ts';
+import { AspenError, type Clock, every, type Logger, type PeerId } from '../base/index.ts';
 import type { Leadership } from './group.ts';
 import type { MemberObservation } from './member-observation.ts';
 import type { ConfigurationChange, RaftState } from './raft/index.ts';
@@ -101,22 +101,6 @@ export function caughtUpPeers({ progress, lastIndex }: RaftState): ReadonlySet<P
       mode === 'replicate' && isRecentlyActive && lastIndex - matchIndex <= CAUGHT_UP_ENTRIES,
   );
   return new Set(close.map(([peer]) => peer));
-}
-
-/** @returns the other voter best fit to lead, of those that may. */
-export function bestSuccessor(
-  { configuration, progress }: RaftState,
-  self: PeerId,
-  mayLead: (peer: PeerId) => boolean = () => true,
-): PeerId | undefined {
-  let best: { readonly peer: PeerId; readonly matchIndex: LogIndex } | undefined;
-  for (const peer of configuration.voters) {
-    const known = progress.get(peer);
-    if (peer === self || known === undefined || !known.isRecentlyActive || !mayLead(peer)) continue;
-    if (best === undefined || known.matchIndex > best.matchIndex)
-      best = { peer, matchIndex: known.matchIndex };
-  }
-  return best?.peer;
 }
 
 /** K3: it has no root key any more to give to anybody. */

@@ -30,7 +30,8 @@ export class ReplicaDisk {
   readonly #steps: DiskSteps;
   /** Resolves when every flush of the log has ended. */
   #flushing: Promise<void> | undefined;
-  #flushCount = 0;
+  /** Of each flush of the log under way, when it began. Unit: ms, monotonic. */
+  #flushesSinceMs: number[] = [];
   #flushingTables: Promise<void> | undefined;
   /** Readies whose writes are in the buffer and wait for the next flush. */
   #staged: Ready[] = [];
@@ -52,8 +53,14 @@ export class ReplicaDisk {
     return this.#staged.length;
   }
 
+  /** How long the oldest flush of the log has been waiting for the disk; 0 where none is. Unit: ms. */
+  get waitedMs(): number {
+    const [sinceMs] = this.#flushesSinceMs;
+    return sinceMs === undefined ? 0 : this.#core.components.clock.monotonicMs() - sinceMs;
+  }
+
   get isIdle(): boolean {
-    return this.#flushCount === 0 && this.#flushingTables === undefined;
+    return this.#flushesSinceMs.length === 0 && this.#flushingTables === undefined;
   }
 
   stage(ready: Ready): void {
@@ -65,7 +72,7 @@ export class ReplicaDisk {
   /** P1, P5: what the Readies staged meanwhile goes to disk together, when one of the writes before it has ended. */
   flush(): void {
     const { mode, state } = this.#core;
-    if (this.#flushCount >= FLUSHES_UNDER_WAY || mode !== 'running') return;
+    if (this.#flushesSinceMs.length >= FLUSHES_UNDER_WAY || mode !== 'running') return;
     if (areTablesDue(state)) this.#flushTables();
     if (this.#flushingTables !== undefined && areTablesFarBehind(state)) return;
     void this.flushLog();
@@ -78,17 +85,17 @@ export class ReplicaDisk {
     this.#staged = [];
     const { clock } = this.#core.components;
     const startedAtMs = clock.monotonicMs();
-    this.#flushCount += 1;
+    this.#flushesSinceMs.push(startedAtMs);
     const flushing = state.buffer.flush(extra).then(
       () => {
         this.syncTimes.observe((clock.monotonicMs() - startedAtMs) / 1_000);
         if (this.#core.state !== state) return;
-        this.#flushCount -= 1;
+        this.#flushesSinceMs.shift();
         this.#onFlushed(staged);
       },
       (error) => {
         if (this.#core.state !== state) return;
-        this.#flushCount -= 1;
+        this.#flushesSinceMs.shift();
         this.#steps.onFault(error);
       },
     );
@@ -102,7 +109,7 @@ export class ReplicaDisk {
     const { log, machine } = this.#core.state;
     const restedMs = this.#core.components.clock.monotonicMs() - this.#tablesAtMs;
     if (this.#flushedIndex < machine.appliedIndex && restedMs >= TABLES_REST_MS) this.#flushTables();
-    if (this.#flushCount > 0) return;
+    if (this.#flushesSinceMs.length > 0) return;
     const indexes = { durableIndex: this.#flushedIndex, neededAfter: this.#steps.neededAfter() };
     const target = compactionTarget(log, indexes, this.#core.options);
     if (target === undefined) return;
@@ -122,7 +129,7 @@ export class ReplicaDisk {
   }
 
   reset(): void {
-    this.#flushCount = 0;
+    this.#flushesSinceMs = [];
     this.#flushingTables = undefined;
     this.#staged = [];
     this.adoptTables();

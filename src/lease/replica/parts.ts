@@ -6,6 +6,7 @@ import { Applier } from './applier.ts';
 import { CommitNotices } from './commit-notices.ts';
 import { type ReplicaComponents, ReplicaCore, type ReplicaOptions } from './core.ts';
 import { ReplicaDisk } from './disk.ts';
+import { DiskWatch } from './disk-watch.ts';
 import { Duties } from './duties.ts';
 import { Faults } from './faults.ts';
 import { Leaderships } from './leaderships.ts';
@@ -25,6 +26,7 @@ export interface ReplicaParts {
   readonly reads: Reads;
   readonly applier: Applier;
   readonly disk: ReplicaDisk;
+  readonly diskWatch: DiskWatch;
   readonly faults: Faults;
   readonly lives: Lives;
   readonly snapshotsIn: SnapshotsIn;
@@ -87,7 +89,20 @@ export function assembleReplica(
     performAll: () => duties.performAll(),
     onStorageFault: (error) => faults.onStorageFault(error),
   });
-  return { core, leaderships, proposals, reads, applier, disk, faults, lives, snapshotsIn, snapshotsOut };
+  const diskWatch = new DiskWatch(core, disk);
+  return {
+    core,
+    leaderships,
+    proposals,
+    reads,
+    applier,
+    disk,
+    diskWatch,
+    faults,
+    lives,
+    snapshotsIn,
+    snapshotsOut,
+  };
 }
 
 export function snapshotMethod({ group }: ReplicaOptions): string {

@@ -234,10 +234,11 @@ export class Replica implements Startable {
   // ---- what comes in
 
   #tick(count: number): void {
-    const { core, disk, snapshotsIn, snapshotsOut } = this.#parts;
+    const { core, disk, diskWatch, snapshotsIn, snapshotsOut } = this.#parts;
     if (core.mode !== 'running') return;
     for (let tick = 0; tick < count; tick += 1) core.state.raft.tick();
     disk.upkeep();
+    diskWatch.look();
     snapshotsOut.tick();
     snapshotsIn.tick();
     core.schedule();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { AspenError } from '../../../src/base/index.ts';
 import { StorageFault } from '../../../src/storage/index.ts';
 import { FaultyStore } from './faulty-store.ts';
-import { World } from './world.ts';
+import { type Node, World } from './world.ts';
 
 const put = (key: string, value: string) => ({ module: 'kv', kind: 'put', body: { key, value } });
 
@@ -46,6 +46,46 @@ describe('a disk that fails', () => {
     await write('after');
     assert.notEqual(await read('before'), null);
     assert.notEqual(await read('after'), null);
+    await world.stop();
+  });
+
+  it('that stands still loses its node the leadership, which it would keep for ever (P8)', async () => {
+    const world = new World();
+    const store = new FaultyStore();
+    const leader = await world.addNode(store);
+    await world.found(leader);
+    for (let made = 1; made < 3; made += 1) await world.admit(await world.addNode());
+    await world.untilTrue('three vote', () => leader.group.status().voters.length === 3);
+    const [, other] = world.nodes as [Node, Node];
+    await world.clock.until(other.group.client.propose(put('before', 'x')));
+    const { promise, resolve: release } = Promise.withResolvers<void>();
+    store.held = promise;
+    const during = other.group.client.propose(put('during', 'x'), { timeoutMs: 60_000 });
+    await world.untilTrue('another leads', () => other.group.status().leader !== leader.peerId);
+    await world.clock.until(during);
+    assert.ok(leader.said.includes('the disk does not answer'));
+    assert.equal(leader.group.leadership, undefined);
+    release();
+    store.held = undefined;
+    const applied = () => world.nodes.map(({ group }) => group.status().appliedIndex);
+    await world.untilTrue('all have it', () => new Set(applied()).size === 1);
+    assert.deepEqual(leader.fatal, []);
+    await world.stop();
+  });
+
+  it('that stands still where nobody else could lead keeps what waits for it', async () => {
+    const { world, store, node, read } = await alone();
+    const { promise, resolve: release } = Promise.withResolvers<void>();
+    store.held = promise;
+    const waiting = node.group.client.propose(put('a', 'x'), { timeoutMs: 60_000 });
+    await world.clock.advance(20_000);
+    assert.notEqual(node.group.leadership, undefined);
+    release();
+    store.held = undefined;
+    await world.clock.until(waiting);
+    assert.notEqual(await read('a'), null);
+    await world.clock.advance(1_000);
+    assert.ok(node.said.includes('the disk answers again'));
     await world.stop();
   });
 

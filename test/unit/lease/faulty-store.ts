@@ -13,6 +13,8 @@ export class FaultyStore implements Store {
   readonly #inner = new MemoryStore();
   /** While set, every write fails with it and leaves nothing. */
   fault: 'full' | 'sync-failed' | null = null;
+  /** While set, no write ends before it does. */
+  held: Promise<void> | undefined;
 
   get(key: Key): Uint8Array | undefined {
     return this.#inner.get(key);
@@ -23,6 +25,7 @@ export class FaultyStore implements Store {
   }
 
   async write(batch: readonly Write[]): Promise<void> {
+    await this.held;
     if (this.fault !== null) throw new StorageFault(this.fault, `the test's disk: ${this.fault}`);
     await this.#inner.write(batch);
   }
