@@ -2,8 +2,15 @@ import { Packr } from 'msgpackr';
 import { AspenError } from './errors.ts';
 import { isPlainMessagePack, NESTING_LIMIT } from './msgpack-shape.ts';
 
-// Plain maps, no shared structure table: a record written today must be readable by a process that never saw this one.
-const packr = new Packr({ useRecords: false, moreTypes: false, int64AsType: 'number', copyBuffers: true });
+// Plain maps, no shared structure table: a record written today must be readable by a process that never saw this one. A field called "toJSON"
+// is a field like any other, beside one called "constructor" too.
+const packr = new Packr({
+  useRecords: false,
+  moreTypes: false,
+  int64AsType: 'number',
+  copyBuffers: true,
+  useToJSON: false,
+});
 
 /** What short values are written into, one after the other; each is a view of it. Unit: bytes. */
 const WORKING_BYTES = 32 * 2 ** 10;

@@ -20,6 +20,14 @@ describe('codec', () => {
     fc.assert(fc.property(plain, (value) => assert.deepEqual(decode(encode(value)), value)));
   });
 
+  it('keeps fields by whatever name', () => {
+    const named = JSON.parse(
+      '{"constructor":1,"toJSON":2,"length":3,"then":4,"hasOwnProperty":5,"2":6,"1":7}',
+    );
+    for (const value of [named, { a: [named] }, { toJSON: { constructor: null } }])
+      assert.equal(JSON.stringify(decode(encode(value))), JSON.stringify(value));
+  });
+
   it('gives a short value little memory to hold, however long the values before it were', () => {
     for (const length of [100, 20_000, 3_000_000, 100, 600_000, 100, 100]) {
       const bytes = encode(Buffer.alloc(length, 7));
